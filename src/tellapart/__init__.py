@@ -1,0 +1,62 @@
+"""tellapart: how well can your images be told apart?
+
+The public functions are loaded on first use, so that ``import tellapart`` is quick.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tellapart.audit import audit_images
+    from tellapart.data import load_images
+    from tellapart.data.split import make_split
+    from tellapart.evaluate import evaluate_model
+    from tellapart.plan import StudySettings
+    from tellapart.report.page import write_report
+    from tellapart.search.optimize import run_search
+    from tellapart.search.sweep import run_sweep
+    from tellapart.study import run_study
+    from tellapart.train.loop import train_model
+    from tellapart.transfer.features import extract_features
+    from tellapart.transfer.head import fit_head
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "StudySettings": "tellapart.plan",
+    "audit_images": "tellapart.audit",
+    "evaluate_model": "tellapart.evaluate",
+    "extract_features": "tellapart.transfer.features",
+    "fit_head": "tellapart.transfer.head",
+    "load_images": "tellapart.data",
+    "make_split": "tellapart.data.split",
+    "run_search": "tellapart.search.optimize",
+    "run_study": "tellapart.study",
+    "run_sweep": "tellapart.search.sweep",
+    "train_model": "tellapart.train.loop",
+    "write_report": "tellapart.report.page",
+}
+
+__all__ = [
+    "StudySettings",
+    "__version__",
+    "audit_images",
+    "evaluate_model",
+    "extract_features",
+    "fit_head",
+    "load_images",
+    "make_split",
+    "run_search",
+    "run_study",
+    "run_sweep",
+    "train_model",
+    "write_report",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'tellapart' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)

@@ -1,0 +1,120 @@
+"""Every option, as typed fields of small frozen models, checked once when made.
+
+Flags of the command line and the ``args.json`` of a run come from these fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tellapart.errors import SettingError, suggest_name
+
+Protocol = Literal["holdout", "notebook"]
+ModelName = Literal["simple", "deep", "stages"]
+AugmentName = Literal["none", "shift", "flip-shift"]
+
+Positive = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Settings(BaseModel):
+    """Base of all options: frozen, and unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitSettings(Settings):
+    """How images without a given role are divided; every share is per class."""
+
+    val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
+    most: Annotated[int, Field(ge=1)] = 5000
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class ModelSettings(Settings):
+    """A network. ``simple`` uses width and dense; ``stages`` uses all; ``deep`` is a preset.
+
+    Stage ``i`` has ``convs`` convolutions of ``width * 2**i`` filters.
+    """
+
+    name: ModelName = "simple"
+    width: Positive = 32
+    dense: Annotated[int, Field(ge=0)] = 128
+    stages: Annotated[int, Field(ge=1, le=5)] = 3
+    convs: Annotated[int, Field(ge=1, le=3)] = 1
+    norm: bool = False
+    dropout: Share = 0.0
+
+
+class TrainSettings(Settings):
+    """How a network is trained."""
+
+    epochs: Positive = 10
+    batch_size: Positive = 128
+    optimizer: Literal["adam", "sgd"] = "adam"
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "onecycle"] = "onecycle"
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    label_smoothing: Share = 0.0
+    augment: AugmentName = "none"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+class HeadSettings(Settings):
+    """The head of a transfer: one hidden layer of ``dense`` units (0: none) on the features."""
+
+    dense: Annotated[int, Field(ge=0)] = 2048
+    dropout: Share = 0.5
+    epochs: Positive = 20
+    batch_size: Positive = 256
+    lr: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
+    label_smoothing: Share = 0.1
+    seed: Annotated[int, Field(ge=0)] = 0
+
+
+NOTEBOOK = TrainSettings(batch_size=64, schedule="constant", precision="float32")
+"""The reference study's recipe: Adam at 1e-3, batch 64, constant rate, full precision."""
+
+NOTEBOOK_EPOCHS = {"baseline": 200, "conv": 20, "dense": 20, "search": 50, "transfer": 100}
+
+DEEP = ModelSettings(name="deep", width=32, dense=2048, stages=3)
+"""The reference study's best network from scratch."""
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
+    """Make settings from named values, leaving out those that are None.
+
+    Raises:
+        SettingError: an unknown name (the nearest is named) or a value outside its rule.
+
+    >>> make_settings(TrainSettings, epochs=3, lr=None).epochs
+    3
+    """
+    given = {name: value for name, value in values.items() if value is not None}
+    for name in given:
+        if name not in kind.model_fields:
+            raise SettingError(
+                f"{kind.__name__} has no setting {name!r}{suggest_name(name, kind.model_fields)}"
+            )
+    try:
+        return kind(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(map(str, first["loc"]))
+        raise SettingError(f"{name}: {first['msg'].lower()}, but got {first['input']!r}") from error
+
+
+def hash_settings(*parts: Any) -> str:
+    """Return ten hexadecimal digits that name these settings, whatever the order of keys."""
+    plain = [part.model_dump() if isinstance(part, BaseModel) else part for part in parts]
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:10]

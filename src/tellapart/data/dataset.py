@@ -1,0 +1,111 @@
+"""A dataset: images behind one ``read``, labels, class names, and a fingerprint of it all."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.records import Excluded
+
+Pixels = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+Indices = NDArray[np.int64]
+
+
+class ImageSource(Protocol):
+    """Where pixels come from."""
+
+    streamed: bool
+    """Whether images are decoded at each read (True) or held in memory (False)."""
+
+    def read(self, indices: Indices, size: int | None = None) -> Pixels:
+        """Return images as (k, height, width, channels) uint8.
+
+        ``size`` asks for square images of that side where the source can decode them at it;
+        a source that holds pixels gives its own size, and the caller resizes.
+        """
+
+
+class ArraySource:
+    """Images held in memory, (n, height, width, channels) uint8."""
+
+    streamed = False
+
+    def __init__(self, pixels: Pixels) -> None:
+        assert pixels.dtype == np.uint8 and pixels.ndim == 4, (pixels.dtype, pixels.shape)
+        self.pixels = pixels
+
+    def read(self, indices: Indices, size: int | None = None) -> Pixels:
+        return self.pixels[indices]
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Labelled images from one source.
+
+    Attributes:
+        name: short, for folders and titles.
+        origin: what was read, in words, without machine paths.
+        classes: class names; ``labels`` index them.
+        labels: (n,) int64.
+        source: gives the pixels.
+        hashes: one hexadecimal hash of the content per image; equal hashes are equal images.
+        roles: per image ``train``, ``val``, ``test``, or empty where the source gives no role.
+        image_size: side of the square images that networks from scratch see, in pixels.
+        size_reason: why that size, in words.
+        channels: 1 or 3.
+        sizes: how many files have which ``width x height``.
+        modes: how many files have which colour mode.
+        notes: what a user should know (a partial copy, classes of another split, ...).
+        excluded: files left out, with the reason.
+    """
+
+    name: str
+    origin: str
+    classes: tuple[str, ...]
+    labels: Labels
+    source: ImageSource
+    hashes: tuple[str, ...]
+    roles: tuple[str, ...]
+    image_size: int
+    size_reason: str
+    channels: int
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    notes: tuple[str, ...] = ()
+    excluded: tuple[Excluded, ...] = ()
+
+    def __post_init__(self) -> None:
+        assert len(self.labels) == len(self.hashes) == len(self.roles)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def fingerprint(self) -> str:
+        """Twelve hexadecimal digits over class names and every image's hash, label and role."""
+        digest = hashlib.sha256("\0".join(self.classes).encode())
+        rows = zip(self.hashes, self.labels.tolist(), self.roles, strict=True)
+        for row in sorted(rows):
+            digest.update(repr(row).encode())
+        return digest.hexdigest()[:12]
+
+
+def hash_pixels(pixels: Pixels) -> tuple[str, ...]:
+    """Return one hash per image of (n, height, width, channels) uint8."""
+    shape = repr(pixels.shape[1:]).encode()
+    return tuple(
+        hashlib.blake2b(image.tobytes(), digest_size=12, key=shape).hexdigest() for image in pixels
+    )
+
+
+def count_labels(labels: Labels, classes: Sequence[str]) -> dict[str, int]:
+    """Return the number of images per class name, in the order of ``classes``."""
+    counts = Counter(labels.tolist())
+    return {name: counts.get(index, 0) for index, name in enumerate(classes)}

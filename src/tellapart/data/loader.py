@@ -1,0 +1,59 @@
+"""Batches of a dataset, in an order that is a pure function of seed and epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+
+from tellapart.data.dataset import Dataset, Indices, Labels, Pixels
+
+Batch = tuple[Pixels, Labels, Indices]
+
+_WORD = 2**64 - 1
+
+
+def shuffle_order(n: int, seed: int, epoch: int) -> Indices:
+    """Return a permutation of ``range(n)``, the same for the same seed and epoch.
+
+    Drawn from the counter-based generator Philox, keyed by both numbers: an epoch's order
+    needs no earlier epoch, so nothing has to be restored when training goes on.
+    """
+    key = np.array([seed & _WORD, epoch & _WORD], np.uint64)
+    return (
+        np.random.Generator(np.random.Philox(key=key)).permutation(n).astype(np.int64, copy=False)
+    )
+
+
+def iterate_batches(
+    dataset: Dataset, indices: Indices, batch_size: int, order: Indices | None = None
+) -> Iterator[Batch]:
+    """Yield (pixels, labels, rows) of the images at ``indices``; the last may be shorter.
+
+    Args:
+        dataset: where images and labels come from.
+        indices: rows of the dataset, (n,) int64.
+        batch_size: the most images in a batch.
+        order: a permutation of ``range(n)``; as ``indices`` stand if None.
+
+    Yields:
+        pixels (k, height, width, channels) uint8, labels (k,) int64, rows (k,) int64.
+
+    Where images are decoded at each read, the next batch is read while one is used.
+    """
+    assert batch_size >= 1, batch_size
+    ordered = indices if order is None else indices[order]
+    parts = [ordered[at : at + batch_size] for at in range(0, len(ordered), batch_size)]
+    if not dataset.source.streamed:
+        for rows in parts:
+            yield dataset.source.read(rows), dataset.labels[rows], rows
+        return
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(dataset.source.read, parts[0]) if parts else None
+        for number, rows in enumerate(parts):
+            assert waiting is not None
+            pixels = waiting.result()
+            if number + 1 < len(parts):
+                waiting = pool.submit(dataset.source.read, parts[number + 1])
+            yield pixels, dataset.labels[rows], rows

@@ -1,0 +1,211 @@
+"""Which images are train, val and test: indices now, a manifest of hashes on disk.
+
+Roles that the data come with are kept. What is missing is carved from train, per class, by
+a rank that depends on the seed and the image's content alone: adding images or changing
+their order moves almost none. Equal images stay on one side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tellapart.config import SplitSettings
+from tellapart.data.dataset import Dataset, Indices
+from tellapart.errors import DataError
+from tellapart.records import ROLES
+from tellapart.workspace import read_json, write_json
+
+VERSION = 1
+FEWEST = 5
+Groups = dict[int, dict[str, list[int]]]
+"""Class -> hash -> rows: equal images together, each group under one class."""
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Row numbers of a dataset, sorted int64, and what should be known of the choice."""
+
+    train: Indices
+    val: Indices
+    test: Indices
+    settings: SplitSettings
+    notes: tuple[str, ...] = ()
+
+
+def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split:
+    """Divide a dataset into train, val and test.
+
+    Args:
+        dataset: its ``roles`` are kept where given.
+        settings: shares per class, the most images carved for one role, and the seed.
+
+    Raises:
+        DataError: no training images, or a class with too few to divide.
+    """
+    settings = settings or SplitSettings()
+    roles = np.array(dataset.roles, dtype="U5")
+    parts = {role: np.flatnonzero(roles == role) for role in ("val", "test")}
+    pool = np.flatnonzero((roles == "train") | (roles == ""))
+    if not len(pool):
+        raise DataError(
+            f"{dataset.name} must have images to train on, but all {len(dataset):,} are "
+            "given as val or test; add a folder train, or give one without roles"
+        )
+    shares = {"test": settings.test_share, "val": settings.val_share}
+    wanted = {role: share for role, share in shares.items() if not len(parts[role])}
+    notes = []
+    groups = _group_rows(dataset, pool)
+    if wanted:
+        _check_classes(dataset, groups)
+    whole = {label: _count_rows(inside) for label, inside in groups.items()}
+    distinct = {label: len(inside) for label, inside in groups.items()}
+    for role, share in wanted.items():
+        targets = _set_targets(whole, share, settings.most)
+        chosen: list[int] = []
+        for label, inside in groups.items():
+            limit = (distinct[label] - 1) // 2
+            rows = _choose_rows(inside, f"{role}:{settings.seed}", targets[label], limit)
+            chosen += rows
+        parts[role] = np.array(sorted(chosen), np.int64)
+        part = len(chosen) / len(pool)
+        notes.append(
+            f"{role}: {len(chosen):,} images ({part:.0%}) carved from train, by class, "
+            f"seed {settings.seed}"
+        )
+    held_out = np.concatenate([parts["val"], parts["test"]])
+    train = np.setdiff1d(pool, held_out)
+    return Split(train, parts["val"], parts["test"], settings, tuple(notes))
+
+
+def write_split(path: Path, dataset: Dataset, split: Split) -> Path:
+    """Write the manifest: the dataset's fingerprint, and the images' hashes per role.
+
+    Raises:
+        WorkspaceError: the file cannot be written.
+    """
+    rows = {"train": split.train, "val": split.val, "test": split.test}
+    return write_json(
+        path,
+        {
+            "version": VERSION,
+            "fingerprint": dataset.fingerprint,
+            "settings": split.settings.model_dump(),
+            "notes": list(split.notes),
+            **{role: [dataset.hashes[row] for row in rows[role]] for role in ROLES},
+        },
+    )
+
+
+def read_split(path: Path, dataset: Dataset) -> Split:
+    """Rebuild a split of this very dataset from its manifest.
+
+    Raises:
+        DataError: the manifest is of other data, or is damaged.
+        WorkspaceError: the file cannot be read.
+    """
+    manifest: Any = read_json(path)
+    try:
+        version, fingerprint = manifest["version"], manifest["fingerprint"]
+        settings = SplitSettings(**manifest["settings"])
+        listed: dict[str, Counter[str]] = {role: Counter(manifest[role]) for role in ROLES}
+        notes = tuple(str(note) for note in manifest.get("notes", ()))
+    except (TypeError, KeyError, AttributeError, ValueError) as error:
+        raise DataError(f"{path} is not a split manifest ({error}); remove it") from error
+    if version != VERSION:
+        raise DataError(f"{path} has version {version}, this tellapart reads {VERSION}; remove it")
+    if fingerprint != dataset.fingerprint:
+        raise DataError(
+            f"{path} is a split of other data: its fingerprint is {fingerprint}, that of "
+            f"{dataset.name} is {dataset.fingerprint}; restore the images, or use another --out"
+        )
+    rows: dict[str, list[int]] = {role: [] for role in ROLES}
+    for row, role in enumerate(dataset.roles):
+        if role in ("val", "test"):
+            rows[role].append(row)
+            listed[role][dataset.hashes[row]] -= 1
+    for row, role in enumerate(dataset.roles):
+        if role not in ("val", "test"):
+            digest = dataset.hashes[row]
+            part = next((part for part in ROLES if listed[part][digest] > 0), None)
+            if part is None:
+                raise DataError(f"{path} does not list image {digest} of the data; remove it")
+            rows[part].append(row)
+            listed[part][digest] -= 1
+    if any(count for counts in listed.values() for count in counts.values()):
+        raise DataError(f"{path} lists images that the data do not have; remove it")
+    train, val, test = (np.array(rows[role], np.int64) for role in ROLES)
+    return Split(train, val, test, settings, notes)
+
+
+def count_leaks(dataset: Dataset, split: Split) -> int:
+    """Return how many images of val and test have an exact copy in train."""
+    trained = {dataset.hashes[row] for row in split.train}
+    return sum(dataset.hashes[row] in trained for row in (*split.val, *split.test))
+
+
+def _group_rows(dataset: Dataset, pool: Indices) -> Groups:
+    """Group equal images; a group under several classes goes with the first of their names."""
+    by_hash: dict[str, list[int]] = defaultdict(list)
+    for row in pool.tolist():
+        by_hash[dataset.hashes[row]].append(row)
+    groups: Groups = {label: {} for label in range(len(dataset.classes))}
+    for digest, rows in by_hash.items():
+        home = min((int(dataset.labels[row]) for row in rows), key=dataset.classes.__getitem__)
+        groups[home][digest] = rows
+    return groups
+
+
+def _check_classes(dataset: Dataset, groups: Groups) -> None:
+    for label, inside in groups.items():
+        if len(inside) < FEWEST:
+            raise DataError(
+                f"class {dataset.classes[label]!r} has {len(inside)} different images of its own, "
+                f"but a split needs {FEWEST}; add images, or remove the class"
+            )
+
+
+def _count_rows(inside: Mapping[str, list[int]]) -> int:
+    return sum(map(len, inside.values()))
+
+
+def _set_targets(whole: Mapping[int, int], share: float, most: int) -> dict[int, int]:
+    """Return how many rows of each class to carve: a share, at least one, ``most`` in all."""
+    targets = {label: max(1, round(share * count)) for label, count in whole.items()}
+    total = sum(targets.values())
+    if total <= most:
+        return targets
+    exact = {label: count * most / total for label, count in targets.items()}
+    capped = {label: max(1, int(value)) for label, value in exact.items()}
+    rest = most - sum(capped.values())
+    for label in sorted(exact, key=lambda label: int(exact[label]) - exact[label])[: max(rest, 0)]:
+        capped[label] += 1
+    return capped
+
+
+def _choose_rows(
+    inside: dict[str, list[int]], salt: str, target: int, most_groups: int
+) -> list[int]:
+    """Take whole groups out of ``inside``, in the order of their rank, up to ``target`` rows."""
+
+    def rank(digest: str) -> bytes:
+        return hashlib.blake2b(f"{salt}:{digest}".encode(), digest_size=16).digest()
+
+    order = sorted(inside, key=rank)
+    taken: list[str] = []
+    count = 0
+    for digest in order:
+        if count == target or len(taken) == most_groups:
+            break
+        if count + len(inside[digest]) <= target:
+            taken.append(digest)
+            count += len(inside[digest])
+    if not taken:  # every image has more copies than the target: take the fewest
+        taken = [min(order, key=lambda digest: len(inside[digest]))]
+    return [row for digest in taken for row in inside.pop(digest)]

@@ -1,0 +1,184 @@
+"""The machine: device, number format, seeds, threads, memory, and a description of it all.
+
+Torch is imported when a function needs it, never at import.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import sys
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal
+
+import psutil
+
+from tellapart.errors import DeviceError
+from tellapart.records import Scalar
+
+if TYPE_CHECKING:
+    import torch
+
+DeviceName = Literal["auto", "cpu", "cuda", "mps"]
+Precision = Literal["float32", "bfloat16"]
+
+
+def choose_device(name: DeviceName = "auto") -> torch.device:
+    """Return the device asked for, or the fastest one here.
+
+    Raises:
+        DeviceError: the device is not on this machine.
+    """
+    import torch
+
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return torch.device(next(kind for kind, here in present.items() if here))
+    if not present[name]:
+        here = ", ".join(kind for kind, there in present.items() if there)
+        raise DeviceError(
+            f"--device {name} is not on this machine, which has: {here}; use --device auto"
+        )
+    return torch.device(name)
+
+
+def choose_precision(device: torch.device) -> Precision:
+    """Return bfloat16 where the processor multiplies it natively, else float32.
+
+    On CPUs without AMX or AVX512-BF16 the format is emulated and many times slower.
+    """
+    import torch
+
+    if device.type == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    if device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
+        return "float32"
+    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    return "bfloat16" if native else "float32"
+
+
+def prepare_process(seed: int | None = None) -> None:
+    """Keep freed memory for reuse, and seed torch.
+
+    The C library hands large blocks back to the system at every free; a training step then
+    spends most of its time on page faults. Raising the threshold is worth 1.2 to 3 times on
+    the networks here (``benchmarks/allocator.py``).
+    """
+    import torch
+
+    if sys.platform == "linux":
+        m_mmap_threshold, m_trim_threshold = -3, -1
+        with suppress(OSError, AttributeError):  # another C library: nothing to set
+            mallopt = ctypes.CDLL("libc.so.6").mallopt
+            mallopt(m_mmap_threshold, 1 << 30)
+            mallopt(m_trim_threshold, 2**31 - 1)
+    if seed is not None:
+        torch.manual_seed(seed)
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, between two pieces of work."""
+    import gc
+
+    gc.collect()
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # another C library: nothing to trim
+            ctypes.CDLL("libc.so.6").malloc_trim(0)
+
+
+def count_cores() -> int:
+    """Return the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def measure_free_memory() -> int:
+    """Return the bytes of memory that can be taken without swapping."""
+    return int(psutil.virtual_memory().available)
+
+
+def measure_tree_memory() -> int:
+    """Return the resident bytes of this process and all its children."""
+    total = 0
+    own = psutil.Process()
+    for process in (own, *own.children(recursive=True)):
+        try:
+            total += process.memory_info().rss
+        except psutil.Error:  # it ended between the listing and the look
+            continue
+    return total
+
+
+class Meter:
+    """Measure wall seconds and the peak memory of the process tree over a ``with`` block."""
+
+    def __init__(self, interval: float = 0.2) -> None:
+        self.seconds = 0.0
+        self.peak_memory_mb = 0.0
+        self._interval = interval
+        self._stop = threading.Event()
+
+    def __enter__(self) -> Meter:
+        self._start = time.perf_counter()
+        self._look()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        self._thread.join()
+        self._look()
+        self.seconds = time.perf_counter() - self._start
+
+    def _look(self) -> None:
+        self.peak_memory_mb = max(self.peak_memory_mb, measure_tree_memory() / 1e6)
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._interval):
+            self._look()
+
+
+def describe_environment() -> dict[str, Scalar]:
+    """Describe the machine and the versions that made a result, without host or user names."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    found: dict[str, Scalar] = {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _name_processor(),
+        "cores": count_cores(),
+        "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
+    }
+    for package in ("tellapart", "torch", "timm", "openvino", "optuna", "numpy", "pillow"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = None
+    return found
+
+
+def _name_processor() -> str:
+    if sys.platform == "linux":
+        try:
+            with open("/proc/cpuinfo", encoding="utf-8") as stream:
+                for line in stream:
+                    if line.startswith("model name"):
+                        return line.partition(":")[2].strip()
+        except OSError:  # no such file: the generic name below
+            pass
+    return platform.processor() or platform.machine()

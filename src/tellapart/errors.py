@@ -1,0 +1,75 @@
+"""Every exception that tellapart raises on purpose.
+
+    TellapartError             exit code 1
+    ├── UserError              exit code 2: the user must change something
+    │   ├── SettingError       an argument or option is not acceptable
+    │   ├── DataError          the images or labels cannot be used
+    │   ├── BackboneError      pretrained weights cannot be had or do not fit
+    │   ├── WorkspaceError     the output folder cannot be used
+    │   └── DeviceError        the device asked for is not there
+    ├── Interrupted            exit code 3: stopped by a signal, resumable
+    └── BudgetError            exit code 4: time or memory asked for is too small
+
+A message says the rule, the value it got, and the remedy.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class TellapartError(Exception):
+    """Something went wrong that tellapart could name."""
+
+    exit_code = 1
+
+
+class UserError(TellapartError):
+    """The user must change something."""
+
+    exit_code = 2
+
+
+class SettingError(UserError):
+    """An argument or option is not acceptable."""
+
+
+class DataError(UserError):
+    """The images or labels cannot be used as they are."""
+
+
+class BackboneError(UserError):
+    """A pretrained backbone cannot be had, or does not fit."""
+
+
+class WorkspaceError(UserError):
+    """The output folder cannot be used."""
+
+
+class DeviceError(UserError):
+    """The device asked for is not on this machine."""
+
+
+class Interrupted(TellapartError):
+    """A signal stopped the work; starting the same command again goes on."""
+
+    exit_code = 3
+
+
+class BudgetError(TellapartError):
+    """The time or memory allowed is too small for the work."""
+
+    exit_code = 4
+
+
+def suggest_name(name: str, known: Iterable[str]) -> str:
+    """Return ``"; did you mean 'x'?"`` for the nearest known name, else an empty string.
+
+    >>> suggest_name("cifr10", ["digits", "cifar10"])
+    "; did you mean 'cifar10'?"
+    >>> suggest_name("zebra", ["digits", "cifar10"])
+    ''
+    """
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

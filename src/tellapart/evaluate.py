@@ -1,0 +1,164 @@
+"""The test split: this file alone opens it, and the ledger keeps every look."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.split import Split
+from tellapart.device import DeviceName, choose_device, prepare_process
+from tellapart.errors import DataError
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.metrics.scores import (
+    compute_loss,
+    compute_probabilities,
+    count_confusions,
+    score_classes,
+)
+from tellapart.models.forward import predict_logits
+from tellapart.records import LookRecord, RunRecord, TestRecord
+from tellapart.train.checkpoint import load_model
+from tellapart.train.loop import Rows
+from tellapart.workspace import read_json, write_json, write_text
+
+Predict = Callable[[Indices], NDArray[np.float32]]
+LEDGER = "ledger.json"
+
+
+@dataclass(frozen=True)
+class Look:
+    """Who looks at the test split, and what for."""
+
+    step: str
+    cell: str
+    purpose: str
+
+
+class Seal:
+    """The test rows of a split, behind a ledger that is written before they are handed out."""
+
+    def __init__(self, dataset: Dataset, split: Split, folder: Path) -> None:
+        self.dataset = dataset
+        self._split = split
+        self._path = folder / LEDGER
+
+    def read_ledger(self) -> tuple[LookRecord, ...]:
+        """Return every look so far, oldest first."""
+        if not self._path.is_file():
+            return ()
+        return tuple(LookRecord.model_validate(entry) for entry in read_json(self._path))
+
+    def open_test(self, look: Look) -> tuple[Indices, int]:
+        """Return the test rows and the number of this look.
+
+        The same look again (a step that was killed after it looked) keeps its number: it shows
+        nothing that was not shown.
+        """
+        ledger = self.read_ledger()
+        for entry in ledger:
+            if (entry.step, entry.cell, entry.purpose) == (look.step, look.cell, look.purpose):
+                return self._split.test, entry.look
+        entry = LookRecord(
+            look=len(ledger) + 1,
+            when=datetime.now(UTC).isoformat(timespec="seconds"),
+            step=look.step,
+            cell=look.cell,
+            purpose=look.purpose,
+        )
+        write_json(self._path, [kept.model_dump() for kept in (*ledger, entry)])
+        return self._split.test, entry.look
+
+    def open_rows(self, protocol: str, step: str) -> Rows:
+        """Return the rows to train on and to choose on.
+
+        ``holdout`` trains on train and chooses on val. ``notebook`` trains on train and val and
+        chooses the best epoch on test, as the reference study did; the ledger says so.
+        """
+        if protocol == "holdout":
+            return Rows(self._split.train, self._split.val, "val")
+        test, _ = self.open_test(Look(step, "all", "choose the best epoch (protocol notebook)"))
+        merged = np.sort(np.concatenate([self._split.train, self._split.val]))
+        return Rows(merged, test, "test")
+
+
+def evaluate_model(
+    seal: Seal, look: Look, predict: Predict, folder: Path, optimistic: bool = False
+) -> TestRecord:
+    """Look at the test split once with a finished model.
+
+    Args:
+        predict: gives (k, classes) logits for k rows of the dataset.
+        folder: where ``predictions.csv`` goes.
+        optimistic: whether a choice was made on these same images before.
+    """
+    rows, number = seal.open_test(look)
+    dataset, truth = seal.dataset, seal.dataset.labels[rows]
+    logits = predict(rows)
+    predicted = logits.argmax(1)
+    confusion = count_confusions(truth, predicted, len(dataset.classes))
+    write_predictions(folder / "predictions.csv", dataset, rows, logits)
+    return TestRecord(
+        accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
+        loss=compute_loss(logits, truth),
+        confusion=tuple(tuple(int(count) for count in row) for row in confusion),
+        per_class=score_classes(confusion, dataset.classes),
+        look=number,
+        optimistic=optimistic,
+    )
+
+
+def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunRecord) -> Predict:
+    """Return the ``predict`` of a trained network in its run folder.
+
+    Raises:
+        DataError: the network was trained on other classes.
+    """
+    network, args = load_model(folder)
+    if tuple(args["classes"]) != dataset.classes:
+        raise DataError(
+            f"the model in {folder} knows the classes {', '.join(args['classes'])}, but the data "
+            f"have {', '.join(dataset.classes)}; give the data that it was trained on"
+        )
+    prepare_process()
+    place = choose_device(device)
+    network.to(place)
+    return lambda rows: predict_logits(network, dataset, rows, place, run.precision)
+
+
+def write_predictions(
+    path: Path, dataset: Dataset, rows: Indices, logits: NDArray[np.float32]
+) -> None:
+    """Write one line an image: row, hash, true and predicted class name, probability."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(("row", "hash", "true", "predicted", "probability"))
+    shares = compute_probabilities(logits)
+    for row, share in zip(rows.tolist(), shares, strict=True):
+        guess = int(share.argmax())
+        true = dataset.classes[dataset.labels[row]]
+        named = (guard_cell(true), guard_cell(dataset.classes[guess]))
+        writer.writerow((row, dataset.hashes[row], *named, f"{share[guess]:.4f}"))
+    write_text(path, text.getvalue())
+
+
+def read_correct(path: Path) -> NDArray[np.bool_]:
+    """Return from ``predictions.csv`` which images were right, in the order of rows."""
+    with open(path, newline="", encoding="utf-8") as stream:
+        return np.array([line["true"] == line["predicted"] for line in csv.DictReader(stream)])
+
+
+def guard_cell(text: str) -> str:
+    """Return text that a spreadsheet will not run as a formula.
+
+    >>> guard_cell("=1+1")
+    "'=1+1"
+    """
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

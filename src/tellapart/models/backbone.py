@@ -1,0 +1,193 @@
+"""Pretrained backbones: a timm name, a folder, the hub, or the one embedded in the package.
+
+A backbone takes (n, h, w, channels) uint8 pixels and gives (n, features) float32: conversion,
+resizing and scaling are part of the network, so that every engine runs the same preprocessing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+import warnings
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tellapart.config import ModelSettings
+from tellapart.errors import BackboneError
+from tellapart.models.cnn import make_trunk
+from tellapart.workspace import locate_cache
+
+EMBEDDED = "embedded"
+PREFERRED = ("mobilenetv4_conv_small.e2400_r224_in1k", "mobilenetv2_100.ra_in1k")
+"""Backbones that are taken, in this order, when none is named and their weights are cached."""
+
+
+class PixelBackbone(nn.Module):
+    """A feature network behind its preprocessing, from uint8 pixels to features."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, network: nn.Module, size: int, mean: Any, std: Any) -> None:
+        super().__init__()
+        self.network = network
+        self.size = size
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        images = pixels.permute(0, 3, 1, 2).to(torch.float32) * (1 / 255)
+        if images.shape[1] == 1:
+            images = images.expand(-1, 3, -1, -1)
+        if images.shape[2] != self.size or images.shape[3] != self.size:
+            images = functional.interpolate(
+                images, (self.size, self.size), mode="bilinear", align_corners=False
+            )
+        features = self.network((images - self.mean) / self.std)
+        assert isinstance(features, torch.Tensor)
+        return features
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A backbone that is ready to run. ``key`` names its weights and preprocessing."""
+
+    name: str
+    source: str
+    license: str
+    network: PixelBackbone
+    features: int
+    parameters: int
+    key: str
+
+    @property
+    def image_size(self) -> int:
+        """Side in pixels of what the network sees."""
+        return self.network.size
+
+
+def make_backbone(name: str) -> Backbone:
+    """Build a backbone with its pretrained weights.
+
+    Args:
+        name: ``embedded``, any timm name, ``hf-hub:...`` or ``local-dir:<folder>``.
+
+    Raises:
+        BackboneError: no such name, or its weights cannot be had here.
+    """
+    if name == EMBEDDED:
+        return _make_embedded()
+    network, cfg = _make_timm(name)
+    size = int(cfg["input_size"][-1])
+    pixel = PixelBackbone(network, size, cfg["mean"], cfg["std"]).eval()
+    source = {"local-dir": "folder", "hf-hub": "hub"}.get(name.partition(":")[0], "timm")
+    return Backbone(
+        name=Path(name.partition(":")[2]).name if source == "folder" else name,
+        source=source,
+        license=str(cfg.get("license") or "not stated"),
+        network=pixel,
+        features=int(network.num_features),  # type: ignore[arg-type]  # an int on timm models
+        parameters=sum(p.numel() for p in network.parameters()),
+        key=_hash_network(pixel),
+    )
+
+
+def find_default() -> str:
+    """Return the backbone to use when none is named: a cached one, else the embedded one."""
+    from huggingface_hub import try_to_load_from_cache
+
+    for name in PREFERRED:
+        if (locate_cache() / "weights" / name / "model.safetensors").is_file():
+            return f"local-dir:{locate_cache() / 'weights' / name}"
+        if isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str):
+            return name
+    return EMBEDDED
+
+
+def read_card() -> dict[str, Any]:
+    """Return the card of the embedded backbone: how it was trained, and how good it is."""
+    text = resources.files("tellapart.models").joinpath("embedded.json").read_text("utf-8")
+    card: dict[str, Any] = json.loads(text)
+    return card
+
+
+def _make_embedded() -> Backbone:
+    from safetensors.torch import load
+
+    card = read_card()
+    content = resources.files("tellapart.models").joinpath("embedded.safetensors").read_bytes()
+    trunk, features = make_trunk(ModelSettings(**card["model"]), 3)
+    state = {name: tensor.to(torch.float32) for name, tensor in load(content).items()}
+    missing = trunk.load_state_dict(state, strict=False)
+    assert not missing.unexpected_keys, missing
+    assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys), missing
+    pixel = PixelBackbone(trunk, card["image_size"], [0.0] * 3, [1.0] * 3).eval()
+    return Backbone(
+        name=EMBEDDED,
+        source="package",
+        license=card["license"],
+        network=pixel,
+        features=features,
+        parameters=sum(p.numel() for p in trunk.parameters()),
+        key=_hash_network(pixel),
+    )
+
+
+def _make_timm(name: str) -> tuple[nn.Module, dict[str, Any]]:
+    scheme, _, rest = name.partition(":")
+    if scheme == "local-dir":
+        _check_folder(Path(rest).expanduser(), name)
+        name = f"local-dir:{Path(rest).expanduser()}"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # timm's own imports warn of torch's deprecations
+        import timm
+
+        if ":" not in name and not timm.is_model(name.partition(".")[0]):
+            near = difflib.get_close_matches(name, timm.list_models(), n=3)
+            raise BackboneError(
+                f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got "
+                f"{name!r}" + (f"; near it are {', '.join(near)}" if near else "")
+            )
+        try:
+            network = timm.create_model(name, pretrained=True, num_classes=0)
+        except Exception as error:  # the hub's many ways to say that there is no network
+            raise BackboneError(_explain_failure(name, error)) from error
+    return network, dict(network.pretrained_cfg)  # type: ignore[arg-type]  # a dict on timm models
+
+
+def _check_folder(folder: Path, name: str) -> None:
+    for needed in ("config.json", "model.safetensors"):
+        if not (folder / needed).is_file():
+            raise BackboneError(
+                f"--backbone {name} needs config.json and model.safetensors in that folder, but "
+                f"{folder / needed} does not exist; put timm's files there"
+            )
+
+
+def _explain_failure(name: str, error: Exception) -> str:
+    cause = str(error).strip().splitlines()
+    first = cause[0][:160] if cause else type(error).__name__
+    if name.startswith("local-dir:"):
+        return f"--backbone {name}: the weights do not fit their config.json ({first})"
+    return (
+        f"--backbone {name}: its weights are not cached and could not be fetched ({first}); on a "
+        f"machine with a network run 'tellapart fetch --backbone {name}', or put config.json and "
+        "model.safetensors into a folder and give --backbone local-dir:FOLDER"
+    )
+
+
+def _hash_network(network: PixelBackbone) -> str:
+    digest = hashlib.sha256(
+        f"{network.size} {network.mean.tolist()} {network.std.tolist()}".encode()
+    )
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().contiguous().cpu().numpy().tobytes())
+    return digest.hexdigest()[:16]

@@ -1,0 +1,111 @@
+"""Small convolutional networks trained from scratch.
+
+All take (n, channels, size, size) floats in [0, 1] and give (n, classes) logits.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from tellapart.config import DEEP, ModelSettings
+from tellapart.errors import SettingError
+
+
+class Shape:
+    """What the data ask of a network: ``channels``, square ``size`` in pixels, ``classes``."""
+
+    def __init__(self, channels: int, size: int, classes: int) -> None:
+        self.channels = channels
+        self.size = size
+        self.classes = classes
+
+
+class Flatten(nn.Module):
+    """(n, c, h, w) to (n, h*w*c): for channels-last memory a view, and the order Keras has."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.permute(0, 2, 3, 1).flatten(1)
+
+
+def make_simple(settings: ModelSettings, shape: Shape) -> nn.Module:
+    """Conv 3x3 (no padding), max-pool, one dense layer: the reference study's simple network.
+
+    Pooling stands before the rectifier: the two commute, and the rectifier then has a quarter
+    of the work.
+
+    Raises:
+        SettingError: the images are smaller than 4 px.
+    """
+    if shape.size < 4:
+        raise SettingError(f"model simple needs images of at least 4 px, but got {shape.size}")
+    side = (shape.size - 2) // 2
+    layers: list[nn.Module] = [
+        nn.Conv2d(shape.channels, settings.width, 3),
+        nn.MaxPool2d(2),
+        nn.ReLU(),
+        Flatten(),
+    ]
+    layers += _make_head(side * side * settings.width, settings, shape.classes)
+    return _initialize(nn.Sequential(*layers))
+
+
+def make_stages(settings: ModelSettings, shape: Shape) -> nn.Module:
+    """Stages of 3x3 convolutions with pooling between them, a global mean, a dense layer.
+
+    A stage pools after its first convolution; the last does not pool.
+
+    Raises:
+        SettingError: more poolings than the image size allows.
+    """
+    if shape.size >> (settings.stages - 1) < 1:
+        raise SettingError(
+            f"stages halve the image, so {shape.size} px allow at most "
+            f"{shape.size.bit_length()} of them, but got {settings.stages}"
+        )
+    trunk, width = make_trunk(settings, shape.channels)
+    head = _make_head(width, settings, shape.classes)
+    return _initialize(nn.Sequential(trunk, *head))
+
+
+def make_deep(settings: ModelSettings, shape: Shape) -> nn.Module:
+    """The reference study's best network: 32, 64, 128 filters, global mean, dense 2048."""
+    return make_stages(DEEP, shape)
+
+
+def make_trunk(settings: ModelSettings, channels: int) -> tuple[nn.Sequential, int]:
+    """Return the stages up to and with the global mean, and the number of features."""
+    layers: list[nn.Module] = []
+    width = channels
+    for stage in range(settings.stages):
+        for position in range(settings.convs):
+            wider = settings.width * 2**stage
+            layers.append(nn.Conv2d(width, wider, 3, padding=1, bias=not settings.norm))
+            if position == 0 and stage < settings.stages - 1:
+                layers.append(nn.MaxPool2d(2))
+            if settings.norm:
+                layers.append(nn.BatchNorm2d(wider))
+            layers.append(nn.ReLU())
+            width = wider
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    return nn.Sequential(*layers), width
+
+
+def _make_head(features: int, settings: ModelSettings, classes: int) -> list[nn.Module]:
+    layers: list[nn.Module] = []
+    if settings.dense:
+        layers += [nn.Linear(features, settings.dense), nn.ReLU()]
+        features = settings.dense
+    if settings.dropout:
+        layers.append(nn.Dropout(settings.dropout))
+    return [*layers, nn.Linear(features, classes)]
+
+
+def _initialize(network: nn.Module) -> nn.Module:
+    """Glorot-uniform weights and zero biases (Glorot and Bengio 2010), as Keras starts."""
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            nn.init.xavier_uniform_(layer.weight)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return network

@@ -1,0 +1,41 @@
+"""Run a network over images: one preprocessing, the same in training, evaluation, prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from tellapart.data.dataset import Dataset, Indices, Pixels
+from tellapart.data.loader import iterate_batches
+from tellapart.device import Precision
+
+
+def prepare_batch(pixels: Pixels, device: torch.device) -> torch.Tensor:
+    """Turn (n, h, w, c) uint8 into (n, c, h, w) float32 in [0, 1], channels-last, on the device."""
+    batch = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+    return batch.to(torch.float32).mul_(1 / 255)
+
+
+def cast_forward(device: torch.device, precision: Precision) -> torch.autocast:
+    """Return the context in which products run in ``precision`` and sums stay in float32."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+
+
+def predict_logits(
+    network: nn.Module,
+    dataset: Dataset,
+    rows: Indices,
+    device: torch.device,
+    precision: Precision,
+) -> NDArray[np.float32]:
+    """Return (len(rows), classes) float32 logits, in the order of ``rows``."""
+    network.eval()
+    found = []
+    with torch.inference_mode():
+        for pixels, _, _ in iterate_batches(dataset, rows, 256):
+            with cast_forward(device, precision):
+                logits = network(prepare_batch(pixels, device))
+            found.append(logits.float().cpu().numpy())
+    return np.concatenate(found)

@@ -1,0 +1,140 @@
+"""What a study will do when the user does not say: epochs, batch, sizes, trials, seeds.
+
+The rules depend on the data alone, so that two machines plan the same study.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tellapart.config import (
+    NOTEBOOK,
+    NOTEBOOK_EPOCHS,
+    HeadSettings,
+    ModelSettings,
+    Protocol,
+    Settings,
+    TrainSettings,
+)
+from tellapart.device import DeviceName
+from tellapart.models import Shape, count_planned
+from tellapart.records import STEPS, StepName
+
+CONV_SIZES = (16, 32, 64, 128, 256, 512, 1024)
+DENSE_SIZES = (64, 128, 256, 512, 1024, 2048)
+MOST_PARAMETERS = 32_000_000
+"""Default sizes whose network would be larger are left out, and the report says so."""
+
+VIEWS = {
+    "baseline": 450_000,
+    "conv": 225_000,
+    "dense": 225_000,
+    "trial": 225_000,
+    "search": 900_000,
+}
+"""Images shown in a whole training, from which the epochs follow."""
+
+FEWEST = {"baseline": 10, "conv": 5, "dense": 5, "trial": 5, "search": 15}
+MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
+
+
+class StudySettings(Settings):
+    """What the user asked of a study; None leaves the choice to the plan."""
+
+    protocol: Protocol = "holdout"
+    steps: tuple[StepName, ...] = STEPS
+    model: ModelSettings = ModelSettings()
+    epochs: Annotated[int, Field(ge=1)] | None = None
+    conv_sizes: tuple[int, ...] | None = None
+    dense_sizes: tuple[int, ...] | None = None
+    seeds: Annotated[int, Field(ge=1)] | None = None
+    trials: Annotated[int, Field(ge=1)] | None = None
+    backbones: tuple[str, ...] = ()
+    head: HeadSettings | None = None
+    seed: Annotated[int, Field(ge=0)] = 0
+    device: DeviceName = "auto"
+
+
+def plan_epochs(settings: StudySettings, part: str, images: int) -> int:
+    """Return the epochs of one training.
+
+    Args:
+        part: ``baseline``, ``conv``, ``dense``, ``trial`` (of the search), ``search`` (its
+            winner) or ``transfer``.
+        images: training images.
+
+    >>> plan_epochs(StudySettings(), "baseline", 45_000)
+    10
+    """
+    if settings.epochs is not None:
+        return settings.epochs
+    if settings.protocol == "notebook":
+        return NOTEBOOK_EPOCHS["search" if part == "trial" else part]
+    if part == "transfer":
+        return HeadSettings().epochs
+    return max(FEWEST[part], min(MOST[part], VIEWS[part] // images))
+
+
+def plan_recipe(settings: StudySettings, part: str, images: int, seed: int) -> TrainSettings:
+    """Return the recipe of one training from scratch."""
+    epochs = plan_epochs(settings, part, images)
+    if settings.protocol == "notebook":
+        return NOTEBOOK.model_copy(update={"epochs": epochs, "seed": seed})
+    return TrainSettings(epochs=epochs, batch_size=plan_batch(images), seed=seed)
+
+
+def plan_batch(images: int) -> int:
+    """Return the batch size: 128, or 32 for fewer than 10,000 training images."""
+    return 128 if images >= 10_000 else 32
+
+
+def plan_head(settings: StudySettings) -> HeadSettings:
+    """Return the head's settings; the notebook's has no dropout, decay or smoothing."""
+    head = settings.head or HeadSettings()
+    if settings.protocol == "notebook":
+        plain = {"dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "batch_size": 64}
+        head = HeadSettings(dense=head.dense, **plain)  # type: ignore[arg-type]  # mixed values
+    epochs = plan_epochs(settings, "transfer", 0)
+    return head.model_copy(update={"epochs": epochs, "seed": settings.seed})
+
+
+def plan_seeds(settings: StudySettings, images: int) -> int:
+    """Return the seeds a size: 3, or 2 above 20,000 images; the notebook had 1."""
+    if settings.seeds is not None:
+        return settings.seeds
+    if settings.protocol == "notebook":
+        return 1
+    return 3 if images <= 20_000 else 2
+
+
+def plan_trials(settings: StudySettings) -> int:
+    """Return the trials of the search; the notebook tried one network by hand."""
+    if settings.trials is not None:
+        return settings.trials
+    return 1 if settings.protocol == "notebook" else 8
+
+
+def plan_sizes(
+    settings: StudySettings, step: StepName, shape: Shape
+) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Return the sizes of a sweep, and those left out as too large.
+
+    Sizes that the user named are all kept.
+    """
+    named = settings.conv_sizes if step == "conv" else settings.dense_sizes
+    if named is not None:
+        return named, ()
+    sizes = CONV_SIZES if step == "conv" else DENSE_SIZES
+    fit = tuple(
+        size for size in sizes if count_planned(plan_swept(step, size), shape) <= MOST_PARAMETERS
+    )
+    return fit, tuple(size for size in sizes if size not in fit)
+
+
+def plan_swept(step: StepName, size: int) -> ModelSettings:
+    """Return the network of one size: dense 128 while width varies, width 64 while dense does."""
+    if step == "conv":
+        return ModelSettings(name="simple", width=size, dense=128)
+    return ModelSettings(name="simple", width=64, dense=size)

@@ -1,0 +1,80 @@
+"""All figures by name, and the ones that a run and a step leave in their folders."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tellapart.records import (
+    InspectStep,
+    RunRecord,
+    SearchStep,
+    StepRecord,
+    SweepStep,
+    TestRecord,
+    TransferStep,
+)
+from tellapart.report.canvas import save_figure
+from tellapart.report.choices import plot_backbones, plot_trials
+from tellapart.report.curves import plot_curves
+from tellapart.report.matrices import plot_confusion
+from tellapart.report.scores import plot_class_scores, plot_counts, plot_steps
+from tellapart.report.sweeps import plot_sweep_curves, plot_sweep_sizes
+
+__all__ = [
+    "draw_run",
+    "draw_step",
+    "plot_backbones",
+    "plot_class_scores",
+    "plot_confusion",
+    "plot_counts",
+    "plot_curves",
+    "plot_steps",
+    "plot_sweep_curves",
+    "plot_sweep_sizes",
+    "plot_trials",
+    "save_figure",
+]
+
+
+def draw_run(
+    run: RunRecord, test: TestRecord | None, classes: Sequence[str], folder: Path
+) -> tuple[Path, ...]:
+    """Write a run's figures into its folder, each as PNG and SVG, and return the paths.
+
+    ``results`` has the curves. With a test record there are ``confusion_matrix`` (counts) and
+    ``confusion_matrix_normalized`` (shares of each true class) as well.
+
+    Raises:
+        WorkspaceError: the folder cannot be written.
+    """
+    paths = [*save_figure(plot_curves(run, run.model), folder / "results")]
+    if test is not None:
+        counts = plot_confusion(classes, test.confusion, normalized=False)
+        shares = plot_confusion(classes, test.confusion, normalized=True)
+        paths += save_figure(counts, folder / "confusion_matrix")
+        paths += save_figure(shares, folder / "confusion_matrix_normalized")
+    return tuple(paths)
+
+
+def draw_step(step: StepRecord, folder: Path) -> tuple[Path, ...]:
+    """Write the figures that belong to a whole step, each as PNG and SVG; return the paths.
+
+    ``class_counts`` for inspect, ``sweep_curves`` and ``sweep_sizes`` for the sweeps,
+    ``trials`` for the search, ``backbones`` for transfer; the baseline has none.
+
+    Raises:
+        WorkspaceError: the folder cannot be written.
+    """
+    if isinstance(step, InspectStep):
+        return save_figure(plot_counts(step.data), folder / "class_counts")
+    if isinstance(step, SweepStep):
+        return (
+            *save_figure(plot_sweep_curves(step), folder / "sweep_curves"),
+            *save_figure(plot_sweep_sizes(step), folder / "sweep_sizes"),
+        )
+    if isinstance(step, SearchStep):
+        return save_figure(plot_trials(step), folder / "trials")
+    if isinstance(step, TransferStep):
+        return save_figure(plot_backbones(step), folder / "backbones")
+    return ()

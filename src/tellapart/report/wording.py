@@ -1,0 +1,137 @@
+"""How the report says numbers: one way for each kind, the same in text, tables and figures."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+from tellapart.records import Estimate, Scalar, StepName
+
+QUESTIONS: dict[StepName, str] = {
+    "inspect": "How many images of each class are there, and is the balance a problem?",
+    "baseline": "What does one convolution and one dense layer make of them?",
+    "conv": "Does the size of the convolution matter, and is there an ideal one?",
+    "dense": "Does the size of the dense layer matter, and is there an ideal one?",
+    "search": "How good does the best network trained from scratch get?",
+    "transfer": "What does a pretrained backbone add?",
+}
+TITLES: dict[StepName, str] = {
+    "inspect": "Inspect",
+    "baseline": "Baseline",
+    "conv": "Convolution size",
+    "dense": "Dense size",
+    "search": "Search",
+    "transfer": "Transfer",
+}
+
+
+def say_setting(name: str) -> str:
+    """Say the name of a setting as a reader would.
+
+    >>> say_setting("width"), say_setting("weight_decay")
+    ('filters', 'weight decay')
+    """
+    return {"width": "filters", "dense": "dense units"}.get(name, name.replace("_", " "))
+
+
+def say_percent(value: float) -> str:
+    """Say a fraction as a percentage with one decimal.
+
+    >>> say_percent(0.6241)
+    '62.4 %'
+    """
+    return f"{100 * value:.1f} %" if math.isfinite(value) else "not finite"
+
+
+def say_estimate(estimate: Estimate) -> str:
+    """Say a proportion with its interval and n.
+
+    >>> say_estimate(Estimate(value=0.624, low=0.5932, high=0.6541, n=1000))
+    '62.4 % (59.3 to 65.4, n = 1,000)'
+    """
+    low, high = 100 * estimate.low, 100 * estimate.high
+    return f"{say_percent(estimate.value)} ({low:.1f} to {high:.1f}, n = {estimate.n:,})"
+
+
+def say_points(difference: float) -> str:
+    """Say a difference of two fractions in percentage points, with its sign.
+
+    >>> say_points(-0.031)
+    '-3.1 points'
+    """
+    return f"{100 * difference:+.1f} points"
+
+
+def say_seconds(seconds: float) -> str:
+    """Say a duration with the units a person would choose.
+
+    >>> say_seconds(8.21), say_seconds(192), say_seconds(7500)
+    ('8.2 s', '3 min 12 s', '2 h 05 min')
+    """
+    if not math.isfinite(seconds):
+        return "not finite"
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    minutes = round(seconds / 60)
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def say_memory(megabytes: float) -> str:
+    """Say MB (10**6 bytes), or GB from 1,000 MB on.
+
+    >>> say_memory(812.3), say_memory(2417)
+    ('812 MB', '2.4 GB')
+    """
+    return f"{megabytes:.0f} MB" if megabytes < 999.5 else f"{megabytes / 1000:.1f} GB"
+
+
+def say_p(value: float) -> str:
+    """Say a p-value, small ones as a bound.
+
+    >>> say_p(0.00002), say_p(0.0412)
+    ('< 0.001', '0.041')
+    """
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def say_scalar(value: Scalar) -> str:
+    """Say one setting or fact: thousands grouped, floats short, none as a dash.
+
+    >>> say_scalar(0.00100), say_scalar(50000), say_scalar((32, 64)), say_scalar(None)
+    ('0.001', '50,000', '32, 64', '–')
+    """
+    if value is None:
+        return "–"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, tuple):
+        return ", ".join(str(part) for part in value)
+    return value
+
+
+def hide_home(text: str) -> str:
+    """Write the reader's own home folder as ``~``: a report is made to be handed on."""
+    home = str(Path.home())
+    return text.replace(home, "~") if len(home) > 1 else text
+
+
+def shorten_label(text: str, limit: int = 24) -> str:
+    r"""Make a name safe and short for a figure: one line, no formulas, an ellipsis in the middle.
+
+    >>> shorten_label("a $x$ b"), shorten_label("a very long name of a class of things", 15)
+    ('a \\$x\\$ b', 'a very … things')
+    """
+    line = "".join(sign if sign.isprintable() else " " for sign in text).strip() or "(unnamed)"
+    if len(line) > limit:
+        head = (limit - 1) // 2
+        line = f"{line[:head]}…{line[-(limit - 1 - head) :]}"
+    return line.replace("$", r"\$")

@@ -1,0 +1,211 @@
+"""The search for the best network from scratch: Optuna asks, a function trains and answers.
+
+Trials live in a journal file, which survives kills. What a trial tries is a function of the
+seed, its number and the finished trials before it, so a search that was killed goes on as if it
+had not been.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tellapart.config import AugmentName, ModelSettings, TrainSettings
+from tellapart.errors import TellapartError
+from tellapart.records import RunRecord, Scalar, TrialRecord
+
+if TYPE_CHECKING:
+    import optuna
+
+Objective = Callable[[ModelSettings, TrainSettings], RunRecord]
+Watch = Callable[[TrialRecord, int], None]
+
+AUGMENTS: tuple[AugmentName, ...] = ("none", "shift", "flip-shift")
+NOTEBOOK_TRIAL: dict[str, Scalar] = {
+    "stages": 3,
+    "convs": 1,
+    "width": 32,
+    "norm": False,
+    "dense": 2048,
+    "dropout": 0.0,
+    "lr": 1e-3,
+    "weight_decay": 1e-5,
+    "label_smoothing": 0.0,
+    "augment": "none",
+}
+"""The reference study's network: every search's first trial."""
+
+SOLID_TRIAL: dict[str, Scalar] = NOTEBOOK_TRIAL | {
+    "convs": 2,
+    "norm": True,
+    "dense": 256,
+    "dropout": 0.2,
+    "lr": 3e-3,
+    "weight_decay": 1e-2,
+    "augment": "shift",
+}
+"""A network of today's kind: every search's second trial."""
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search may try: at most ``stages`` stages and ``width`` filters in the first."""
+
+    stages: int
+    width: int
+    epochs: int
+    batch_size: int
+    seed: int
+
+
+def fit_space(image_size: int, epochs: int, batch_size: int, seed: int) -> Space:
+    """Return the space for square images: stages halve the side, down to 2 px."""
+    stages = max(1, min(4, (image_size // 2).bit_length()))
+    return Space(stages=stages, width=64, epochs=epochs, batch_size=batch_size, seed=seed)
+
+
+def run_search(
+    space: Space, trials: int, objective: Objective, storage: Path, watch: Watch
+) -> tuple[tuple[TrialRecord, ...], RunRecord]:
+    """Run ``trials`` trials in all, those in the journal included; return them and the best run.
+
+    A trial whose training fails is recorded as failed, never as a low accuracy. A trial that a
+    kill left unfinished is tried again with the same settings.
+
+    Raises:
+        TellapartError: every trial failed.
+    """
+    study = _open_study(storage, space)
+    _reap(study)
+    runs: dict[int, RunRecord] = {}
+    while (number := len(_ended(study))) < trials:
+        study.sampler = _make_sampler(space.seed, number)
+        trial = study.ask()
+        settings = _suggest(trial, space)
+        model, recipe = split_settings(settings, space)
+        try:
+            run = objective(model, recipe)
+        except TellapartError as error:
+            if error.exit_code != 1:
+                raise
+            trial.set_user_attr("note", str(error))
+            study.tell(trial, state=_state("FAIL"))
+        else:
+            runs[trial.number] = run
+            for name, value in _describe(run).items():
+                trial.set_user_attr(name, value)
+            study.tell(trial, run.val_accuracy.value)
+        watch(_record(_ended(study)[-1], number + 1), trials)
+    ended = _ended(study)[:trials]
+    records = tuple(_record(trial, number + 1) for number, trial in enumerate(ended))
+    done = [trial for trial in ended if trial.value is not None]
+    if not done:
+        raise TellapartError(f"all {trials} trials of the search failed: {records[0].note}")
+    winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
+    model, recipe = split_settings(winner.params, space)
+    return records, runs.get(winner.number) or objective(model, recipe)
+
+
+def split_settings(settings: dict[str, Any], space: Space) -> tuple[ModelSettings, TrainSettings]:
+    """Return a trial's settings as those of the network and those of its training.
+
+    >>> space = Space(stages=3, width=64, epochs=5, batch_size=128, seed=0)
+    >>> model, recipe = split_settings(dict(NOTEBOOK_TRIAL), space)
+    >>> model.stages, model.width, model.dense, recipe.lr
+    (3, 32, 2048, 0.001)
+    """
+    own = {name: value for name, value in settings.items() if name in ModelSettings.model_fields}
+    rest = {name: value for name, value in settings.items() if name not in own}
+    model = ModelSettings(name="stages", **own)
+    recipe = TrainSettings(
+        epochs=space.epochs, batch_size=space.batch_size, seed=space.seed, **rest
+    )
+    return model, recipe
+
+
+def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+    widths = [width for width in (16, 32, 64, 128) if width <= space.width]
+    return {
+        "stages": trial.suggest_int("stages", min(2, space.stages), space.stages),
+        "convs": trial.suggest_int("convs", 1, 2),
+        "width": trial.suggest_categorical("width", widths),
+        "norm": trial.suggest_categorical("norm", [False, True]),
+        "dense": trial.suggest_categorical("dense", [0, 64, 256, 1024, 2048]),
+        "dropout": trial.suggest_float("dropout", 0.0, 0.5, step=0.1),
+        "lr": trial.suggest_float("lr", 3e-4, 1e-2, log=True),
+        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
+        "label_smoothing": trial.suggest_categorical("label_smoothing", [0.0, 0.1]),
+        "augment": trial.suggest_categorical("augment", list(AUGMENTS)),
+    }
+
+
+def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
+    from optuna.samplers import TPESampler
+
+    return TPESampler(seed=1000 * seed + number, n_startup_trials=4)
+
+
+def _open_study(storage: Path, space: Space) -> optuna.Study:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # optuna marks the journal as experimental
+        import optuna
+        from optuna.storages import JournalStorage
+        from optuna.storages.journal import JournalFileBackend
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        storage.parent.mkdir(parents=True, exist_ok=True)
+        study = optuna.create_study(
+            study_name="search",
+            storage=JournalStorage(JournalFileBackend(str(storage))),
+            direction="maximize",
+            load_if_exists=True,
+        )
+    if len(study.get_trials(deepcopy=False)) < 2:
+        for first in (NOTEBOOK_TRIAL, SOLID_TRIAL):
+            stages = min(3, space.stages)
+            study.enqueue_trial(dict(first) | {"stages": stages}, skip_if_exists=True)
+    return study
+
+
+def _reap(study: optuna.Study) -> None:
+    """Fail trials that a dead process left running, and queue their settings again."""
+    for trial in study.get_trials(deepcopy=False, states=(_state("RUNNING"),)):
+        study.tell(trial.number, state=_state("FAIL"))
+        if trial.params:
+            study.enqueue_trial(trial.params)
+
+
+def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
+    """Return finished trials in order: those done, and those that failed with a note."""
+    return [
+        trial
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state == _state("COMPLETE") or "note" in trial.user_attrs
+    ]
+
+
+def _state(name: str) -> optuna.trial.TrialState:
+    from optuna.trial import TrialState
+
+    return TrialState[name]
+
+
+def _describe(run: RunRecord) -> dict[str, Any]:
+    return {"cell": run.cell, "parameters": run.parameters, "seconds": run.seconds}
+
+
+def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
+    found = trial.user_attrs
+    return TrialRecord(
+        number=number,
+        status="done" if trial.value is not None else "failed",
+        cell=found.get("cell", ""),
+        settings=dict(trial.params),
+        parameters=found.get("parameters", 0),
+        seconds=found.get("seconds", 0.0),
+        val_accuracy=trial.value or 0.0,
+        note=found.get("note", ""),
+    )

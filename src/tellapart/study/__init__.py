@@ -1,0 +1,153 @@
+"""The study: six steps on one dataset, in one folder, resumable."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from tellapart import __version__
+from tellapart.audit import describe_data
+from tellapart.data.dataset import Dataset
+from tellapart.data.split import make_split, read_split, write_split
+from tellapart.device import Meter, choose_device, describe_environment, release_memory
+from tellapart.errors import TellapartError
+from tellapart.evaluate import Seal, read_correct
+from tellapart.metrics.comparisons import Correct, compare_pairs
+from tellapart.models.backbone import make_backbone
+from tellapart.plan import StudySettings
+from tellapart.records import AnyStep, Comparison, ModelStep, StepName, StudyRecord
+from tellapart.report.page import write_report
+from tellapart.search.sweep import check_sizes
+from tellapart.study.bench import Bench, Reporter, SilentReporter
+from tellapart.study.steps import KIND, RUN_STEP, name_backbones
+from tellapart.workspace import open_folder, read_record, write_json
+
+NAMES: dict[StepName, str] = {
+    "baseline": "the simple network",
+    "conv": "the network of the convolution sweep",
+    "dense": "the network of the dense sweep",
+    "search": "the best network from scratch",
+    "transfer": "the pretrained backbone",
+}
+
+
+def run_study(
+    dataset: Dataset,
+    settings: StudySettings,
+    folder: Path,
+    reporter: Reporter | None = None,
+    command: str = "",
+) -> StudyRecord:
+    """Run the steps that are not yet done, and write ``results.json`` and ``report.html``.
+
+    A folder that holds a part of the same study is gone on with: finished steps and cells are
+    read, not done again.
+
+    Args:
+        command: what reproduces the study, for the report.
+
+    Raises:
+        UserError: something asked for is not there; said before any training starts.
+        TellapartError: the work itself failed.
+    """
+    settings = settings.model_copy(
+        update={"steps": tuple(step for step in RUN_STEP if step in settings.steps)}
+    )
+    folder = open_folder(folder, identify_study(dataset, settings))
+    manifest = folder / "split.json"
+    if manifest.is_file():
+        split = read_split(manifest, dataset)
+    else:
+        split = make_split(dataset)
+        write_split(manifest, dataset, split)
+    bench = Bench(
+        settings, dataset, split, Seal(dataset, split, folder), folder, reporter or SilentReporter()
+    )
+    check_settings(bench)
+    write_json(folder / "environment.json", describe_environment())
+    _write_status(folder, "running")
+    try:
+        done = {step: run_step(bench, step) for step in settings.steps}
+    except BaseException as error:
+        _write_status(folder, "failed" if isinstance(error, TellapartError) else "stopped")
+        raise
+    record = StudyRecord(
+        version=__version__,
+        command=command,
+        data=describe_data(dataset, split),
+        protocol=settings.protocol,
+        environment=describe_environment(),
+        seconds=sum(step.seconds for step in done.values()),
+        peak_memory_mb=max(step.peak_memory_mb for step in done.values()),
+        steps=done,
+        comparisons=compare_steps(bench, done),
+        ledger=bench.seal.read_ledger(),
+    )
+    write_json(folder / "results.json", record)
+    write_report(folder)
+    _write_status(folder, "done")
+    return record
+
+
+def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, object]:
+    """Return what must be equal for a folder to be gone on with."""
+    chosen = settings.model_dump(mode="json", exclude={"device", "backbones"})
+    backbones = [
+        f"local-dir:{Path(name).name}" if name.startswith("local-dir:") else name
+        for name in settings.backbones
+    ]
+    return {
+        "made by": f"tellapart {__version__}",
+        "data": dataset.name,
+        "fingerprint": dataset.fingerprint,
+        **chosen,
+        "backbones": backbones,
+    }
+
+
+def check_settings(bench: Bench) -> None:
+    """Find out now what would otherwise stop the study after an hour.
+
+    Raises:
+        UserError: a device, size or backbone that cannot be had.
+    """
+    settings = bench.settings
+    choose_device(settings.device)
+    for sizes in (settings.conv_sizes, settings.dense_sizes):
+        if sizes is not None:
+            check_sizes(sizes)
+    if "transfer" in settings.steps and not (bench.folder / "transfer/record.json").is_file():
+        for name in name_backbones(bench):
+            make_backbone(name)
+
+
+def run_step(bench: Bench, step: StepName) -> AnyStep:
+    """Run one step, or read it where it is done."""
+    path = bench.folder / step / "record.json"
+    if path.is_file():
+        found = read_record(path, KIND[step])
+        bench.reporter.end(found, step, again=True)
+        return found
+    before = bench.read_time(step)
+    with Meter() as meter:
+        record = RUN_STEP[step](bench)
+    measured = {"seconds": before + meter.seconds, "peak_memory_mb": meter.peak_memory_mb}
+    record = record.model_copy(update=measured)
+    write_json(path, record)
+    release_memory()
+    bench.reporter.end(record, step, again=False)
+    return record
+
+
+def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparison, ...]:
+    """Return the paired tests between the steps' final models, all on the same test images."""
+    correct: dict[str, Correct] = {
+        step: read_correct(bench.folder / record.run.folder / "predictions.csv")
+        for step, record in done.items()
+        if isinstance(record, ModelStep)
+    }
+    return compare_pairs(correct, {step: NAMES[step] for step in NAMES})
+
+
+def _write_status(folder: Path, status: str) -> None:
+    write_json(folder / "status.json", {"status": status, "process": os.getpid()})

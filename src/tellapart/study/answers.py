@@ -1,0 +1,131 @@
+"""The answers in words, made from the numbers of a step."""
+
+from __future__ import annotations
+
+from tellapart.records import (
+    BackboneRecord,
+    ModelStep,
+    RunRecord,
+    SizeRecord,
+    TestRecord,
+    TrialRecord,
+    Verdict,
+)
+from tellapart.report.wording import say_estimate
+
+OPTIMISTIC = (
+    " This figure is optimistic: the best epoch was chosen on these same test images "
+    "(protocol notebook)."
+)
+OVERFIT = 0.05
+"""Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
+
+
+def answer_baseline(run: RunRecord, test: TestRecord, classes: tuple[str, ...]) -> str:
+    """Answer step 2: how far a simple network gets."""
+    return " ".join(
+        (
+            f"{describe_network(run).capitalize()} ({run.parameters:,} parameters) gets "
+            f"{say_estimate(test.accuracy)} of the test images right, with its best epoch at "
+            f"{run.best_epoch} of {len(run.history)}.",
+            describe_fit(run),
+            describe_confusion(test, classes),
+        )
+    ) + (OPTIMISTIC if test.optimistic else "")
+
+
+def answer_sweep(
+    setting: str, verdict: Verdict, test: TestRecord, sizes: tuple[SizeRecord, ...]
+) -> str:
+    """Answer steps 3 and 4: whether there is an ideal size."""
+    taken = next(size for size in sizes if size.size == verdict.size)
+    seeds = len(taken.seeds)
+    return (
+        f"{verdict.sentence} The network with {setting} {verdict.size} gets "
+        f"{say_estimate(test.accuracy)} of the test images right "
+        f"({seeds} seed{'s' if seeds > 1 else ''} a size, {taken.seconds:.0f} s a training)."
+    ) + (OPTIMISTIC if test.optimistic else "")
+
+
+def answer_search(
+    trials: tuple[TrialRecord, ...], best: int, run: RunRecord, test: TestRecord
+) -> str:
+    """Answer step 5: the best network from scratch."""
+    failed = sum(trial.status == "failed" for trial in trials)
+    tried = f"The best of {len(trials)} networks tried" if len(trials) > 1 else "The network tried"
+    return (
+        f"{tried} is {describe_network(run)}; trained for {len(run.history)} epochs it gets "
+        f"{say_estimate(test.accuracy)} of the test images right"
+        + (f" (trial {best}" if len(trials) > 1 else " (the reference study's own")
+        + (f"; {failed} failed)." if failed else ").")
+    ) + (OPTIMISTIC if test.optimistic else "")
+
+
+def answer_transfer(
+    chosen: BackboneRecord, others: int, test: TestRecord, scratch: ModelStep | None
+) -> str:
+    """Answer step 6: what a pretrained backbone adds."""
+    answer = (
+        f"A head of {chosen.head_parameters:,} parameters on the frozen backbone {chosen.name} "
+        f"gets {say_estimate(test.accuracy)} of the test images right"
+        + (f", chosen on val from {others + 1} backbones." if others else ".")
+    )
+    if scratch is not None:
+        gain = 100 * (test.accuracy.value - scratch.test_accuracy.value)
+        answer += (
+            f" That is {abs(gain):.1f} points {'above' if gain >= 0 else 'below'} the best network "
+            "trained from scratch; the comparisons say whether chance explains it."
+        )
+    return answer + (OPTIMISTIC if test.optimistic else "")
+
+
+def describe_network(run: RunRecord) -> str:
+    """Say what a network is made of."""
+    settings = run.settings
+    if run.model == "simple":
+        return (
+            f"the simple network with {settings['width']} filters and a dense layer of "
+            f"{settings['dense']}"
+        )
+    if run.model == "deep":
+        return "the deep network (32, 64, 128 filters, dense layer of 2048)"
+    stages, width = int(str(settings["stages"])), int(str(settings["width"]))
+    widths = ", ".join(str(width * 2**stage) for stage in range(stages))
+    parts = [
+        f"a network of {stages} stages ({widths} filters, {settings['convs']} convolution"
+        f"{'s' if settings['convs'] != 1 else ''} each)"
+    ]
+    if settings["norm"]:
+        parts.append("batch normalisation")
+    parts.append(f"a dense layer of {settings['dense']}" if settings["dense"] else "no dense layer")
+    if settings["augment"] != "none":
+        parts.append(f"{settings['augment']} augmentation")
+    return ", ".join(parts)
+
+
+def describe_fit(run: RunRecord) -> str:
+    """Say what the curves show: overfitting, or that more epochs might help."""
+    last = run.history[-1]
+    gap = last.accuracy - last.val_accuracy
+    if gap > OVERFIT:
+        return (
+            f"It ends {100 * gap:.0f} points better on its training images than on "
+            f"{run.chosen_on} images: it overfits."
+        )
+    if run.best_epoch == len(run.history):
+        return "Its last epoch is its best, so a longer training might gain a little."
+    return "Training and validation accuracy stay close: it does not overfit."
+
+
+def describe_confusion(test: TestRecord, classes: tuple[str, ...]) -> str:
+    """Name the class with the lowest recall, and what it is most often taken for."""
+    hardest = min(
+        (score for score in test.per_class if score.support), key=lambda score: score.recall.value
+    )
+    index = classes.index(hardest.name)
+    mistaken = [count if i != index else -1 for i, count in enumerate(test.confusion[index])]
+    taken = max(mistaken)
+    sentence = f"Hardest is {hardest.name} ({100 * hardest.recall.value:.0f} % found"
+    if taken <= 0:
+        return f"{sentence})."
+    return f"{sentence}), most often taken for {classes[mistaken.index(taken)]}."

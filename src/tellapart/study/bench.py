@@ -1,0 +1,159 @@
+"""What the steps of a study share: data, split, sealed test, folder, and cells done once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Protocol
+
+from tellapart import __version__
+from tellapart.config import ModelSettings, TrainSettings, hash_settings
+from tellapart.data.dataset import Dataset
+from tellapart.data.split import Split
+from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
+from tellapart.plan import StudySettings
+from tellapart.records import (
+    STEPS,
+    EpochRow,
+    RunRecord,
+    StepName,
+    StepRecord,
+    TestRecord,
+)
+from tellapart.report.plots import draw_run
+from tellapart.train.loop import Rows, Task, train_model
+from tellapart.workspace import read_json, read_record, write_json
+
+
+class Reporter(Protocol):
+    """Shows a person how the work goes."""
+
+    def begin(self, step: StepName, units: int) -> None:
+        """A step starts that will take so many units (epochs, or images)."""
+
+    def advance(self, units: int, text: str) -> None:
+        """Units are done; ``text`` says what."""
+
+    def say(self, text: str) -> None:
+        """Something that a person should read."""
+
+    def end(self, record: StepRecord, step: StepName, again: bool) -> None:
+        """A step is finished, now or (``again``) by an earlier start."""
+
+
+class SilentReporter:
+    """Shows nothing."""
+
+    def begin(self, step: StepName, units: int) -> None: ...
+
+    def advance(self, units: int, text: str) -> None: ...
+
+    def say(self, text: str) -> None: ...
+
+    def end(self, record: StepRecord, step: StepName, again: bool) -> None: ...
+
+
+@dataclass(frozen=True)
+class Bench:
+    """One study at work."""
+
+    settings: StudySettings
+    dataset: Dataset
+    split: Split
+    seal: Seal
+    folder: Path
+    reporter: Reporter
+
+    @property
+    def images(self) -> int:
+        """Training images, from which the plan follows."""
+        return len(self.split.train)
+
+    @property
+    def notebook(self) -> bool:
+        """Whether best epochs are chosen on test, so that test figures are optimistic."""
+        return self.settings.protocol == "notebook"
+
+    @cached_property
+    def split_key(self) -> str:
+        """A hash of which images are train, val and test."""
+        hashes, split = self.dataset.hashes, self.split
+        return hash_settings(
+            *([hashes[row] for row in rows] for rows in (split.train, split.val, split.test))
+        )
+
+    def open_rows(self, step: StepName) -> Rows:
+        """Return the rows to train on and to choose on."""
+        return self.seal.open_rows(self.settings.protocol, step)
+
+    def name_cell(self, label: str, *parts: object) -> str:
+        """Return a cell's name: a readable label, and a hash of all that its result depends on."""
+        digest = hash_settings(
+            *parts, self.dataset.fingerprint, self.split_key, self.settings.protocol, __version__
+        )
+        return f"{label}-{digest}"
+
+    def find_cell(self, cell: str) -> RunRecord | None:
+        """Return the record of a finished cell of any step, or None."""
+        for step in STEPS:
+            path = self.folder / step / cell / "record.json"
+            if path.is_file():
+                return read_record(path, RunRecord)
+        return None
+
+    def train_cell(
+        self, step: StepName, label: str, model: ModelSettings, recipe: TrainSettings
+    ) -> RunRecord:
+        """Train a cell, or read it where it was trained before."""
+        cell = self.name_cell(label, model, recipe)
+        found = self.find_cell(cell)
+        if found is not None:
+            self.reporter.advance(recipe.epochs, f"{label}: read")
+            return found
+        task = Task(model, recipe, self.settings.device, "both" if step == "baseline" else "best")
+        run = train_model(
+            self.dataset, self.open_rows(step), task, self.folder / step / cell, self.watch(label)
+        )
+        draw_run(run, None, self.dataset.classes, self.folder / step / cell)
+        self.keep_time(step, run.seconds)
+        return run
+
+    def watch(self, label: str) -> Callable[[EpochRow], None]:
+        """Return a function that shows each epoch of a training."""
+
+        def show(row: EpochRow) -> None:
+            self.reporter.advance(
+                1, f"{label}: epoch {row.epoch}, accuracy {100 * row.val_accuracy:.1f} %"
+            )
+
+        return show
+
+    def test_run(self, step: StepName, run: RunRecord) -> TestRecord:
+        """Look at the test split once with a step's final network, and draw what it shows."""
+        folder = self.folder / run.folder
+        look = Look(step, run.cell, f"final model of step {step}")
+        test = evaluate_model(
+            self.seal,
+            look,
+            predict_run(self.dataset, folder, self.settings.device, run),
+            folder,
+            optimistic=self.notebook,
+        )
+        draw_run(run, test, self.dataset.classes, folder)
+        return test
+
+    def keep_time(self, step: StepName, seconds: float) -> None:
+        """Add to the seconds of a step, so that a start after a kill does not forget them."""
+        write_json(self.folder / step / "clock.json", {"seconds": self.read_time(step) + seconds})
+
+    def read_time(self, step: StepName) -> float:
+        """Return the seconds of finished cells of a step."""
+        path = self.folder / step / "clock.json"
+        return float(read_json(path)["seconds"]) if path.is_file() else 0.0
+
+    def read_step(self, step: StepName, kind: type[StepRecord]) -> StepRecord | None:
+        """Return the record of a finished step, or None."""
+        path = self.folder / step / "record.json"
+        return read_record(path, kind) if path.is_file() else None

@@ -1,0 +1,201 @@
+"""The training loop, written out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+from torch.nn import functional
+
+from tellapart.config import ModelSettings, TrainSettings
+from tellapart.data.augment import draw_augmentation
+from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.loader import iterate_batches, shuffle_order
+from tellapart.device import (
+    DeviceName,
+    Meter,
+    Precision,
+    choose_device,
+    choose_precision,
+    prepare_process,
+    release_memory,
+)
+from tellapart.errors import TellapartError
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.metrics.scores import compute_loss
+from tellapart.models import Shape, count_parameters, make_model
+from tellapart.models.forward import cast_forward, predict_logits, prepare_batch
+from tellapart.records import EpochRow, RunRecord
+from tellapart.train.checkpoint import State, copy_state, save_weights, write_args
+from tellapart.train.optim import make_optimizer, schedule_rate
+from tellapart.workspace import write_json, write_text
+
+Watch = Callable[[EpochRow], None]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a dataset to train on, and those that the best epoch is chosen on."""
+
+    train: Indices
+    watch: Indices
+    chosen_on: Literal["val", "test"] = "val"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One training: the network, the recipe, the device, and whether weights are kept.
+
+    ``keep`` is ``both`` (best and last), or ``best`` where many trainings share a disk.
+    """
+
+    model: ModelSettings
+    recipe: TrainSettings
+    device: DeviceName = "auto"
+    keep: Literal["both", "best"] = "both"
+
+
+def ignore_epoch(row: EpochRow) -> None:
+    """Do nothing with a finished epoch."""
+
+
+def train_model(
+    dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch = ignore_epoch
+) -> RunRecord:
+    """Train a network and leave its best weights, history and record in ``folder``.
+
+    ``watch`` is called after each epoch. The order of images, the augmentation and the first
+    weights are functions of the recipe's seed.
+
+    Raises:
+        TellapartError: the loss was not finite; nothing is promoted to a result.
+    """
+    recipe, classes = task.recipe, len(dataset.classes)
+    device = choose_device(task.device)
+    precision: Precision = choose_precision(device)
+    if recipe.precision != "auto":
+        precision = recipe.precision
+    prepare_process(recipe.seed)
+    shape = Shape(dataset.channels, dataset.image_size, classes)
+    network = make_model(task.model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    optimizer = make_optimizer(network, recipe)
+
+    history: list[EpochRow] = []
+    best: State = {}
+    best_row: EpochRow | None = None
+    with Meter() as meter:
+        for epoch in range(recipe.epochs):
+            start = time.perf_counter()
+            loss, accuracy, rate = train_epoch(
+                network, optimizer, dataset, rows.train, (recipe, epoch, precision)
+            )
+            if not math.isfinite(loss):
+                raise TellapartError(
+                    f"training stopped: the loss of epoch {epoch + 1} is {loss}, not finite; "
+                    f"use a learning rate below {recipe.lr:g}"
+                )
+            logits = predict_logits(network, dataset, rows.watch, device, precision)
+            truth = dataset.labels[rows.watch]
+            row = EpochRow(
+                epoch=epoch + 1,
+                seconds=time.perf_counter() - start,
+                lr=rate,
+                loss=loss,
+                accuracy=accuracy,
+                val_loss=compute_loss(logits, truth),
+                val_accuracy=float((logits.argmax(1) == truth).mean()),
+            )
+            history.append(row)
+            if best_row is None or row.val_accuracy > best_row.val_accuracy:
+                best_row, best = row, copy_state(network)
+            watch(row)
+    assert best_row is not None
+
+    save_weights(folder / "weights" / "best.safetensors", best)
+    if task.keep == "both":
+        save_weights(folder / "weights" / "last.safetensors", copy_state(network))
+    write_args(folder, dataset, task.model, recipe)
+    write_history(folder / "history.csv", history)
+    hits = round(best_row.val_accuracy * len(rows.watch))
+    record = RunRecord(
+        cell=folder.name,
+        folder=f"{folder.parent.name}/{folder.name}",
+        model=task.model.name,
+        settings=task.model.model_dump() | recipe.model_dump(),
+        seed=recipe.seed,
+        parameters=count_parameters(network),
+        best_epoch=best_row.epoch,
+        chosen_on=rows.chosen_on,
+        seconds=meter.seconds,
+        peak_memory_mb=meter.peak_memory_mb,
+        device=str(device),
+        precision=precision,
+        val_accuracy=estimate_proportion(hits, len(rows.watch)),
+        history=tuple(history),
+    )
+    write_json(folder / "record.json", record)
+    del network, optimizer, best
+    release_memory()
+    return record
+
+
+def train_epoch(
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    dataset: Dataset,
+    rows: Indices,
+    state: tuple[TrainSettings, int, Precision],
+) -> tuple[float, float, float]:
+    """Train one epoch; return mean loss (nats), accuracy, and the last learning rate.
+
+    Loss and accuracy are means over the epoch while the weights move, as Keras reports them.
+    """
+    recipe, epoch, precision = state
+    device = next(network.parameters()).device
+    augmentation = draw_augmentation(
+        recipe.augment, len(dataset), dataset.image_size, recipe.seed, epoch
+    )
+    order = rows[shuffle_order(len(rows), recipe.seed, epoch)]
+    steps = math.ceil(len(rows) / recipe.batch_size)
+    loss_sum = torch.zeros((), device=device)
+    hits = torch.zeros((), dtype=torch.int64, device=device)
+    rate = recipe.lr
+
+    network.train()
+    batches = iterate_batches(dataset, order, recipe.batch_size)
+    for step, (pixels, labels, batch_rows) in enumerate(batches):
+        rate = schedule_rate(recipe, epoch * steps + step, recipe.epochs * steps)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+
+        images = prepare_batch(augmentation.apply(pixels, batch_rows), device)
+        truth = torch.from_numpy(labels).to(device)
+        with cast_forward(device, precision):
+            logits = network(images)
+        logits = logits.float()
+        loss = functional.cross_entropy(logits, truth, label_smoothing=recipe.label_smoothing)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        optimizer.step()
+
+        loss_sum += loss.detach() * len(truth)
+        hits += (logits.detach().argmax(1) == truth).sum()
+    return loss_sum.item() / len(rows), hits.item() / len(rows), rate
+
+
+def write_history(path: Path, history: list[EpochRow]) -> None:
+    """Write ``history.csv``, one line an epoch."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(EpochRow.model_fields)
+    for row in history:
+        writer.writerow(f"{value:.6g}" for value in row.model_dump().values())
+    write_text(path, text.getvalue())

@@ -1,0 +1,199 @@
+"""The head: a small network on the features of a frozen backbone."""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+from torch.nn import functional
+
+from tellapart.config import HeadSettings, TrainSettings
+from tellapart.data.dataset import Indices, Labels
+from tellapart.data.loader import shuffle_order
+from tellapart.device import Meter, prepare_process, release_memory
+from tellapart.errors import DataError, TellapartError
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.metrics.scores import compute_loss
+from tellapart.models import count_parameters
+from tellapart.records import EpochRow, RunRecord
+from tellapart.train.checkpoint import copy_state, load_strictly, read_weights, save_weights
+from tellapart.train.loop import Rows, Watch, ignore_epoch, write_history
+from tellapart.train.optim import schedule_rate
+from tellapart.transfer.features import Vectors
+from tellapart.workspace import read_json, write_json
+
+
+class Standardize(nn.Module):
+    """Features less their mean, over their standard deviation, both of the training images."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
+        super().__init__()
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", scale)
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return (features - self.mean) * self.scale
+
+
+def make_head(features: int, classes: int, settings: HeadSettings) -> nn.Sequential:
+    """Return standardisation, a hidden layer of ``dense`` units where asked, and the logits."""
+    layers: list[nn.Module] = [Standardize(torch.zeros(features), torch.ones(features))]
+    if settings.dense:
+        layers += [nn.Linear(features, settings.dense), nn.ReLU()]
+    layers.append(nn.Dropout(settings.dropout))
+    layers.append(nn.Linear(settings.dense or features, classes))
+    return nn.Sequential(*layers)
+
+
+def fit_head(
+    vectors: Vectors,
+    labels: Labels,
+    rows: Rows,
+    settings: HeadSettings,
+    folder: Path,
+    watch: Watch = ignore_epoch,
+) -> RunRecord:
+    """Train a head on (n, features) float16 and leave its best weights in ``folder``.
+
+    The class count is that of ``labels``; the best epoch is chosen on ``rows.watch``. It runs
+    on the CPU in float32: an epoch of 45,000 images takes seconds.
+
+    Raises:
+        TellapartError: the loss was not finite.
+    """
+    prepare_process(settings.seed)
+    network = make_head(vectors.shape[1], int(labels.max()) + 1, settings)
+    set_scale(network, vectors, rows.train)
+    optimizer = torch.optim.AdamW(
+        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+    )
+    recipe = TrainSettings(epochs=settings.epochs, lr=settings.lr)
+    steps = math.ceil(len(rows.train) / settings.batch_size)
+    history: list[EpochRow] = []
+    best_row: EpochRow | None = None
+    with Meter() as meter:
+        for epoch in range(settings.epochs):
+            start = time.perf_counter()
+            network.train()
+            order = rows.train[shuffle_order(len(rows.train), settings.seed, epoch)]
+            loss_sum, hits, rate = 0.0, 0, settings.lr
+            for step in range(steps):
+                rate = schedule_rate(recipe, epoch * steps + step, settings.epochs * steps)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                taken = order[step * settings.batch_size : (step + 1) * settings.batch_size]
+                truth = torch.from_numpy(labels[taken])
+                logits = network(torch.from_numpy(vectors[taken]).float())
+                loss = functional.cross_entropy(
+                    logits, truth, label_smoothing=settings.label_smoothing
+                )
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+                optimizer.step()
+                loss_sum += loss.item() * len(taken)
+                hits += int((logits.argmax(1) == truth).sum())
+            if not math.isfinite(loss_sum):
+                raise TellapartError(
+                    f"the head's loss of epoch {epoch + 1} is not finite; use a learning rate "
+                    f"below {settings.lr:g}"
+                )
+            logits_watch = predict_head(network, vectors, rows.watch)
+            truth_watch = labels[rows.watch]
+            row = EpochRow(
+                epoch=epoch + 1,
+                seconds=time.perf_counter() - start,
+                lr=rate,
+                loss=loss_sum / len(rows.train),
+                accuracy=hits / len(rows.train),
+                val_loss=compute_loss(logits_watch, truth_watch),
+                val_accuracy=float((logits_watch.argmax(1) == truth_watch).mean()),
+            )
+            history.append(row)
+            if best_row is None or row.val_accuracy > best_row.val_accuracy:
+                best_row, best = row, copy_state(network)
+            watch(row)
+    assert best_row is not None
+    save_weights(folder / "weights" / "best.safetensors", best)
+    save_weights(folder / "weights" / "last.safetensors", copy_state(network))
+    write_history(folder / "history.csv", history)
+    record = RunRecord(
+        cell=folder.name,
+        folder=f"{folder.parent.name}/{folder.name}",
+        model="head",
+        settings=settings.model_dump(),
+        seed=settings.seed,
+        parameters=count_parameters(network),
+        best_epoch=best_row.epoch,
+        chosen_on=rows.chosen_on,
+        seconds=meter.seconds,
+        peak_memory_mb=meter.peak_memory_mb,
+        device="cpu",
+        precision="float32",
+        val_accuracy=estimate_proportion(
+            round(best_row.val_accuracy * len(rows.watch)), len(rows.watch)
+        ),
+        history=tuple(history),
+    )
+    release_memory()
+    return record
+
+
+def set_scale(network: nn.Sequential, vectors: Vectors, rows: Indices) -> None:
+    """Set mean and standard deviation from the training rows, a part at a time."""
+    total = np.zeros(vectors.shape[1])
+    squares = np.zeros(vectors.shape[1])
+    for first in range(0, len(rows), 4096):
+        part = vectors[rows[first : first + 4096]].astype(np.float64)
+        total += part.sum(0)
+        squares += (part**2).sum(0)
+    mean = total / len(rows)
+    spread = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+    scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
+    standardize = network[0]
+    assert isinstance(standardize, Standardize)
+    standardize.mean.copy_(torch.from_numpy(mean))
+    standardize.scale.copy_(torch.from_numpy(scale))
+
+
+def predict_head(network: nn.Module, vectors: Vectors, rows: Indices) -> NDArray[np.float32]:
+    """Return (len(rows), classes) float32 logits, in the order of ``rows``."""
+    network.eval()
+    found = []
+    with torch.inference_mode():
+        for first in range(0, len(rows), 4096):
+            part = torch.from_numpy(vectors[rows[first : first + 4096]]).float()
+            found.append(network(part).numpy())
+    return np.concatenate(found)
+
+
+def load_head(folder: Path, backbone_key: str) -> nn.Module:
+    """Return the head of a run folder.
+
+    Raises:
+        DataError: it was fitted on another backbone: the shapes may fit, the numbers would not.
+    """
+    args = read_json(folder / "args.json")
+    if args["backbone_key"] != backbone_key:
+        raise DataError(
+            f"the head in {folder} belongs to backbone {args['backbone']} "
+            f"(key {args['backbone_key']}), but got one with key {backbone_key}; use that one"
+        )
+    network = make_head(args["features"], len(args["classes"]), HeadSettings(**args["recipe"]))
+    load_strictly(network, read_weights(folder / "weights" / "best.safetensors"), folder)
+    return network
+
+
+def write_head_args(
+    folder: Path, settings: HeadSettings, classes: tuple[str, ...], backbone: dict[str, object]
+) -> None:
+    """Write ``args.json`` of a head: its settings, the class names, and whose features it takes."""
+    args = {"kind": "head", "recipe": settings.model_dump(), "classes": list(classes), **backbone}
+    write_json(folder / "args.json", args)

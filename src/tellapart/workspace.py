@@ -1,0 +1,156 @@
+"""The output folder: names, whole-or-absent writes, and what may be written where.
+
+Every file that tellapart makes is written through :func:`write_bytes`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from tellapart.errors import WorkspaceError
+
+IDENTITY = "identity.json"
+CACHE_VARIABLE = "TELLAPART_CACHE"
+
+RecordT = TypeVar("RecordT", bound=BaseModel)
+
+
+def write_bytes(path: Path, content: bytes) -> Path:
+    """Write a file whole or not at all: beside, fsync, ``os.replace``, fsync of the folder.
+
+    Raises:
+        WorkspaceError: the disk is full, or the folder cannot be written. An older file stays.
+    """
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(beside, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        os.replace(beside, path)
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        with suppress(OSError):  # nothing beside, or no folder at all
+            beside.unlink()
+        raise WorkspaceError(
+            f"{path} could not be written ({error.strerror or error}); "
+            "free space or choose another folder with --out"
+        ) from error
+    return path
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write UTF-8 text, whole or not at all."""
+    return write_bytes(path, text.encode())
+
+
+def write_json(path: Path, content: Any) -> Path:
+    """Write a record, or plain data, as JSON."""
+    if isinstance(content, BaseModel):
+        return write_text(path, content.model_dump_json(indent=1) + "\n")
+    return write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON that tellapart wrote.
+
+    Raises:
+        WorkspaceError: the file is missing or damaged.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise WorkspaceError(
+            f"{path} cannot be read ({error}); remove it and start the same command again"
+        ) from error
+
+
+def read_record(path: Path, kind: type[RecordT]) -> RecordT:
+    """Read a record that :func:`write_json` wrote.
+
+    Raises:
+        WorkspaceError: the file is missing, damaged, or of another version.
+    """
+    try:
+        return kind.model_validate(read_json(path))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise WorkspaceError(
+            f"{path} is not a {kind.__name__} of this version "
+            f"({'.'.join(map(str, first['loc']))}: {first['msg']}); use another --out"
+        ) from error
+
+
+def open_folder(folder: Path, identity: dict[str, Any]) -> Path:
+    """Make or reopen an output folder whose files belong to ``identity``.
+
+    A folder that holds other files, or another identity, is refused and left as it is.
+
+    Raises:
+        WorkspaceError: not ours, of another identity, or not writable.
+    """
+    marker = folder / IDENTITY
+    try:
+        if folder.exists() and not folder.is_dir():
+            raise WorkspaceError(f"--out must be a folder, but {folder} is a file; name another")
+        holds = folder.is_dir() and any(folder.iterdir())
+    except OSError as error:
+        raise WorkspaceError(
+            f"--out {folder} cannot be read ({error.strerror}); name another"
+        ) from error
+    if holds and not marker.is_file():
+        raise WorkspaceError(
+            f"--out must be new or hold the same work, but {folder} holds other files; "
+            "name another folder"
+        )
+    if holds:
+        found = read_json(marker)
+        for key in sorted(identity.keys() | found.keys()):
+            if found.get(key) != identity.get(key):
+                raise WorkspaceError(
+                    f"--out {folder} holds other work: its {key} is {found.get(key)!r}, "
+                    f"this command's is {identity.get(key)!r}; name another folder, "
+                    "or give the same arguments to go on with it"
+                )
+        return folder
+    write_json(marker, identity)
+    return folder
+
+
+def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) -> Path:
+    """Return ``root/stem-n``: the newest with this identity that is unfinished, else the next.
+
+    A finished folder (its ``status.json`` says done) is not reused without ``--out``.
+    """
+    number = 1
+    while (root / f"{stem}-{number}").exists():
+        folder = root / f"{stem}-{number}"
+        marker, status = folder / IDENTITY, folder / "status.json"
+        finished = status.is_file() and read_json(status).get("status") == "done"
+        if marker.is_file() and not finished and read_json(marker) == identity:
+            return folder
+        number += 1
+    return root / f"{stem}-{number}"
+
+
+def locate_cache(environ: dict[str, str] | None = None) -> Path:
+    """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place."""
+    named = (os.environ if environ is None else environ).get(CACHE_VARIABLE)
+    if named:
+        return Path(named).expanduser()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("tellapart", appauthor=False))

@@ -1,0 +1,66 @@
+"""Makers of small data for the tests of the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tellapart.data.dataset import ArraySource, Dataset
+
+REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def real_data() -> Path:
+    if not (REAL / "cifar-10-batches-bin").is_dir():
+        pytest.skip("the folder ../shared/data beside the repository is absent: no real images")
+    return REAL
+
+
+@pytest.fixture
+def write_image() -> Callable[..., Path]:
+    """Write a noise image whose content follows from ``seed``."""
+
+    def write(
+        path: Path, seed: int = 0, size: tuple[int, int] = (12, 10), mode: str = "RGB"
+    ) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        noise = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], 3), np.uint8)
+        image = Image.fromarray(noise).convert(mode)
+        image.save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make_dataset() -> Callable[..., Dataset]:
+    """Make a dataset of labels, hashes and roles; the pixels are the row numbers."""
+
+    def make(
+        labels: Sequence[int],
+        hashes: Sequence[str] | None = None,
+        roles: Sequence[str] | None = None,
+    ) -> Dataset:
+        count = len(labels)
+        pixels = np.arange(count * 3, dtype=np.int64).astype(np.uint8).reshape(count, 1, 1, 3)
+        return Dataset(
+            name="made",
+            origin="made",
+            classes=tuple(f"class {number}" for number in range(max(labels) + 1)),
+            labels=np.array(labels, np.int64),
+            source=ArraySource(pixels),
+            hashes=tuple(hashes or (f"{row:024x}" for row in range(count))),
+            roles=tuple(roles or [""] * count),
+            image_size=1,
+            size_reason="",
+            channels=3,
+            sizes={},
+            modes={},
+        )
+
+    return make

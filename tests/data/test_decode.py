@@ -1,0 +1,195 @@
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tellapart.data.decode import decode_image, read_header, scale_grey
+from tellapart.errors import DataError
+
+
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def make_scene(width: int = 64, height: int = 48) -> Image.Image:
+    """A smooth image without any symmetry."""
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [x * 255 / width, y * 255 / height, (x * y) * 255 / (width * height)]
+    return Image.fromarray(np.stack(planes, axis=-1).astype(np.uint8))
+
+
+def test_header_tells_size_and_mode(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(encode(make_scene()))
+    assert read_header(path) == (64, 48, "RGB")
+    assert read_header(path.read_bytes()) == (64, 48, "RGB")
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "JPEG"])
+def test_the_whole_image_is_squashed_to_a_square(kind: str) -> None:
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = encode(make_scene(), kind, **options)
+    found = decode_image(content, 16, 3)
+    expected = np.asarray(make_scene().resize((16, 16), Image.Resampling.BILINEAR))
+    assert found.shape == (16, 16, 3)
+    assert found.dtype == np.uint8
+    np.testing.assert_allclose(found.astype(int), expected, atol=6 if kind == "JPEG" else 0)
+
+
+def test_reduced_jpeg_decoding_stays_faithful() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)
+    photo = Image.fromarray(noise).resize((800, 600), Image.Resampling.BICUBIC)
+    content = encode(photo, "JPEG", quality=95)
+    full = Image.open(io.BytesIO(content)).resize((64, 64), Image.Resampling.BILINEAR)
+    difference = np.abs(decode_image(content, 64, 3).astype(int) - np.asarray(full))
+    assert difference.mean() < 1
+    assert difference.max() <= 8
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation_is_applied(orientation: int) -> None:
+    upright = np.asarray(make_scene())
+    # What a camera stores so that a viewer who follows the EXIF standard sees it upright.
+    stored = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.transpose(1, 0, 2),
+        6: np.rot90(upright, 1),
+        7: upright[::-1, ::-1].transpose(1, 0, 2),
+        8: np.rot90(upright, -1),
+    }[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encode(Image.fromarray(np.ascontiguousarray(stored)), "PNG", exif=exif)
+    np.testing.assert_array_equal(
+        decode_image(content, 20, 3), decode_image(encode(make_scene()), 20, 3)
+    )
+
+
+def test_damaged_exif_does_not_cost_the_image() -> None:
+    content = encode(make_scene(), "JPEG", exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert decode_image(content, 8, 3).shape == (8, 8, 3)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF"])
+def test_sixteen_bit_grey_keeps_its_levels(kind: str) -> None:
+    ramp = np.tile(np.linspace(0, 65_535, 256).astype(np.uint16), (256, 1))
+    found = decode_image(encode(Image.fromarray(ramp), kind), 256, 1)[0, :, 0].astype(int)
+    assert len(set(found.tolist())) >= 200
+    assert (np.diff(found) >= 0).all()
+    assert found[0] == 0
+    assert found[-1] == 255
+
+
+def test_big_endian_sixteen_bit_tiff() -> None:
+    ramp = np.tile(np.linspace(0, 65_535, 256).astype(">u2"), (4, 1))
+    entries = [(256, 256), (257, 4), (258, 16), (259, 1), (262, 1), (273, 200), (278, 4)]
+    entries.append((279, ramp.nbytes))
+    header = b"MM\0*\0\0\0\x08" + struct.pack(">H", len(entries))
+    for tag, value in entries:
+        header += struct.pack(">HHIHH", tag, 3, 1, value, 0)
+    content = (header + bytes(4)).ljust(200, b"\0") + ramp.tobytes()
+    assert read_header(content)[2] == "I;16B"
+    found = decode_image(content, 256, 1)[0, :, 0]
+    np.testing.assert_allclose(found, np.arange(256), atol=1)
+
+
+def test_wide_grey_is_scaled_by_its_range() -> None:
+    assert scale_grey(np.array([[0, 65_535]], np.int32)).tolist() == [[0, 255]]
+    assert scale_grey(np.array([[0, 2**31 - 1]], np.int32)).tolist() == [[0, 255]]
+    assert scale_grey(np.array([[0, 0.5, 1]], np.float32)).tolist() == [[0, 128, 255]]
+    assert scale_grey(np.array([[0, 200]], np.float32)).tolist() == [[0, 200]]
+    assert scale_grey(np.array([[-1, 1000]], np.float32)).tolist() == [[0, 255]]
+    assert scale_grey(np.array([[np.nan, np.inf, 1]], np.float32)).tolist() == [[0, 0, 255]]
+
+
+def test_transparency_lies_on_white() -> None:
+    clear = Image.new("RGBA", (8, 8), (200, 0, 0, 0))
+    half = Image.new("RGBA", (8, 8), (0, 0, 0, 128))
+    grey = Image.new("LA", (8, 8), (10, 0))
+    palette = Image.new("P", (8, 8), 1)
+    palette.putpalette([0, 0, 0, 255, 0, 0])
+    assert (decode_image(encode(clear), 4, 3) == 255).all()
+    assert (decode_image(encode(half), 4, 3) == 127).all()
+    assert (decode_image(encode(grey), 4, 1) == 255).all()
+    assert decode_image(encode(palette), 4, 3)[0, 0].tolist() == [255, 0, 0]
+    assert (decode_image(encode(palette, transparency=1), 4, 3) == 255).all()
+
+
+def test_one_bit_and_cmyk_are_converted() -> None:
+    assert (decode_image(encode(Image.new("1", (8, 8), 1)), 4, 3) == 255).all()
+    ink = decode_image(encode(Image.new("CMYK", (16, 16), (0, 255, 255, 0)), "JPEG"), 4, 3)
+    assert ink[0, 0, 0] > 200
+    assert ink[0, 0, 1] < 60
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_an_animation_gives_its_first_frame(kind: str) -> None:
+    frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "green", "blue")]
+    options = {"lossless": True} if kind == "WEBP" else {}
+    content = encode(frames[0], kind, save_all=True, append_images=frames[1:], **options)
+    assert decode_image(content, 4, 3)[0, 0].tolist() == [255, 0, 0]
+
+
+def test_grey_from_colour() -> None:
+    assert (
+        decode_image(encode(Image.new("RGB", (8, 8), "white")), 4, 1).tolist() == [[[255]] * 4] * 4
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "0 bytes"),
+        (b"hello, no image", "not an image"),
+        (b"<html>404</html>", "not an image"),
+        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
+    ],
+)
+def test_what_is_no_image_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(DataError, match=reason):
+        decode_image(content, 8, 3)
+
+
+def test_truncation_is_seen_everywhere(write_image: Callable[..., Path], tmp_path: Path) -> None:
+    content = write_image(tmp_path / "a.jpg", size=(100, 80)).read_bytes()
+    for part in range(1, 16):
+        with pytest.raises(DataError, match=r"damaged|not an image"):
+            decode_image(content[: len(content) * part // 16], 8, 3)
+
+
+def test_a_bad_checksum_is_seen() -> None:
+    content = bytearray(encode(make_scene()))
+    at = content.index(b"IDAT") + 20
+    content[at] ^= 255
+    with pytest.raises(DataError, match="damaged"):
+        read_header(bytes(content))
+
+
+@pytest.mark.parametrize("side", [9_200, 30_000])
+def test_a_decompression_bomb_is_refused(side: int) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + checksum
+
+    bomb = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    bomb += chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    with pytest.raises(DataError, match="80,000,000"):
+        decode_image(bomb, 8, 3)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"gone\.png: .*No such file"):
+        decode_image(tmp_path / "gone.png", 8, 3)

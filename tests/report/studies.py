@@ -1,0 +1,259 @@
+"""Records made by hand: a six-step study with invented but plausible numbers."""
+
+from __future__ import annotations
+
+import math
+import struct
+import zlib
+from itertools import pairwise
+from typing import Any, Literal
+
+from tellapart import records as rec
+
+CIFAR = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+LONG = (
+    "Amanita muscaria (fly agaric)", "Boletus edulis, the penny bun of European forests",
+    "Cantharellus cibarius", "Galerina", "Macrolepiota procera var. procera", "$oyster$",
+)  # fmt: skip
+HOSTILE = ("<img src=x onerror=alert(1)>", "{{7*7}}", '"></script><script>alert(2)</script>')
+
+
+def make_estimate(value: float, n: int) -> rec.Estimate:
+    half = 1.96 * math.sqrt(value * (1 - value) / n)
+    return rec.Estimate(value=value, low=max(value - half, 0), high=min(value + half, 1), n=n)
+
+
+def make_png(side: int = 2) -> bytes:
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        check = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + check
+
+    rows = b"".join(
+        b"\0" + bytes(c for x in range(side) for c in (x * 255 // side, y * 255 // side, 140))
+        for y in range(side)
+    )
+    head = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        [chunk(b"IHDR", head), chunk(b"IDAT", zlib.compress(rows)), chunk(b"IEND", b"")]
+    )
+
+
+def make_data(classes: tuple[str, ...] = CIFAR) -> rec.DataRecord:
+    return rec.DataRecord(
+        name="cifar10", origin="keras copy", fingerprint="3f9a1c0de7b2",
+        classes=classes,
+        counts={
+            "train": {name: 4500 - 37 * i for i, name in enumerate(classes)},
+            "val": dict.fromkeys(classes, 500),
+            "test": dict.fromkeys(classes, 100),
+        },
+        image_size=32, channels=3, size_reason="all images are 32 x 32", streamed=False,
+        sizes={"32x32": 59_998, "31x32": 2}, modes={"RGB": 60_000},
+        notes=("3 images carry an orientation mark, which was applied",),
+        excluded=(rec.Excluded(path="cat/<b>broken</b>.jpg", reason="cannot be decoded"),),
+    )  # fmt: skip
+
+
+def make_run(
+    level: float,
+    size: dict[str, Any],
+    seed: int = 0,
+    chosen: Literal["val", "test"] = "val",
+    epochs: int = 20,
+) -> rec.RunRecord:
+    rows = []
+    for epoch in range(1, epochs + 1):
+        gain = 1 - math.exp(-epoch / 4)
+        wave = 0.004 * math.sin(epoch * 2.3 + seed + level * 50)
+        train = min(level * gain + 0.012 * epoch, 0.999)
+        val = level * gain - 0.0012 * max(epoch - 10, 0) + wave
+        rows.append(
+            rec.EpochRow(
+                epoch=epoch,
+                seconds=8.0 * epoch,
+                lr=1e-3,
+                loss=2.3 * (1 - train) + 0.05,
+                accuracy=train,
+                val_loss=2.3 * (1 - val) + 0.0016 * max(epoch - 8, 0) ** 2,
+                val_accuracy=val,
+            )
+        )
+    best = max(rows, key=lambda row: row.val_accuracy)
+    return rec.RunRecord(
+        cell=f"c{seed}{int(level * 1e4)}", folder=f"step/c{seed}", model="cnn-32-128",
+        settings={"learning_rate": 1e-3, "batch": 64, "augment": False, **size}, seed=seed,
+        parameters=1_074_122, best_epoch=best.epoch, chosen_on=chosen, seconds=160.0,
+        peak_memory_mb=812.0, device="cpu", precision="bf16",
+        val_accuracy=make_estimate(best.val_accuracy, 5000), history=tuple(rows),
+    )  # fmt: skip
+
+
+def make_test(
+    classes: tuple[str, ...], level: float, look: int = 1, optimistic: bool = False
+) -> rec.TestRecord:
+    count, support = len(classes), 100
+    confusion = []
+    for i in range(count):
+        right = round(support * min(max(level + 0.12 * math.sin(i * 1.7), 0), 1))
+        row = [0] * count
+        row[i] = right
+        for k in range(support - right):
+            row[(i + 1 + (k * k * 7 + i) % (count - 1)) % count] += 1
+        confusion.append(tuple(row))
+    hits = sum(row[i] for i, row in enumerate(confusion))
+    scores = []
+    for i, name in enumerate(classes):
+        guessed = sum(row[i] for row in confusion)
+        precision, recall = confusion[i][i] / max(guessed, 1), confusion[i][i] / support
+        scores.append(
+            rec.ClassScore(
+                name=name,
+                precision=precision,
+                recall=make_estimate(recall, support),
+                f1=2 * precision * recall / max(precision + recall, 1e-9),
+                support=support,
+            )
+        )
+    return rec.TestRecord(
+        accuracy=make_estimate(hits / (count * support), count * support), loss=1.1,
+        confusion=tuple(confusion), per_class=tuple(scores), look=look, optimistic=optimistic,
+    )  # fmt: skip
+
+
+def fill_model(
+    classes: tuple[str, ...], level: float, model: str, look: int, protocol: str, **size: Any
+) -> dict[str, Any]:
+    optimistic = protocol == "notebook"
+    run = make_run(level, size, chosen="test" if optimistic else "val")
+    test = make_test(classes, level, look, optimistic)
+    return {
+        "status": "done", "seconds": 1234.0, "peak_memory_mb": 1510.0, "model": model,
+        "parameters": run.parameters, "val_accuracy": run.val_accuracy,
+        "test_accuracy": test.accuracy, "run": run, "test": test,
+    }  # fmt: skip
+
+
+def make_sweep(
+    name: Literal["conv", "dense"],
+    sizes: tuple[int, ...],
+    classes: tuple[str, ...],
+    look: int,
+    protocol: str,
+) -> rec.SweepStep:
+    setting = "width" if name == "conv" else "dense"
+    runs, rows = [], []
+    for i, size in enumerate(sizes):
+        level = 0.60 + 0.05 * (1 - math.exp(-i)) + (0.006 * i if name == "dense" else 0)
+        mine = [make_run(level + 0.006 * (s - 1), {setting: size}, seed=s) for s in range(3)]
+        runs += mine
+        values = tuple(run.val_accuracy.value for run in mine)
+        mean = sum(values) / 3
+        rows.append(
+            rec.SizeRecord(
+                size=size,
+                parameters=34_000 * size,
+                seconds=40 + 0.6 * size,
+                val_accuracy=rec.Estimate(value=mean, low=mean - 0.014, high=mean + 0.014, n=5000),
+                seeds=values,
+                best_epochs=tuple(run.best_epoch for run in mine),
+            )
+        )
+    tied = sizes[2:]
+    return rec.SweepStep(
+        step=name, answer=f"No ideal {setting}: from {tied[0]} on nothing is gained.",
+        setting=setting, sizes=tuple(rows), runs=tuple(runs), left_out=(2048,),
+        verdict=rec.Verdict(
+            kind="flat", size=tied[0], best=sizes[-1], tied=tied, margin=0.01,
+            sentence=f"{tied[0]} {setting} are enough: bigger is within 1 point of the best.",
+        ),
+        **fill_model(classes, 0.66, f"cnn-{setting}-{tied[0]}", look, protocol, **{setting: 64}),
+    )  # fmt: skip
+
+
+def make_backbone(name: str, level: float, seconds: float) -> rec.BackboneRecord:
+    run = make_run(level, {"dense": 2048})
+    return rec.BackboneRecord(
+        name=name, source="timm", license="apache-2.0", parameters=2_223_872, features=1280,
+        image_size=224, engine="openvino", extraction_seconds=seconds, images_computed=60_000,
+        head_parameters=2_643_978, val_accuracy=run.val_accuracy, run=run,
+    )  # fmt: skip
+
+
+def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
+    trials = tuple(
+        rec.TrialRecord(
+            number=i, status="failed" if i in (5, 11) else "done", cell=f"t{i}",
+            settings={"blocks": 2 + i % 3, "width": 32 * (1 + i % 4), "lr": 1e-3 / (i + 1)},
+            parameters=40_000 * (1 + i * i), seconds=60.0 + i,
+            val_accuracy=0.0 if i in (5, 11) else 0.62 + 0.16 * math.sin(i * 0.9) ** 2,
+            note="out of memory" if i in (5, 11) else "",
+        )
+        for i in range(18)
+    )  # fmt: skip
+    best = max(trials, key=lambda trial: trial.val_accuracy)
+    names = (
+        "mobilenetv2_100.ra_in1k",
+        "efficientnet_b0.ra_in1k",
+        "vit_small_patch14_dinov2.lvd142m",
+    )
+    return {
+        "inspect": rec.InspectStep(
+            status="done", seconds=2.1, peak_memory_mb=402.0, data=make_data(classes),
+            answer="10 classes, nearly balanced: the balance is no problem.",
+            balance="The largest class has 1.08 times the images of the smallest.",
+            imbalance_ratio=1.08, majority_share=0.104, duplicates=4, leaked=1,
+            samples="inspect/samples.png",
+        ),
+        "baseline": rec.BaselineStep(
+            answer="The simple network is right six times in ten.",
+            **fill_model(classes, 0.62, "cnn-32-128", 1, protocol),
+        ),
+        "conv": make_sweep("conv", (16, 32, 64, 128, 256, 512, 1024), classes, 2, protocol),
+        "dense": make_sweep("dense", (64, 128, 256, 512, 1024), classes, 3, protocol),
+        "search": rec.SearchStep(
+            answer="Three blocks and little rate: 77 %.", trials=trials, best_trial=best.number,
+            **fill_model(classes, 0.77, "cnn-3-blocks", 4, protocol),
+        ),
+        "transfer": rec.TransferStep(
+            answer="A pretrained backbone adds eight points.",
+            backbones=tuple(
+                make_backbone(name, 0.85 + 0.02 * i, 60.0 * 3**i) for i, name in enumerate(names)
+            ),
+            advice="DINOv2 is the most accurate; MobileNetV2 takes a ninth of its time.",
+            **fill_model(classes, 0.86, names[2], 5, protocol),
+        ),
+    }  # fmt: skip
+
+
+def make_study(
+    classes: tuple[str, ...] = CIFAR,
+    protocol: Literal["holdout", "notebook"] = "holdout",
+    only: tuple[str, ...] = rec.STEPS,
+) -> rec.StudyRecord:
+    made = make_steps(classes, protocol)
+    steps: dict[rec.StepName, rec.AnyStep] = {n: made[n] for n in rec.STEPS if n in only}
+    models = [name for name in steps if name != "inspect"]
+    comparisons = tuple(
+        rec.Comparison(
+            first=a, second=b, difference=0.08, low=0.05, high=0.11, only_first=41,
+            only_second=121, n=1000, p_value=1e-6, p_holm=3e-6,
+            sentence=f"{b} is right more often than {a}: 8.0 points (5.0 to 11.0).",
+        )
+        for a, b in pairwise(models)
+    )  # fmt: skip
+    ledger = tuple(
+        rec.LookRecord(
+            look=i + 1, when="2026-11-20T10:00:00Z", step=name, cell=f"c{i}",
+            purpose="report the step's model",
+        )
+        for i, name in enumerate(models)
+    )  # fmt: skip
+    return rec.StudyRecord(
+        version="0.1.0", command="tellapart study cifar10 --seeds 3 --minutes 120",
+        data=make_data(classes), protocol=protocol,
+        environment={"python": "3.11.7", "torch": "2.10.0", "cores": 2, "memory_gb": 24.5},
+        seconds=6120.0, peak_memory_mb=2417.0, steps=steps, comparisons=comparisons,
+        ledger=ledger,
+    )  # fmt: skip
