@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import cyclopts
-from cyclopts import App, Parameter
+from cyclopts import App, Parameter, Token
 
 from tellapart import __version__
 from tellapart.errors import SettingError, TellapartError, suggest_name
@@ -24,6 +25,16 @@ app = App(
     help_format="markdown",
 )
 
+
+def _read_whole(kind: type, tokens: Sequence[Token]) -> int:
+    """Read a whole number; 1.5 is refused rather than rounded."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"must be a whole number, but got {tokens[0].value!r}") from None
+
+
+Whole = Annotated[int, Parameter(converter=_read_whole)]
 Data = Annotated[str, Parameter(help="A name (digits, cifar10) or a folder of images.")]
 DataDir = Annotated[
     Path | None, Parameter(help="Where named data lie; also TELLAPART_DATA.", show_default=False)
@@ -32,14 +43,17 @@ Out = Annotated[
     Path | None,
     Parameter(help="Output folder [default: runs/DATA-COMMAND-N].", show_default=False),
 ]
-Seed = Annotated[int, Parameter(help="First seed.")]
+Seed = Annotated[Whole, Parameter(help="First seed.")]
 Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to compute.")]
 Json = Annotated[bool, Parameter(help="Print the record as JSON.", negative="")]
 ProtocolFlag = Annotated[
     Literal["holdout", "notebook"],
     Parameter(help="holdout: choose on val. notebook: as the reference study, on test."),
 ]
-Epochs = Annotated[int | None, Parameter(help="Epochs of every training.", show_default=False)]
+Epochs = Annotated[
+    int | None,
+    Parameter(help="Epochs of every training.", show_default=False, converter=_read_whole),
+]
 Backbones = Annotated[
     list[str] | None,
     Parameter(
@@ -49,10 +63,14 @@ Backbones = Annotated[
         show_default=False,
     ),
 ]
-Seeds = Annotated[int | None, Parameter(help="Seeds a size.", show_default=False)]
-Trials = Annotated[int | None, Parameter(help="Trials of the search.", show_default=False)]
-Width = Annotated[int, Parameter(help="Filters of the convolution.")]
-Dense = Annotated[int, Parameter(help="Units of the dense layer.")]
+Seeds = Annotated[
+    int | None, Parameter(help="Seeds a size.", show_default=False, converter=_read_whole)
+]
+Trials = Annotated[
+    int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
+]
+Width = Annotated[Whole, Parameter(help="Filters of the convolution.")]
+Dense = Annotated[Whole, Parameter(help="Units of the dense layer.")]
 
 
 @app.command
@@ -203,7 +221,7 @@ def transfer(
     data: Data = "digits",
     *,
     backbone: Backbones = None,
-    dense: Annotated[int, Parameter(help="Hidden units of the head; 0 for none.")] = 2048,
+    dense: Annotated[Whole, Parameter(help="Hidden units of the head; 0 for none.")] = 2048,
     epochs: Epochs = None,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,

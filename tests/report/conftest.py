@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-import studies
-
 from tellapart.records import StudyRecord
+from tests.report import studies
 
 
 @pytest.fixture(scope="session")

@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-import studies
 
 from tellapart.errors import WorkspaceError
 from tellapart.records import STEPS, ModelStep, StudyRecord
 from tellapart.report.page import hash_source, is_optimistic, render_report, write_report
 from tellapart.report.wording import say_estimate
 from tellapart.workspace import write_bytes, write_json
+from tests.report import studies
 
 
 class Reader(HTMLParser):

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import studies
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -37,6 +36,7 @@ from tellapart.report.plots import (
     plot_trials,
     save_figure,
 )
+from tests.report import studies
 
 
 def list_texts(axes: Axes) -> list[str]:

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import doctest
-
 import pytest
 
 from tellapart.records import Estimate
-from tellapart.report import choices, page, wording
 from tellapart.report.wording import say_estimate, say_memory, say_percent, say_seconds
-
-
-@pytest.mark.parametrize("module", [wording, page, choices])
-def test_examples_in_docstrings_run(module: object) -> None:
-    result = doctest.testmod(module)  # type: ignore[arg-type]
-    assert result.attempted > 0 and result.failed == 0
 
 
 def test_estimate_has_value_interval_and_n() -> None:

@@ -100,13 +100,13 @@ def say_p(value: float) -> str:
 
 
 def say_scalar(value: Scalar) -> str:
-    """Say one setting or fact: thousands grouped, floats short, none as a dash.
+    """Say one setting or fact: thousands grouped, floats short, and none.
 
     >>> say_scalar(0.00100), say_scalar(50000), say_scalar((32, 64)), say_scalar(None)
-    ('0.001', '50,000', '32, 64', '–')
+    ('0.001', '50,000', '32, 64', 'none')
     """
     if value is None:
-        return "–"
+        return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):

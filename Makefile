@@ -1,0 +1,43 @@
+# Every target makes .venv from the lock file on first use and says what it does.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+FOLDER := runs/study
+
+.PHONY: study test test-slow lint bench docs clean
+
+study: $(READY)  ## Run the study on the embedded digits and say where the report is.
+	@echo "== study: six steps on the embedded digits, no network needed"
+	$(BIN)/tellapart study digits --out $(FOLDER)
+
+test: lint  ## Format, lint, types, tests, doc examples.
+	@echo "== test: tests and doc examples"
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(READY)  ## The heavier checks: real data, kills, whole studies.
+	@echo "== test-slow: heavier checks"
+	$(BIN)/python -m pytest -m slow
+
+lint: $(READY)  ## Format, lint, types.
+	@echo "== lint: format, lint, types"
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+bench: $(READY)  ## Time what RESULTS.md reports.
+	@echo "== bench: prints figures; results are kept in benchmarks/RESULTS.md"
+	$(BIN)/python benchmarks/allocator.py
+
+docs: $(READY)  ## Run every example in README, docs and docstrings.
+	@echo "== docs: run the examples"
+	$(BIN)/python -m pytest tests/test_docs.py --doctest-modules src
+
+$(READY): requirements.lock pyproject.toml
+	@echo "== install: .venv from requirements.lock (about 6 GB with CUDA; README tells of the small build)"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --editable .
+	@touch $(READY)
+
+clean:  ## Remove the environment and caches, not the runs.
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache

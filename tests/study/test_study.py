@@ -1,0 +1,170 @@
+"""The whole study on the embedded digits, small: what it leaves, and what a kill costs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tellapart.config import HeadSettings
+from tellapart.data import load_images
+from tellapart.errors import WorkspaceError
+from tellapart.plan import StudySettings
+from tellapart.records import STEPS, StudyRecord
+from tellapart.study import run_study
+from tellapart.workspace import read_record
+
+SMALL = StudySettings(
+    epochs=2,
+    seeds=2,
+    trials=2,
+    conv_sizes=(4, 8),
+    dense_sizes=(8, 16),
+    backbones=("embedded",),
+    head=HeadSettings(dense=32),
+)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished small study."""
+    folder = tmp_path_factory.mktemp("studies") / "digits"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TELLAPART_CACHE", str(tmp_path_factory.mktemp("cache")))
+        run_study(load_images("digits"), SMALL, folder, command="tellapart study digits")
+    return folder
+
+
+def list_cells(folder: Path) -> dict[str, int]:
+    """Return every finished cell and when its record was written, in nanoseconds."""
+    return {
+        f"{path.parent.parent.name}/{path.parent.name}": path.stat().st_mtime_ns
+        for path in folder.glob("*/*/record.json")
+    }
+
+
+def test_results_hold_what_the_design_lists(finished: Path) -> None:
+    results = json.loads((finished / "results.json").read_text())
+    assert list(results["steps"]) == list(STEPS)
+    assert {"data", "protocol", "environment", "seconds", "peak_memory_mb"} <= results.keys()
+    assert results["seconds"] > 0 and results["peak_memory_mb"] > 50
+    counts = results["data"]["counts"]
+    assert sum(sum(part.values()) for part in counts.values()) == 1797
+    for name in STEPS[1:]:
+        step = results["steps"][name]
+        assert step["status"] == "done" and step["seconds"] > 0 and step["answer"]
+        for figure in (step["val_accuracy"], step["test_accuracy"]):
+            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
+            assert figure["n"] == 269
+    for name in ("conv", "dense"):
+        assert [size["size"] for size in results["steps"][name]["sizes"]]
+        assert all(len(size["seeds"]) == 2 for size in results["steps"][name]["sizes"])
+        assert results["steps"][name]["verdict"]["sentence"]
+    assert results["steps"]["transfer"]["backbones"][0]["name"] == "embedded"
+    assert len(results["comparisons"]) == 10
+
+
+def test_confusion_counts_every_test_image_once(finished: Path) -> None:
+    record = read_record(finished / "results.json", StudyRecord)
+    for name in STEPS[1:]:
+        test = record.steps[name].test  # type: ignore[union-attr]  # all but inspect
+        hits = sum(test.confusion[i][i] for i in range(10))
+        assert sum(map(sum, test.confusion)) == 269
+        assert test.accuracy.value == pytest.approx(hits / 269)
+
+
+def test_test_split_is_opened_once_a_step(finished: Path) -> None:
+    ledger = json.loads((finished / "ledger.json").read_text())
+    assert [look["step"] for look in ledger] == list(STEPS[1:])
+    assert [look["look"] for look in ledger] == [1, 2, 3, 4, 5]
+
+
+def test_every_cell_leaves_its_files(finished: Path) -> None:
+    final = finished / "baseline"
+    folder = next(path.parent for path in final.glob("*/record.json"))
+    names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert {
+        "args.json",
+        "history.csv",
+        "weights/best.safetensors",
+        "weights/last.safetensors",
+        "confusion_matrix.png",
+        "confusion_matrix_normalized.png",
+        "results.png",
+        "predictions.csv",
+    } <= names
+    assert not [path for path in finished.rglob("*.tmp")]
+
+
+def test_first_trial_is_the_reference_network(finished: Path) -> None:
+    trial = json.loads((finished / "results.json").read_text())["steps"]["search"]["trials"][0]
+    assert trial["settings"]["stages"] == 3 and trial["settings"]["width"] == 32
+    assert trial["settings"]["dense"] == 2048 and not trial["settings"]["norm"]
+
+
+def test_finished_study_is_read_not_redone(
+    finished: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = list_cells(finished)
+    start = time.perf_counter()
+    run_study(load_images("digits"), SMALL, finished)
+    assert list_cells(finished) == before
+    assert time.perf_counter() - start < 60
+
+
+def test_other_settings_are_refused(finished: Path) -> None:
+    other = SMALL.model_copy(update={"seeds": 3})
+    with pytest.raises(WorkspaceError, match="its seeds is 2"):
+        run_study(load_images("digits"), other, finished)
+
+
+def test_notebook_protocol_is_marked(tmp_path: Path) -> None:
+    settings = StudySettings(steps=("baseline",), epochs=2, protocol="notebook")
+    record = run_study(load_images("digits"), settings, tmp_path / "n")
+    step = record.steps["baseline"]
+    assert step.test.optimistic  # type: ignore[union-attr]  # a baseline
+    assert "optimistic" in step.answer
+    assert "optimistic" in (tmp_path / "n" / "report.html").read_text()
+    assert record.ledger[0].purpose == "choose the best epoch (protocol notebook)"
+    args = json.loads(next((tmp_path / "n" / "baseline").glob("*/args.json")).read_text())
+    assert args["recipe"]["batch_size"] == 64 and args["recipe"]["schedule"] == "constant"
+
+
+def test_killed_study_ends_with_the_same_cells(finished: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "killed"
+    code = (
+        "import sys; from pathlib import Path; from tellapart.data import load_images;"
+        "from tellapart.study import run_study; from tests.study.test_study import SMALL;"
+        "run_study(load_images('digits'), SMALL, Path(sys.argv[1]))"
+    )
+    environment = os.environ | {"TELLAPART_CACHE": str(tmp_path / "cache")}
+
+    def start() -> subprocess.Popen[bytes]:
+        root = Path(__file__).parents[2]
+        return subprocess.Popen(
+            [sys.executable, "-c", code, str(folder)], cwd=root, env=environment
+        )
+
+    done: dict[str, int] = {}
+    for wanted in ("conv/*/record.json", "search/*/record.json", "transfer/*/args.json"):
+        process = start()
+        while not list(folder.glob(wanted)) and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        cells = list_cells(folder)
+        assert done.items() <= cells.items(), "a finished cell was done again"
+        done = cells
+    process = start()
+    assert process.wait() == 0
+    cells = list_cells(folder)
+    assert done.items() <= cells.items()
+    assert cells.keys() == list_cells(finished).keys()
+    ledger = json.loads((folder / "ledger.json").read_text())
+    assert [look["step"] for look in ledger] == list(STEPS[1:])

@@ -1,0 +1,219 @@
+"""Bad input on the command line: one or two lines, exit code 2, nothing written over."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tellapart.cli import app, main
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
+    place = tmp_path / "here"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    return place
+
+
+def make_folder(root: Path, classes: dict[str, int], size: int = 12) -> Path:
+    """Write a folder of noise images, so many for each class."""
+    noise = np.random.default_rng(0)
+    for name, count in classes.items():
+        (root / name).mkdir(parents=True)
+        for number in range(count):
+            pixels = noise.integers(0, 256, (size, size, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{number}.png")
+    return root
+
+
+def refuse(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    """Run a command that must be refused; return what it says."""
+    assert main(list(arguments)) == 2
+    _, mark, said = capsys.readouterr().err.partition("tellapart: ")
+    assert mark and "Traceback" not in said
+    assert len(said.strip().splitlines()) <= 2, said
+    return said
+
+
+def test_unknown_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "did you mean 'cifar10'?" in refuse(capsys, "study", "cifar1O")
+    assert list(here.iterdir()) == []
+
+
+def test_missing_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "photos/none does not exist" in refuse(capsys, "study", "photos/none")
+
+
+def test_empty_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "empty").mkdir()
+    assert "empty" in refuse(capsys, "inspect", "./empty")
+
+
+def test_one_class(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_folder(here / "photos", {"cat": 6})
+    assert "class" in refuse(capsys, "study", "photos")
+
+
+def test_no_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("cat", "dog"):
+        (here / "photos" / name).mkdir(parents=True)
+        (here / "photos" / name / "note.txt").write_text("no image")
+    assert "image" in refuse(capsys, "study", "photos")
+
+
+def test_too_few_to_split(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_folder(here / "photos", {"cat": 8, "dog": 3})
+    said = refuse(capsys, "train", "photos", "--epochs", "1")
+    assert "dog" in said and "3" in said
+
+
+def test_unreadable_image_is_named_and_left_out(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_folder(here / "photos", {"cat": 8, "dog": 8})
+    (here / "photos" / "cat" / "broken.jpg").write_bytes(b"not a picture")
+    assert main(["inspect", "photos", "--out", "done"]) == 0
+    assert "broken.jpg" in capsys.readouterr().err
+    results = json.loads((here / "done" / "results.json").read_text())
+    assert [file["path"] for file in results["data"]["excluded"]] == ["cat/broken.jpg"]
+    assert sum(sum(part.values()) for part in results["data"]["counts"].values()) == 16
+    assert "broken.jpg" in (here / "done" / "report.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("name", "needed"),
+    [
+        ("local-dir:nowhere", "nowhere/config.json does not exist"),
+        ("mobilenet_v2", "mobilenetv2"),
+    ],
+)
+def test_backbone_that_cannot_be_had(
+    here: Path, capsys: pytest.CaptureFixture[str], name: str, needed: str
+) -> None:
+    said = refuse(capsys, "study", "digits", "--backbone", name, "--out", "out")
+    assert needed in said
+    assert not (here / "out" / "baseline").exists()
+
+
+def test_backbone_without_network(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import huggingface_hub.constants
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(here / "hub"))
+    said = refuse(capsys, "transfer", "digits", "--backbone", "mobilenetv2_100.ra_in1k")
+    assert "tellapart fetch --backbone mobilenetv2_100.ra_in1k" in said
+    assert "local-dir:FOLDER" in said
+
+
+def test_data_dir_without_the_data(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refuse(capsys, "study", "cifar10", "--data-dir", str(here))
+    assert "cifar" in said
+
+
+@pytest.mark.parametrize("width", ["0", "abc", "-3", "1.5"])
+def test_width(here: Path, capsys: pytest.CaptureFixture[str], width: str) -> None:
+    said = refuse(capsys, "train", "digits", f"--width={width}")
+    assert "width" in said.lower() and width in said
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "needed"),
+    [
+        (["--steps", "inspect,bseline"], "did you mean 'baseline'?"),
+        (["--steps", ""], "at least one"),
+        (["--seeds", "0"], "seeds"),
+        (["--protocol", "none"], "none"),
+        (["--colour", "red"], "colour"),
+    ],
+)
+def test_flags(
+    here: Path, capsys: pytest.CaptureFixture[str], flags: list[str], needed: str
+) -> None:
+    assert needed in refuse(capsys, "study", "digits", *flags)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "needed"), [("8", "at least two"), ("8,8", "differ"), ("0,8", "at least 1")]
+)
+def test_sizes(here: Path, capsys: pytest.CaptureFixture[str], sizes: str, needed: str) -> None:
+    assert needed in refuse(capsys, "sweep", "digits", "--sizes", sizes, "--out", "s")
+
+
+def test_out_with_foreign_files(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "mine").mkdir()
+    (here / "mine" / "thesis.txt").write_text("years of work")
+    assert "holds other files" in refuse(capsys, "inspect", "digits", "--out", "mine")
+    assert [file.name for file in (here / "mine").iterdir()] == ["thesis.txt"]
+
+
+def test_out_with_another_study(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["inspect", "digits", "--out", "one"]) == 0
+    capsys.readouterr()
+    before = {file: file.read_bytes() for file in Path("one").rglob("*") if file.is_file()}
+    said = refuse(capsys, "train", "digits", "--epochs", "1", "--out", "one")
+    assert "holds other work" in said
+    assert before == {file: file.read_bytes() for file in Path("one").rglob("*") if file.is_file()}
+
+
+def test_out_that_cannot_be_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "file").write_text("in the way")
+    assert "file" in refuse(capsys, "inspect", "digits", "--out", "file/below")
+    assert "file" in refuse(capsys, "inspect", "digits", "--out", "file")
+
+
+def write_cifar(folder: Path, records: int, tail: bytes = b"") -> Path:
+    """Write a small copy in the binary layout."""
+    root = folder / "cifar-10-batches-bin"
+    root.mkdir(parents=True)
+    rows = np.random.default_rng(0).integers(0, 256, (records, 3073), dtype=np.uint8)
+    rows[:, 0] = np.arange(records) % 10
+    for name in ("data_batch_1.bin", "test_batch.bin"):
+        (root / name).write_bytes(rows.tobytes() + (tail if "data" in name else b""))
+    return root
+
+
+def test_truncated_cifar(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_cifar(here, 200, tail=b"cut")
+    said = refuse(capsys, "inspect", "cifar10", "--data-dir", str(here))
+    assert "data_batch_1.bin" in said
+
+
+def test_altered_cifar(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = write_cifar(here, 200)
+    content = bytearray((root / "data_batch_1.bin").read_bytes())
+    content[3073 * 7] = 77
+    (root / "data_batch_1.bin").write_bytes(content)
+    said = refuse(capsys, "inspect", "cifar10", "--data-dir", str(here))
+    assert "data_batch_1.bin" in said
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_missing_device(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--device auto" in refuse(capsys, "study", "digits", "--device", "cuda")
+
+
+def test_every_command_shows_an_example() -> None:
+    for name in ("study", "inspect", "train", "sweep", "search", "transfer", "report", "fetch"):
+        text = app[name].default_command.__doc__
+        assert "Example: `tellapart " in text, name
+
+
+def test_help_is_quick_to_load_and_needs_no_torch() -> None:
+    code = (
+        "import sys; from tellapart.cli import main; main(['--help']);"
+        "print('torch' in sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "study" in done.stdout and done.stderr.strip() == "False"

@@ -1,0 +1,80 @@
+"""Words that run: commands and links of README and docs, and the schema of results.json."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tellapart.cli import app, main
+from tellapart.records import StudyRecord
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND = re.compile(r"^\s*(tellapart .*)$|`(tellapart [a-z][^`]*)`", re.MULTILINE)
+
+
+def list_commands() -> list[str]:
+    """Return every tellapart command that the pages show."""
+    found = []
+    for page in PAGES:
+        text = page.read_text().replace("\\\n", " ")
+        found += [
+            (line or inline).split(" #")[0].strip() for line, inline in COMMAND.findall(text)
+        ]
+    return sorted(set(found))
+
+
+def test_pages_show_commands() -> None:
+    assert any(command.startswith("tellapart study") for command in list_commands())
+
+
+@pytest.mark.parametrize("command", list_commands())
+def test_command_is_understood(command: str) -> None:
+    arguments = shlex.split(command)[1:]
+    if arguments and arguments[0].startswith("--"):
+        return
+    app.parse_args(arguments, exit_on_error=False, print_error=False)
+
+
+@pytest.mark.parametrize(
+    "command", [command for command in list_commands() if re.match(r"tellapart \w+ digits", command)]
+)
+def test_command_runs(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if "study" in command:
+        pytest.skip("the whole study runs in make study and in tests/study")
+    monkeypatch.chdir(tmp_path)
+    assert main([*shlex.split(command)[1:]]) == 0
+    assert "report.html" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if not target.startswith("https://"):
+            assert (page.parent / target).exists(), target
+
+
+def test_every_make_target_in_the_pages_exists() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for page in PAGES:
+        named = set(re.findall(r"\bmake ([a-z-]+)", page.read_text()))
+        assert named <= targets | {"sure"}, page
+
+
+def test_schema_is_current() -> None:
+    kept = json.loads((ROOT / "docs" / "results.schema.json").read_text())
+    assert kept == StudyRecord.model_json_schema(), (
+        "run: python -c 'from tests.test_docs import write_schema; write_schema()'"
+    )
+
+
+def write_schema() -> None:
+    """Write docs/results.schema.json again."""
+    text = json.dumps(StudyRecord.model_json_schema(), indent=1) + "\n"
+    (ROOT / "docs" / "results.schema.json").write_text(text)
