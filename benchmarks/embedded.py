@@ -29,6 +29,19 @@ MODEL = ModelSettings(name="stages", width=64, stages=3, convs=2, norm=True, den
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "tellapart" / "models"
 
 
+def write_trunk(folder: Path) -> int:
+    """Write the trunk of a trained network into the package; return its number of features."""
+    trunk, features = make_trunk(MODEL, 3)
+    weights = read_weights(folder / "weights" / "best.safetensors")
+    kept = {
+        name: weights[f"0.{name}"].to(torch.float16)
+        for name in trunk.state_dict()
+        if not name.endswith("num_batches_tracked")
+    }
+    write_bytes(PACKAGE / "embedded.safetensors", save(kept))
+    return features
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path)
@@ -58,15 +71,7 @@ def main() -> None:
     look = Look("train", "embedded", "accuracy for the card of the embedded backbone")
     test = evaluate_model(seal, look, predict_run(dataset, folder, "auto", run), folder)
 
-    trunk, features = make_trunk(MODEL, 3)
-    own = set(trunk.state_dict())
-    weights = read_weights(folder / "weights" / "best.safetensors")
-    kept = {
-        name.removeprefix("0."): tensor.to(torch.float16)
-        for name, tensor in weights.items()
-        if name.removeprefix("0.") in own and not name.endswith("num_batches_tracked")
-    }
-    write_bytes(PACKAGE / "embedded.safetensors", save(kept))
+    features = write_trunk(folder)
     card = {
         "name": "embedded",
         "license": "apache-2.0",

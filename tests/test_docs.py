@@ -22,9 +22,7 @@ def list_commands() -> list[str]:
     found = []
     for page in PAGES:
         text = page.read_text().replace("\\\n", " ")
-        found += [
-            (line or inline).split(" #")[0].strip() for line, inline in COMMAND.findall(text)
-        ]
+        found += [(line or inline).split(" #")[0].strip() for line, inline in COMMAND.findall(text)]
     return sorted(set(found))
 
 
@@ -41,10 +39,14 @@ def test_command_is_understood(command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [command for command in list_commands() if re.match(r"tellapart \w+ digits", command)]
+    "command",
+    [command for command in list_commands() if re.match(r"tellapart \w+ digits", command)],
 )
 def test_command_runs(
-    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    command: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     if "study" in command:
         pytest.skip("the whole study runs in make study and in tests/study")

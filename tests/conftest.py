@@ -1,0 +1,27 @@
+"""What all tests share: the embedded digits, and a cache of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tellapart.data.dataset import Dataset
+from tellapart.data.digits import load_digits
+from tellapart.data.split import Split, make_split
+
+
+@pytest.fixture(autouse=True)
+def own_places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELLAPART_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("TELLAPART_DATA", raising=False)
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return load_digits()
+
+
+@pytest.fixture(scope="session")
+def digits_split(digits: Dataset) -> Split:
+    return make_split(digits)

@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tellapart.metrics.comparisons import (
+    compare_pairs,
+    compute_mcnemar,
+    correct_holm,
+    interval_difference,
+)
+
+
+@pytest.mark.parametrize(("b", "c"), [(0, 5), (3, 3), (4, 3), (10, 25), (60, 20), (1, 0), (7, 0)])
+def test_mcnemar_is_the_sum_of_binomial_terms(b: int, c: int) -> None:
+    n = b + c
+    tail = sum(math.comb(n, k) for k in range(min(b, c) + 1)) / 2**n
+    assert compute_mcnemar(b, c) == pytest.approx(min(1.0, 2 * tail))
+    assert compute_mcnemar(b, c) == pytest.approx(compute_mcnemar(c, b))
+
+
+def test_models_that_never_differ_have_p_1() -> None:
+    assert compute_mcnemar(0, 0) == 1
+
+
+def rejected(p_values: Sequence[float], alpha: float) -> set[int]:
+    """Holm's procedure as he wrote it: from the smallest up, until one is not rejected."""
+    out: set[int] = set()
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[index] > alpha / (len(p_values) - rank):
+            break
+        out.add(index)
+    return out
+
+
+@given(st.lists(st.floats(1e-6, 1), min_size=1, max_size=7))
+@settings(max_examples=100, deadline=None, derandomize=True)
+def test_holms_adjusted_value_is_the_level_from_which_it_is_rejected(p_values: list[float]) -> None:
+    for index, adjusted in enumerate(correct_holm(p_values)):
+        if adjusted < 1:
+            assert index in rejected(p_values, adjusted * (1 + 1e-9))
+        assert index not in rejected(p_values, adjusted * (1 - 1e-9))
+
+
+@pytest.mark.parametrize(
+    ("cells", "n"),
+    [
+        ((0.6, 0.1, 0.1, 0.2), 100),
+        ((0.85, 0.02, 0.06, 0.07), 150),
+        ((0.3, 0.05, 0.3, 0.35), 60),
+    ],
+)
+def test_the_interval_of_a_difference_covers_it(cells: tuple[float, ...], n: int) -> None:
+    rng = np.random.default_rng(1)
+    truth = cells[2] - cells[1]
+    tables = rng.multinomial(n, cells, 3000).tolist()
+    covered = 0
+    for _, b, c, _ in tables:
+        low, high = interval_difference(b, c, n)
+        covered += low <= truth <= high
+    assert 0.935 <= covered / len(tables) <= 0.985
+
+
+def test_the_interval_of_a_difference_turns_around_with_the_models() -> None:
+    low, high = interval_difference(5, 20, 100)
+    assert interval_difference(20, 5, 100) == pytest.approx((-high, -low))
+    assert interval_difference(0, 1, 1)[1] <= 1
+
+
+def make_correct(n: int = 400) -> dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
+    rng = np.random.default_rng(2)
+    return {
+        name: rng.random(n) < share for name, share in zip("abc", (0.6, 0.62, 0.9), strict=True)
+    }
+
+
+LABELS = {"a": "network A", "b": "network B", "c": "network C"}
+
+
+def test_every_pair_is_compared_once_and_corrected_together() -> None:
+    correct = make_correct()
+    found = compare_pairs(correct, LABELS)
+    assert [(one.first, one.second) for one in found] == list(itertools.combinations("abc", 2))
+    assert [one.p_holm for one in found] == correct_holm([one.p_value for one in found])
+    for one in found:
+        first, second = correct[one.first], correct[one.second]
+        assert one.difference == pytest.approx(second.mean() - first.mean())
+        assert one.only_first == sum(a and not b for a, b in zip(first, second, strict=True))
+        assert one.only_second == sum(b and not a for a, b in zip(first, second, strict=True))
+        assert one.p_value == compute_mcnemar(one.only_first, one.only_second)
+        assert one.low <= one.difference <= one.high
+        assert one.n == 400
+
+
+def test_a_sentence_names_the_better_one_or_says_that_it_cannot_tell() -> None:
+    alike, told, _ = compare_pairs(make_correct(), LABELS)
+    assert alike.p_holm >= 0.05
+    assert alike.sentence.startswith("network A and network B cannot be told apart")
+    assert told.p_holm < 0.05
+    assert told.sentence.startswith("network C is better than network A by ")
+    assert f"{100 * told.difference:.1f} points" in told.sentence
+    swapped = dict(reversed(make_correct().items()))
+    assert compare_pairs(swapped, LABELS)[0].sentence.startswith("network C is better than")
+
+
+def test_one_model_has_nothing_to_be_compared_with() -> None:
+    assert compare_pairs({"a": np.ones(3, bool)}, LABELS) == ()

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from tellapart.metrics.intervals import estimate_mean, estimate_proportion, pool_spread
+
+Z = stats.norm.ppf(0.975)
+
+
+def wilson(p: float, n: int) -> tuple[float, float]:
+    middle = (p + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * math.sqrt(p * (1 - p) / n + Z**2 / (4 * n**2))
+    return middle - half, middle + half
+
+
+@pytest.mark.parametrize(
+    ("hits", "n"), [(0, 1), (1, 1), (0, 50), (25, 50), (269, 270), (7541, 10_000)]
+)
+def test_a_proportion_has_wilsons_interval(hits: int, n: int) -> None:
+    found = estimate_proportion(hits, n)
+    assert found.value == hits / n
+    assert found.n == n
+    assert (found.low, found.high) == pytest.approx(wilson(hits / n, n), abs=1e-9)
+    assert 0 <= found.low <= found.value <= found.high <= 1
+
+
+def test_no_images_say_nothing() -> None:
+    found = estimate_proportion(0, 0)
+    assert (found.value, found.low, found.high, found.n) == (0, 0, 1, 0)
+
+
+def test_the_pooled_spread_is_the_residual_of_a_fit_of_group_means() -> None:
+    rng = np.random.default_rng(3)
+    groups = [rng.normal(mean, 2.0, size).tolist() for mean, size in ((0, 3), (5, 1), (9, 4))]
+    group = np.repeat([0, 1, 2], [3, 1, 4])
+    values = np.concatenate(groups)
+    residuals = np.linalg.lstsq(np.eye(3)[group], values)[1]
+    spread, freedom = pool_spread(groups)
+    assert freedom == 8 - 3
+    assert spread == pytest.approx(math.sqrt(residuals[0] / 5))
+
+
+def test_single_values_have_no_spread() -> None:
+    spread, freedom = pool_spread([[0.5], [0.7]])
+    assert math.isnan(spread)
+    assert freedom == 0
+
+
+def test_one_seed_gives_the_interval_of_the_images() -> None:
+    found = estimate_mean([0.72], 1000, math.nan, 0)
+    assert found == estimate_proportion(720, 1000)
+
+
+def test_without_images_chance_it_is_students_interval() -> None:
+    values = [0.61, 0.64, 0.70, 0.66]
+    spread, freedom = pool_spread([values])
+    found = estimate_mean(values, 10**12, spread, freedom)
+    expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-5)
+
+
+def test_a_mean_stays_within_bounds() -> None:
+    found = estimate_mean([1.0, 0.9], 10, 0.07, 1)
+    assert found.high == 1
+    assert found.low >= 0
+
+
+@pytest.mark.parametrize(("ease", "n"), [((4.0, 2.0), 400), ((16.0, 0.3), 270), ((40.0, 0.3), 270)])
+def test_a_mean_covers_the_truth(ease: tuple[float, float], n: int) -> None:
+    """Images differ in difficulty, seeds in luck, and all seeds see the same images."""
+    rng = np.random.default_rng(11)
+    seeds, sizes, repeats = 3, 5, 600
+    truth = ease[0] / (ease[0] + ease[1])
+    covered = 0
+    for _ in range(repeats):
+        chance = rng.beta(*ease, n)
+        luck = rng.normal(0, 0.01, (sizes, seeds, 1)) * min(1.0, 40 * truth * (1 - truth))
+        right = rng.random((sizes, seeds, n)) < np.clip(chance + luck, 0, 1)
+        groups = right.mean(2).tolist()
+        found = estimate_mean(groups[0], n, *pool_spread(groups))
+        covered += found.low <= truth <= found.high
+    assert covered / repeats >= 0.93

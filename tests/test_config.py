@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tellapart.config import (
+    DEEP,
+    NOTEBOOK,
+    NOTEBOOK_EPOCHS,
+    HeadSettings,
+    ModelSettings,
+    Settings,
+    SplitSettings,
+    TrainSettings,
+    hash_settings,
+    make_settings,
+)
+from tellapart.errors import SettingError
+from tellapart.plan import StudySettings
+
+KINDS: list[type[Settings]] = [SplitSettings, ModelSettings, TrainSettings, HeadSettings]
+
+
+@pytest.mark.parametrize("kind", [*KINDS, StudySettings])
+def test_options_are_few_frozen_and_have_defaults(kind: type[Settings]) -> None:
+    settings = kind()
+    assert len(kind.model_fields) <= 12
+    field = next(iter(kind.model_fields))
+    with pytest.raises(ValidationError, match="frozen"):
+        setattr(settings, field, getattr(settings, field))
+    assert kind.model_validate_json(settings.model_dump_json()) == settings
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(SettingError, match="no setting 'epoch'; did you mean 'epochs'"):
+        make_settings(TrainSettings, epoch=3)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "said"),
+    [
+        (TrainSettings, {"epochs": 0}, "epochs: .* 1, but got 0"),
+        (TrainSettings, {"lr": 0.0}, "lr: .* 0, but got 0.0"),
+        (TrainSettings, {"label_smoothing": 1.0}, "label_smoothing: .* 1, but got 1.0"),
+        (TrainSettings, {"optimizer": "lion"}, "optimizer: .*'adam'.* but got 'lion'"),
+        (ModelSettings, {"name": "resnet"}, "name: .*'simple'.* but got 'resnet'"),
+        (ModelSettings, {"stages": 6}, "stages: .* 5, but got 6"),
+        (ModelSettings, {"width": "wide"}, "width: .*integer.* but got 'wide'"),
+        (SplitSettings, {"val_share": 0.5}, "val_share: .* 0.5, but got 0.5"),
+        (HeadSettings, {"dense": -1}, "dense: .* 0, but got -1"),
+    ],
+)
+def test_a_value_outside_its_rule_is_refused(
+    kind: type[Settings], values: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(SettingError, match=said):
+        make_settings(kind, **values)
+
+
+def test_none_leaves_the_default() -> None:
+    assert make_settings(TrainSettings, epochs=None, lr=0.5) == TrainSettings(lr=0.5)
+
+
+def test_the_reference_recipe() -> None:
+    assert (NOTEBOOK.optimizer, NOTEBOOK.lr, NOTEBOOK.batch_size) == ("adam", 1e-3, 64)
+    assert (NOTEBOOK.schedule, NOTEBOOK.augment, NOTEBOOK.weight_decay) == ("constant", "none", 0)
+    assert (DEEP.stages, DEEP.width, DEEP.dense) == (3, 32, 2048)
+    assert NOTEBOOK_EPOCHS == {
+        "baseline": 200,
+        "conv": 20,
+        "dense": 20,
+        "search": 50,
+        "transfer": 100,
+    }
+
+
+def test_a_hash_is_that_of_sorted_json() -> None:
+    expected = hashlib.sha256(b'[{"a":1,"b":[2,3]},"x"]').hexdigest()[:10]
+    assert hash_settings({"b": [2, 3], "a": 1}, "x") == expected
+    assert hash_settings({"a": 1, "b": [2, 3]}, "x") == expected
+
+
+def test_a_hash_tells_every_setting() -> None:
+    changed = [
+        TrainSettings(),
+        TrainSettings(epochs=11),
+        TrainSettings(seed=1),
+        TrainSettings(lr=2e-3),
+        TrainSettings(augment="shift"),
+        TrainSettings(precision="float32"),
+    ]
+    assert len({hash_settings(ModelSettings(), recipe) for recipe in changed}) == len(changed)
+    assert hash_settings(ModelSettings(), TrainSettings()) != hash_settings(
+        ModelSettings(dense=64), TrainSettings()
+    )

@@ -1,0 +1,122 @@
+from __future__ import annotations
+
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import pytest
+import torch
+
+from tellapart.device import (
+    DeviceName,
+    Meter,
+    choose_device,
+    choose_precision,
+    count_cores,
+    describe_environment,
+    measure_free_memory,
+    measure_tree_memory,
+    prepare_process,
+    release_memory,
+)
+from tellapart.errors import DeviceError
+
+BLOCK_MB = 120
+
+
+def test_the_meter_sees_an_allocation_that_is_gone_at_the_end() -> None:
+    release_memory()
+    before = measure_tree_memory() / 1e6
+    with Meter(interval=0.01) as meter:
+        block = np.ones(BLOCK_MB * 1_000_000, np.uint8)
+        time.sleep(0.1)
+        del block
+        release_memory()
+    assert before + 0.9 * BLOCK_MB < meter.peak_memory_mb < before + 3 * BLOCK_MB
+    assert 0.1 <= meter.seconds < 10
+
+
+def test_the_meter_sees_a_child() -> None:
+    before = measure_tree_memory() / 1e6
+    code = f"block = b'x' * {BLOCK_MB * 1_000_000}; print('ready', flush=True); input()"
+    with Meter(interval=0.01) as meter:
+        child = subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        assert child.stdout is not None
+        assert child.stdout.readline() == b"ready\n"
+        time.sleep(0.1)
+        child.communicate(b"\n")
+    assert meter.peak_memory_mb > before + 0.9 * BLOCK_MB
+
+
+def test_the_meter_lets_errors_through() -> None:
+    with pytest.raises(ZeroDivisionError), Meter() as meter:
+        _ = 1 / 0
+    assert meter.seconds > 0
+
+
+def test_the_cpu_is_always_there() -> None:
+    assert choose_device("cpu") == torch.device("cpu")
+
+
+def test_auto_takes_the_fastest_there_is() -> None:
+    if torch.cuda.is_available():
+        assert choose_device() == torch.device("cuda")
+    elif torch.backends.mps.is_available():
+        assert choose_device() == torch.device("mps")
+    else:
+        assert choose_device() == torch.device("cpu")
+
+
+def test_an_absent_device_is_refused() -> None:
+    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    absent = [name for name, there in here.items() if not there]
+    assert absent, "no machine has both"
+    for name in absent:
+        with pytest.raises(DeviceError, match=rf"--device {name} .*cpu.*--device auto"):
+            choose_device(cast(DeviceName, name))
+
+
+def test_bfloat16_only_where_the_processor_says_so() -> None:
+    flags = Path("/proc/cpuinfo")
+    if platform.machine() != "x86_64" or not flags.is_file():
+        assert choose_precision(torch.device("cpu")) == "float32"
+        return
+    words = set(flags.read_text("utf-8").split())
+    native = bool(words & {"amx_tile", "avx512_bf16"})
+    assert choose_precision(torch.device("cpu")) == ("bfloat16" if native else "float32")
+
+
+def test_float32_where_it_is_not_native(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert choose_precision(torch.device("mps")) == "float32"
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
+        patch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
+        assert choose_precision(torch.device("cpu")) == "float32"
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+    assert choose_precision(torch.device("cpu")) == "float32"
+
+
+def test_the_seed_is_set() -> None:
+    prepare_process(7)
+    first = torch.rand(3)
+    prepare_process(7)
+    assert torch.equal(first, torch.rand(3))
+    prepare_process()
+    assert not torch.equal(first, torch.rand(3))
+
+
+def test_the_machine_is_described_without_its_name() -> None:
+    found = describe_environment()
+    assert found["python"] == platform.python_version()
+    assert found["torch"] == torch.__version__.partition("+")[0]
+    assert found["cores"] == count_cores() >= 1
+    assert isinstance(found["memory_gb"], float)
+    assert measure_free_memory() <= 1.05e9 * found["memory_gb"]
+    host = platform.node()
+    assert not host or not any(host == str(value) for value in found.values())
