@@ -22,7 +22,7 @@ CODES = {
 KINDS = {
     name: kind
     for name, kind in inspect.getmembers(errors, inspect.isclass)
-    if issubclass(kind, Exception)
+    if issubclass(kind, TellapartError)
 }
 
 

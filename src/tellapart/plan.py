@@ -29,14 +29,14 @@ MOST_PARAMETERS = 32_000_000
 
 VIEWS = {
     "baseline": 450_000,
-    "conv": 225_000,
-    "dense": 225_000,
+    "conv": 180_000,
+    "dense": 180_000,
     "trial": 225_000,
     "search": 900_000,
 }
 """Images shown in a whole training, from which the epochs follow."""
 
-FEWEST = {"baseline": 10, "conv": 5, "dense": 5, "trial": 5, "search": 15}
+FEWEST = {"baseline": 10, "conv": 4, "dense": 4, "trial": 5, "search": 15}
 MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
 
 

@@ -58,9 +58,15 @@ def test_one_seed_gives_the_interval_of_the_images() -> None:
 def test_without_images_chance_it_is_students_interval() -> None:
     values = [0.61, 0.64, 0.70, 0.66]
     spread, freedom = pool_spread([values])
-    found = estimate_mean(values, 10**12, spread, freedom)
+    found = estimate_mean(values, 10**9, spread, freedom)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-5)
+
+
+def test_perfect_seeds_are_not_certain() -> None:
+    found = estimate_mean([1.0, 1.0, 1.0], 270, 0.0, 2)
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(wilson(1, 270)[0])
 
 
 def test_a_mean_stays_within_bounds() -> None:
@@ -69,7 +75,9 @@ def test_a_mean_stays_within_bounds() -> None:
     assert found.low >= 0
 
 
-@pytest.mark.parametrize(("ease", "n"), [((4.0, 2.0), 400), ((16.0, 0.3), 270), ((40.0, 0.3), 270)])
+@pytest.mark.parametrize(
+    ("ease", "n"), [((4.0, 2.0), 400), ((0.2, 0.004), 270), ((40.0, 0.3), 270)]
+)
 def test_a_mean_covers_the_truth(ease: tuple[float, float], n: int) -> None:
     """Images differ in difficulty, seeds in luck, and all seeds see the same images."""
     rng = np.random.default_rng(11)

@@ -46,14 +46,16 @@ def pool_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
 def estimate_mean(values: Sequence[float], n: int, spread: float, freedom: int) -> Estimate:
     """Return the mean accuracy over seeds with a 95 % interval for both kinds of chance.
 
-    The variance is that of the seeds (``spread`` squared over their number, with Student's t
-    on ``freedom``) plus that of the n images (binomial, normal quantile). With one seed, or no
-    measured spread, it is the Wilson interval of the images alone.
+    On each side, the half-width of the seeds (``spread`` over the root of their number, with
+    Student's t on ``freedom``) and that of the n images (Wilson) add as squares (Zou and Donner
+    2008), so that a perfect score is not certain. With one seed, or no measured spread, it is
+    the Wilson interval of the images alone.
     """
     mean = sum(values) / len(values)
+    images = estimate_proportion(round(mean * n), n)
     if freedom < 1:
-        return estimate_proportion(round(mean * n), n).model_copy(update={"value": mean})
-    seeds = stats.t.ppf((1 + LEVEL) / 2, freedom) * spread / math.sqrt(len(values))
-    images = stats.norm.ppf((1 + LEVEL) / 2) * math.sqrt(mean * (1 - mean) / n)
-    half = math.hypot(float(seeds), float(images))
-    return Estimate(value=mean, low=max(0.0, mean - half), high=min(1.0, mean + half), n=n)
+        return images.model_copy(update={"value": mean})
+    seeds = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread / math.sqrt(len(values))
+    below = math.hypot(seeds, images.value - images.low)
+    above = math.hypot(seeds, images.high - images.value)
+    return Estimate(value=mean, low=max(0.0, mean - below), high=min(1.0, mean + above), n=n)

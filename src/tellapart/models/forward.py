@@ -11,6 +11,9 @@ from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.loader import iterate_batches
 from tellapart.device import Precision
 
+CHUNK_BYTES = 192_000_000
+"""What the layers' outputs for one chunk of images may take."""
+
 
 def prepare_batch(pixels: Pixels, device: torch.device) -> torch.Tensor:
     """Turn (n, h, w, c) uint8 into (n, c, h, w) float32 in [0, 1], channels-last, on the device."""
@@ -23,6 +26,31 @@ def cast_forward(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> int:
+    """Return how many images may go through a network at once, a power of two up to 256.
+
+    The outputs of all its layers together stay within ``CHUNK_BYTES`` at two bytes a number.
+    Measured by sending one blank image through.
+    """
+    total = 0
+
+    def add(layer: nn.Module, inputs: object, output: torch.Tensor) -> None:
+        nonlocal total
+        total += output.numel()
+
+    hooks = [m.register_forward_hook(add) for m in network.modules() if not list(m.children())]
+    training = network.training
+    network.eval()
+    side = dataset.image_size
+    with torch.inference_mode():
+        network(torch.zeros(1, dataset.channels, side, side, device=device))
+    network.train(training)
+    for hook in hooks:
+        hook.remove()
+    fit = max(1, CHUNK_BYTES // (2 * total))
+    return min(256, 1 << (fit.bit_length() - 1))
+
+
 def predict_logits(
     network: nn.Module,
     dataset: Dataset,
@@ -31,10 +59,11 @@ def predict_logits(
     precision: Precision,
 ) -> NDArray[np.float32]:
     """Return (len(rows), classes) float32 logits, in the order of ``rows``."""
+    chunk = limit_chunk(network, dataset, device)
     network.eval()
     found = []
     with torch.inference_mode():
-        for pixels, _, _ in iterate_batches(dataset, rows, 256):
+        for pixels, _, _ in iterate_batches(dataset, rows, chunk):
             with cast_forward(device, precision):
                 logits = network(prepare_batch(pixels, device))
             found.append(logits.float().cpu().numpy())

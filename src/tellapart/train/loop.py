@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
@@ -32,7 +33,7 @@ from tellapart.errors import TellapartError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import Shape, count_parameters, make_model
-from tellapart.models.forward import cast_forward, predict_logits, prepare_batch
+from tellapart.models.forward import cast_forward, limit_chunk, predict_logits, prepare_batch
 from tellapart.records import EpochRow, RunRecord
 from tellapart.train.checkpoint import State, copy_state, save_weights, write_args
 from tellapart.train.optim import make_optimizer, schedule_rate
@@ -63,6 +64,16 @@ class Task:
     keep: Literal["both", "best"] = "both"
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How one epoch runs: the recipe, which epoch, the number format, images at once."""
+
+    recipe: TrainSettings
+    epoch: int
+    precision: Precision
+    chunk: int
+
+
 def ignore_epoch(row: EpochRow) -> None:
     """Do nothing with a finished epoch."""
 
@@ -76,7 +87,7 @@ def train_model(
     weights are functions of the recipe's seed.
 
     Raises:
-        TellapartError: the loss was not finite; nothing is promoted to a result.
+        TellapartError: the loss, or an output, was not finite; nothing is promoted to a result.
     """
     recipe, classes = task.recipe, len(dataset.classes)
     device = choose_device(task.device)
@@ -88,6 +99,10 @@ def train_model(
     network = make_model(task.model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     optimizer = make_optimizer(network, recipe)
 
+    chunk = limit_chunk(network, dataset, device)
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
+        chunk = recipe.batch_size  # its statistics are those of the whole batch
+
     history: list[EpochRow] = []
     best: State = {}
     best_row: EpochRow | None = None
@@ -95,14 +110,14 @@ def train_model(
         for epoch in range(recipe.epochs):
             start = time.perf_counter()
             loss, accuracy, rate = train_epoch(
-                network, optimizer, dataset, rows.train, (recipe, epoch, precision)
+                network, optimizer, dataset, rows.train, Pace(recipe, epoch, precision, chunk)
             )
-            if not math.isfinite(loss):
-                raise TellapartError(
-                    f"training stopped: the loss of epoch {epoch + 1} is {loss}, not finite; "
-                    f"use a learning rate below {recipe.lr:g}"
-                )
             logits = predict_logits(network, dataset, rows.watch, device, precision)
+            if not (math.isfinite(loss) and np.isfinite(logits).all()):
+                raise TellapartError(
+                    f"training stopped: the loss ({loss:g}) or the outputs of epoch {epoch + 1} are "
+                    f"not finite; use a learning rate below {recipe.lr:g}"
+                )
             truth = dataset.labels[rows.watch]
             row = EpochRow(
                 epoch=epoch + 1,
@@ -152,13 +167,14 @@ def train_epoch(
     optimizer: torch.optim.Optimizer,
     dataset: Dataset,
     rows: Indices,
-    state: tuple[TrainSettings, int, Precision],
+    pace: Pace,
 ) -> tuple[float, float, float]:
     """Train one epoch; return mean loss (nats), accuracy, and the last learning rate.
 
     Loss and accuracy are means over the epoch while the weights move, as Keras reports them.
+    A batch goes through in chunks that fit in memory; the gradient is that of the whole batch.
     """
-    recipe, epoch, precision = state
+    recipe, epoch = pace.recipe, pace.epoch
     device = next(network.parameters()).device
     augmentation = draw_augmentation(
         recipe.augment, len(dataset), dataset.image_size, recipe.seed, epoch
@@ -178,16 +194,20 @@ def train_epoch(
 
         images = prepare_batch(augmentation.apply(pixels, batch_rows), device)
         truth = torch.from_numpy(labels).to(device)
-        with cast_forward(device, precision):
-            logits = network(images)
-        logits = logits.float()
-        loss = functional.cross_entropy(logits, truth, label_smoothing=recipe.label_smoothing)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # untyped in torch
+        for part, answers in zip(
+            torch.split(images, pace.chunk), torch.split(truth, pace.chunk), strict=True
+        ):
+            with cast_forward(device, pace.precision):
+                logits = network(part)
+            logits = logits.float()
+            loss = functional.cross_entropy(
+                logits, answers, label_smoothing=recipe.label_smoothing, reduction="sum"
+            )
+            (loss / len(truth)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            loss_sum += loss.detach()
+            hits += (logits.detach().argmax(1) == answers).sum()
         optimizer.step()
-
-        loss_sum += loss.detach() * len(truth)
-        hits += (logits.detach().argmax(1) == truth).sum()
     return loss_sum.item() / len(rows), hits.item() / len(rows), rate
 
 

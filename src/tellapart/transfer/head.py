@@ -67,7 +67,7 @@ def fit_head(
     on the CPU in float32: an epoch of 45,000 images takes seconds.
 
     Raises:
-        TellapartError: the loss was not finite.
+        TellapartError: the loss, or an output, was not finite.
     """
     prepare_process(settings.seed)
     network = make_head(vectors.shape[1], int(labels.max()) + 1, settings)
@@ -100,12 +100,12 @@ def fit_head(
                 optimizer.step()
                 loss_sum += loss.item() * len(taken)
                 hits += int((logits.argmax(1) == truth).sum())
-            if not math.isfinite(loss_sum):
-                raise TellapartError(
-                    f"the head's loss of epoch {epoch + 1} is not finite; use a learning rate "
-                    f"below {settings.lr:g}"
-                )
             logits_watch = predict_head(network, vectors, rows.watch)
+            if not (math.isfinite(loss_sum) and np.isfinite(logits_watch).all()):
+                raise TellapartError(
+                    f"the head's loss or outputs of epoch {epoch + 1} are not finite; use a "
+                    f"learning rate below {settings.lr:g}"
+                )
             truth_watch = labels[rows.watch]
             row = EpochRow(
                 epoch=epoch + 1,

@@ -1,0 +1,120 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tellapart.config import ModelSettings
+from tellapart.data.dataset import Dataset
+from tellapart.errors import DataError, WorkspaceError
+from tellapart.metrics.scores import compute_loss
+from tellapart.models import Shape, make_model
+from tellapart.models.forward import predict_logits
+from tellapart.train.checkpoint import (
+    copy_state,
+    load_model,
+    load_strictly,
+    read_weights,
+    save_weights,
+    write_args,
+)
+
+from .conftest import MODEL, RECIPE, Trained
+
+CPU = torch.device("cpu")
+SHAPE = Shape(1, 8, 10)
+
+
+def test_a_loaded_model_gives_the_logits_of_the_saved_one(digits: Dataset, tmp_path: Path) -> None:
+    model = ModelSettings(name="stages", width=4, stages=2, norm=True, dense=16, dropout=0.5)
+    network = make_model(model, SHAPE)
+    network(torch.rand(32, 1, 8, 8))  # moves the running means
+    network.to(memory_format=torch.channels_last)
+    save_weights(tmp_path / "weights" / "best.safetensors", copy_state(network))
+    write_args(tmp_path, digits, model, RECIPE)
+    loaded, args = load_model(tmp_path)
+    rows = np.arange(100, dtype=np.int64)
+    expected = predict_logits(network, digits, rows, CPU, "float32")
+    found = predict_logits(loaded, digits, rows, CPU, "float32")
+    assert found == pytest.approx(expected, abs=1e-6)
+    assert args["classes"] == list(digits.classes)
+
+
+def test_a_trained_model_loads_as_its_best_epoch(trained: Trained, digits: Dataset) -> None:
+    network, args = load_model(trained.folder)
+    rows, best = trained.rows.watch, trained.record.history[trained.record.best_epoch - 1]
+    logits = predict_logits(network, digits, rows, CPU, "float32")
+    truth = digits.labels[rows]
+    assert (logits.argmax(1) == truth).mean() == best.val_accuracy
+    assert compute_loss(logits, truth) == pytest.approx(best.val_loss, rel=1e-5)
+    assert args["fingerprint"] == digits.fingerprint
+    assert args["preprocessing"]["image_size"] == 8
+    assert (args["model"], args["recipe"]) == (MODEL.model_dump(), RECIPE.model_dump())
+
+
+def test_a_copy_does_not_follow_training() -> None:
+    network = make_model(MODEL, SHAPE)
+    kept = copy_state(network)
+    before = {name: tensor.clone() for name, tensor in kept.items()}
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(1)
+    assert all(torch.equal(before[name], kept[name]) for name in kept)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        ModelSettings(width=16, dense=32),
+        ModelSettings(width=8, dense=0),
+        ModelSettings(name="stages", width=8, dense=32),
+    ],
+)
+def test_weights_of_another_network_are_refused(
+    other: ModelSettings, trained: Trained, tmp_path: Path
+) -> None:
+    state = copy_state(make_model(other, SHAPE))
+    with pytest.raises(DataError, match=r"are of another network: .* differs"):
+        load_strictly(make_model(MODEL, SHAPE), state, tmp_path)
+    folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
+    save_weights(folder / "weights" / "best.safetensors", state)
+    with pytest.raises(DataError, match="are of another network"):
+        load_model(folder)
+
+
+def cut_short(content: bytes) -> bytes:
+    return content[:-1]
+
+
+def add_to_the_end(content: bytes) -> bytes:
+    return content + b"\0"
+
+
+def overwrite_the_header(content: bytes) -> bytes:
+    return content[:8] + b"#" + content[9:]
+
+
+def put_a_pickle(content: bytes) -> bytes:
+    return b"\x80\x04\x95" + content[3:]
+
+
+@pytest.mark.parametrize("tamper", [cut_short, add_to_the_end, overwrite_the_header, put_a_pickle])
+def test_a_tampered_file_is_refused(
+    tamper: Callable[[bytes], bytes], trained: Trained, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
+    path = folder / "weights" / "best.safetensors"
+    path.write_bytes(tamper(path.read_bytes()))
+    with pytest.raises(DataError, match="not a readable safetensors file"):
+        load_model(folder)
+
+
+def test_missing_files_are_said(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not a readable safetensors file"):
+        read_weights(tmp_path / "best.safetensors")
+    with pytest.raises(WorkspaceError, match=r"args\.json cannot be read"):
+        load_model(tmp_path)

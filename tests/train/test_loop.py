@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tellapart.config import AugmentName, ModelSettings, TrainSettings
+from tellapart.data.dataset import Dataset
+from tellapart.data.split import Split
+from tellapart.errors import TellapartError
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.records import RunRecord
+from tellapart.train.loop import Rows, Task, train_model
+from tellapart.workspace import read_record
+
+from .conftest import MODEL, RECIPE, Trained
+
+COLUMNS = "epoch,seconds,lr,loss,accuracy,val_loss,val_accuracy"
+
+
+def test_digits_are_learned(trained: Trained, digits: Dataset) -> None:
+    counts = np.bincount(digits.labels[trained.rows.watch])
+    assert counts.max() / counts.sum() < 0.15
+    assert trained.record.val_accuracy.value > 0.7
+    losses = [row.loss for row in trained.record.history]
+    assert losses == sorted(losses, reverse=True)
+
+
+def test_the_history_has_the_columns_that_keras_users_look_for(trained: Trained) -> None:
+    text = (trained.folder / "history.csv").read_text("utf-8")
+    assert text.splitlines()[0] == COLUMNS
+    rows = list(csv.DictReader(text.splitlines()))
+    assert [row["epoch"] for row in rows] == ["1", "2", "3"]
+    for row, kept in zip(rows, trained.record.history, strict=True):
+        for name, value in kept.model_dump().items():
+            assert float(row[name]) == pytest.approx(value, rel=1e-5)
+
+
+def test_the_best_epoch_is_the_first_of_the_highest_val_accuracy(trained: Trained) -> None:
+    record = trained.record
+    accuracies = [row.val_accuracy for row in record.history]
+    assert record.best_epoch == 1 + int(np.argmax(accuracies))
+    n = len(trained.rows.watch)
+    assert record.val_accuracy == estimate_proportion(round(max(accuracies) * n), n)
+
+
+def test_what_is_left_behind(trained: Trained) -> None:
+    files = {path.relative_to(trained.folder).as_posix() for path in trained.folder.rglob("*.*")}
+    assert files == {
+        "args.json",
+        "history.csv",
+        "record.json",
+        "weights/best.safetensors",
+        "weights/last.safetensors",
+    }
+    assert read_record(trained.folder / "record.json", RunRecord) == trained.record
+    assert trained.watched == list(trained.record.history)
+    assert trained.record.cell == trained.folder.name
+    assert trained.record.folder == "/".join(trained.folder.parts[-2:])
+    assert trained.record.settings == MODEL.model_dump() | RECIPE.model_dump()
+    assert trained.record.seconds > 0
+
+
+def read_best(folder: Path) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np.float32]]]:
+    return dict(load_file(folder / "weights" / "best.safetensors"))
+
+
+def run_short(digits: Dataset, rows: Rows, recipe: TrainSettings, folder: Path) -> RunRecord:
+    model = ModelSettings(width=4, dense=8, dropout=0.2)
+    return train_model(digits, rows, Task(model, recipe, "cpu", "best"), folder)
+
+
+@pytest.mark.parametrize("augment", ["none", "flip-shift"])
+def test_the_same_seed_gives_the_same_weights_to_the_bit(
+    augment: AugmentName, digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    rows = Rows(digits_split.train[:400], digits_split.val)
+    recipe = TrainSettings(epochs=2, augment=augment, precision="float32", seed=3)
+    for name in "ab":
+        run_short(digits, rows, recipe, tmp_path / name)
+    run_short(digits, rows, recipe.model_copy(update={"seed": 4}), tmp_path / "c")
+    first, second, other = (read_best(tmp_path / name) for name in "abc")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+    assert not all(np.array_equal(first[name], other[name]) for name in first)
+    assert not (tmp_path / "a" / "weights" / "last.safetensors").exists()
+
+
+def test_the_watched_rows_teach_nothing(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    train = digits_split.train[:400]
+    recipe = TrainSettings(epochs=1, precision="float32")
+    run_short(digits, Rows(train, digits_split.val), recipe, tmp_path / "a")
+    run_short(digits, Rows(train, digits_split.val[:9]), recipe, tmp_path / "b")
+    first, second = read_best(tmp_path / "a"), read_best(tmp_path / "b")
+    assert all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_the_record_says_what_the_epoch_was_chosen_on(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    rows = Rows(digits_split.train[:100], digits_split.val, "test")
+    record = run_short(digits, rows, TrainSettings(epochs=1), tmp_path / "a")
+    assert record.chosen_on == "test"
+
+
+@pytest.mark.parametrize(
+    "batch_size", [16, 400], ids=["the loss of an epoch", "the step after the last loss"]
+)
+def test_a_loss_that_is_not_finite_stops_and_leaves_nothing(
+    batch_size: int, digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    rows = Rows(digits_split.train[:400], digits_split.val)
+    recipe = TrainSettings(
+        epochs=1, batch_size=batch_size, lr=1e30, schedule="constant", precision="float32"
+    )
+    with pytest.raises(
+        TellapartError, match=r"not finite; use a learning rate below 1e\+30"
+    ) as got:
+        run_short(digits, rows, recipe, tmp_path / "a")
+    assert got.value.exit_code == 1
+    assert not list(tmp_path.rglob("*.*"))
+
+
+def test_label_smoothing_moves_the_training_loss_and_no_other_number(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    """The rate is next to nothing, so the network stays as the seed made it."""
+    rows = Rows(digits_split.train[:400], digits_split.val)
+    recipe = TrainSettings(epochs=1, lr=1e-12, precision="float32")
+    plain = run_short(digits, rows, recipe, tmp_path / "a").history[0]
+    smooth = run_short(
+        digits, rows, recipe.model_copy(update={"label_smoothing": 0.3}), tmp_path / "b"
+    ).history[0]
+    assert smooth.loss != plain.loss
+    assert smooth.val_loss == pytest.approx(plain.val_loss, abs=1e-6)
+    assert smooth.val_accuracy == plain.val_accuracy
