@@ -2,13 +2,12 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-FOLDER := runs/study
 
 .PHONY: study test test-slow lint bench docs clean
 
 study: $(READY)  ## Run the study on the embedded digits and say where the report is.
 	@echo "== study: six steps on the embedded digits, no network needed"
-	$(BIN)/tellapart study digits --out $(FOLDER)
+	$(BIN)/tellapart study digits
 
 test: lint  ## Format, lint, types, tests, doc examples.
 	@echo "== test: tests and doc examples"

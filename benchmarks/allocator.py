@@ -40,7 +40,7 @@ def measure(network: str, keep: bool) -> dict[str, float]:
         prepare_process()
     device = torch.device("cpu")
     model = make_model(ModelSettings.model_validate(NETWORKS[network]), Shape(3, 32, 10))
-    model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    model = model.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, TrainSettings())
     images = torch.rand(128, 3, 32, 32).to(memory_format=torch.channels_last)
     truth = torch.randint(0, 10, (128,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -206,7 +207,7 @@ def test_missing_device(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_every_command_shows_an_example() -> None:
     for name in ("study", "inspect", "train", "sweep", "search", "transfer", "report", "fetch"):
-        text = app[name].default_command.__doc__
+        text = app[name].default_command.__doc__ or ""
         assert "Example: `tellapart " in text, name
 
 
@@ -217,3 +218,16 @@ def test_help_is_quick_to_load_and_needs_no_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "study" in done.stdout and done.stderr.strip() == "False"
+
+
+def test_signal_leaves_with_code_3_and_the_same_command_goes_on(here: Path) -> None:
+    command = [sys.executable, "-m", "tellapart", "train", "digits", "--epochs", "2000"]
+    process = subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True)
+    status = here / "runs" / "digits-train-1" / "status.json"
+    while not status.exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.terminate()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "the same command goes on" in said
+    assert json.loads(status.read_text())["status"] == "stopped"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 import json
 import re
 import shlex
@@ -53,6 +54,12 @@ def test_command_runs(
     monkeypatch.chdir(tmp_path)
     assert main([*shlex.split(command)[1:]]) == 0
     assert "report.html" in capsys.readouterr().out
+
+
+def test_python_session_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    assert tried >= 4 and failed == 0
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

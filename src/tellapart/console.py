@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
@@ -52,6 +53,7 @@ class ConsoleReporter:
         )
         self._task: TaskID | None = None
         self._step: StepName = "inspect"
+        self._units, self._done, self._start = 1, 0, 0.0
 
     def __enter__(self) -> ConsoleReporter:
         self._progress.start()
@@ -66,7 +68,7 @@ class ConsoleReporter:
         self._progress.stop()
 
     def begin(self, step: StepName, units: int) -> None:
-        self._step = step
+        self._step, self._units, self._done, self._start = step, units, 0, time.monotonic()
         if self._live:
             self._task = self._progress.add_task("", total=units, title=TITLES[step])
         else:
@@ -75,6 +77,14 @@ class ConsoleReporter:
     def advance(self, units: int, text: str) -> None:
         if self._task is not None:
             self._progress.update(self._task, advance=units, description=escape(text))
+            return
+        before, self._done = self._done, self._done + units
+        if 10 * before // self._units < 10 * self._done // self._units < 10:
+            spent = time.monotonic() - self._start
+            left = say_seconds(spent * (self._units - self._done) / self._done)
+            share = 100 * self._done // self._units
+            line = f"{TITLES[self._step]}: {share} %, about {left} left; {text}"
+            self._console.print(escape(line), style="dim", highlight=False)
 
     def say(self, text: str) -> None:
         line = f"{TITLES[self._step]}: {text}"

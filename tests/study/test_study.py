@@ -108,9 +108,7 @@ def test_first_trial_is_the_reference_network(finished: Path) -> None:
     assert trial["settings"]["dense"] == 2048 and not trial["settings"]["norm"]
 
 
-def test_finished_study_is_read_not_redone(
-    finished: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_finished_study_is_read_not_redone(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = list_cells(finished)
     start = time.perf_counter()
     run_study(load_images("digits"), SMALL, finished)

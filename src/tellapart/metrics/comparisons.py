@@ -46,7 +46,7 @@ def compare_pairs(correct: dict[str, Correct], labels: dict[str, str]) -> tuple[
                 n=n,
                 p_value=p,
                 p_holm=holm,
-                sentence=_say(labels[first], labels[second], (c - b) / n, (low, high), holm),
+                sentence=_say(labels[first], labels[second], (b, c, n), (low, high), holm),
             )
         )
     return tuple(found)
@@ -90,19 +90,26 @@ def correct_holm(p_values: Sequence[float]) -> list[float]:
 
 
 def _say(
-    first: str, second: str, difference: float, interval: tuple[float, float], p: float
+    first: str,
+    second: str,
+    counts: tuple[int, int, int],
+    interval: tuple[float, float],
+    p: float,
 ) -> str:
-    points = 100 * abs(difference)
-    low, high = sorted(100 * abs(edge) for edge in interval)
+    only_first, only_second, n = counts
+    points = 100 * abs(only_second - only_first) / n
     if p >= 0.05:
         edge = 100 * max(abs(interval[0]), abs(interval[1]))
-        return (
-            f"{first} and {second} cannot be told apart on these images: they differ by "
-            f"{points:.1f} points, and chance alone explains that (p = {p:.2g}); "
-            f"a true difference above {edge:.1f} points is unlikely."
+        sentence = (
+            f"{first} and {second} cannot be told apart on these {n:,} images: they differ by "
+            f"{points:.1f} points, which chance alone explains (p = {p:.2g}). The true difference "
+            f"is hardly above {edge:.1f} points."
         )
-    better, worse = (second, first) if difference > 0 else (first, second)
-    return (
-        f"{better} is better than {worse} by {points:.1f} points "
-        f"({low:.1f} to {high:.1f}; p = {p:.2g})."
-    )
+    else:
+        better, worse = (second, first) if only_second > only_first else (first, second)
+        low, high = sorted(100 * abs(edge) for edge in interval)
+        sentence = (
+            f"{better} is better than {worse} by {points:.1f} points "
+            f"({low:.1f} to {high:.1f}; p = {p:.2g})."
+        )
+    return sentence[0].upper() + sentence[1:]

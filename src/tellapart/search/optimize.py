@@ -78,12 +78,11 @@ def run_search(
     Raises:
         TellapartError: every trial failed.
     """
-    study = _open_study(storage, space)
+    study = _open_study(storage)
     _reap(study)
     runs: dict[int, RunRecord] = {}
     while (number := len(_ended(study))) < trials:
-        study.sampler = _make_sampler(space.seed, number)
-        trial = study.ask()
+        trial = _ask(study, space, number)
         settings = _suggest(trial, space)
         model, recipe = split_settings(settings, space)
         try:
@@ -148,7 +147,7 @@ def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     return TPESampler(seed=1000 * seed + number, n_startup_trials=4)
 
 
-def _open_study(storage: Path, space: Space) -> optuna.Study:
+def _open_study(storage: Path) -> optuna.Study:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # optuna marks the journal as experimental
         import optuna
@@ -157,25 +156,28 @@ def _open_study(storage: Path, space: Space) -> optuna.Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage.parent.mkdir(parents=True, exist_ok=True)
-        study = optuna.create_study(
+        return optuna.create_study(
             study_name="search",
             storage=JournalStorage(JournalFileBackend(str(storage))),
             direction="maximize",
             load_if_exists=True,
         )
-    if len(study.get_trials(deepcopy=False)) < 2:
-        for first in (NOTEBOOK_TRIAL, SOLID_TRIAL):
-            stages = min(3, space.stages)
-            study.enqueue_trial(dict(first) | {"stages": stages}, skip_if_exists=True)
-    return study
 
 
 def _reap(study: optuna.Study) -> None:
-    """Fail trials that a dead process left running, and queue their settings again."""
+    """Fail trials that a dead process left running; the next of their number is as they were."""
     for trial in study.get_trials(deepcopy=False, states=(_state("RUNNING"),)):
         study.tell(trial.number, state=_state("FAIL"))
-        if trial.params:
-            study.enqueue_trial(trial.params)
+
+
+def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
+    """Ask for the trial after ``number`` ended ones; the first two are given."""
+    study.sampler = _make_sampler(space.seed, number)
+    given = (NOTEBOOK_TRIAL, SOLID_TRIAL)
+    waiting = study.get_trials(deepcopy=False, states=(_state("WAITING"),))
+    if number < len(given) and not waiting:
+        study.enqueue_trial(given[number] | {"stages": min(3, space.stages)})
+    return study.ask()
 
 
 def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:

@@ -79,6 +79,22 @@ def answer_transfer(
     return answer + (OPTIMISTIC if test.optimistic else "")
 
 
+def label_network(run: RunRecord) -> str:
+    """Name a network in a table: the model, and the sizes that tell it from its kin."""
+    settings = run.settings
+    if run.model == "simple":
+        return f"simple {settings['width']}/{settings['dense']}"
+    if run.model == "stages":
+        return f"stages {list_widths(run)}, dense {settings['dense']}"
+    return run.model
+
+
+def list_widths(run: RunRecord, between: str = "-") -> str:
+    """Return the filters of each stage of a staged network."""
+    stages, width = int(str(run.settings["stages"])), int(str(run.settings["width"]))
+    return between.join(str(width * 2**stage) for stage in range(stages))
+
+
 def describe_network(run: RunRecord) -> str:
     """Say what a network is made of."""
     settings = run.settings
@@ -89,10 +105,9 @@ def describe_network(run: RunRecord) -> str:
         )
     if run.model == "deep":
         return "the deep network (32, 64, 128 filters, dense layer of 2048)"
-    stages, width = int(str(settings["stages"])), int(str(settings["width"]))
-    widths = ", ".join(str(width * 2**stage) for stage in range(stages))
     parts = [
-        f"a network of {stages} stages ({widths} filters, {settings['convs']} convolution"
+        f"a network of {settings['stages']} stages ({list_widths(run, ', ')} filters, "
+        f"{settings['convs']} convolution"
         f"{'s' if settings['convs'] != 1 else ''} each)"
     ]
     if settings["norm"]:

@@ -45,6 +45,7 @@ from tellapart.study.answers import (
     answer_search,
     answer_sweep,
     answer_transfer,
+    label_network,
 )
 from tellapart.study.bench import Bench
 from tellapart.transfer.features import Features, extract_features
@@ -287,7 +288,7 @@ def _part(model: ModelSettings) -> str:
 
 def _describe(run: RunRecord, test: TestRecord) -> dict[str, Any]:
     return UNMEASURED | {
-        "model": run.model,
+        "model": label_network(run),
         "parameters": run.parameters,
         "val_accuracy": run.val_accuracy,
         "test_accuracy": test.accuracy,

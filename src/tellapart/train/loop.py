@@ -34,7 +34,7 @@ from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import Shape, count_parameters, make_model
 from tellapart.models.forward import cast_forward, limit_chunk, predict_logits, prepare_batch
-from tellapart.records import EpochRow, RunRecord
+from tellapart.records import EpochRow, RunRecord, Scalar
 from tellapart.train.checkpoint import State, copy_state, save_weights, write_args
 from tellapart.train.optim import make_optimizer, schedule_rate
 from tellapart.workspace import write_json, write_text
@@ -115,7 +115,7 @@ def train_model(
             logits = predict_logits(network, dataset, rows.watch, device, precision)
             if not (math.isfinite(loss) and np.isfinite(logits).all()):
                 raise TellapartError(
-                    f"training stopped: the loss ({loss:g}) or the outputs of epoch {epoch + 1} are "
+                    f"training stopped: the loss ({loss:g}) or an output of epoch {epoch + 1} is "
                     f"not finite; use a learning rate below {recipe.lr:g}"
                 )
             truth = dataset.labels[rows.watch]
@@ -144,7 +144,7 @@ def train_model(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
         model=task.model.name,
-        settings=task.model.model_dump() | recipe.model_dump(),
+        settings=describe_settings(task.model, recipe),
         seed=recipe.seed,
         parameters=count_parameters(network),
         best_epoch=best_row.epoch,
@@ -209,6 +209,16 @@ def train_epoch(
             hits += (logits.detach().argmax(1) == answers).sum()
         optimizer.step()
     return loss_sum.item() / len(rows), hits.item() / len(rows), rate
+
+
+def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Scalar]:
+    """Return the settings that have a say in a training; the seed is recorded beside them."""
+    own: dict[str, Scalar] = {
+        "simple": {"width": model.width, "dense": model.dense},
+        "deep": {},
+        "stages": model.model_dump(exclude={"name"}),
+    }[model.name]
+    return own | recipe.model_dump(exclude={"seed"})
 
 
 def write_history(path: Path, history: list[EpochRow]) -> None:

@@ -128,7 +128,7 @@ def fit_head(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
         model="head",
-        settings=settings.model_dump(),
+        settings=settings.model_dump(exclude={"seed"}),
         seed=settings.seed,
         parameters=count_parameters(network),
         best_epoch=best_row.epoch,

@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tellapart.config import DEEP, ModelSettings, TrainSettings
+from tellapart.errors import DeviceError, TellapartError
+from tellapart.records import RunRecord, TrialRecord
+from tellapart.search.optimize import Space, fit_space, run_search
+
+from .runs import make_run
+
+SPACE = Space(stages=3, width=64, epochs=5, batch_size=64, seed=2)
+TRIALS = 7
+
+
+def score(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+    """Wide, normalised networks with a rate near 0.003 are best; no two score alike."""
+    accuracy = 0.5 + 0.1 * model.norm + model.width / 640 - 10 * abs(recipe.lr - 3e-3)
+    return make_run(model, recipe, accuracy - 0.01 * recipe.weight_decay)
+
+
+def ignore(trial: TrialRecord, of: int) -> None:
+    pass
+
+
+def search(folder: Path, objective: Any = score, trials: int = TRIALS) -> list[TrialRecord]:
+    return list(run_search(SPACE, trials, objective, folder / "trials.journal", ignore)[0])
+
+
+def list_states(folder: Path) -> list[str]:
+    import optuna
+    from optuna.storages.journal import JournalFileBackend
+
+    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / "trials.journal")))
+    study = optuna.load_study(study_name="search", storage=storage)
+    return [trial.state.name for trial in study.trials]
+
+
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::optuna.exceptions.ExperimentalWarning"  # of the journal that list_states opens
+)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> list[TrialRecord]:
+    return search(tmp_path_factory.mktemp("search"))
+
+
+def test_the_first_trial_is_the_reference_studys_network(whole: list[TrialRecord]) -> None:
+    first = whole[0].settings
+    for name in ("stages", "convs", "width", "norm", "dense", "dropout"):
+        assert first[name] == getattr(DEEP, name)
+    assert (first["lr"], first["augment"], first["label_smoothing"]) == (1e-3, "none", 0.0)
+
+
+def test_trials_are_counted_and_no_two_are_alike(whole: list[TrialRecord]) -> None:
+    assert [trial.number for trial in whole] == list(range(1, TRIALS + 1))
+    assert {trial.status for trial in whole} == {"done"}
+    assert len({repr(trial.settings) for trial in whole}) == TRIALS
+
+
+def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
+    given: list[RunRecord] = []
+    seen: list[tuple[int, int]] = []
+
+    def note(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+        given.append(score(model, recipe))
+        return given[-1]
+
+    journal = tmp_path / "trials.journal"
+    trials, best = run_search(
+        SPACE, 4, note, journal, lambda trial, of: seen.append((trial.number, of))
+    )
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    for trial, run in zip(trials, given, strict=True):
+        assert trial.settings.items() <= run.settings.items()
+        assert (trial.cell, trial.parameters) == (run.cell, run.parameters)
+        assert trial.val_accuracy == run.val_accuracy.value
+        assert run.settings["epochs"] == SPACE.epochs
+        assert run.settings["batch_size"] == SPACE.batch_size
+        assert isinstance(run.settings["width"], int)
+        assert run.settings["width"] <= SPACE.width
+    assert best == max(given, key=lambda run: run.val_accuracy.value)
+
+
+@pytest.mark.parametrize(
+    ("stop_at", "kind"),
+    [(0, KeyboardInterrupt), (1, DeviceError), (2, KeyboardInterrupt), (6, DeviceError)],
+)
+def test_a_stopped_search_goes_on_as_if_it_had_not_been(
+    stop_at: int, kind: type[BaseException], whole: list[TrialRecord], tmp_path: Path
+) -> None:
+    calls = 0
+
+    def stop(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+        nonlocal calls
+        calls += 1
+        if calls == stop_at + 1:
+            raise kind
+        return score(model, recipe)
+
+    with pytest.raises(kind):
+        search(tmp_path, stop)
+    assert search(tmp_path) == whole
+    states = list_states(tmp_path)
+    assert states.count("COMPLETE") == TRIALS
+    assert set(states) <= {"COMPLETE", "FAIL"}
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from tests.search.test_optimize import score, search
+
+journal = Path(sys.argv[1])
+calls = []
+
+def die(model, recipe):
+    calls.append(model)
+    return score(model, recipe) if len(calls) < 4 else os._exit(9)
+
+search(journal, die)
+"""
+
+
+def test_a_search_killed_outright_goes_on(whole: list[TrialRecord], tmp_path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, check=False)
+    assert done.returncode == 9
+    assert list_states(tmp_path) == ["COMPLETE"] * 3 + ["RUNNING"]
+    assert search(tmp_path) == whole
+
+
+def test_a_finished_search_is_read_and_longer_ones_begin_with_it(
+    whole: list[TrialRecord], tmp_path: Path
+) -> None:
+    assert search(tmp_path, trials=4) == whole[:4]
+    calls: list[ModelSettings] = []
+
+    def count(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+        calls.append(model)
+        return score(model, recipe)
+
+    assert search(tmp_path, count, trials=4) == whole[:4]
+    assert len(calls) == 1  # the winner's record alone
+    assert search(tmp_path) == whole
+
+
+def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path) -> None:
+    def fail(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+        if not model.norm:
+            raise TellapartError("the loss was not finite")
+        return score(model, recipe)
+
+    trials, best = run_search(SPACE, TRIALS, fail, tmp_path / "trials.journal", ignore)
+    failed = [trial for trial in trials if trial.status == "failed"]
+    assert trials[0] in failed
+    assert len(trials) == TRIALS
+    assert all(trial.note == "the loss was not finite" for trial in failed)
+    assert all(not trial.settings["norm"] for trial in failed)
+    assert best.settings["norm"] is True
+    assert search(tmp_path, fail) == list(trials)
+
+
+def test_a_search_without_one_success_fails(tmp_path: Path) -> None:
+    def fail(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+        raise TellapartError("no luck")
+
+    with pytest.raises(TellapartError, match="all 3 trials of the search failed: no luck"):
+        search(tmp_path, fail, trials=3)
+
+
+@pytest.mark.parametrize(("size", "stages"), [(8, 3), (32, 4), (224, 4), (4, 2), (2, 1), (1, 1)])
+def test_stages_fit_the_image(size: int, stages: int) -> None:
+    space = fit_space(size, 5, 64, 0)
+    assert space.stages == stages
+    assert size >> (space.stages - 1) >= min(2, size)
+
+
+def test_the_smallest_images_can_be_searched(tmp_path: Path) -> None:
+    space = fit_space(2, 5, 64, 0)
+    trials, _ = run_search(space, 3, score, tmp_path / "trials.journal", ignore)
+    assert {trial.settings["stages"] for trial in trials} == {1}

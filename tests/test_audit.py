@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tellapart.audit import audit_images, describe_balance, describe_data, draw_samples
+from tellapart.data.dataset import ArraySource, Dataset
+from tellapart.data.split import Split, make_split
+from tellapart.records import Excluded
+
+
+def test_equal_classes_are_no_issue() -> None:
+    said = describe_balance({"cat": 1200, "dog": 1200})
+    assert said.startswith("Every class has 1,200 images: balance is no issue")
+
+
+def test_nearly_equal_classes_are_no_issue() -> None:
+    said = describe_balance({"cat": 100, "dog": 140})
+    assert "largest class (dog, 140) has 1.4 times the images of the smallest (cat, 100)" in said
+    assert said.endswith("no issue.")
+
+
+@pytest.mark.parametrize("dogs", [150, 900])
+def test_unequal_classes_matter(dogs: int) -> None:
+    said = describe_balance({"cat": 100, "dog": dogs})
+    assert "balance matters" in said
+    assert f"Always answering dog would be right {100 * dogs / (100 + dogs):.1f} %" in said
+    assert said.endswith("look at the recall of cat.")
+
+
+def test_an_empty_class_is_no_division_by_zero() -> None:
+    assert "balance matters" in describe_balance({"cat": 0, "dog": 30})
+
+
+def test_the_digits_are_audited(digits: Dataset, digits_split: Split, tmp_path: Path) -> None:
+    step = audit_images(digits, digits_split, tmp_path / "inspect")
+    totals = np.bincount(digits.labels)
+    assert step.imbalance_ratio == totals.max() / totals.min()
+    assert step.majority_share == totals.max() / totals.sum()
+    assert step.duplicates == step.leaked == 0
+    assert step.samples == "inspect/samples.png"
+    parts = {"train": digits_split.train, "val": digits_split.val, "test": digits_split.test}
+    for role, counts in step.data.counts.items():
+        assert list(counts) == list(digits.classes)
+        assert list(counts.values()) == np.bincount(digits.labels[parts[role]]).tolist()
+    sizes = [f"{len(rows):,} " for rows in parts.values()]
+    assert step.answer.startswith("1,797 images in 10 classes: ")
+    assert all(size in step.answer for size in sizes)
+    assert step.balance in step.answer
+    with Image.open(tmp_path / step.samples) as image:
+        image.load()
+        assert image.format == "PNG"
+        assert image.width > 500
+        assert (
+            len(
+                set(
+                    image.convert("L").get_flattened_data()
+                    if hasattr(image, "get_flattened_data")
+                    else image.convert("L").getdata()
+                )
+            )
+            > 10
+        )
+
+
+def copy_first(digits: Dataset, rows: list[int]) -> Dataset:
+    """The digits, with some rows turned into copies of row 0."""
+    assert isinstance(digits.source, ArraySource)
+    pixels, hashes = digits.source.pixels.copy(), list(digits.hashes)
+    for row in rows:
+        pixels[row], hashes[row] = pixels[0], hashes[0]
+    labels = digits.labels.copy()
+    labels[rows] = labels[0]
+    return replace(digits, source=ArraySource(pixels), hashes=tuple(hashes), labels=labels)
+
+
+def test_copies_are_counted_and_stay_on_one_side(digits: Dataset, tmp_path: Path) -> None:
+    copied = copy_first(digits, [5, 70, 900])
+    step = audit_images(copied, make_split(copied), tmp_path)
+    assert (step.duplicates, step.leaked) == (3, 0)
+    assert "3 images are exact copies; copies stay on one side." in step.answer
+
+
+def test_copies_across_given_roles_are_leaks(digits: Dataset, tmp_path: Path) -> None:
+    copied = copy_first(digits, [1796, 1795])
+    roles = ("train",) * 1000 + ("val",) * 400 + ("test",) * 397
+    given = replace(copied, roles=roles)
+    step = audit_images(given, make_split(given), tmp_path)
+    assert (step.duplicates, step.leaked) == (2, 2)
+    assert "2 val or test images are exact copies of training images." in step.answer
+
+
+def test_what_was_left_out_is_said(digits: Dataset, digits_split: Split, tmp_path: Path) -> None:
+    lost = replace(digits, excluded=(Excluded(path="a/b.png", reason="truncated"),), notes=("n",))
+    step = audit_images(lost, digits_split, tmp_path)
+    assert "1 unreadable files were left out." in step.answer
+    assert step.data.excluded[0].path == "a/b.png"
+    assert describe_data(lost, digits_split).notes == ("n", *digits_split.notes)
+
+
+def test_samples_of_odd_classes_are_drawn(digits: Dataset, tmp_path: Path) -> None:
+    """A class name that is mathematics to matplotlib, a long one, and a class of one image."""
+    rows = np.concatenate([np.flatnonzero(digits.labels == d)[:n] for d, n in ((0, 9), (1, 1))])
+    odd = replace(
+        digits,
+        classes=("$x_", "a name that is far too long for it"),
+        labels=digits.labels[rows],
+        source=ArraySource(digits.source.read(rows)),
+        hashes=tuple(digits.hashes[row] for row in rows),
+        roles=("",) * len(rows),
+    )
+    with Image.open(draw_samples(odd, tmp_path / "samples.png")) as image:
+        assert image.height < image.width

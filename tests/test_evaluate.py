@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from sklearn import metrics
+
+from tellapart.config import ModelSettings, TrainSettings
+from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.split import Split
+from tellapart.errors import DataError
+from tellapart.evaluate import (
+    Look,
+    Seal,
+    evaluate_model,
+    guard_cell,
+    predict_run,
+    read_correct,
+    write_predictions,
+)
+from tellapart.models import Shape, make_model
+from tellapart.train.checkpoint import copy_state, save_weights, write_args
+from tellapart.train.loop import Rows, Task, train_model
+
+FINAL = Look("baseline", "simple-1", "final model of step baseline")
+
+
+@pytest.fixture
+def seal(digits: Dataset, digits_split: Split, tmp_path: Path) -> Seal:
+    return Seal(digits, digits_split, tmp_path)
+
+
+def test_looks_are_numbered_and_kept(seal: Seal, digits_split: Split, tmp_path: Path) -> None:
+    assert seal.read_ledger() == ()
+    rows, first = seal.open_test(FINAL)
+    assert rows.tolist() == digits_split.test.tolist()
+    _, second = seal.open_test(Look("conv", "simple-2", "final model of step conv"))
+    assert (first, second) == (1, 2)
+    ledger = Seal(seal.dataset, digits_split, tmp_path).read_ledger()
+    assert [(entry.look, entry.step, entry.cell) for entry in ledger] == [
+        (1, "baseline", "simple-1"),
+        (2, "conv", "simple-2"),
+    ]
+    assert ledger[0].purpose == FINAL.purpose
+    assert ledger[0].when.endswith("+00:00")
+
+
+def test_the_same_look_keeps_its_number(seal: Seal) -> None:
+    seal.open_test(FINAL)
+    seal.open_test(Look("conv", "simple-2", "x"))
+    assert seal.open_test(FINAL)[1] == 1
+    assert seal.open_test(Look("baseline", "simple-1", "another purpose"))[1] == 3
+    assert len(seal.read_ledger()) == 3
+
+
+def test_holdout_opens_no_test(seal: Seal, digits_split: Split) -> None:
+    rows = seal.open_rows("holdout", "baseline")
+    assert rows.train.tolist() == digits_split.train.tolist()
+    assert rows.watch.tolist() == digits_split.val.tolist()
+    assert rows.chosen_on == "val"
+    assert seal.read_ledger() == ()
+
+
+def test_notebook_chooses_on_test_and_the_ledger_says_so(seal: Seal, digits_split: Split) -> None:
+    rows = seal.open_rows("notebook", "conv")
+    everything = sorted({*digits_split.train.tolist(), *digits_split.val.tolist()})
+    assert rows.train.tolist() == everything
+    assert rows.watch.tolist() == digits_split.test.tolist()
+    assert rows.chosen_on == "test"
+    seal.open_rows("notebook", "conv")
+    (entry,) = seal.read_ledger()
+    assert (entry.step, entry.purpose) == ("conv", "choose the best epoch (protocol notebook)")
+
+
+def test_the_ledger_is_written_before_the_model_looks(seal: Seal, tmp_path: Path) -> None:
+    def fail(rows: Indices) -> NDArray[np.float32]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        evaluate_model(seal, FINAL, fail, tmp_path)
+    assert len(seal.read_ledger()) == 1
+
+
+def test_an_evaluation_is_that_of_scikit_learn(
+    seal: Seal, digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    all_logits = np.random.default_rng(0).normal(size=(len(digits), 10)).astype(np.float32)
+    all_logits[np.arange(len(digits)), digits.labels] += 2
+    test = evaluate_model(seal, FINAL, lambda rows: all_logits[rows], tmp_path, optimistic=True)
+    truth = digits.labels[digits_split.test]
+    guess = all_logits[digits_split.test].argmax(1)
+    assert test.accuracy.value == metrics.accuracy_score(truth, guess)
+    assert test.accuracy.n == len(truth)
+    assert np.array(test.confusion).tolist() == metrics.confusion_matrix(truth, guess).tolist()
+    recall = metrics.recall_score(truth, guess, average=None)
+    assert [score.recall.value for score in test.per_class] == pytest.approx(recall)
+    assert (test.look, test.optimistic) == (1, True)
+
+    path = tmp_path / "predictions.csv"
+    with open(path, newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    assert [int(line["row"]) for line in lines] == digits_split.test.tolist()
+    assert [line["hash"] for line in lines] == [digits.hashes[row] for row in digits_split.test]
+    assert [line["predicted"] for line in lines] == [str(digit) for digit in guess]
+    assert all(0.1 <= float(line["probability"]) <= 1 for line in lines)
+    assert read_correct(path).tolist() == (truth == guess).tolist()
+
+
+def test_a_trained_network_predicts_from_its_folder(
+    seal: Seal, digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    """Tested on the rows that the best epoch was chosen on, it has the chosen accuracy."""
+    rows = Rows(digits_split.train, digits_split.test, "test")
+    task = Task(ModelSettings(width=4, dense=16), TrainSettings(epochs=2), "cpu")
+    folder = tmp_path / "baseline" / "simple-1"
+    run = train_model(digits, rows, task, folder)
+    test = evaluate_model(seal, FINAL, predict_run(digits, folder, "cpu", run), folder)
+    assert test.accuracy == run.val_accuracy
+    assert test.loss == pytest.approx(run.history[run.best_epoch - 1].val_loss, rel=1e-3)
+
+
+def test_a_model_of_other_classes_is_refused(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    from dataclasses import replace
+
+    letters = replace(digits, classes=tuple("abcdefghij"))
+    model, recipe = ModelSettings(width=4, dense=16), TrainSettings(epochs=1)
+    rows = Rows(digits_split.train[:64], digits_split.val)
+    run = train_model(digits, rows, Task(model, recipe, "cpu"), tmp_path)
+    save_weights(
+        tmp_path / "weights" / "best.safetensors",
+        copy_state(make_model(model, Shape(1, 8, 10))),
+    )
+    write_args(tmp_path, letters, model, recipe)
+    with pytest.raises(DataError, match=r"knows the classes a, b, .* have 0, 1, "):
+        predict_run(digits, tmp_path, "cpu", run)
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_a_formula_is_guarded(text: str) -> None:
+    assert guard_cell(text) == "'" + text
+
+
+@pytest.mark.parametrize("text", ["", "cat", "1", "a=b", "'quoted"])
+def test_plain_text_is_left_alone(text: str) -> None:
+    assert guard_cell(text) == text
+
+
+def test_class_names_are_guarded_in_predictions(digits: Dataset, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    names = ("=cmd()", *digits.classes[1:])
+    rows = np.flatnonzero(digits.labels == 0)[:2]
+    logits = np.eye(10, dtype=np.float32)[[0, 1]]
+    write_predictions(tmp_path / "p.csv", replace(digits, classes=names), rows, logits)
+    assert "'=cmd()" in (tmp_path / "p.csv").read_text("utf-8")
+    assert read_correct(tmp_path / "p.csv").tolist() == [True, False]

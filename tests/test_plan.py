@@ -1,0 +1,113 @@
+from __future__ import annotations
+
+import pytest
+from pydantic import ValidationError
+
+from tellapart.config import NOTEBOOK_EPOCHS, HeadSettings, Protocol
+from tellapart.models import Shape, count_parameters, make_model
+from tellapart.plan import (
+    CONV_SIZES,
+    DENSE_SIZES,
+    MOST_PARAMETERS,
+    StudySettings,
+    plan_batch,
+    plan_epochs,
+    plan_head,
+    plan_recipe,
+    plan_seeds,
+    plan_sizes,
+    plan_swept,
+    plan_trials,
+)
+
+PARTS = ("baseline", "conv", "dense", "trial", "search")
+NOTEBOOK = StudySettings(protocol="notebook")
+CIFAR = Shape(3, 32, 10)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_more_images_need_no_more_epochs(part: str) -> None:
+    planned = [plan_epochs(StudySettings(), part, images) for images in (100, 5000, 45_000, 10**6)]
+    assert planned == sorted(planned, reverse=True)
+    assert planned[-1] >= 4
+    assert planned[0] <= 60
+
+
+@pytest.mark.parametrize("part", [*PARTS, "transfer"])
+@pytest.mark.parametrize("protocol", ["holdout", "notebook"])
+def test_named_epochs_are_kept(part: str, protocol: Protocol) -> None:
+    assert plan_epochs(StudySettings(epochs=3, protocol=protocol), part, 1000) == 3
+
+
+def test_the_notebook_has_its_own_epochs_and_recipe() -> None:
+    for part, epochs in NOTEBOOK_EPOCHS.items():
+        assert plan_epochs(NOTEBOOK, part, 1257) == epochs
+    assert plan_epochs(NOTEBOOK, "trial", 1257) == NOTEBOOK_EPOCHS["search"]
+    recipe = plan_recipe(NOTEBOOK, "conv", 50_000, seed=4)
+    assert (recipe.batch_size, recipe.lr, recipe.schedule) == (64, 1e-3, "constant")
+    assert (recipe.epochs, recipe.seed) == (20, 4)
+    assert plan_seeds(NOTEBOOK, 50_000) == plan_trials(NOTEBOOK) == 1
+
+
+def test_a_recipe_follows_from_the_data() -> None:
+    small = plan_recipe(StudySettings(), "baseline", 1257, seed=2)
+    assert (small.batch_size, small.seed) == (plan_batch(1257), 2)
+    assert plan_batch(9_999) < plan_batch(10_000)
+    assert plan_seeds(StudySettings(), 20_000) > plan_seeds(StudySettings(), 20_001) >= 2
+
+
+@pytest.mark.parametrize("protocol", ["holdout", "notebook"])
+def test_named_seeds_and_trials_are_kept(protocol: Protocol) -> None:
+    settings = StudySettings(protocol=protocol, seeds=5, trials=11)
+    assert plan_seeds(settings, 10**6) == 5
+    assert plan_trials(settings) == 11
+
+
+@pytest.mark.parametrize("step", ["conv", "dense"])
+def test_sizes_are_left_out_by_their_built_parameters(step: str) -> None:
+    shape = Shape(3, 64, 10)
+    name = "conv" if step == "conv" else "dense"
+    fit, left_out = plan_sizes(StudySettings(), "conv" if step == "conv" else "dense", shape)
+    assert fit + left_out == (CONV_SIZES if name == "conv" else DENSE_SIZES)
+    assert left_out
+    largest = make_model(plan_swept("conv" if step == "conv" else "dense", fit[-1]), shape)
+    assert count_parameters(largest) <= MOST_PARAMETERS
+
+
+def test_sizes_of_the_reference_study_all_fit_cifar() -> None:
+    assert plan_sizes(StudySettings(), "conv", CIFAR) == (
+        (16, 32, 64, 128, 256, 512, 1024),
+        (),
+    )
+    assert plan_sizes(StudySettings(), "dense", CIFAR) == ((64, 128, 256, 512, 1024, 2048), ())
+
+
+def test_named_sizes_are_all_kept() -> None:
+    settings = StudySettings(conv_sizes=(5, 100_000), dense_sizes=(7, 10**6))
+    assert plan_sizes(settings, "conv", CIFAR) == ((5, 100_000), ())
+    assert plan_sizes(settings, "dense", CIFAR) == ((7, 10**6), ())
+
+
+def test_a_sweep_varies_one_thing() -> None:
+    conv, dense = plan_swept("conv", 99), plan_swept("dense", 99)
+    assert (conv.width, conv.dense) == (99, 128)
+    assert (dense.width, dense.dense) == (64, 99)
+
+
+def test_the_head_is_as_named() -> None:
+    named = HeadSettings(dense=64, dropout=0.1, epochs=7)
+    planned = plan_head(StudySettings(head=named, seed=3))
+    assert planned == named.model_copy(update={"seed": 3})
+    assert plan_head(StudySettings(head=named, epochs=2)).epochs == 2
+    assert plan_head(StudySettings()) == HeadSettings()
+
+
+def test_the_notebooks_head_is_plain() -> None:
+    head = plan_head(NOTEBOOK)
+    assert (head.dense, head.dropout, head.weight_decay) == (2048, 0, 0)
+    assert (head.label_smoothing, head.batch_size, head.epochs) == (0, 64, 100)
+
+
+def test_unknown_steps_are_refused() -> None:
+    with pytest.raises(ValidationError, match="inspect"):
+        StudySettings.model_validate({"steps": ["inspekt"]})
