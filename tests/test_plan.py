@@ -19,6 +19,7 @@ from tellapart.plan import (
     plan_swept,
     plan_trials,
 )
+from tellapart.records import StepName
 
 PARTS = ("baseline", "conv", "dense", "trial", "search")
 NOTEBOOK = StudySettings(protocol="notebook")
@@ -64,13 +65,12 @@ def test_named_seeds_and_trials_are_kept(protocol: Protocol) -> None:
 
 
 @pytest.mark.parametrize("step", ["conv", "dense"])
-def test_sizes_are_left_out_by_their_built_parameters(step: str) -> None:
+def test_sizes_are_left_out_by_their_built_parameters(step: StepName) -> None:
     shape = Shape(3, 64, 10)
-    name = "conv" if step == "conv" else "dense"
-    fit, left_out = plan_sizes(StudySettings(), "conv" if step == "conv" else "dense", shape)
-    assert fit + left_out == (CONV_SIZES if name == "conv" else DENSE_SIZES)
+    fit, left_out = plan_sizes(StudySettings(), step, shape)
+    assert fit + left_out == {"conv": CONV_SIZES, "dense": DENSE_SIZES}[step]
     assert left_out
-    largest = make_model(plan_swept("conv" if step == "conv" else "dense", fit[-1]), shape)
+    largest = make_model(plan_swept(step, fit[-1]), shape)
     assert count_parameters(largest) <= MOST_PARAMETERS
 
 

@@ -23,6 +23,7 @@ app = App(
     help="How well can your images be told apart?",
     version=__version__,
     help_format="markdown",
+    suppress_keyboard_interrupt=False,
 )
 
 

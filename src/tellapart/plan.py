@@ -96,7 +96,9 @@ def plan_head(settings: StudySettings) -> HeadSettings:
     if settings.protocol == "notebook":
         plain = {"dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "batch_size": 64}
         head = HeadSettings(dense=head.dense, **plain)  # type: ignore[arg-type]  # mixed values
-    epochs = plan_epochs(settings, "transfer", 0)
+    epochs = head.epochs
+    if settings.epochs is not None or settings.protocol == "notebook":
+        epochs = plan_epochs(settings, "transfer", 0)
     return head.model_copy(update={"epochs": epochs, "seed": settings.seed})
 
 

@@ -60,7 +60,9 @@ def test_what_is_left_behind(trained: Trained) -> None:
     assert trained.watched == list(trained.record.history)
     assert trained.record.cell == trained.folder.name
     assert trained.record.folder == "/".join(trained.folder.parts[-2:])
-    assert trained.record.settings == MODEL.model_dump() | RECIPE.model_dump()
+    recipe = RECIPE.model_dump(exclude={"seed"})
+    assert trained.record.settings == {"width": MODEL.width, "dense": MODEL.dense, **recipe}
+    assert trained.record.seed == RECIPE.seed
     assert trained.record.seconds > 0
 
 
