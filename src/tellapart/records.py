@@ -134,7 +134,7 @@ class Verdict(Record):
 
 
 class TrialRecord(Record):
-    """One trial of the search."""
+    """One trial of the search; a failed one has no accuracy."""
 
     number: int
     status: Literal["done", "failed"]
@@ -142,7 +142,7 @@ class TrialRecord(Record):
     settings: dict[str, Scalar]
     parameters: int
     seconds: float
-    val_accuracy: float
+    val_accuracy: Estimate | None
     note: str
 
 

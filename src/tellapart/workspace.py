@@ -42,9 +42,11 @@ def write_bytes(path: Path, content: bytes) -> Path:
                 os.fsync(folder)
             finally:
                 os.close(folder)
-    except OSError as error:
+    except BaseException as error:
         with suppress(OSError):  # nothing beside, or no folder at all
             beside.unlink()
+        if not isinstance(error, OSError):
+            raise
         raise WorkspaceError(
             f"{path} could not be written ({error.strerror or error}); "
             "free space or choose another folder with --out"
@@ -106,7 +108,9 @@ def open_folder(folder: Path, identity: dict[str, Any]) -> Path:
     try:
         if folder.exists() and not folder.is_dir():
             raise WorkspaceError(f"--out must be a folder, but {folder} is a file; name another")
-        holds = folder.is_dir() and any(folder.iterdir())
+        holds = folder.is_dir() and any(
+            not file.name.startswith(f".{IDENTITY}.") for file in folder.iterdir()
+        )
     except OSError as error:
         raise WorkspaceError(
             f"--out {folder} cannot be read ({error.strerror}); name another"

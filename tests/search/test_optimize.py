@@ -80,7 +80,7 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
     for trial, run in zip(trials, given, strict=True):
         assert trial.settings.items() <= run.settings.items()
         assert (trial.cell, trial.parameters) == (run.cell, run.parameters)
-        assert trial.val_accuracy == run.val_accuracy.value
+        assert trial.val_accuracy == run.val_accuracy
         assert run.settings["epochs"] == SPACE.epochs
         assert run.settings["batch_size"] == SPACE.batch_size
         assert isinstance(run.settings["width"], int)

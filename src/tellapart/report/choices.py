@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 from tellapart.records import BackboneRecord, SearchStep, TransferStep, TrialRecord
@@ -33,7 +32,7 @@ def plot_trials(step: SearchStep) -> Figure:
     """Draw accuracy by trial with the best so far, and accuracy against parameters."""
     figure = open_figure(9.0, 3.9)
     left, right = figure.subplots(1, 2, width_ratios=(1.25, 1), sharey=True)
-    done = [t for t in step.trials if t.status == "done" and math.isfinite(t.val_accuracy)]
+    done = [t for t in step.trials if t.val_accuracy is not None]
     failed = [t for t in step.trials if t not in done]
     if not done:
         say_nothing(left, "no trial was finished")
@@ -47,7 +46,7 @@ def plot_trials(step: SearchStep) -> Figure:
     for trial in done:
         if trial.number == step.best_trial:
             for axes, x in ((left, trial.number), (right, trial.parameters)):
-                axes.plot([x], [trial.val_accuracy], "o", color=VERMILION, markersize=10, zorder=6,
+                axes.plot([x], [_value(trial)], "o", color=VERMILION, markersize=10, zorder=6,
                           markeredgecolor=PAPER, markeredgewidth=1.4, linewidth=0,
                           label=f"best: trial {trial.number}")  # fmt: skip
     show_percent(left, "y")
@@ -57,11 +56,16 @@ def plot_trials(step: SearchStep) -> Figure:
     return figure
 
 
+def _value(trial: TrialRecord) -> float:
+    assert trial.val_accuracy is not None
+    return trial.val_accuracy.value
+
+
 def _draw_history(axes: Axes, done: list[TrialRecord], failed: list[TrialRecord]) -> None:
     from matplotlib.ticker import MaxNLocator
 
     numbers = [trial.number for trial in done]
-    values = [trial.val_accuracy for trial in done]
+    values = [_value(trial) for trial in done]
     best = [max(values[: i + 1]) for i in range(len(values))]
     axes.step(numbers, best, where="post", color=INK, linewidth=1.4, label="best so far")
     axes.plot(numbers, values, "o", color=BLUE, markersize=6, alpha=0.85, linewidth=0,
@@ -80,7 +84,7 @@ def _draw_weights(axes: Axes, done: list[TrialRecord]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     amounts = [max(trial.parameters, 1) for trial in done]
-    axes.plot(amounts, [trial.val_accuracy for trial in done], "o", color=BLUE, markersize=6,
+    axes.plot(amounts, [_value(trial) for trial in done], "o", color=BLUE, markersize=6,
               alpha=0.85, linewidth=0)  # fmt: skip
     axes.set_xscale("log")
     subs = (1.0,) if max(amounts) / min(amounts) > 100 else (1.0, 2.0, 5.0)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from tellapart.config import AugmentName, ModelSettings, TrainSettings
 from tellapart.errors import TellapartError
-from tellapart.records import RunRecord, Scalar, TrialRecord
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.records import Estimate, RunRecord, Scalar, TrialRecord
 
 if TYPE_CHECKING:
     import optuna
@@ -196,7 +197,19 @@ def _state(name: str) -> optuna.trial.TrialState:
 
 
 def _describe(run: RunRecord) -> dict[str, Any]:
-    return {"cell": run.cell, "parameters": run.parameters, "seconds": run.seconds}
+    return {
+        "cell": run.cell,
+        "parameters": run.parameters,
+        "seconds": run.seconds,
+        "n": run.val_accuracy.n,
+    }
+
+
+def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
+    if trial.value is None:
+        return None
+    n = int(trial.user_attrs["n"])
+    return estimate_proportion(round(trial.value * n), n)
 
 
 def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
@@ -208,6 +221,6 @@ def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
         settings=dict(trial.params),
         parameters=found.get("parameters", 0),
         seconds=found.get("seconds", 0.0),
-        val_accuracy=trial.value or 0.0,
+        val_accuracy=_estimate(trial),
         note=found.get("note", ""),
     )

@@ -37,6 +37,7 @@ from tellapart.records import (
     TrialRecord,
 )
 from tellapart.report.plots import draw_run, draw_step
+from tellapart.report.wording import say_estimate
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import fit_space, run_search, split_settings
 from tellapart.search.sweep import Cell, check_sizes, run_sweep
@@ -134,8 +135,9 @@ def run_search_step(bench: Bench) -> SearchStep:
             return bench.train_cell("search", "trial", model, recipe)
 
         def show(trial: TrialRecord, of: int) -> None:
-            found = f"{100 * trial.val_accuracy:.1f} %" if trial.status == "done" else trial.note
-            bench.reporter.say(f"trial {trial.number} of {of}: val {found}")
+            found = trial.val_accuracy
+            said = f"val {say_estimate(found)}" if found else f"failed: {trial.note}"
+            bench.reporter.say(f"trial {trial.number} of {of}: {said}")
 
         journal = bench.folder / "search" / "trials.journal"
         records, winner = run_search(space, trials, run_trial, journal, show)
@@ -168,7 +170,7 @@ def _run_notebook_search(
         settings=run.settings,
         parameters=run.parameters,
         seconds=run.seconds,
-        val_accuracy=run.val_accuracy.value,
+        val_accuracy=run.val_accuracy,
         note="the reference study's network, chosen by hand",
     )
     return (trial,), run
