@@ -79,12 +79,18 @@ class ConsoleReporter:
             self._progress.update(self._task, advance=units, description=escape(text))
             return
         before, self._done = self._done, self._done + units
-        if 10 * before // self._units < 10 * self._done // self._units < 10:
+        whole = max(1, self._units)
+        if 10 * before // whole < 10 * self._done // whole < 10:
             spent = time.monotonic() - self._start
-            left = say_seconds(spent * (self._units - self._done) / self._done)
-            share = 100 * self._done // self._units
+            left = say_seconds(spent * (whole - self._done) / self._done)
+            share = 100 * self._done // whole
             line = f"{TITLES[self._step]}: {share} %, about {left} left; {text}"
             self._console.print(escape(line), style="dim", highlight=False)
+
+    def skip(self, units: int, text: str) -> None:
+        self._units -= units
+        if self._task is not None:
+            self._progress.update(self._task, total=self._units, description=escape(text))
 
     def say(self, text: str) -> None:
         line = f"{TITLES[self._step]}: {text}"

@@ -19,7 +19,8 @@ from tellapart.records import AnyStep, Comparison, ModelStep, StepName, StudyRec
 from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
 from tellapart.study.bench import Bench, Reporter, SilentReporter
-from tellapart.study.steps import KIND, RUN_STEP, name_backbones
+from tellapart.study.pretrained import name_backbones
+from tellapart.study.steps import KIND, RUN_STEP
 from tellapart.workspace import open_folder, read_record, write_json
 
 NAMES: dict[StepName, str] = {

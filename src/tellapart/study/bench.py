@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tellapart import __version__
 from tellapart.config import ModelSettings, TrainSettings, hash_settings
@@ -23,8 +23,11 @@ from tellapart.records import (
     TestRecord,
 )
 from tellapart.report.plots import draw_run
+from tellapart.study.answers import label_network
 from tellapart.train.loop import Rows, Task, train_model
 from tellapart.workspace import read_json, read_record, write_json
+
+UNMEASURED = {"status": "done", "seconds": 0.0, "peak_memory_mb": 0.0}
 
 
 class Reporter(Protocol):
@@ -35,6 +38,9 @@ class Reporter(Protocol):
 
     def advance(self, units: int, text: str) -> None:
         """Units are done; ``text`` says what."""
+
+    def skip(self, units: int, text: str) -> None:
+        """Units were done by an earlier start; no time went into them now."""
 
     def say(self, text: str) -> None:
         """Something that a person should read."""
@@ -49,6 +55,8 @@ class SilentReporter:
     def begin(self, step: StepName, units: int) -> None: ...
 
     def advance(self, units: int, text: str) -> None: ...
+
+    def skip(self, units: int, text: str) -> None: ...
 
     def say(self, text: str) -> None: ...
 
@@ -110,7 +118,7 @@ class Bench:
         cell = self.name_cell(label, model, recipe)
         found = self.find_cell(cell)
         if found is not None:
-            self.reporter.advance(recipe.epochs, f"{label}: read")
+            self.reporter.skip(recipe.epochs, f"{label}: read")
             return found
         task = Task(model, recipe, self.settings.device, "both" if step == "baseline" else "best")
         run = train_model(
@@ -157,3 +165,15 @@ class Bench:
         """Return the record of a finished step, or None."""
         path = self.folder / step / "record.json"
         return read_record(path, kind) if path.is_file() else None
+
+
+def describe_model(run: RunRecord, test: TestRecord) -> dict[str, Any]:
+    """Return the fields that every step with a model has."""
+    return UNMEASURED | {
+        "model": label_network(run),
+        "parameters": run.parameters,
+        "val_accuracy": run.val_accuracy,
+        "test_accuracy": test.accuracy,
+        "run": run,
+        "test": test,
+    }

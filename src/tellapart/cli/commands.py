@@ -1,22 +1,34 @@
-"""The command line: arguments to one call; errors to exit codes."""
+"""The commands: flags to settings."""
 
 from __future__ import annotations
 
-import signal
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-import cyclopts
-from cyclopts import App, Parameter, Token
+from cyclopts import App, Parameter
 
 from tellapart import __version__
-from tellapart.errors import SettingError, TellapartError, suggest_name
+from tellapart.cli.flags import (
+    Backbones,
+    Data,
+    DataDir,
+    Dense,
+    Device,
+    Epochs,
+    Json,
+    Out,
+    ProtocolFlag,
+    Seed,
+    Seeds,
+    Trials,
+    Whole,
+    Width,
+    split_sizes,
+    split_steps,
+)
+from tellapart.cli.work import run_steps
+from tellapart.errors import SettingError
 from tellapart.records import STEPS
-
-if TYPE_CHECKING:
-    from tellapart.plan import StudySettings
 
 app = App(
     name="tellapart",
@@ -25,53 +37,6 @@ app = App(
     help_format="markdown",
     suppress_keyboard_interrupt=False,
 )
-
-
-def _read_whole(kind: type, tokens: Sequence[Token]) -> int:
-    """Read a whole number; 1.5 is refused rather than rounded."""
-    try:
-        return int(tokens[0].value)
-    except ValueError:
-        raise ValueError(f"must be a whole number, but got {tokens[0].value!r}") from None
-
-
-Whole = Annotated[int, Parameter(converter=_read_whole)]
-Data = Annotated[str, Parameter(help="A name (digits, cifar10) or a folder of images.")]
-DataDir = Annotated[
-    Path | None, Parameter(help="Where named data lie; also TELLAPART_DATA.", show_default=False)
-]
-Out = Annotated[
-    Path | None,
-    Parameter(help="Output folder [default: runs/DATA-COMMAND-N].", show_default=False),
-]
-Seed = Annotated[Whole, Parameter(help="First seed.")]
-Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to compute.")]
-Json = Annotated[bool, Parameter(help="Print the record as JSON.", negative="")]
-ProtocolFlag = Annotated[
-    Literal["holdout", "notebook"],
-    Parameter(help="holdout: choose on val. notebook: as the reference study, on test."),
-]
-Epochs = Annotated[
-    int | None,
-    Parameter(help="Epochs of every training.", show_default=False, converter=_read_whole),
-]
-Backbones = Annotated[
-    list[str] | None,
-    Parameter(
-        name="--backbone",
-        help="A timm name, local-dir:FOLDER, hf-hub:NAME or embedded; may be repeated.",
-        negative="",
-        show_default=False,
-    ),
-]
-Seeds = Annotated[
-    int | None, Parameter(help="Seeds a size.", show_default=False, converter=_read_whole)
-]
-Trials = Annotated[
-    int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
-]
-Width = Annotated[Whole, Parameter(help="Filters of the convolution.")]
-Dense = Annotated[Whole, Parameter(help="Units of the dense layer.")]
 
 
 @app.command
@@ -96,8 +61,8 @@ def study(
 
     Example: `tellapart study photos/ --backbone local-dir:weights/mobilenetv2_100`
     """
-    names = _split_steps(steps)
-    _run(
+    names = split_steps(steps)
+    run_steps(
         ("study", data, data_dir, out, json),
         steps=names,
         backbones=tuple(backbone or ()),
@@ -119,7 +84,7 @@ def inspect(
 
     Example: `tellapart inspect photos/`
     """
-    _run(("inspect", data, data_dir, out, json), steps=("inspect",))
+    run_steps(("inspect", data, data_dir, out, json), steps=("inspect",))
 
 
 @app.command
@@ -141,7 +106,7 @@ def train(
 
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """
-    _run(
+    run_steps(
         ("train", data, data_dir, out, json),
         steps=("baseline",),
         model={"name": model, "width": width, "dense": dense},
@@ -175,8 +140,8 @@ def sweep(
 
     Example: `tellapart sweep digits --vary width --sizes 8,16,32 --seeds 3`
     """
-    named = _split_sizes(sizes)
-    _run(
+    named = split_sizes(sizes)
+    run_steps(
         ("sweep", data, data_dir, out, json),
         steps=("conv",) if vary == "width" else ("dense",),
         conv_sizes=named if vary == "width" else None,
@@ -206,7 +171,7 @@ def search(
 
     Example: `tellapart search digits --trials 12`
     """
-    _run(
+    run_steps(
         ("search", data, data_dir, out, json),
         steps=("search",),
         trials=trials,
@@ -235,7 +200,7 @@ def transfer(
 
     Example: `tellapart transfer photos/ --backbone embedded --backbone mobilenetv2_100`
     """
-    _run(
+    run_steps(
         ("transfer", data, data_dir, out, json),
         steps=("transfer",),
         backbones=tuple(backbone or ()),
@@ -308,109 +273,3 @@ def doctor(*, json: Json = False) -> None:
         return
     for name, value in found.items():
         print(f"{name:<17} {value}")
-
-
-def _run(where: tuple[str, str, Path | None, Path | None, bool], **values: Any) -> None:
-    """Make settings, load the data, run the steps, and say where the report is."""
-    from rich.console import Console
-
-    from tellapart.config import ModelSettings, make_settings
-    from tellapart.console import ConsoleReporter, show_download
-    from tellapart.plan import StudySettings
-
-    verb, data, data_dir, out, json = where
-    if "model" in values:
-        values["model"] = make_settings(ModelSettings, **values["model"])
-    if "head" in values:
-        from tellapart.config import HeadSettings
-
-        values["head"] = make_settings(HeadSettings, **values["head"])
-    settings: StudySettings = make_settings(StudySettings, **values)
-
-    from tellapart.data import load_images
-    from tellapart.device import choose_device
-    from tellapart.study import identify_study, run_study
-    from tellapart.workspace import name_folder
-
-    choose_device(settings.device)
-    with show_download(data) as progress:
-        dataset = load_images(data, data_dir, progress=progress)
-    identity = identify_study(dataset, settings)
-    folder = out or name_folder(f"{dataset.name}-{verb}", identity)
-    console = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-    console.print(f"{dataset.origin}; {dataset.size_reason}", style="dim", highlight=False)
-    for note in dataset.notes:
-        console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
-    for file in dataset.excluded[:10]:
-        line = f"left out: {file.path}: {file.reason}"
-        console.print(line, style="yellow", highlight=False, markup=False)
-    if len(dataset.excluded) > 10:
-        console.print(f"left out: {len(dataset.excluded)} files in all", style="yellow")
-    with ConsoleReporter(console) as reporter:
-        record = run_study(dataset, settings, folder, reporter, _say_command())
-    if json:
-        print(record.model_dump_json(indent=1))
-    else:
-        print(f"report: {folder / 'report.html'}")
-
-
-def _split_steps(text: str) -> tuple[str, ...]:
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
-    for name in names:
-        if name not in STEPS:
-            raise SettingError(
-                f"--steps must name steps of {', '.join(STEPS)}, but got {name!r}"
-                f"{suggest_name(name, STEPS)}"
-            )
-    if not names:
-        raise SettingError(f"--steps must name at least one of {', '.join(STEPS)}")
-    return names
-
-
-def _split_sizes(text: str | None) -> tuple[int, ...] | None:
-    if text is None:
-        return None
-    try:
-        return tuple(int(part) for part in text.split(","))
-    except ValueError:
-        raise SettingError(
-            f"--sizes must be whole numbers separated by commas, but got {text!r}"
-        ) from None
-
-
-def _say_command() -> str:
-    import shlex
-
-    return shlex.join(["tellapart", *sys.argv[1:]])
-
-
-def _stop(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return its exit code."""
-    signal.signal(signal.SIGTERM, _stop)
-    try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except cyclopts.CycloptsError as error:
-        print(f"tellapart: {_say_usage(error)}", file=sys.stderr)
-        return 2
-    except TellapartError as error:
-        print(f"tellapart: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("tellapart: stopped; the same command goes on from here", file=sys.stderr)
-        return 3
-    except BrokenPipeError:
-        return 0
-    return 0
-
-
-def _say_usage(error: cyclopts.CycloptsError) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{' '.join(lines)} (see tellapart --help)"
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,41 @@
+"""The command line: arguments to one call; errors to exit codes."""
+
+from __future__ import annotations
+
+import signal
+import sys
+
+import cyclopts
+
+from tellapart.cli.commands import app
+from tellapart.errors import TellapartError
+
+__all__ = ["app", "main"]
+
+
+def _stop(number: int, frame: object) -> None:
+    raise KeyboardInterrupt
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code."""
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except cyclopts.CycloptsError as error:
+        print(f"tellapart: {_say_usage(error)}", file=sys.stderr)
+        return 2
+    except TellapartError as error:
+        print(f"tellapart: {error}", file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("tellapart: stopped; the same command goes on from here", file=sys.stderr)
+        return 3
+    except BrokenPipeError:
+        return 0
+    return 0
+
+
+def _say_usage(error: cyclopts.CycloptsError) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{' '.join(lines)} (see tellapart --help)"

@@ -1,0 +1,85 @@
+"""The flags that commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import Parameter, Token
+
+from tellapart.errors import SettingError, suggest_name
+from tellapart.records import STEPS
+
+
+def _read_whole(kind: type, tokens: Sequence[Token]) -> int:
+    """Read a whole number; 1.5 is refused rather than rounded."""
+    try:
+        return int(tokens[0].value)
+    except ValueError:
+        raise ValueError(f"must be a whole number, but got {tokens[0].value!r}") from None
+
+
+Whole = Annotated[int, Parameter(converter=_read_whole)]
+Data = Annotated[str, Parameter(help="A name (digits, cifar10) or a folder of images.")]
+DataDir = Annotated[
+    Path | None, Parameter(help="Where named data lie; also TELLAPART_DATA.", show_default=False)
+]
+Out = Annotated[
+    Path | None,
+    Parameter(help="Output folder [default: runs/DATA-COMMAND-N].", show_default=False),
+]
+Seed = Annotated[Whole, Parameter(help="First seed.")]
+Device = Annotated[Literal["auto", "cpu", "cuda", "mps"], Parameter(help="Where to compute.")]
+Json = Annotated[bool, Parameter(help="Print the record as JSON.", negative="")]
+ProtocolFlag = Annotated[
+    Literal["holdout", "notebook"],
+    Parameter(help="holdout: choose on val. notebook: as the reference study, on test."),
+]
+Epochs = Annotated[
+    int | None,
+    Parameter(help="Epochs of every training.", show_default=False, converter=_read_whole),
+]
+Backbones = Annotated[
+    list[str] | None,
+    Parameter(
+        name="--backbone",
+        help="A timm name, local-dir:FOLDER, hf-hub:NAME or embedded; may be repeated.",
+        negative="",
+        show_default=False,
+    ),
+]
+Seeds = Annotated[
+    int | None, Parameter(help="Seeds a size.", show_default=False, converter=_read_whole)
+]
+Trials = Annotated[
+    int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
+]
+Width = Annotated[Whole, Parameter(help="Filters of the convolution.")]
+Dense = Annotated[Whole, Parameter(help="Units of the dense layer.")]
+
+
+def split_steps(text: str) -> tuple[str, ...]:
+    """Read step names separated by commas."""
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    for name in names:
+        if name not in STEPS:
+            raise SettingError(
+                f"--steps must name steps of {', '.join(STEPS)}, but got {name!r}"
+                f"{suggest_name(name, STEPS)}"
+            )
+    if not names:
+        raise SettingError(f"--steps must name at least one of {', '.join(STEPS)}")
+    return names
+
+
+def split_sizes(text: str | None) -> tuple[int, ...] | None:
+    """Read whole numbers separated by commas."""
+    if text is None:
+        return None
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise SettingError(
+            f"--sizes must be whole numbers separated by commas, but got {text!r}"
+        ) from None

@@ -1,0 +1,57 @@
+"""From a command's flags to a study: load, run, say where the report is."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tellapart.plan import StudySettings
+
+
+def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: Any) -> None:
+    """Make settings, load the data, run the steps, and say where the report is."""
+    from rich.console import Console
+
+    from tellapart.config import ModelSettings, make_settings
+    from tellapart.console import ConsoleReporter, show_download
+    from tellapart.plan import StudySettings
+
+    verb, data, data_dir, out, json = where
+    if "model" in values:
+        values["model"] = make_settings(ModelSettings, **values["model"])
+    if "head" in values:
+        from tellapart.config import HeadSettings
+
+        values["head"] = make_settings(HeadSettings, **values["head"])
+    settings: StudySettings = make_settings(StudySettings, **values)
+
+    from tellapart.data import load_images
+    from tellapart.device import choose_device
+    from tellapart.study import identify_study, run_study
+    from tellapart.workspace import name_folder
+
+    choose_device(settings.device)
+    with show_download(data) as progress:
+        dataset = load_images(data, data_dir, progress=progress)
+    identity = identify_study(dataset, settings)
+    folder = out or name_folder(f"{dataset.name}-{verb}", identity)
+    console = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
+    console.print(f"{dataset.origin}; {dataset.size_reason}", style="dim", highlight=False)
+    for note in dataset.notes:
+        console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
+    for file in dataset.excluded[:10]:
+        line = f"left out: {file.path}: {file.reason}"
+        console.print(line, style="yellow", highlight=False, markup=False)
+    if len(dataset.excluded) > 10:
+        console.print(f"left out: {len(dataset.excluded)} files in all", style="yellow")
+    with ConsoleReporter(console) as reporter:
+        record = run_study(
+            dataset, settings, folder, reporter, shlex.join(["tellapart", *sys.argv[1:]])
+        )
+    if json:
+        print(record.model_dump_json(indent=1))
+    else:
+        print(f"report: {folder / 'report.html'}")
