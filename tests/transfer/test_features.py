@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -148,3 +150,19 @@ def test_other_images_have_features_of_their_own(
     found = extract(turned)
     assert found.computed == len(digits)
     assert find_cosines(found.vectors, kept.features.vectors[::-1]).min() > 0.999
+
+
+def test_nothing_phones_home() -> None:
+    code = (
+        "import sys, multiprocessing, numpy as np\n"
+        "def refuse(*a, **k): raise AssertionError('a process was started')\n"
+        "multiprocessing.Process.start = refuse\n"
+        "from tellapart.models.backbone import make_backbone\n"
+        "from tellapart.transfer.features import OpenvinoEngine\n"
+        "sample = np.zeros((2, 8, 8, 1), dtype=np.uint8)\n"
+        "print(OpenvinoEngine(make_backbone('embedded'), sample).name)\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("openvino")

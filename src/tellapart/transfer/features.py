@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import io
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,9 +57,9 @@ class OpenvinoEngine:
     """The backbone compiled by OpenVINO, several batches in flight: the fast way on CPUs."""
 
     def __init__(self, backbone: Backbone, sample: Pixels) -> None:
-        import openvino
         import torch
 
+        openvino = import_openvino()
         precision = choose_precision(torch.device("cpu"))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tracing: the shapes here are fixed on purpose
@@ -109,6 +110,18 @@ class TorchEngine:
                 features = self._network(torch.from_numpy(pixels).to(self._device))
                 found.append(features.half().cpu().numpy())
         return np.concatenate(found)
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    Its converter would otherwise fork this process, memory and all, to send usage data home.
+    With the telemetry package barred it takes its own stub.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
+    import openvino
+
+    return openvino
 
 
 def ignore_progress(done: int, total: int) -> None:
