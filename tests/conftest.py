@@ -1,7 +1,8 @@
-"""What all tests share: the embedded digits, and a cache of their own."""
+"""What all tests share: one thread, the embedded digits, and a cache of their own."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,10 @@ import pytest
 from tellapart.data.dataset import Dataset
 from tellapart.data.digits import load_digits
 from tellapart.data.split import Split, make_split
+
+# The networks here are tiny: two threads spend their time waiting for each other, most of all
+# where the machine is busy. Read by torch when it is first imported, here and in child processes.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 @pytest.fixture(autouse=True)
