@@ -68,9 +68,8 @@ def choose_precision(device: torch.device) -> Precision:
 def prepare_process(seed: int | None = None) -> None:
     """Keep freed memory for reuse, and seed torch.
 
-    The C library hands large blocks back to the system at every free; a training step then
-    spends most of its time on page faults. Raising the threshold is worth 1.2 to 3 times on
-    the networks here (``benchmarks/allocator.py``).
+    The C library hands large blocks back to the system at every free, and a training step then
+    spends its time on page faults. ``benchmarks/allocator.py`` measures what keeping them does.
     """
     import torch
 
