@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.data.dataset import Dataset, count_labels
+from tellapart.data.dataset import Dataset, Indices, count_labels
 from tellapart.data.split import Split, count_leaks
 from tellapart.records import DataRecord, InspectStep
 from tellapart.workspace import write_bytes
@@ -54,7 +54,7 @@ def audit_images(dataset: Dataset, split: Split, folder: Path) -> InspectStep:
     duplicates = len(dataset) - len(set(dataset.hashes))
     leaked = count_leaks(dataset, split)
     balance = describe_balance(totals)
-    draw_samples(dataset, folder / "samples.png")
+    draw_samples(dataset, split.train, folder / "samples.png")
     return InspectStep(
         status="done",
         seconds=0.0,
@@ -97,8 +97,8 @@ def describe_balance(totals: dict[str, int]) -> str:
     )
 
 
-def draw_samples(dataset: Dataset, path: Path) -> Path:
-    """Write a PNG with a row of evenly spaced samples of each class, at their own pixels."""
+def draw_samples(dataset: Dataset, rows: Indices, path: Path) -> Path:
+    """Write a PNG with a line of evenly spaced samples of each class, out of ``rows``."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -109,7 +109,7 @@ def draw_samples(dataset: Dataset, path: Path) -> Path:
     FigureCanvasAgg(figure)
     axes = figure.subplots(classes, columns, squeeze=False)
     for index, name in enumerate(dataset.classes):
-        own = np.flatnonzero(dataset.labels == index)
+        own = rows[dataset.labels[rows] == index]
         picked = own[np.linspace(0, len(own) - 1, min(columns, len(own))).astype(int)]
         pixels = dataset.source.read(picked)
         for place in range(columns):

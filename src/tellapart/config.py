@@ -74,6 +74,7 @@ class HeadSettings(Settings):
     epochs: Positive = 20
     batch_size: Positive = 256
     lr: Annotated[float, Field(gt=0)] = 1e-3
+    schedule: Literal["constant", "onecycle"] = "onecycle"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     label_smoothing: Share = 0.1
     seed: Annotated[int, Field(ge=0)] = 0

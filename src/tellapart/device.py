@@ -61,7 +61,8 @@ def choose_precision(device: torch.device) -> Precision:
         return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
     if device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
         return "float32"
-    native = torch.cpu._is_amx_tile_supported() or torch.cpu._is_avx512_bf16_supported()
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private in torch
+    native = any(getattr(torch.cpu, name, lambda: False)() for name in asked)
     return "bfloat16" if native else "float32"
 
 
@@ -77,7 +78,8 @@ def prepare_process(seed: int | None = None) -> None:
         m_mmap_threshold, m_trim_threshold = -3, -1
         with suppress(OSError, AttributeError):  # another C library: nothing to set
             mallopt = ctypes.CDLL("libc.so.6").mallopt
-            mallopt(m_mmap_threshold, 1 << 30)
+            if not mallopt(m_mmap_threshold, 1 << 30):
+                mallopt(m_mmap_threshold, 1 << 25)  # the most that older versions allow
             mallopt(m_trim_threshold, 2**31 - 1)
     if seed is not None:
         torch.manual_seed(seed)

@@ -71,5 +71,5 @@ def suggest_name(name: str, known: Iterable[str]) -> str:
     >>> suggest_name("zebra", ["digits", "cifar10"])
     ''
     """
-    near = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name.casefold(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""

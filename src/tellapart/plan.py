@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from tellapart.config import (
     NOTEBOOK,
@@ -56,6 +56,12 @@ class StudySettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     device: DeviceName = "auto"
 
+    @field_validator("steps")
+    @classmethod
+    def order_steps(cls, steps: tuple[StepName, ...]) -> tuple[StepName, ...]:
+        """Put the steps in the order of the study, each once."""
+        return tuple(step for step in STEPS if step in steps)
+
 
 def plan_epochs(settings: StudySettings, part: str, images: int) -> int:
     """Return the epochs of one training.
@@ -94,7 +100,13 @@ def plan_head(settings: StudySettings) -> HeadSettings:
     """Return the head's settings; the notebook's has no dropout, decay or smoothing."""
     head = settings.head or HeadSettings()
     if settings.protocol == "notebook":
-        plain = {"dropout": 0.0, "weight_decay": 0.0, "label_smoothing": 0.0, "batch_size": 64}
+        plain = {
+            "schedule": "constant",
+            "dropout": 0.0,
+            "weight_decay": 0.0,
+            "label_smoothing": 0.0,
+            "batch_size": 64,
+        }
         head = HeadSettings(dense=head.dense, **plain)  # type: ignore[arg-type]  # mixed values
     epochs = head.epochs
     if settings.epochs is not None or settings.protocol == "notebook":

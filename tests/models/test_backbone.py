@@ -168,3 +168,13 @@ def test_real_weights_load(name: str) -> None:
         features = backbone.network(torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8))
     assert features.shape == (1, 1280)
     assert features.isfinite().all()
+
+
+def test_width_is_what_comes_out_not_what_the_model_says() -> None:
+    import timm
+
+    from tellapart.models.backbone import PixelBackbone, measure_width
+
+    network = timm.create_model("mobilenetv4_conv_small", pretrained=False, num_classes=0)
+    pixel = PixelBackbone(network, 64, [0.0] * 3, [1.0] * 3).eval()
+    assert measure_width(pixel) == 1280 != network.num_features

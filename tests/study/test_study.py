@@ -14,7 +14,7 @@ import pytest
 
 from tellapart.config import HeadSettings
 from tellapart.data import load_images
-from tellapart.errors import WorkspaceError
+from tellapart.errors import UserError, WorkspaceError
 from tellapart.plan import StudySettings
 from tellapart.records import STEPS, StudyRecord
 from tellapart.study import run_study
@@ -166,3 +166,20 @@ def test_killed_study_ends_with_the_same_cells(finished: Path, tmp_path: Path) -
     assert cells.keys() == list_cells(finished).keys()
     ledger = json.loads((folder / "ledger.json").read_text())
     assert [look["step"] for look in ledger] == list(STEPS[1:])
+
+
+def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path) -> None:
+    settings = StudySettings(
+        steps=("conv", "dense"), epochs=1, seeds=1, conv_sizes=(32, 64), dense_sizes=(64, 128)
+    )
+    record = run_study(load_images("digits"), settings, tmp_path / "s")
+    conv, dense = record.steps["conv"].runs, record.steps["dense"].runs  # type: ignore[union-attr]  # sweeps
+    assert dense[1] == conv[1]
+    assert len(list_cells(tmp_path / "s")) == 3
+
+
+def test_refused_settings_leave_the_folder_free(tmp_path: Path) -> None:
+    wrong = SMALL.model_copy(update={"backbones": ("local-dir:nowhere",)})
+    with pytest.raises(UserError, match="nowhere"):
+        run_study(load_images("digits"), wrong, tmp_path / "s")
+    assert not (tmp_path / "s").exists()

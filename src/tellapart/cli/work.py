@@ -20,6 +20,7 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     from tellapart.plan import StudySettings
 
     verb, data, data_dir, out, json = where
+    data_dir, out = (path and path.expanduser() for path in (data_dir, out))
     if "model" in values:
         values["model"] = make_settings(ModelSettings, **values["model"])
     if "head" in values:
@@ -39,7 +40,9 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     identity = identify_study(dataset, settings)
     folder = out or name_folder(f"{dataset.name}-{verb}", identity)
     console = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-    console.print(f"{dataset.origin}; {dataset.size_reason}", style="dim", highlight=False)
+    console.print(
+        f"{dataset.origin}; {dataset.size_reason}", style="dim", highlight=False, markup=False
+    )
     for note in dataset.notes:
         console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
     for file in dataset.excluded[:10]:

@@ -102,14 +102,14 @@ def _say(
         edge = 100 * max(abs(interval[0]), abs(interval[1]))
         sentence = (
             f"{first} and {second} cannot be told apart on these {n:,} images: they differ by "
-            f"{points:.1f} points, which chance alone explains (p = {p:.2g}). The true difference "
-            f"is hardly above {edge:.1f} points."
+            f"{points:.1f} points, which chance could explain (corrected p = {p:.2g}). "
+            f"The true difference is hardly above {edge:.1f} points."
         )
     else:
         better, worse = (second, first) if only_second > only_first else (first, second)
         low, high = sorted(100 * abs(edge) for edge in interval)
         sentence = (
             f"{better} is better than {worse} by {points:.1f} points "
-            f"({low:.1f} to {high:.1f}; p = {p:.2g})."
+            f"({low:.1f} to {high:.1f}; corrected p = {p:.2g})."
         )
     return sentence[0].upper() + sentence[1:]

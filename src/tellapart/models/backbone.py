@@ -93,10 +93,17 @@ def make_backbone(name: str) -> Backbone:
         source=source,
         license=str(cfg.get("license") or "not stated"),
         network=pixel,
-        features=int(network.num_features),  # type: ignore[arg-type]  # an int on timm models
+        features=measure_width(pixel),
         parameters=sum(p.numel() for p in network.parameters()),
         key=_hash_network(pixel),
     )
+
+
+def measure_width(network: PixelBackbone) -> int:
+    """Return the number of features, from one blank image: some families widen them late."""
+    with torch.inference_mode():
+        blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8)
+        return int(network(blank).shape[1])
 
 
 def find_default() -> str:
@@ -104,8 +111,9 @@ def find_default() -> str:
     from huggingface_hub import try_to_load_from_cache
 
     for name in PREFERRED:
-        if (locate_cache() / "weights" / name / "model.safetensors").is_file():
-            return f"local-dir:{locate_cache() / 'weights' / name}"
+        folder = locate_cache() / "weights" / name
+        if all((folder / file).is_file() for file in ("config.json", "model.safetensors")):
+            return f"local-dir:{folder}"
         if isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str):
             return name
     return EMBEDDED

@@ -74,7 +74,8 @@ def _say_floor(record: StudyRecord) -> tuple[str, ...]:
 def _say_classes(record: StudyRecord, step: ModelStep) -> tuple[str, ...]:
     """Name the easiest and hardest class, and the commonest mistake."""
     said = []
-    rows = sorted(step.test.per_class, key=lambda row: row.recall.value)
+    rows = [row for row in step.test.per_class if row.support]
+    rows.sort(key=lambda row: row.recall.value)
     if len(rows) > 1:
         easy, hard = rows[-1], rows[0]
         said.append(

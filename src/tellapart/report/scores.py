@@ -42,7 +42,8 @@ def plot_class_scores(test: TestRecord) -> Figure:
 
     Of more than 40 classes, the 40 with the lowest recall are drawn.
     """
-    rows = sorted(test.per_class, key=lambda row: (row.recall.value, row.name))[:LISTED]
+    rows = [row for row in test.per_class if row.support]
+    rows = sorted(rows, key=lambda row: (row.recall.value, row.name))[:LISTED]
     figure = open_figure(9.0, 0.3 * max(len(rows), 2) + 1.3)
     axes = figure.add_subplot()
     if not rows:

@@ -145,7 +145,7 @@ def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
 def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     from optuna.samplers import TPESampler
 
-    return TPESampler(seed=1000 * seed + number, n_startup_trials=4)
+    return TPESampler(seed=(1000 * seed + number) % 2**32, n_startup_trials=4)
 
 
 def _open_study(storage: Path) -> optuna.Study:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 
 from tellapart.errors import SettingError
@@ -46,11 +47,13 @@ def run_sweep(
     Small sizes run first, so that an early look shows something soon.
     """
     ordered = check_sizes(sizes)
-    futures = {
-        (size, seed): executor.submit(run_cell, Cell(size, seed))
-        for size in ordered
-        for seed in range(seeds)
-    }
+    futures: dict[tuple[int, int], Future[RunRecord]] = {}
+    for size in ordered:
+        for seed in range(seeds):
+            future = executor.submit(run_cell, Cell(size, seed))
+            if future.done():
+                future.result()  # a failure is told now, not after all the others
+            futures[size, seed] = future
     runs = {key: future.result() for key, future in futures.items()}
     groups = [[runs[size, seed] for seed in range(seeds)] for size in ordered]
     records = summarize_sizes(ordered, groups)

@@ -10,7 +10,6 @@ from tellapart.audit import describe_data
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split, write_split
 from tellapart.device import Meter, choose_device, describe_environment, release_memory
-from tellapart.errors import TellapartError
 from tellapart.evaluate import Seal, read_correct
 from tellapart.metrics.comparisons import Correct, compare_pairs
 from tellapart.models.backbone import make_backbone
@@ -51,26 +50,22 @@ def run_study(
         UserError: something asked for is not there; said before any training starts.
         TellapartError: the work itself failed.
     """
-    settings = settings.model_copy(
-        update={"steps": tuple(step for step in RUN_STEP if step in settings.steps)}
-    )
-    folder = open_folder(folder, identify_study(dataset, settings))
     manifest = folder / "split.json"
-    if manifest.is_file():
-        split = read_split(manifest, dataset)
-    else:
-        split = make_split(dataset)
-        write_split(manifest, dataset, split)
+    split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
     bench = Bench(
         settings, dataset, split, Seal(dataset, split, folder), folder, reporter or SilentReporter()
     )
     check_settings(bench)
+    open_folder(folder, identify_study(dataset, settings))
+    if not manifest.is_file():
+        write_split(manifest, dataset, split)
     write_json(folder / "environment.json", describe_environment())
     _write_status(folder, "running")
     try:
         done = {step: run_step(bench, step) for step in settings.steps}
     except BaseException as error:
-        _write_status(folder, "failed" if isinstance(error, TellapartError) else "stopped")
+        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
+        _write_status(folder, "stopped" if stopped else "failed")
         raise
     record = StudyRecord(
         version=__version__,

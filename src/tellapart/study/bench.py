@@ -104,10 +104,10 @@ class Bench:
         return f"{label}-{digest}"
 
     def find_cell(self, cell: str) -> RunRecord | None:
-        """Return the record of a finished cell of any step, or None."""
+        """Return the record of a finished cell of any step and label with the same hash."""
+        digest = cell.rpartition("-")[2]
         for step in STEPS:
-            path = self.folder / step / cell / "record.json"
-            if path.is_file():
+            for path in sorted((self.folder / step).glob(f"*-{digest}/record.json")):
                 return read_record(path, RunRecord)
         return None
 

@@ -73,7 +73,6 @@ class OpenvinoEngine:
             "INFERENCE_NUM_THREADS": count_cores(),
         }
         self.name = f"openvino {openvino.__version__.split('-')[0]} {precision}"
-        self._width = backbone.features
         self._queue = openvino.AsyncInferQueue(
             openvino.Core().compile_model(model, "CPU", settings)
         )

@@ -73,9 +73,13 @@ def fit_head(
     network = make_head(vectors.shape[1], int(labels.max()) + 1, settings)
     set_scale(network, vectors, rows.train)
     optimizer = torch.optim.AdamW(
-        network.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True
+        network.parameters(),
+        lr=settings.lr,
+        eps=1e-7,
+        weight_decay=settings.weight_decay,
+        fused=True,
     )
-    recipe = TrainSettings(epochs=settings.epochs, lr=settings.lr)
+    recipe = TrainSettings(epochs=settings.epochs, lr=settings.lr, schedule=settings.schedule)
     steps = math.ceil(len(rows.train) / settings.batch_size)
     history: list[EpochRow] = []
     best_row: EpochRow | None = None
