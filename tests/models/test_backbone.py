@@ -154,6 +154,8 @@ def test_the_default_is_a_cached_backbone_else_the_embedded_one(
     folder = tmp_path / "cache" / "weights" / PREFERRED[1]
     folder.mkdir(parents=True)
     (folder / "model.safetensors").touch()
+    assert find_default() == EMBEDDED
+    (folder / "config.json").touch()
     assert find_default() == f"local-dir:{folder}"
 
 
