@@ -231,6 +231,13 @@ class BaselineStep(ModelStep):
     step: Literal["baseline"] = "baseline"
 
 
+class LeftOut(Record):
+    """A size of a default sweep that was not tried, and why."""
+
+    size: int
+    reason: str
+
+
 class SweepStep(ModelStep):
     """Steps 3 and 4."""
 
@@ -239,7 +246,7 @@ class SweepStep(ModelStep):
     sizes: tuple[SizeRecord, ...]
     verdict: Verdict
     runs: tuple[RunRecord, ...]
-    left_out: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 class SearchStep(ModelStep):
@@ -264,6 +271,46 @@ AnyStep = Annotated[
 ]
 
 
+class SweepPlan(Record):
+    """What a sweep will train, and how long that should take."""
+
+    sizes: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
+    seeds: int
+    epochs: int
+    seconds: float
+
+
+class SearchPlan(Record):
+    """What the search will try.
+
+    Trials end early once ``trial_seconds`` are spent, never before the given ones are done; the
+    winner is trained for at most ``epochs``, fewer where ``winner_seconds`` are short.
+    """
+
+    trials: int
+    trial_epochs: int
+    width: int
+    epochs: int
+    trial_seconds: float | None
+    winner_seconds: float | None
+    seconds: float
+
+
+class PlanRecord(Record):
+    """``plan.json``: what a study will do, settled when it starts first.
+
+    Seconds are what the measured pace of this machine lets expect; ``cut`` says whether the
+    minutes were too few for the plan that the data alone would have had.
+    """
+
+    minutes: float | None
+    cut: bool
+    sweeps: dict[StepName, SweepPlan]
+    search: SearchPlan | None
+    seconds: float
+
+
 class StudyRecord(Record):
     """``results.json``: everything that the report says."""
 
@@ -272,6 +319,7 @@ class StudyRecord(Record):
     data: DataRecord
     protocol: Literal["holdout", "notebook"]
     environment: dict[str, Scalar]
+    plan: PlanRecord
     seconds: float
     peak_memory_mb: float
     steps: dict[StepName, AnyStep]

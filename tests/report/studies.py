@@ -163,7 +163,8 @@ def make_sweep(
     tied = sizes[2:]
     return rec.SweepStep(
         step=name, answer=f"No ideal {setting}: from {tied[0]} on nothing is gained.",
-        setting=setting, sizes=tuple(rows), runs=tuple(runs), left_out=(2048,),
+        setting=setting, sizes=tuple(rows), runs=tuple(runs),
+        left_out=(rec.LeftOut(size=2048, reason="9 minutes more on this machine"),),
         verdict=rec.Verdict(
             kind="flat", size=tied[0], best=sizes[-1], tied=tied, margin=0.01,
             sentence=f"{tied[0]} {setting} are enough: bigger is within 1 point of the best.",
@@ -255,6 +256,7 @@ def make_study(
         version="0.1.0", command="tellapart study cifar10 --seeds 3 --minutes 120",
         data=make_data(classes), protocol=protocol,
         environment={"python": "3.11.7", "torch": "2.10.0", "cores": 2, "memory_gb": 24.5},
+        plan=rec.PlanRecord(minutes=60, cut=True, sweeps={}, search=None, seconds=3600),
         seconds=6120.0, peak_memory_mb=2417.0, steps=steps, comparisons=comparisons,
         ledger=ledger,
     )  # fmt: skip

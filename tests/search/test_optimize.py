@@ -10,7 +10,14 @@ import pytest
 from tellapart.config import DEEP, ModelSettings, TrainSettings
 from tellapart.errors import DeviceError, TellapartError
 from tellapart.records import RunRecord, TrialRecord
-from tellapart.search.optimize import Space, fit_space, run_search
+from tellapart.search.optimize import (
+    NOTEBOOK_TRIAL,
+    Budget,
+    Space,
+    fit_space,
+    run_search,
+    split_settings,
+)
 
 from .runs import N, make_run
 
@@ -29,7 +36,7 @@ def ignore(trial: TrialRecord, of: int) -> None:
 
 
 def search(folder: Path, objective: Any = score, trials: int = TRIALS) -> list[TrialRecord]:
-    return list(run_search(SPACE, trials, objective, folder / "trials.journal", ignore)[0])
+    return list(run_search(SPACE, Budget(trials), objective, folder / "trials.journal", ignore)[0])
 
 
 def list_states(folder: Path) -> list[str]:
@@ -74,7 +81,7 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
 
     journal = tmp_path / "trials.journal"
     trials, best = run_search(
-        SPACE, 4, note, journal, lambda trial, of: seen.append((trial.number, of))
+        SPACE, Budget(4), note, journal, lambda trial, of: seen.append((trial.number, of))
     )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     for trial, run in zip(trials, given, strict=True):
@@ -159,7 +166,7 @@ def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path)
             raise TellapartError("the loss was not finite")
         return score(model, recipe)
 
-    trials, best = run_search(SPACE, TRIALS, fail, tmp_path / "trials.journal", ignore)
+    trials, best = run_search(SPACE, Budget(TRIALS), fail, tmp_path / "trials.journal", ignore)
     failed = [trial for trial in trials if trial.status == "failed"]
     assert trials[0] in failed
     assert len(trials) == TRIALS
@@ -179,12 +186,26 @@ def test_a_search_without_one_success_fails(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("size", "stages"), [(8, 3), (32, 4), (224, 4), (4, 2), (2, 1), (1, 1)])
 def test_stages_fit_the_image(size: int, stages: int) -> None:
-    space = fit_space(size, 5, 64, 0)
+    space = fit_space(size, 64, TrainSettings())
     assert space.stages == stages
     assert size >> (space.stages - 1) >= min(2, size)
 
 
 def test_the_smallest_images_can_be_searched(tmp_path: Path) -> None:
-    space = fit_space(2, 5, 64, 0)
-    trials, _ = run_search(space, 3, score, tmp_path / "trials.journal", ignore)
+    space = fit_space(2, 64, TrainSettings())
+    trials, _ = run_search(space, Budget(3), score, tmp_path / "trials.journal", ignore)
     assert {trial.settings["stages"] for trial in trials} == {1}
+
+
+def test_trials_end_when_their_seconds_are_spent(tmp_path: Path) -> None:
+    journal = tmp_path / "trials.journal"
+    each = score(*split_settings(dict(NOTEBOOK_TRIAL), SPACE)).seconds
+    trials, _ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
+    assert len(trials) == 4
+    again, _ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
+    assert again == trials
+
+
+def test_the_given_trials_run_whatever_the_seconds(tmp_path: Path) -> None:
+    trials, _ = run_search(SPACE, Budget(TRIALS, 0.0), score, tmp_path / "trials.journal", ignore)
+    assert len(trials) == 2

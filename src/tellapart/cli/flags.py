@@ -52,6 +52,14 @@ Backbones = Annotated[
 Seeds = Annotated[
     int | None, Parameter(help="Seeds a size.", show_default=False, converter=_read_whole)
 ]
+Minutes = Annotated[
+    float | None,
+    Parameter(
+        help="Minutes that the trainings may take; the plan is shortened to fit "
+        "[default: 60, or 30 below 10,000 training images].",
+        show_default=False,
+    ),
+]
 Trials = Annotated[
     int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
 ]

@@ -51,6 +51,9 @@ SOLID_TRIAL: dict[str, Scalar] = NOTEBOOK_TRIAL | {
 """A network of today's kind: every search's second trial."""
 
 
+GIVEN = (NOTEBOOK_TRIAL, SOLID_TRIAL)
+
+
 @dataclass(frozen=True)
 class Space:
     """What a search may try: at most ``stages`` stages and ``width`` filters in the first."""
@@ -62,16 +65,31 @@ class Space:
     seed: int
 
 
-def fit_space(image_size: int, epochs: int, batch_size: int, seed: int) -> Space:
-    """Return the space for square images: stages halve the side, down to 2 px."""
+@dataclass(frozen=True)
+class Budget:
+    """How many trials; none begins once ``seconds`` of training are spent, the given ones aside."""
+
+    trials: int
+    seconds: float | None = None
+
+
+def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
+    """Return the space for square images: stages halve the side, down to 2 px.
+
+    Args:
+        width: the most filters in the first stage.
+        recipe: gives a trial's epochs, batch size and seed.
+    """
     stages = max(1, min(4, (image_size // 2).bit_length()))
-    return Space(stages=stages, width=64, epochs=epochs, batch_size=batch_size, seed=seed)
+    return Space(stages, width, recipe.epochs, recipe.batch_size, recipe.seed)
 
 
 def run_search(
-    space: Space, trials: int, objective: Objective, storage: Path, watch: Watch
+    space: Space, budget: Budget, objective: Objective, storage: Path, watch: Watch
 ) -> tuple[tuple[TrialRecord, ...], RunRecord]:
-    """Run ``trials`` trials in all, those in the journal included; return them and the best run.
+    """Run the trials that the budget allows; return them and the best run.
+
+    Trials in the journal count.
 
     A trial whose training fails is recorded as failed, never as a low accuracy. A trial that a
     kill left unfinished is tried again with the same settings.
@@ -82,7 +100,7 @@ def run_search(
     study = _open_study(storage)
     _reap(study)
     runs: dict[int, RunRecord] = {}
-    while (number := len(_ended(study))) < trials:
+    while (number := len(_ended(study))) < budget.trials and not _is_spent(study, budget):
         trial = _ask(study, space, number)
         settings = _suggest(trial, space)
         model, recipe = split_settings(settings, space)
@@ -98,12 +116,12 @@ def run_search(
             for name, value in _describe(run).items():
                 trial.set_user_attr(name, value)
             study.tell(trial, run.val_accuracy.value)
-        watch(_record(_ended(study)[-1], number + 1), trials)
-    ended = _ended(study)[:trials]
+        watch(_record(_ended(study)[-1], number + 1), budget.trials)
+    ended = _ended(study)[: budget.trials]
     records = tuple(_record(trial, number + 1) for number, trial in enumerate(ended))
     done = [trial for trial in ended if trial.value is not None]
     if not done:
-        raise TellapartError(f"all {trials} trials of the search failed: {records[0].note}")
+        raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
     winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
     model, recipe = split_settings(winner.params, space)
     return records, runs.get(winner.number) or objective(model, recipe)
@@ -142,6 +160,12 @@ def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
     }
 
 
+def _is_spent(study: optuna.Study, budget: Budget) -> bool:
+    ended = _ended(study)
+    spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in ended)
+    return budget.seconds is not None and len(ended) >= len(GIVEN) and spent >= budget.seconds
+
+
 def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     from optuna.samplers import TPESampler
 
@@ -174,10 +198,9 @@ def _reap(study: optuna.Study) -> None:
 def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
     """Ask for the trial after ``number`` ended ones; the first two are given."""
     study.sampler = _make_sampler(space.seed, number)
-    given = (NOTEBOOK_TRIAL, SOLID_TRIAL)
     waiting = study.get_trials(deepcopy=False, states=(_state("WAITING"),))
-    if number < len(given) and not waiting:
-        study.enqueue_trial(given[number] | {"stages": min(3, space.stages)})
+    if number < len(GIVEN) and not waiting:
+        study.enqueue_trial(GIVEN[number] | {"stages": min(3, space.stages)})
     return study.ask()
 
 

@@ -17,7 +17,8 @@ from tellapart.plan import StudySettings
 from tellapart.records import AnyStep, Comparison, ModelStep, StepName, StudyRecord
 from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
-from tellapart.study.bench import Bench, Reporter, SilentReporter
+from tellapart.study.answers import say_plan
+from tellapart.study.bench import PLAN, Bench, Reporter, SilentReporter
 from tellapart.study.pretrained import name_backbones
 from tellapart.study.steps import KIND, RUN_STEP
 from tellapart.workspace import open_folder, read_record, write_json
@@ -59,6 +60,9 @@ def run_study(
     open_folder(folder, identify_study(dataset, settings))
     if not manifest.is_file():
         write_split(manifest, dataset, split)
+    write_json(folder / PLAN, bench.plan)
+    if bench.plan.cut:
+        bench.reporter.say(say_plan(bench.plan))
     write_json(folder / "environment.json", describe_environment())
     _write_status(folder, "running")
     try:
@@ -73,6 +77,7 @@ def run_study(
         data=describe_data(dataset, split),
         protocol=settings.protocol,
         environment=describe_environment(),
+        plan=bench.plan,
         seconds=sum(step.seconds for step in done.values()),
         peak_memory_mb=max(step.peak_memory_mb for step in done.values()),
         steps=done,

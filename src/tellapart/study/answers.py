@@ -5,6 +5,7 @@ from __future__ import annotations
 from tellapart.records import (
     BackboneRecord,
     ModelStep,
+    PlanRecord,
     RunRecord,
     SizeRecord,
     TestRecord,
@@ -19,6 +20,30 @@ OPTIMISTIC = (
 )
 OVERFIT = 0.05
 """Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
+
+
+def say_plan(plan: PlanRecord) -> str:
+    """Say what a study will train and how long that should take."""
+    parts = [
+        f"{step} of {len(sweep.sizes)} sizes, {sweep.seeds} seeds, {sweep.epochs} epochs"
+        for step, sweep in plan.sweeps.items()
+    ]
+    if plan.search is not None:
+        parts.append(
+            f"search of up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs"
+        )
+    text = "; ".join(parts) or "no sweep and no search"
+    if plan.minutes is None:
+        return f"plan: {text}"
+    text += f"; about {max(1, round(plan.seconds / 60))} min of training on this machine"
+    if not plan.cut:
+        return f"plan: {text}"
+    left = sum(len(sweep.left_out) for sweep in plan.sweeps.values())
+    return (
+        f"plan: {text}; shortened to fit {plan.minutes:g} min"
+        + (f", with {left} of the largest sizes left out" if left else "")
+        + " (--minutes M allows more)"
+    )
 
 
 def answer_baseline(run: RunRecord, test: TestRecord, classes: tuple[str, ...]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -12,11 +12,14 @@ from tellapart import __version__
 from tellapart.config import ModelSettings, TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
+from tellapart.device import choose_device
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
-from tellapart.plan import StudySettings
+from tellapart.models import Shape
+from tellapart.plan import StudySettings, plan_batch, plan_study
 from tellapart.records import (
     STEPS,
     EpochRow,
+    PlanRecord,
     RunRecord,
     StepName,
     StepRecord,
@@ -24,9 +27,11 @@ from tellapart.records import (
 )
 from tellapart.report.plots import draw_run
 from tellapart.study.answers import label_network
-from tellapart.train.loop import Rows, Task, train_model
+from tellapart.train.loop import Rows, Task, resolve_precision, train_model
+from tellapart.train.pace import measure_pace
 from tellapart.workspace import read_json, read_record, write_json
 
+PLAN = "plan.json"
 UNMEASURED = {"status": "done", "seconds": 0.0, "peak_memory_mb": 0.0}
 
 
@@ -74,6 +79,26 @@ class Bench:
     folder: Path
     reporter: Reporter
 
+    @cached_property
+    def plan(self) -> PlanRecord:
+        """The plan of ``plan.json``; settled by the study's first start, and measured for then."""
+        path = self.folder / PLAN
+        if path.is_file():
+            return read_record(path, PlanRecord)
+        return self.make_plan()
+
+    def make_plan(self) -> PlanRecord:
+        """Plan the study, measuring how fast this machine trains where a budget needs it."""
+        dataset, settings = self.dataset, self.settings
+        shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
+
+        @cache
+        def measure(model: ModelSettings) -> float:
+            recipe = TrainSettings(batch_size=plan_batch(self.images))
+            return measure_pace(dataset, self.split.train, model, recipe, settings.device)
+
+        return plan_study(settings, shape, self.images, measure)
+
     @property
     def images(self) -> int:
         """Training images, from which the plan follows."""
@@ -115,7 +140,9 @@ class Bench:
         self, step: StepName, label: str, model: ModelSettings, recipe: TrainSettings
     ) -> RunRecord:
         """Train a cell, or read it where it was trained before."""
-        cell = self.name_cell(label, model, recipe)
+        device = choose_device(self.settings.device)
+        format = resolve_precision(recipe, device)
+        cell = self.name_cell(label, model, recipe, device.type, format)
         found = self.find_cell(cell)
         if found is not None:
             self.reporter.skip(recipe.epochs, f"{label}: read")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tellapart.config import HeadSettings
+from tellapart.device import choose_device, choose_precision
 from tellapart.evaluate import Look, evaluate_model
 from tellapart.models.backbone import EMBEDDED, Backbone, find_default, make_backbone
 from tellapart.plan import plan_head
@@ -55,7 +56,8 @@ def _transfer_one(
 ) -> tuple[BackboneRecord, Backbone, Features]:
     backbone = make_backbone(name)
     label = backbone.name.replace("/", "_").replace(":", "_")
-    cell = bench.name_cell(label, head, backbone.key)
+    device = choose_device(bench.settings.device)
+    cell = bench.name_cell(label, head, backbone.key, device.type, choose_precision(device))
     folder = bench.folder / "transfer" / cell
     shown = 0
 

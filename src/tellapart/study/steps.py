@@ -9,20 +9,13 @@ from collections.abc import Callable
 
 from tellapart.audit import audit_images
 from tellapart.config import DEEP, ModelSettings, TrainSettings
-from tellapart.models import Shape
-from tellapart.plan import (
-    plan_epochs,
-    plan_recipe,
-    plan_seeds,
-    plan_sizes,
-    plan_swept,
-    plan_trials,
-)
+from tellapart.plan import plan_recipe, plan_swept
 from tellapart.records import (
     AnyStep,
     BaselineStep,
     InspectStep,
     RunRecord,
+    SearchPlan,
     SearchStep,
     StepName,
     SweepStep,
@@ -32,7 +25,7 @@ from tellapart.records import (
 from tellapart.report.plots import draw_step
 from tellapart.report.wording import say_estimate
 from tellapart.search.executor import InlineExecutor
-from tellapart.search.optimize import fit_space, run_search, split_settings
+from tellapart.search.optimize import Budget, fit_space, run_search, split_settings
 from tellapart.search.sweep import Cell, check_sizes, run_sweep
 from tellapart.study.answers import (
     answer_baseline,
@@ -74,20 +67,19 @@ def run_dense(bench: Bench) -> SweepStep:
 
 
 def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
-    dataset, settings = bench.dataset, bench.settings
-    shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
-    sizes, left_out = plan_sizes(settings, step, shape)
-    sizes, seeds = check_sizes(sizes), plan_seeds(settings, bench.images)
-    epochs = plan_epochs(settings, step, bench.images)
-    bench.reporter.begin(step, epochs * len(sizes) * seeds)
+    settings = bench.settings
+    plan = bench.plan.sweeps[step]
+    sizes = check_sizes(plan.sizes)
+    bench.reporter.begin(step, plan.epochs * len(sizes) * plan.seeds)
     setting = "width" if step == "conv" else "dense"
 
     def run_cell(cell: Cell) -> RunRecord:
         recipe = plan_recipe(settings, step, bench.images, settings.seed + cell.seed)
+        recipe = recipe.model_copy(update={"epochs": plan.epochs})
         label = f"{setting}-{cell.size}-seed-{recipe.seed}"
         return bench.train_cell(step, label, plan_swept(step, cell.size), recipe)
 
-    records, verdict, runs = run_sweep(sizes, seeds, run_cell, InlineExecutor())
+    records, verdict, runs = run_sweep(sizes, plan.seeds, run_cell, InlineExecutor())
     final = next(run for run in runs if run.settings[setting] == verdict.size)
     test = bench.test_run(step, final)
     record = SweepStep(
@@ -96,7 +88,7 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
         sizes=records,
         verdict=verdict,
         runs=runs,
-        left_out=left_out,
+        left_out=plan.left_out,
         answer=answer_sweep(setting, verdict, test, records),
         **describe_model(final, test),
     )
@@ -107,16 +99,20 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
 def run_search_step(bench: Bench) -> SearchStep:
     """Step 5: what is the best network from scratch?"""
     settings = bench.settings
-    trials = plan_trials(settings)
+    plan = bench.plan.search
+    assert plan is not None
     first = plan_recipe(settings, "trial", bench.images, settings.seed)
-    longer = plan_epochs(settings, "search", bench.images)
-    bench.reporter.begin("search", trials * first.epochs + (0 if bench.notebook else longer))
+    first = first.model_copy(update={"epochs": plan.trial_epochs})
+    bench.reporter.begin(
+        "search", plan.trials * first.epochs + (0 if bench.notebook else plan.epochs)
+    )
 
     if bench.notebook:
         records, final = _run_notebook_search(bench, first)
         best = 1
     else:
-        space = fit_space(bench.dataset.image_size, first.epochs, first.batch_size, settings.seed)
+        space = fit_space(bench.dataset.image_size, plan.width, first)
+        budget = Budget(plan.trials, plan.trial_seconds)
 
         def run_trial(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
             return bench.train_cell("search", "trial", model, recipe)
@@ -127,11 +123,11 @@ def run_search_step(bench: Bench) -> SearchStep:
             bench.reporter.say(f"trial {trial.number} of {of}: {said}")
 
         journal = bench.folder / "search" / "trials.journal"
-        records, winner = run_search(space, trials, run_trial, journal, show)
+        records, winner = run_search(space, budget, run_trial, journal, show)
         best = next(trial.number for trial in records if trial.cell == winner.cell)
         chosen = next(trial for trial in records if trial.number == best)
         model, recipe = split_settings(dict(chosen.settings), space)
-        recipe = recipe.model_copy(update={"epochs": longer})
+        recipe = recipe.model_copy(update={"epochs": fit_epochs(plan, winner)})
         final = bench.train_cell("search", "best", model, recipe)
 
     test = bench.test_run("search", final)
@@ -143,6 +139,14 @@ def run_search_step(bench: Bench) -> SearchStep:
     )
     draw_step(record, bench.folder / "search")
     return record
+
+
+def fit_epochs(plan: SearchPlan, trial: RunRecord) -> int:
+    """Return the winner's epochs: those planned, or fewer if its trial was slow for the minutes."""
+    if plan.winner_seconds is None:
+        return plan.epochs
+    fit = int(plan.winner_seconds / (trial.seconds / len(trial.history)))
+    return max(plan.trial_epochs, min(plan.epochs, fit))
 
 
 def _run_notebook_search(

@@ -89,19 +89,9 @@ def train_model(
     Raises:
         TellapartError: the loss, or an output, was not finite; nothing is promoted to a result.
     """
-    recipe, classes = task.recipe, len(dataset.classes)
-    device = choose_device(task.device)
-    precision: Precision = choose_precision(device)
-    if recipe.precision != "auto":
-        precision = recipe.precision
-    prepare_process(recipe.seed)
-    shape = Shape(dataset.channels, dataset.image_size, classes)
-    network = make_model(task.model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    optimizer = make_optimizer(network, recipe)
-
-    chunk = limit_chunk(network, dataset, device)
-    if any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
-        chunk = recipe.batch_size  # its statistics are those of the whole batch
+    recipe = task.recipe
+    network, optimizer, precision, chunk = make_training(dataset, task.model, recipe, task.device)
+    device = next(network.parameters()).device
 
     history: list[EpochRow] = []
     best: State = {}
@@ -160,6 +150,27 @@ def train_model(
     del network, optimizer, best
     release_memory()
     return record
+
+
+def make_training(
+    dataset: Dataset, model: ModelSettings, recipe: TrainSettings, name: DeviceName
+) -> tuple[nn.Module, torch.optim.Optimizer, Precision, int]:
+    """Return network, optimiser, number format, and how many images go through at once."""
+    device = choose_device(name)
+    precision = resolve_precision(recipe, device)
+    prepare_process(recipe.seed)
+    shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
+    network = make_model(model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    optimizer = make_optimizer(network, recipe)
+    chunk = limit_chunk(network, dataset, device)
+    if any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
+        chunk = recipe.batch_size  # its statistics are those of the whole batch
+    return network, optimizer, precision, chunk
+
+
+def resolve_precision(recipe: TrainSettings, device: torch.device) -> Precision:
+    """Return the number format that a recipe means on a device."""
+    return choose_precision(device) if recipe.precision == "auto" else recipe.precision
 
 
 def train_epoch(

@@ -20,7 +20,11 @@ from tellapart.config import (
 )
 from tellapart.device import DeviceName
 from tellapart.models import Shape, count_planned
-from tellapart.records import STEPS, StepName
+from tellapart.records import (
+    STEPS,
+    LeftOut,
+    StepName,
+)
 
 CONV_SIZES = (16, 32, 64, 128, 256, 512, 1024)
 DENSE_SIZES = (64, 128, 256, 512, 1024, 2048)
@@ -37,6 +41,10 @@ VIEWS = {
 """Images shown in a whole training, from which the epochs follow."""
 
 FEWEST = {"baseline": 10, "conv": 4, "dense": 4, "trial": 5, "search": 15}
+FEW_IMAGES = 10_000
+MINUTES = (60.0, 30.0)
+"""What the trainings of a study may take unless told, and with fewer than ``FEW_IMAGES``."""
+
 MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
 
 
@@ -54,6 +62,7 @@ class StudySettings(Settings):
     backbones: tuple[str, ...] = ()
     head: HeadSettings | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    minutes: Annotated[float, Field(gt=0)] | None = None
     device: DeviceName = "auto"
 
     @field_validator("steps")
@@ -92,8 +101,8 @@ def plan_recipe(settings: StudySettings, part: str, images: int, seed: int) -> T
 
 
 def plan_batch(images: int) -> int:
-    """Return the batch size: 128, or 32 for fewer than 10,000 training images."""
-    return 128 if images >= 10_000 else 32
+    """Return the batch size: 128, or 32 for fewer than ``FEW_IMAGES``."""
+    return 128 if images >= FEW_IMAGES else 32
 
 
 def plan_head(settings: StudySettings) -> HeadSettings:
@@ -130,21 +139,11 @@ def plan_trials(settings: StudySettings) -> int:
     return 1 if settings.protocol == "notebook" else 8
 
 
-def plan_sizes(
-    settings: StudySettings, step: StepName, shape: Shape
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return the sizes of a sweep, and those left out as too large.
-
-    Sizes that the user named are all kept.
-    """
-    named = settings.conv_sizes if step == "conv" else settings.dense_sizes
-    if named is not None:
-        return named, ()
-    sizes = CONV_SIZES if step == "conv" else DENSE_SIZES
-    fit = tuple(
-        size for size in sizes if count_planned(plan_swept(step, size), shape) <= MOST_PARAMETERS
-    )
-    return fit, tuple(size for size in sizes if size not in fit)
+def plan_minutes(settings: StudySettings, images: int) -> float | None:
+    """Return the minutes that the steps which train may take; the notebook had no limit."""
+    if settings.minutes is not None or settings.protocol == "notebook":
+        return settings.minutes
+    return MINUTES[images < FEW_IMAGES]
 
 
 def plan_swept(step: StepName, size: int) -> ModelSettings:
@@ -152,3 +151,22 @@ def plan_swept(step: StepName, size: int) -> ModelSettings:
     if step == "conv":
         return ModelSettings(name="simple", width=size, dense=128)
     return ModelSettings(name="simple", width=64, dense=size)
+
+
+def plan_sizes(
+    settings: StudySettings, step: StepName, shape: Shape
+) -> tuple[tuple[int, ...], tuple[LeftOut, ...]]:
+    """Return the sizes of a sweep, and those left out as too large.
+
+    Sizes that the user named are all kept.
+    """
+    named = settings.conv_sizes if step == "conv" else settings.dense_sizes
+    if named is not None:
+        return tuple(sorted(named)), ()
+    sizes = CONV_SIZES if step == "conv" else DENSE_SIZES
+    counts = {size: count_planned(plan_swept(step, size), shape) for size in sizes}
+    return tuple(size for size in sizes if counts[size] <= MOST_PARAMETERS), tuple(
+        LeftOut(size=size, reason=f"{counts[size] / 1e6:,.0f} million parameters")
+        for size in sizes
+        if counts[size] > MOST_PARAMETERS
+    )

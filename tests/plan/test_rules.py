@@ -5,7 +5,7 @@ from pydantic import ValidationError
 
 from tellapart.config import NOTEBOOK_EPOCHS, HeadSettings, Protocol
 from tellapart.models import Shape, count_parameters, make_model
-from tellapart.plan import (
+from tellapart.plan.rules import (
     CONV_SIZES,
     DENSE_SIZES,
     MOST_PARAMETERS,
@@ -68,7 +68,11 @@ def test_named_seeds_and_trials_are_kept(protocol: Protocol) -> None:
 def test_sizes_are_left_out_by_their_built_parameters(step: StepName) -> None:
     shape = Shape(3, 64, 10)
     fit, left_out = plan_sizes(StudySettings(), step, shape)
-    assert fit + left_out == {"conv": CONV_SIZES, "dense": DENSE_SIZES}[step]
+    assert (
+        fit + tuple(size.size for size in left_out)
+        == {"conv": CONV_SIZES, "dense": DENSE_SIZES}[step]
+    )
+    assert all("million parameters" in size.reason for size in left_out)
     assert left_out
     largest = make_model(plan_swept(step, fit[-1]), shape)
     assert count_parameters(largest) <= MOST_PARAMETERS

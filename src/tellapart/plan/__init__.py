@@ -1,0 +1,21 @@
+"""What a study will do: rules that follow from the data, and a budget of minutes."""
+
+from tellapart.plan.budget import plan_study
+from tellapart.plan.rules import (
+    StudySettings,
+    plan_batch,
+    plan_epochs,
+    plan_head,
+    plan_recipe,
+    plan_swept,
+)
+
+__all__ = [
+    "StudySettings",
+    "plan_batch",
+    "plan_epochs",
+    "plan_head",
+    "plan_recipe",
+    "plan_study",
+    "plan_swept",
+]

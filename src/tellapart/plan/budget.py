@@ -1,0 +1,203 @@
+"""A plan that fits the minutes: what the rules ask for, cut where this machine is too slow.
+
+The pace of each network is measured by a function handed in, so that all here is arithmetic.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tellapart.config import ModelSettings
+from tellapart.models import Shape
+from tellapart.plan.rules import (
+    StudySettings,
+    plan_epochs,
+    plan_minutes,
+    plan_seeds,
+    plan_sizes,
+    plan_swept,
+    plan_trials,
+)
+from tellapart.records import LeftOut, PlanRecord, SearchPlan, StepName, SweepPlan
+
+SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, "search": 0.40}
+"""How the minutes are divided among the steps that train; what one leaves goes to the others."""
+FEWEST_SIZES = 3
+WIDEST, NARROWEST = 64, 16
+"""Filters in the first stage of the search's networks."""
+
+Measure = Callable[[ModelSettings], float]
+"""Gives the seconds that training a network on one image takes here."""
+
+
+def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Measure) -> PlanRecord:
+    """Return what the study will train.
+
+    Args:
+        images: training images.
+        measure: is asked for the pace of each network that the plan holds.
+    """
+    minutes = plan_minutes(settings, images)
+    if minutes is None:
+        measure = _measure_nothing
+    baseline = measure(settings.model) * images * plan_epochs(settings, "baseline", images)
+    sweeps: dict[StepName, SweepPlan] = {
+        step: plan_sweep(settings, step, shape, images, measure)
+        for step in settings.steps
+        if step in ("conv", "dense")
+    }
+    search = plan_search(settings, shape, images, measure) if "search" in settings.steps else None
+    asked: dict[StepName, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
+    if "baseline" in settings.steps:
+        asked["baseline"] = baseline
+    if search is not None:
+        asked["search"] = search.seconds
+    cut = minutes is not None and sum(asked.values()) > 60 * minutes
+    if minutes is not None and cut:
+        limits = share_seconds(asked, 60 * minutes)
+        sweeps = {
+            step: cut_sweep(sweep, settings, step, limits[step], measure)
+            for step, sweep in sweeps.items()
+        }
+        if search is not None:
+            search = cut_search(search, settings, shape, images, limits["search"], measure)
+    planned = [sweep.seconds for sweep in sweeps.values()]
+    planned += [asked.get("baseline", 0.0), search.seconds if search is not None else 0.0]
+    return PlanRecord(minutes=minutes, cut=cut, sweeps=sweeps, search=search, seconds=sum(planned))
+
+
+def share_seconds(asked: dict[StepName, float], seconds: float) -> dict[StepName, float]:
+    """Divide seconds among steps: each gets what it asks, or its share of what the others leave.
+
+    >>> shares = share_seconds({"baseline": 1.0, "conv": 90.0, "search": 90.0}, 71.0)
+    >>> {step: round(share) for step, share in shares.items()}
+    {'baseline': 1, 'conv': 30, 'search': 40}
+    """
+    limits: dict[StepName, float] = {}
+    left, waiting = seconds, dict(asked)
+    while waiting:
+        whole = sum(SHARES[step] for step in waiting)
+        content = {
+            step: wanted
+            for step, wanted in waiting.items()
+            if wanted <= left * SHARES[step] / whole + 1e-9
+        }
+        if not content:
+            return limits | {step: left * SHARES[step] / whole for step in waiting}
+        limits |= content
+        left -= sum(content.values())
+        waiting = {step: wanted for step, wanted in waiting.items() if step not in content}
+    return limits
+
+
+def _measure_nothing(model: ModelSettings) -> float:
+    return 0.0
+
+
+def typical_network(width: int, shape: Shape) -> ModelSettings:
+    """Return a network of middling cost among those that the search may try."""
+    stages = 3 if shape.size >= 8 else 1
+    return ModelSettings(name="stages", stages=stages, convs=2, width=width, dense=256, norm=True)
+
+
+def plan_sweep(
+    settings: StudySettings, step: StepName, shape: Shape, images: int, measure: Measure
+) -> SweepPlan:
+    """Return the sweep that the data alone ask for, and the seconds it should take here."""
+    sizes, left_out = plan_sizes(settings, step, shape)
+    epochs, seeds = plan_epochs(settings, step, images), plan_seeds(settings, images)
+    pace = sum(measure(plan_swept(step, size)) for size in sizes)
+    return SweepPlan(
+        sizes=sizes,
+        left_out=left_out,
+        seeds=seeds,
+        epochs=epochs,
+        seconds=pace * images * epochs * seeds,
+    )
+
+
+def cut_sweep(
+    plan: SweepPlan, settings: StudySettings, step: StepName, limit: float, measure: Measure
+) -> SweepPlan:
+    """Return a sweep that fits ``limit`` seconds, if one can: fewer epochs, then fewer sizes.
+
+    Epochs fall to a third at most (never below 3), then the largest sizes are left out while
+    more than ``FEWEST_SIZES`` remain. What the user named is kept.
+    """
+    if plan.seconds <= limit:
+        return plan
+    paces = {size: measure(plan_swept(step, size)) for size in plan.sizes}
+    each = plan.seconds / plan.epochs / sum(paces.values())
+    fewest = plan.epochs
+    if settings.epochs is None:
+        fewest = min(plan.epochs, max(3, plan.epochs // 3))
+    sizes, gone = plan.sizes, []
+    named = settings.conv_sizes if step == "conv" else settings.dense_sizes
+    while named is None and len(sizes) > FEWEST_SIZES:
+        if each * fewest * sum(paces[size] for size in sizes) <= limit:
+            break
+        minutes = each * fewest * paces[sizes[-1]] / 60
+        gone.append(LeftOut(size=sizes[-1], reason=f"{minutes:.0f} minutes more on this machine"))
+        sizes = sizes[:-1]
+    epoch = each * sum(paces[size] for size in sizes)
+    epochs = max(fewest, min(plan.epochs, int(limit / epoch)))
+    return plan.model_copy(
+        update={
+            "sizes": sizes,
+            "left_out": (*reversed(gone), *plan.left_out),
+            "epochs": epochs,
+            "seconds": epoch * epochs,
+        }
+    )
+
+
+def plan_search(settings: StudySettings, shape: Shape, images: int, measure: Measure) -> SearchPlan:
+    """Return the search that the data alone ask for."""
+    trials = plan_trials(settings)
+    epochs = plan_epochs(settings, "trial", images)
+    longer = plan_epochs(settings, "search", images)
+    shown = images * (trials * epochs + (0 if settings.protocol == "notebook" else longer))
+    return SearchPlan(
+        trials=trials,
+        trial_epochs=epochs,
+        width=WIDEST,
+        epochs=longer,
+        trial_seconds=None,
+        winner_seconds=None,
+        seconds=shown * measure(typical_network(WIDEST // 2, shape)),
+    )
+
+
+def cut_search(
+    plan: SearchPlan,
+    settings: StudySettings,
+    shape: Shape,
+    images: int,
+    limit: float,
+    measure: Measure,
+) -> SearchPlan:
+    """Return a search that ends within about ``limit`` seconds: half of them for the winner.
+
+    Networks get narrower and trials shorter (to three fifths), then trials fewer; the winner's
+    epochs follow from how long its trial took.
+    """
+    if plan.seconds <= limit:
+        return plan
+    half = limit / 2
+    epochs = (
+        plan.trial_epochs if settings.epochs is not None else max(1, -(-plan.trial_epochs * 3 // 5))
+    )
+    width = WIDEST
+    while width > NARROWEST:
+        if plan.trials * epochs * images * measure(typical_network(width, shape)) <= half:
+            break
+        width //= 2
+    return plan.model_copy(
+        update={
+            "trial_epochs": epochs,
+            "width": width,
+            "trial_seconds": half,
+            "winner_seconds": half,
+            "seconds": limit,
+        }
+    )

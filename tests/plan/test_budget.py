@@ -1,0 +1,118 @@
+"""The budget is arithmetic on a pace: here one that is a plain function of the network."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tellapart.config import ModelSettings
+from tellapart.models import Shape
+from tellapart.plan.budget import (
+    FEWEST_SIZES,
+    SHARES,
+    plan_study,
+    share_seconds,
+    typical_network,
+)
+from tellapart.plan.rules import CONV_SIZES, DENSE_SIZES, StudySettings, plan_epochs
+from tellapart.records import STEPS, PlanRecord, StepName
+
+CIFAR, IMAGES = Shape(3, 32, 10), 45_000
+TRAINING: tuple[StepName, ...] = ("baseline", "conv", "dense", "search")
+
+
+def make_plan(slowness: float, images: int = IMAGES, **asked: object) -> PlanRecord:
+    def measure(model: ModelSettings) -> float:
+        return slowness * (model.width + model.dense / 8) * model.convs / 1e6
+
+    return plan_study(StudySettings.model_validate(asked), CIFAR, images, measure)
+
+
+def test_a_fast_machine_plans_what_the_data_ask_for() -> None:
+    plan = make_plan(0.1)
+    assert not plan.cut
+    assert plan.sweeps["conv"].sizes == CONV_SIZES
+    assert plan.sweeps["dense"].sizes == DENSE_SIZES
+    assert plan.sweeps["conv"].epochs == plan_epochs(StudySettings(), "conv", IMAGES)
+    assert plan.search is not None
+    assert plan.search.trial_seconds is None
+    assert plan == make_plan(0.1).model_copy(update={"seconds": plan.seconds})
+
+
+@given(slowness=st.floats(0.1, 12), minutes=st.sampled_from([20.0, 60.0, 240.0]))
+def test_a_plan_fits_its_minutes(slowness: float, minutes: float) -> None:
+    plan = make_plan(slowness, minutes=minutes)
+    smallest = any(len(sweep.sizes) == FEWEST_SIZES for sweep in plan.sweeps.values())
+    assert plan.seconds <= 60 * minutes * 1.001 or smallest
+    for sweep in plan.sweeps.values():
+        assert len(sweep.sizes) >= FEWEST_SIZES
+        assert sweep.epochs >= 3
+        assert all("on this machine" in size.reason for size in sweep.left_out)
+        together = sweep.sizes + tuple(size.size for size in sweep.left_out)
+        assert together in (CONV_SIZES, DENSE_SIZES)
+
+
+def test_more_minutes_never_plan_less() -> None:
+    plans = [make_plan(8.0, minutes=minutes) for minutes in (10, 30, 60, 120, 1000)]
+    for step in ("conv", "dense"):
+        shown = [len(plan.sweeps[step].sizes) * plan.sweeps[step].epochs for plan in plans]
+        assert shown == sorted(shown)
+    widths = [plan.search.width for plan in plans if plan.search]
+    assert widths == sorted(widths)
+
+
+def test_what_the_user_named_is_kept() -> None:
+    plan = make_plan(1000.0, conv_sizes=(8, 4096), epochs=7, seeds=5, trials=3)
+    assert plan.cut
+    conv, dense = plan.sweeps["conv"], plan.sweeps["dense"]
+    assert (conv.sizes, conv.left_out) == ((8, 4096), ())
+    assert (conv.epochs, conv.seeds, dense.epochs) == (7, 5, 7)
+    assert plan.search is not None
+    assert (plan.search.trials, plan.search.trial_epochs) == (3, 7)
+
+
+def test_the_notebook_is_never_cut_nor_measured() -> None:
+    plan = plan_study(StudySettings(protocol="notebook"), CIFAR, IMAGES, _refuse)
+    assert (plan.minutes, plan.cut) == (None, False)
+    assert plan.sweeps["conv"].epochs == 20
+
+
+@pytest.mark.parametrize(("images", "minutes"), [(1_769, 30), (45_000, 60)])
+def test_few_images_have_fewer_minutes(images: int, minutes: float) -> None:
+    assert make_plan(1.0, images).minutes == minutes
+
+
+def test_a_step_that_is_not_asked_takes_nothing() -> None:
+    plan = make_plan(50.0, steps=("inspect", "conv"))
+    assert list(plan.sweeps) == ["conv"]
+    assert plan.search is None
+    whole = make_plan(50.0)
+    assert plan.sweeps["conv"].seconds > whole.sweeps["conv"].seconds
+
+
+@given(st.dictionaries(st.sampled_from(TRAINING), st.floats(0, 1e4), min_size=1), st.floats(1, 1e4))
+def test_seconds_are_shared_out_and_no_more(asked: dict[StepName, float], seconds: float) -> None:
+    limits = share_seconds(asked, seconds)
+    assert limits.keys() == asked.keys()
+    assert sum(limits.values()) <= max(seconds, sum(asked.values())) * 1.0001
+    if sum(asked.values()) > seconds:
+        assert sum(limits.values()) == pytest.approx(seconds)
+    whole = sum(SHARES[step] for step in asked)
+    for step, wanted in asked.items():
+        fair = seconds * SHARES[step] / whole
+        assert limits[step] >= min(wanted, fair) * 0.999
+
+
+def test_shares_name_the_steps_that_train() -> None:
+    assert set(SHARES) == set(TRAINING) < set(STEPS)
+    assert sum(SHARES.values()) == pytest.approx(1)
+
+
+def test_the_typical_network_fits_small_images() -> None:
+    assert typical_network(64, Shape(1, 4, 2)).stages == 1
+    assert typical_network(64, CIFAR).stages == 3
+
+
+def _refuse(model: ModelSettings) -> float:
+    raise AssertionError("nothing is measured without a budget")
