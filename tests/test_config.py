@@ -10,12 +10,16 @@ from tellapart.config import (
     DEEP,
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
+    PRESETS,
+    RECIPES,
+    SIZES,
     HeadSettings,
     ModelSettings,
     Settings,
     SplitSettings,
     TrainSettings,
     hash_settings,
+    make_network_settings,
     make_settings,
 )
 from tellapart.errors import SettingError
@@ -96,3 +100,17 @@ def test_a_hash_tells_every_setting() -> None:
     assert hash_settings(ModelSettings(), TrainSettings()) != hash_settings(
         ModelSettings(dense=64), TrainSettings()
     )
+
+
+def test_a_size_without_a_say_in_the_network_is_refused() -> None:
+    with pytest.raises(SettingError, match=r"--width has no say in model deep, but got 64"):
+        make_network_settings("deep", width=64)
+    with pytest.raises(SettingError, match=r"--dense has no say in model speed.*it has --width"):
+        make_network_settings("speed", dense=64)
+
+
+def test_every_network_has_a_preset_a_recipe_and_its_sizes() -> None:
+    assert PRESETS.keys() == RECIPES.keys() == SIZES.keys()
+    for name, preset in PRESETS.items():
+        assert make_network_settings(name) == preset
+        assert set(SIZES[name]) <= ModelSettings.model_fields.keys()

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tellapart.errors import SettingError, suggest_name
 
 Protocol = Literal["holdout", "notebook"]
-ModelName = Literal["simple", "deep", "stages"]
+ModelName = Literal["simple", "deep", "speed", "stages"]
 AugmentName = Literal["none", "shift", "flip-shift"]
 
 Positive = Annotated[int, Field(ge=1)]
@@ -39,7 +39,8 @@ class SplitSettings(Settings):
 class ModelSettings(Settings):
     """A network. ``simple`` uses width and dense; ``stages`` uses all; ``deep`` is a preset.
 
-    Stage ``i`` has ``convs`` convolutions of ``width * 2**i`` filters.
+    Stage ``i`` has ``convs`` convolutions of ``width * 2**i`` filters. ``speed`` uses width, that
+    of its first group, and convs, the convolutions of each group.
     """
 
     name: ModelName = "simple"
@@ -56,9 +57,9 @@ class TrainSettings(Settings):
 
     epochs: Positive = 10
     batch_size: Positive = 128
-    optimizer: Literal["adam", "sgd"] = "adam"
+    optimizer: Literal["adam", "sgd", "muon"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
-    schedule: Literal["constant", "onecycle"] = "onecycle"
+    schedule: Literal["constant", "onecycle", "linear"] = "onecycle"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Share = 0.0
     augment: AugmentName = "none"
@@ -85,8 +86,31 @@ NOTEBOOK = TrainSettings(batch_size=64, schedule="constant", precision="float32"
 
 NOTEBOOK_EPOCHS = {"baseline": 200, "conv": 20, "dense": 20, "search": 50, "transfer": 100}
 
+RECIPES: dict[ModelName, TrainSettings] = {
+    "simple": TrainSettings(),
+    "deep": TrainSettings(),
+    "stages": TrainSettings(),
+    "speed": TrainSettings(optimizer="muon", lr=0.09, schedule="linear", label_smoothing=0.2),
+}
+"""How each network is trained unless told."""
+
 DEEP = ModelSettings(name="deep", width=32, dense=2048, stages=3)
 """The reference study's best network from scratch."""
+
+PRESETS: dict[ModelName, ModelSettings] = {
+    "simple": ModelSettings(),
+    "deep": DEEP,
+    "speed": ModelSettings(name="speed", width=32, convs=2),
+    "stages": ModelSettings(name="stages"),
+}
+"""Each network as it is unless told."""
+SIZES: dict[ModelName, tuple[str, ...]] = {
+    "simple": ("width", "dense"),
+    "deep": (),
+    "speed": ("width", "convs"),
+    "stages": ("width", "dense", "stages", "convs", "norm", "dropout"),
+}
+"""The settings that have a say in each network."""
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -112,6 +136,26 @@ def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         raise SettingError(f"{name}: {first['msg'].lower()}, but got {first['input']!r}") from error
+
+
+def make_network_settings(name: ModelName, **values: Any) -> ModelSettings:
+    """Return a network's preset with the values that are not None.
+
+    Raises:
+        SettingError: a value that has no say in this network, or outside its rule.
+
+    >>> make_network_settings("speed", width=16, dense=None).width
+    16
+    """
+    given = {key: value for key, value in values.items() if value is not None}
+    for key, value in given.items():
+        if key not in SIZES[name]:
+            others = ", ".join(f"--{size}" for size in SIZES[name])
+            raise SettingError(
+                f"--{key} has no say in model {name}, but got {value}; "
+                + (f"it has {others}" if others else "it is a preset without sizes")
+            )
+    return make_settings(ModelSettings, **(PRESETS[name].model_dump() | given))
 
 
 def hash_settings(*parts: Any) -> str:

@@ -153,4 +153,4 @@ def test_images_too_small_are_refused() -> None:
 
 
 def test_the_table_names_every_network() -> None:
-    assert set(MODELS) == {"simple", "deep", "stages"}
+    assert set(MODELS) == {"simple", "deep", "speed", "stages"}

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tellapart.config import ModelSettings
-from tellapart.models import Shape
+from tellapart.models import Shape, count_planned
 from tellapart.plan.budget import (
     FEWEST_SIZES,
     SHARES,
@@ -63,7 +63,7 @@ def test_more_minutes_never_plan_less() -> None:
 
 
 def test_what_the_user_named_is_kept() -> None:
-    plan = make_plan(1000.0, conv_sizes=(8, 4096), epochs=7, seeds=5, trials=3)
+    plan = make_plan(1000.0, sizes={"conv": (8, 4096)}, epochs=7, seeds=5, trials=3)
     assert plan.cut
     conv, dense = plan.sweeps["conv"], plan.sweeps["dense"]
     assert (conv.sizes, conv.left_out) == ((8, 4096), ())
@@ -78,16 +78,16 @@ def test_the_notebook_is_never_cut_nor_measured() -> None:
     assert plan.sweeps["conv"].epochs == 20
 
 
-@pytest.mark.parametrize(("images", "minutes"), [(1_769, 30), (45_000, 60)])
+@pytest.mark.parametrize(("images", "minutes"), [(1_769, 30), (45_000, 45)])
 def test_few_images_have_fewer_minutes(images: int, minutes: float) -> None:
     assert make_plan(1.0, images).minutes == minutes
 
 
 def test_a_step_that_is_not_asked_takes_nothing() -> None:
-    plan = make_plan(50.0, steps=("inspect", "conv"))
+    plan = make_plan(8.0, steps=("inspect", "conv"))
     assert list(plan.sweeps) == ["conv"]
     assert plan.search is None
-    whole = make_plan(50.0)
+    whole = make_plan(8.0)
     assert plan.sweeps["conv"].seconds > whole.sweeps["conv"].seconds
 
 
@@ -110,8 +110,8 @@ def test_shares_name_the_steps_that_train() -> None:
 
 
 def test_the_typical_network_fits_small_images() -> None:
-    assert typical_network(64, Shape(1, 4, 2)).stages == 1
-    assert typical_network(64, CIFAR).stages == 3
+    for size in (1, 2, 3, 4, 8, 96):
+        assert count_planned(typical_network(64, Shape(1, size, 2)), Shape(1, size, 2)) > 0
 
 
 def _refuse(model: ModelSettings) -> float:

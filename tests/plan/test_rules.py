@@ -87,7 +87,7 @@ def test_sizes_of_the_reference_study_all_fit_cifar() -> None:
 
 
 def test_named_sizes_are_all_kept() -> None:
-    settings = StudySettings(conv_sizes=(5, 100_000), dense_sizes=(7, 10**6))
+    settings = StudySettings(sizes={"conv": (5, 100_000), "dense": (7, 10**6)})
     assert plan_sizes(settings, "conv", CIFAR) == ((5, 100_000), ())
     assert plan_sizes(settings, "dense", CIFAR) == ((7, 10**6), ())
 

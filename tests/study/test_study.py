@@ -24,8 +24,7 @@ SMALL = StudySettings(
     epochs=2,
     seeds=2,
     trials=2,
-    conv_sizes=(4, 8),
-    dense_sizes=(8, 16),
+    sizes={"conv": (4, 8), "dense": (8, 16)},
     backbones=("embedded",),
     head=HeadSettings(dense=32),
 )
@@ -170,7 +169,7 @@ def test_killed_study_ends_with_the_same_cells(finished: Path, tmp_path: Path) -
 
 def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path) -> None:
     settings = StudySettings(
-        steps=("conv", "dense"), epochs=1, seeds=1, conv_sizes=(32, 64), dense_sizes=(64, 128)
+        steps=("conv", "dense"), epochs=1, seeds=1, sizes={"conv": (32, 64), "dense": (64, 128)}
     )
     record = run_study(load_images("digits"), settings, tmp_path / "s")
     conv, dense = record.steps["conv"].runs, record.steps["dense"].runs  # type: ignore[union-attr]  # sweeps

@@ -56,15 +56,21 @@ Minutes = Annotated[
     float | None,
     Parameter(
         help="Minutes that the trainings may take; the plan is shortened to fit "
-        "[default: 60, or 30 below 10,000 training images].",
+        "[default: 45, or 30 below 10,000 training images].",
         show_default=False,
     ),
 ]
 Trials = Annotated[
     int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
 ]
-Width = Annotated[Whole, Parameter(help="Filters of the convolution.")]
-Dense = Annotated[Whole, Parameter(help="Units of the dense layer.")]
+Width = Annotated[
+    int | None,
+    Parameter(help="Filters of the first convolution.", show_default=False, converter=_read_whole),
+]
+Dense = Annotated[
+    int | None,
+    Parameter(help="Units of the dense layer.", show_default=False, converter=_read_whole),
+]
 
 
 def split_steps(text: str) -> tuple[str, ...]:

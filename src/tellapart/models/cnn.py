@@ -10,15 +10,7 @@ from torch import nn
 
 from tellapart.config import DEEP, ModelSettings
 from tellapart.errors import SettingError
-
-
-class Shape:
-    """What the data ask of a network: ``channels``, square ``size`` in pixels, ``classes``."""
-
-    def __init__(self, channels: int, size: int, classes: int) -> None:
-        self.channels = channels
-        self.size = size
-        self.classes = classes
+from tellapart.models.shape import Shape
 
 
 class Flatten(nn.Module):

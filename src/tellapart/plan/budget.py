@@ -96,8 +96,9 @@ def _measure_nothing(model: ModelSettings) -> float:
 
 def typical_network(width: int, shape: Shape) -> ModelSettings:
     """Return a network of middling cost among those that the search may try."""
-    stages = 3 if shape.size >= 8 else 1
-    return ModelSettings(name="stages", stages=stages, convs=2, width=width, dense=256, norm=True)
+    if shape.size < 4:
+        return ModelSettings(name="stages", stages=1, convs=2, width=width, dense=256, norm=True)
+    return ModelSettings(name="speed", width=width, convs=2)
 
 
 def plan_sweep(
@@ -132,8 +133,7 @@ def cut_sweep(
     if settings.epochs is None:
         fewest = min(plan.epochs, max(3, plan.epochs // 3))
     sizes, gone = plan.sizes, []
-    named = settings.conv_sizes if step == "conv" else settings.dense_sizes
-    while named is None and len(sizes) > FEWEST_SIZES:
+    while step not in settings.sizes and len(sizes) > FEWEST_SIZES:
         if each * fewest * sum(paces[size] for size in sizes) <= limit:
             break
         minutes = each * fewest * paces[sizes[-1]] / 60

@@ -5,13 +5,14 @@ The rules depend on the data alone, so that two machines plan the same study.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from tellapart.config import (
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
+    RECIPES,
     HeadSettings,
     ModelSettings,
     Protocol,
@@ -42,10 +43,13 @@ VIEWS = {
 
 FEWEST = {"baseline": 10, "conv": 4, "dense": 4, "trial": 5, "search": 15}
 FEW_IMAGES = 10_000
-MINUTES = (60.0, 30.0)
+MINUTES = (45.0, 30.0)
 """What the trainings of a study may take unless told, and with fewer than ``FEW_IMAGES``."""
 
 MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
+
+
+SIMPLE = ModelSettings()
 
 
 class StudySettings(Settings):
@@ -55,8 +59,7 @@ class StudySettings(Settings):
     steps: tuple[StepName, ...] = STEPS
     model: ModelSettings = ModelSettings()
     epochs: Annotated[int, Field(ge=1)] | None = None
-    conv_sizes: tuple[int, ...] | None = None
-    dense_sizes: tuple[int, ...] | None = None
+    sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
     seeds: Annotated[int, Field(ge=1)] | None = None
     trials: Annotated[int, Field(ge=1)] | None = None
     backbones: tuple[str, ...] = ()
@@ -92,12 +95,20 @@ def plan_epochs(settings: StudySettings, part: str, images: int) -> int:
     return max(FEWEST[part], min(MOST[part], VIEWS[part] // images))
 
 
-def plan_recipe(settings: StudySettings, part: str, images: int, seed: int) -> TrainSettings:
-    """Return the recipe of one training from scratch."""
-    epochs = plan_epochs(settings, part, images)
+def plan_recipe(
+    settings: StudySettings,
+    part: str,
+    images: int,
+    seed: int,
+    model: ModelSettings = SIMPLE,
+) -> TrainSettings:
+    """Return the recipe of one training from scratch; a baseline of a deep network has longer."""
+    longer = part == "baseline" and model.name != "simple"
+    epochs = plan_epochs(settings, "search" if longer else part, images)
     if settings.protocol == "notebook":
         return NOTEBOOK.model_copy(update={"epochs": epochs, "seed": seed})
-    return TrainSettings(epochs=epochs, batch_size=plan_batch(images), seed=seed)
+    own = {"epochs": epochs, "batch_size": plan_batch(images), "seed": seed}
+    return RECIPES[model.name].model_copy(update=own)
 
 
 def plan_batch(images: int) -> int:
@@ -160,9 +171,8 @@ def plan_sizes(
 
     Sizes that the user named are all kept.
     """
-    named = settings.conv_sizes if step == "conv" else settings.dense_sizes
-    if named is not None:
-        return tuple(sorted(named)), ()
+    if step in settings.sizes:
+        return tuple(sorted(settings.sizes[step])), ()
     sizes = CONV_SIZES if step == "conv" else DENSE_SIZES
     counts = {size: count_planned(plan_swept(step, size), shape) for size in sizes}
     return tuple(size for size in sizes if counts[size] <= MOST_PARAMETERS), tuple(

@@ -13,56 +13,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tellapart.config import AugmentName, ModelSettings, TrainSettings
+from tellapart.config import ModelSettings, TrainSettings
 from tellapart.errors import TellapartError
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.records import Estimate, RunRecord, Scalar, TrialRecord
+from tellapart.records import Estimate, RunRecord, TrialRecord
+from tellapart.search.space import (
+    GIVEN,
+    Space,
+    fit_given,
+    name_settings,
+    split_settings,
+    suggest_settings,
+)
 
 if TYPE_CHECKING:
     import optuna
 
 Objective = Callable[[ModelSettings, TrainSettings], RunRecord]
 Watch = Callable[[TrialRecord, int], None]
-
-AUGMENTS: tuple[AugmentName, ...] = ("none", "shift", "flip-shift")
-NOTEBOOK_TRIAL: dict[str, Scalar] = {
-    "stages": 3,
-    "convs": 1,
-    "width": 32,
-    "norm": False,
-    "dense": 2048,
-    "dropout": 0.0,
-    "lr": 1e-3,
-    "weight_decay": 1e-5,
-    "label_smoothing": 0.0,
-    "augment": "none",
-}
-"""The reference study's network: every search's first trial."""
-
-SOLID_TRIAL: dict[str, Scalar] = NOTEBOOK_TRIAL | {
-    "convs": 2,
-    "norm": True,
-    "dense": 256,
-    "dropout": 0.2,
-    "lr": 3e-3,
-    "weight_decay": 1e-2,
-    "augment": "shift",
-}
-"""A network of today's kind: every search's second trial."""
-
-
-GIVEN = (NOTEBOOK_TRIAL, SOLID_TRIAL)
-
-
-@dataclass(frozen=True)
-class Space:
-    """What a search may try: at most ``stages`` stages and ``width`` filters in the first."""
-
-    stages: int
-    width: int
-    epochs: int
-    batch_size: int
-    seed: int
 
 
 @dataclass(frozen=True)
@@ -71,17 +39,6 @@ class Budget:
 
     trials: int
     seconds: float | None = None
-
-
-def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
-    """Return the space for square images: stages halve the side, down to 2 px.
-
-    Args:
-        width: the most filters in the first stage.
-        recipe: gives a trial's epochs, batch size and seed.
-    """
-    stages = max(1, min(4, (image_size // 2).bit_length()))
-    return Space(stages, width, recipe.epochs, recipe.batch_size, recipe.seed)
 
 
 def run_search(
@@ -102,7 +59,7 @@ def run_search(
     runs: dict[int, RunRecord] = {}
     while (number := len(_ended(study))) < budget.trials and not _is_spent(study, budget):
         trial = _ask(study, space, number)
-        settings = _suggest(trial, space)
+        settings = suggest_settings(trial, space)
         model, recipe = split_settings(settings, space)
         try:
             run = objective(model, recipe)
@@ -123,41 +80,8 @@ def run_search(
     if not done:
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
     winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
-    model, recipe = split_settings(winner.params, space)
+    model, recipe = split_settings(name_settings(winner.params), space)
     return records, runs.get(winner.number) or objective(model, recipe)
-
-
-def split_settings(settings: dict[str, Any], space: Space) -> tuple[ModelSettings, TrainSettings]:
-    """Return a trial's settings as those of the network and those of its training.
-
-    >>> space = Space(stages=3, width=64, epochs=5, batch_size=128, seed=0)
-    >>> model, recipe = split_settings(dict(NOTEBOOK_TRIAL), space)
-    >>> model.stages, model.width, model.dense, recipe.lr
-    (3, 32, 2048, 0.001)
-    """
-    own = {name: value for name, value in settings.items() if name in ModelSettings.model_fields}
-    rest = {name: value for name, value in settings.items() if name not in own}
-    model = ModelSettings(name="stages", **own)
-    recipe = TrainSettings(
-        epochs=space.epochs, batch_size=space.batch_size, seed=space.seed, **rest
-    )
-    return model, recipe
-
-
-def _suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
-    widths = [width for width in (16, 32, 64, 128) if width <= space.width]
-    return {
-        "stages": trial.suggest_int("stages", min(2, space.stages), space.stages),
-        "convs": trial.suggest_int("convs", 1, 2),
-        "width": trial.suggest_categorical("width", widths),
-        "norm": trial.suggest_categorical("norm", [False, True]),
-        "dense": trial.suggest_categorical("dense", [0, 64, 256, 1024, 2048]),
-        "dropout": trial.suggest_float("dropout", 0.0, 0.5, step=0.1),
-        "lr": trial.suggest_float("lr", 3e-4, 1e-2, log=True),
-        "weight_decay": trial.suggest_float("weight_decay", 1e-5, 1e-1, log=True),
-        "label_smoothing": trial.suggest_categorical("label_smoothing", [0.0, 0.1]),
-        "augment": trial.suggest_categorical("augment", list(AUGMENTS)),
-    }
 
 
 def _is_spent(study: optuna.Study, budget: Budget) -> bool:
@@ -196,11 +120,11 @@ def _reap(study: optuna.Study) -> None:
 
 
 def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
-    """Ask for the trial after ``number`` ended ones; the first two are given."""
+    """Ask for the trial after ``number`` ended ones; the first are given."""
     study.sampler = _make_sampler(space.seed, number)
     waiting = study.get_trials(deepcopy=False, states=(_state("WAITING"),))
     if number < len(GIVEN) and not waiting:
-        study.enqueue_trial(GIVEN[number] | {"stages": min(3, space.stages)})
+        study.enqueue_trial(fit_given(GIVEN[number], space))
     return study.ask()
 
 
@@ -241,7 +165,7 @@ def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
         number=number,
         status="done" if trial.value is not None else "failed",
         cell=found.get("cell", ""),
-        settings=dict(trial.params),
+        settings=name_settings(trial.params),
         parameters=found.get("parameters", 0),
         seconds=found.get("seconds", 0.0),
         val_accuracy=_estimate(trial),

@@ -114,9 +114,8 @@ def check_settings(bench: Bench) -> None:
     """
     settings = bench.settings
     choose_device(settings.device)
-    for sizes in (settings.conv_sizes, settings.dense_sizes):
-        if sizes is not None:
-            check_sizes(sizes)
+    for sizes in settings.sizes.values():
+        check_sizes(sizes)
     if "transfer" in settings.steps and not (bench.folder / "transfer/record.json").is_file():
         for name in name_backbones(bench):
             make_backbone(name)

@@ -111,6 +111,8 @@ def label_network(run: RunRecord) -> str:
         return f"simple {settings['width']}/{settings['dense']}"
     if run.model == "stages":
         return f"stages {list_widths(run)}, dense {settings['dense']}"
+    if run.model == "speed":
+        return f"speed {settings['width']}, {settings['convs']} a group"
     return run.model
 
 
@@ -130,6 +132,11 @@ def describe_network(run: RunRecord) -> str:
         )
     if run.model == "deep":
         return "the deep network (32, 64, 128 filters, dense layer of 2048)"
+    if run.model == "speed":
+        return (
+            f"a speednet with {settings['width']} filters in its first group, "
+            f"{settings['convs']} convolutions a group" + _describe_augment(run)
+        )
     parts = [
         f"a network of {settings['stages']} stages ({list_widths(run, ', ')} filters, "
         f"{settings['convs']} convolution"
@@ -138,9 +145,12 @@ def describe_network(run: RunRecord) -> str:
     if settings["norm"]:
         parts.append("batch normalisation")
     parts.append(f"a dense layer of {settings['dense']}" if settings["dense"] else "no dense layer")
-    if settings["augment"] != "none":
-        parts.append(f"{settings['augment']} augmentation")
-    return ", ".join(parts)
+    return ", ".join(parts) + _describe_augment(run)
+
+
+def _describe_augment(run: RunRecord) -> str:
+    augment = run.settings["augment"]
+    return "" if augment == "none" else f", {augment} augmentation"
 
 
 def describe_fit(run: RunRecord) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from tellapart import __version__
-from tellapart.config import ModelSettings, TrainSettings, hash_settings
+from tellapart.config import RECIPES, ModelSettings, TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.device import choose_device
@@ -94,7 +94,7 @@ class Bench:
 
         @cache
         def measure(model: ModelSettings) -> float:
-            recipe = TrainSettings(batch_size=plan_batch(self.images))
+            recipe = RECIPES[model.name].model_copy(update={"batch_size": plan_batch(self.images)})
             return measure_pace(dataset, self.split.train, model, recipe, settings.device)
 
         return plan_study(settings, shape, self.images, measure)

@@ -25,7 +25,8 @@ from tellapart.records import (
 from tellapart.report.plots import draw_step
 from tellapart.report.wording import say_estimate
 from tellapart.search.executor import InlineExecutor
-from tellapart.search.optimize import Budget, fit_space, run_search, split_settings
+from tellapart.search.optimize import Budget, run_search
+from tellapart.search.space import fit_space, split_settings
 from tellapart.search.sweep import Cell, check_sizes, run_sweep
 from tellapart.study.answers import (
     answer_baseline,
@@ -48,7 +49,7 @@ def run_inspect(bench: Bench) -> InspectStep:
 def run_baseline(bench: Bench) -> BaselineStep:
     """Step 2: how far does a simple network get?"""
     model = bench.settings.model
-    recipe = plan_recipe(bench.settings, _part(model), bench.images, bench.settings.seed)
+    recipe = plan_recipe(bench.settings, "baseline", bench.images, bench.settings.seed, model)
     bench.reporter.begin("baseline", recipe.epochs)
     run = bench.train_cell("baseline", model.name, model, recipe)
     test = bench.test_run("baseline", run)
@@ -165,10 +166,6 @@ def _run_notebook_search(
         note="the reference study's network, chosen by hand",
     )
     return (trial,), run
-
-
-def _part(model: ModelSettings) -> str:
-    return "search" if model.name == "deep" else "baseline"
 
 
 RUN_STEP: dict[StepName, Callable[[Bench], AnyStep]] = {

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import SIZES, ModelSettings, TrainSettings
 from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import iterate_batches, shuffle_order
@@ -32,12 +32,15 @@ from tellapart.device import (
 from tellapart.errors import TellapartError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
-from tellapart.models import Shape, count_parameters, make_model
+from tellapart.models import Shape, adapt_model, count_parameters, make_model
 from tellapart.models.forward import cast_forward, limit_chunk, predict_logits, prepare_batch
 from tellapart.records import EpochRow, RunRecord, Scalar
 from tellapart.train.checkpoint import State, copy_state, save_weights, write_args
 from tellapart.train.optim import make_optimizer, schedule_rate
 from tellapart.workspace import write_json, write_text
+
+ADAPT_IMAGES = 2000
+"""Images that a network may look at before it is trained."""
 
 Watch = Callable[[EpochRow], None]
 
@@ -90,7 +93,7 @@ def train_model(
         TellapartError: the loss, or an output, was not finite; nothing is promoted to a result.
     """
     recipe = task.recipe
-    network, optimizer, precision, chunk = make_training(dataset, task.model, recipe, task.device)
+    network, optimizer, precision, chunk = make_training(dataset, rows.train, task)
     device = next(network.parameters()).device
 
     history: list[EpochRow] = []
@@ -153,14 +156,20 @@ def train_model(
 
 
 def make_training(
-    dataset: Dataset, model: ModelSettings, recipe: TrainSettings, name: DeviceName
+    dataset: Dataset, rows: Indices, task: Task
 ) -> tuple[nn.Module, torch.optim.Optimizer, Precision, int]:
-    """Return network, optimiser, number format, and how many images go through at once."""
-    device = choose_device(name)
+    """Return network, optimiser, number format, and how many images go through at once.
+
+    Args:
+        rows: training images; the network may look at some before it is trained.
+    """
+    model, recipe, device = task.model, task.recipe, choose_device(task.device)
     precision = resolve_precision(recipe, device)
     prepare_process(recipe.seed)
     shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
     network = make_model(model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
+    adapt_model(network, prepare_batch(dataset.source.read(seen), device))
     optimizer = make_optimizer(network, recipe)
     chunk = limit_chunk(network, dataset, device)
     if any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
@@ -201,7 +210,7 @@ def train_epoch(
     for step, (pixels, labels, batch_rows) in enumerate(batches):
         rate = schedule_rate(recipe, epoch * steps + step, recipe.epochs * steps)
         for group in optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("scale", 1.0)
 
         images = prepare_batch(augmentation.apply(pixels, batch_rows), device)
         truth = torch.from_numpy(labels).to(device)
@@ -224,11 +233,7 @@ def train_epoch(
 
 def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Scalar]:
     """Return the settings that have a say in a training; the seed is recorded beside them."""
-    own: dict[str, Scalar] = {
-        "simple": {"width": model.width, "dense": model.dense},
-        "deep": {},
-        "stages": model.model_dump(exclude={"name"}),
-    }[model.name]
+    own: dict[str, Scalar] = model.model_dump(include=set(SIZES[model.name]))
     return own | recipe.model_dump(exclude={"seed"})
 
 

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import torch
 from torch import nn
 
 from tellapart.config import TrainSettings
+from tellapart.train.muon import Muon
+
+HEAD_SCALE, BIAS_SCALE = 3.0, 0.6
+"""Learning rates of the last layer and of biases, over that of Muon's filters."""
 
 
 def make_optimizer(network: nn.Module, recipe: TrainSettings) -> torch.optim.Optimizer:
@@ -21,16 +26,31 @@ def make_optimizer(network: nn.Module, recipe: TrainSettings) -> torch.optim.Opt
         {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
+    if recipe.optimizer == "muon":
+        return Muon(group_weights(network, recipe), lr=recipe.lr)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=recipe.lr, eps=1e-7, fused=True)
+
+
+def group_weights(network: nn.Module, recipe: TrainSettings) -> list[dict[str, Any]]:
+    """Divide weights for Muon: filters, the last layer, and biases, each with its own rate."""
+    trained = [p for p in network.parameters() if p.requires_grad]
+    last = next(p for p in reversed(trained) if p.ndim > 1)
+    filters = [p for p in trained if p.ndim > 1 and p is not last]
+    groups: list[dict[str, Any]] = [
+        {"params": filters, "filters": True, "momentum": 0.6},
+        {"params": [last], "scale": HEAD_SCALE},
+        {"params": [p for p in trained if p.ndim <= 1], "scale": BIAS_SCALE},
+    ]
+    return [group for group in groups if group["params"]]
 
 
 def schedule_rate(recipe: TrainSettings, step: int, steps: int) -> float:
     """Return the learning rate of one step of ``steps``.
 
     ``onecycle`` climbs in a straight line over the first fifth, then falls along a half cosine
-    to nearly zero (after Smith and Topin 2018).
+    to nearly zero (after Smith and Topin 2018). ``linear`` falls in a straight line to zero.
 
     >>> recipe = TrainSettings(lr=1.0, schedule="onecycle")
     >>> [round(schedule_rate(recipe, step, 10), 2) for step in (0, 1, 2, 6, 9)]
@@ -38,6 +58,8 @@ def schedule_rate(recipe: TrainSettings, step: int, steps: int) -> float:
     """
     if recipe.schedule == "constant":
         return recipe.lr
+    if recipe.schedule == "linear":
+        return recipe.lr * (1 - step / steps)
     rise = max(1, steps // 5)
     if step < rise:
         return recipe.lr * (step + 1) / (rise + 1)

@@ -10,7 +10,7 @@ from torch import nn
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.device import DeviceName, release_memory
-from tellapart.train.loop import Pace, make_training, train_epoch
+from tellapart.train.loop import Pace, Task, make_training, train_epoch
 
 LEAST_SECONDS = 0.2
 
@@ -27,7 +27,8 @@ def measure_pace(
     The first step, which pays for memory and for choosing kernels, is not counted. Rows are
     training images; what is trained is thrown away.
     """
-    network, optimizer, precision, chunk = make_training(dataset, model, recipe, device)
+    task = Task(model, recipe, device)
+    network, optimizer, precision, chunk = make_training(dataset, rows, task)
     pace = Pace(recipe, 0, precision, chunk)
     batch = recipe.batch_size
     _time(network, optimizer, dataset, rows[:batch], pace)

@@ -1,0 +1,144 @@
+"""What a search may try: networks of stages, speednets, and how each is trained.
+
+Optuna keeps one list of choices a name, so settings that differ by network carry its name as a
+prefix in the journal; everywhere else they have the names of ``ModelSettings`` and
+``TrainSettings``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast
+
+from tellapart.config import RECIPES, AugmentName, ModelName, ModelSettings, TrainSettings
+from tellapart.records import Scalar
+
+if TYPE_CHECKING:
+    import optuna
+
+AUGMENTS: tuple[AugmentName, ...] = ("none", "shift", "flip-shift")
+WIDTHS = (16, 24, 32, 48, 64)
+"""Filters of a network's first layers."""
+
+NOTEBOOK_TRIAL: dict[str, Scalar] = {
+    "model": "stages",
+    "stages": 3,
+    "convs": 1,
+    "width": 32,
+    "norm": False,
+    "dense": 2048,
+    "dropout": 0.0,
+    "lr": 1e-3,
+    "weight_decay": 1e-5,
+    "label_smoothing": 0.0,
+    "augment": "none",
+}
+"""The reference study's network: every search's first trial."""
+
+SPEED_TRIAL: dict[str, Scalar] = {
+    "model": "speed",
+    "width": 24,
+    "convs": 2,
+    "lr": RECIPES["speed"].lr,
+    "label_smoothing": 0.2,
+    "augment": "shift",
+}
+"""The network made to be fast: every search's second trial."""
+
+FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"augment": "flip-shift"}
+"""The same with mirrored images, which are right for photographs and wrong for digits."""
+
+GIVEN = (NOTEBOOK_TRIAL, SPEED_TRIAL, FLIP_TRIAL)
+
+
+@dataclass(frozen=True)
+class Space:
+    """What a search may try: at most ``stages`` stages and ``width`` filters in the first."""
+
+    stages: int
+    width: int
+    epochs: int
+    batch_size: int
+    seed: int
+
+
+def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
+    """Return the space for square images: stages halve the side, down to 2 px.
+
+    Args:
+        width: the most filters in the first stage.
+        recipe: gives a trial's epochs, batch size and seed.
+    """
+    stages = max(1, min(4, (image_size // 2).bit_length()))
+    return Space(stages, width, recipe.epochs, recipe.batch_size, recipe.seed)
+
+
+def suggest_settings(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
+    """Let Optuna choose a network and its training."""
+    widths = [width for width in WIDTHS if width <= space.width]
+    models = ["speed", "stages"] if space.stages > 1 else ["stages"]  # speed needs 4 px
+    model = trial.suggest_categorical("model", models)
+    if model == "speed":
+        trial.suggest_categorical("speed width", widths)
+        trial.suggest_int("speed convs", 2, 3)
+        trial.suggest_float("speed lr", 0.03, 0.3, log=True)
+        trial.suggest_categorical("speed label_smoothing", [0.0, 0.1, 0.2])
+        trial.suggest_categorical("speed augment", list(AUGMENTS))
+        return name_settings(trial.params)
+    trial.suggest_int("stages stages", min(2, space.stages), space.stages)
+    trial.suggest_int("stages convs", 1, 2)
+    trial.suggest_categorical("stages width", widths)
+    trial.suggest_categorical("stages norm", [False, True])
+    trial.suggest_categorical("stages dense", [0, 64, 256, 1024, 2048])
+    trial.suggest_float("stages dropout", 0.0, 0.5, step=0.1)
+    trial.suggest_float("stages lr", 3e-4, 1e-2, log=True)
+    trial.suggest_float("stages weight_decay", 1e-5, 1e-1, log=True)
+    trial.suggest_categorical("stages label_smoothing", [0.0, 0.1])
+    trial.suggest_categorical("stages augment", list(AUGMENTS))
+    return name_settings(trial.params)
+
+
+def fit_given(given: dict[str, Scalar], space: Space) -> dict[str, Scalar]:
+    """Return a given trial as the journal names it, within what the space allows."""
+    model = given["model"] if space.stages > 1 else "stages"
+    fitted = given if model == given["model"] else NOTEBOOK_TRIAL
+    fitted = fitted | {"width": min(cast(int, fitted["width"]), _widest(space))}
+    if "stages" in fitted:
+        fitted["stages"] = min(cast(int, fitted["stages"]), space.stages)
+    return {name if name == "model" else f"{model} {name}": value for name, value in fitted.items()}
+
+
+def name_settings(params: dict[str, Any]) -> dict[str, Scalar]:
+    """Return settings by their own names.
+
+    >>> name_settings({"model": "speed", "speed width": 24})
+    {'model': 'speed', 'width': 24}
+    """
+    return {name.rpartition(" ")[2]: value for name, value in params.items()}
+
+
+def split_settings(
+    settings: dict[str, Scalar], space: Space
+) -> tuple[ModelSettings, TrainSettings]:
+    """Return a trial's settings as those of the network and those of its training.
+
+    >>> space = Space(stages=3, width=64, epochs=5, batch_size=128, seed=0)
+    >>> model, recipe = split_settings(dict(SPEED_TRIAL), space)
+    >>> model.name, model.width, recipe.optimizer, recipe.epochs
+    ('speed', 24, 'muon', 5)
+    """
+    name = cast(ModelName, settings["model"])
+    own: dict[str, Any] = {}
+    rest: dict[str, Any] = {
+        "epochs": space.epochs,
+        "batch_size": space.batch_size,
+        "seed": space.seed,
+    }
+    for key, value in settings.items():
+        if key != "model":
+            (own if key in ModelSettings.model_fields else rest)[key] = value
+    return ModelSettings(name=name, **own), RECIPES[name].model_copy(update=rest)
+
+
+def _widest(space: Space) -> int:
+    return max(width for width in WIDTHS if width <= space.width)
