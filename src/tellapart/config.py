@@ -90,7 +90,7 @@ RECIPES: dict[ModelName, TrainSettings] = {
     "simple": TrainSettings(),
     "deep": TrainSettings(),
     "stages": TrainSettings(),
-    "speed": TrainSettings(optimizer="muon", lr=0.09, schedule="linear", label_smoothing=0.2),
+    "speed": TrainSettings(optimizer="muon", lr=0.05, schedule="linear", label_smoothing=0.2),
 }
 """How each network is trained unless told."""
 

@@ -52,7 +52,7 @@ class ConsoleReporter:
             disable=not self._live,
         )
         self._task: TaskID | None = None
-        self._step: StepName = "inspect"
+        self._step: StepName | None = None
         self._units, self._done, self._start = 1, 0, 0.0
 
     def __enter__(self) -> ConsoleReporter:
@@ -84,6 +84,7 @@ class ConsoleReporter:
             spent = time.monotonic() - self._start
             left = say_seconds(spent * (whole - self._done) / self._done)
             share = 100 * self._done // whole
+            assert self._step is not None, "a step began"
             line = f"{TITLES[self._step]}: {share} %, about {left} left; {text}"
             self._console.print(escape(line), style="dim", highlight=False)
 
@@ -93,7 +94,7 @@ class ConsoleReporter:
             self._progress.update(self._task, total=self._units, description=escape(text))
 
     def say(self, text: str) -> None:
-        line = f"{TITLES[self._step]}: {text}"
+        line = text if self._step is None else f"{TITLES[self._step]}: {text}"
         self._console.print(escape(line), style="dim", highlight=False)
 
     def end(self, record: StepRecord, step: StepName, again: bool) -> None:

@@ -56,7 +56,7 @@ Minutes = Annotated[
     float | None,
     Parameter(
         help="Minutes that the trainings may take; the plan is shortened to fit "
-        "[default: 45, or 30 below 10,000 training images].",
+        "[default: 40, or 20 below 10,000 training images].",
         show_default=False,
     ),
 ]

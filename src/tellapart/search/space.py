@@ -81,7 +81,7 @@ def suggest_settings(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
     if model == "speed":
         trial.suggest_categorical("speed width", widths)
         trial.suggest_int("speed convs", 2, 3)
-        trial.suggest_float("speed lr", 0.03, 0.3, log=True)
+        trial.suggest_float("speed lr", 0.015, 0.15, log=True)
         trial.suggest_categorical("speed label_smoothing", [0.0, 0.1, 0.2])
         trial.suggest_categorical("speed augment", list(AUGMENTS))
         return name_settings(trial.params)
