@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tellapart.config import AugmentName, ModelSettings, TrainSettings
+from tellapart.config import ModelSettings, TrainSettings
 from tellapart.errors import TellapartError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import Estimate, RunRecord, Scalar, TrialRecord
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 Objective = Callable[[ModelSettings, TrainSettings], RunRecord]
 Watch = Callable[[TrialRecord, int], None]
 
-AUGMENTS: tuple[AugmentName, ...] = ("none", "shift", "flip-shift")
+AUGMENTS = ("none", "shift", "flip+shift", "shift+cutout", "flip+shift+cutout")
+"""Flips are tried, since whether they are valid shows on val."""
 NOTEBOOK_TRIAL: dict[str, Scalar] = {
     "stages": 3,
     "convs": 1,
