@@ -50,6 +50,14 @@ def test_the_notebook_has_its_own_epochs_and_recipe() -> None:
     assert plan_seeds(NOTEBOOK, 50_000) == plan_trials(NOTEBOOK) == 1
 
 
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("protocol", ["holdout", "notebook"])
+def test_the_named_augmentation_is_that_of_every_training(part: str, protocol: Protocol) -> None:
+    assert plan_recipe(StudySettings(protocol=protocol), part, 1000, 0).augment == "none"
+    settings = StudySettings(protocol=protocol, augment="light+flip")
+    assert plan_recipe(settings, part, 1000, 0).augment == "flip+shift"
+
+
 def test_a_recipe_follows_from_the_data() -> None:
     small = plan_recipe(StudySettings(), "baseline", 1257, seed=2)
     assert (small.batch_size, small.seed) == (plan_batch(1257), 2)

@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from tellapart import __version__
 from tellapart.cli.flags import (
+    AugmentFlag,
     Backbones,
     Data,
     DataDir,
@@ -98,6 +99,7 @@ def train(
     width: Width = 32,
     dense: Dense = 128,
     epochs: Epochs = None,
+    augment: AugmentFlag = "none",
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
     out: Out = None,
@@ -114,6 +116,7 @@ def train(
         steps=("baseline",),
         model={"name": model, "width": width, "dense": dense},
         epochs=epochs,
+        augment=augment,
         protocol=protocol,
         seed=seed,
         device=device,

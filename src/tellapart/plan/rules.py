@@ -12,6 +12,7 @@ from pydantic import Field, field_validator
 from tellapart.config import (
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
+    Augment,
     HeadSettings,
     ModelSettings,
     Protocol,
@@ -54,6 +55,7 @@ class StudySettings(Settings):
     protocol: Protocol = "holdout"
     steps: tuple[StepName, ...] = STEPS
     model: ModelSettings = ModelSettings()
+    augment: Augment = "none"
     epochs: Annotated[int, Field(ge=1)] | None = None
     conv_sizes: tuple[int, ...] | None = None
     dense_sizes: tuple[int, ...] | None = None
@@ -93,11 +95,11 @@ def plan_epochs(settings: StudySettings, part: str, images: int) -> int:
 
 
 def plan_recipe(settings: StudySettings, part: str, images: int, seed: int) -> TrainSettings:
-    """Return the recipe of one training from scratch."""
-    epochs = plan_epochs(settings, part, images)
+    """Return the recipe of one training from scratch; a search sets its trials' augmentation."""
+    epochs, augment = plan_epochs(settings, part, images), settings.augment
     if settings.protocol == "notebook":
-        return NOTEBOOK.model_copy(update={"epochs": epochs, "seed": seed})
-    return TrainSettings(epochs=epochs, batch_size=plan_batch(images), seed=seed)
+        return NOTEBOOK.model_copy(update={"epochs": epochs, "augment": augment, "seed": seed})
+    return TrainSettings(epochs=epochs, batch_size=plan_batch(images), augment=augment, seed=seed)
 
 
 def plan_batch(images: int) -> int:

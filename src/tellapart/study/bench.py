@@ -94,7 +94,7 @@ class Bench:
 
         @cache
         def measure(model: ModelSettings) -> float:
-            recipe = TrainSettings(batch_size=plan_batch(self.images))
+            recipe = TrainSettings(batch_size=plan_batch(self.images), augment=settings.augment)
             return measure_pace(dataset, self.split.train, model, recipe, settings.device)
 
         return plan_study(settings, shape, self.images, measure)
