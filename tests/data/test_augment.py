@@ -167,6 +167,22 @@ def test_draws_are_uniform() -> None:
     assert abs((drawn.mix.opacities < 1).mean() - 0.5) < 0.02
 
 
+def test_no_operation_foretells_another() -> None:
+    arrays = list_arrays(draw(total=20_000, seed=3, epoch=2))
+    opacities, boxes = arrays["mix.opacities"], arrays["mix.boxes"]
+    blended = np.where(opacities < 1, opacities, 0.5)
+    single = [arrays[name] for name in ("flips", "angles", "zooms", "mix.partners")]
+    single += [np.argsort(shuffle_order(20_000, 3, 2)), blended]
+    several = [arrays["shifts"], arrays["tints"], arrays["holes"][:, :2]]
+    mixing = [opacities < 1, boxes[:, 0], boxes[:, 1]]
+    numbers = np.column_stack([*mixing, *single, *several]).astype(np.float64)
+    related = np.abs(np.array(np.corrcoef(numbers.T)))
+    assert related.shape == (16, 16)
+    related[:3, :3] = 0  # a box pasted is a row not blended
+    np.fill_diagonal(related, 0)
+    assert related.max() < 0.04
+
+
 @given(seeds, epochs, sizes)
 def test_draws_keep_their_bounds(seed: int, epoch: int, size: int) -> None:
     drawn = draw(size=size, seed=seed, epoch=epoch)
