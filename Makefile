@@ -26,6 +26,7 @@ lint: $(READY)  ## Format, lint, types.
 bench: $(READY)  ## Time what RESULTS.md reports.
 	@echo "== bench: prints figures; results are kept in benchmarks/RESULTS.md"
 	$(BIN)/python benchmarks/allocator.py
+	$(BIN)/python benchmarks/augment.py
 
 docs: $(READY)  ## Run every example in README, docs and docstrings.
 	@echo "== docs: run the examples"

@@ -58,7 +58,7 @@ def main() -> None:
         lr=3e-3,
         weight_decay=0.05,
         label_smoothing=0.1,
-        augment="flip-shift",
+        augment="flip+shift",
     )
     folder = args.out / "train" / "embedded"
     run = train_model(

@@ -129,6 +129,18 @@ def test_width(here: Path, capsys: pytest.CaptureFixture[str], width: str) -> No
     assert list(here.iterdir()) == []
 
 
+def test_augment(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refuse(capsys, "train", "digits", "--augment", "standard+flp")
+    assert "got 'flp'; did you mean 'flip'?" in said
+    assert list(here.iterdir()) == []
+    flags = ["--augment", "standard+flip", "--epochs", "1", "--width", "4", "--dense", "8"]
+    assert main(["train", "digits", *flags, "--out", "done"]) == 0
+    results = json.loads((here / "done" / "results.json").read_text())
+    baseline = results["steps"]["baseline"]
+    assert baseline["run"]["settings"]["augment"] == "flip+shift+cutout"
+    assert "flip+shift+cutout augmentation" in baseline["answer"]
+
+
 @pytest.mark.parametrize(
     ("flags", "needed"),
     [

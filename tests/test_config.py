@@ -1,15 +1,20 @@
 from __future__ import annotations
 
 import hashlib
+from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tellapart.config import (
     DEEP,
+    NETWORKS,
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
+    OPERATIONS,
     PRESETS,
     RECIPES,
     SIZES,
@@ -19,8 +24,10 @@ from tellapart.config import (
     SplitSettings,
     TrainSettings,
     hash_settings,
+    list_operations,
     make_network_settings,
     make_settings,
+    spell_augment,
 )
 from tellapart.errors import SettingError
 from tellapart.plan import StudySettings
@@ -49,6 +56,11 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         (TrainSettings, {"epochs": 0}, "epochs: .* 1, but got 0"),
         (TrainSettings, {"lr": 0.0}, "lr: .* 0, but got 0.0"),
         (TrainSettings, {"label_smoothing": 1.0}, "label_smoothing: .* 1, but got 1.0"),
+        (TrainSettings, {"augment": "shift+rotate"}, "got 'rotate'; did you mean 'rotation'"),
+        (TrainSettings, {"augment": "Standard"}, "got 'Standard'; did you mean 'standard'"),
+        (TrainSettings, {"augment": "shift+"}, "augment must be .* none, light, .* got ''"),
+        (TrainSettings, {"augment": "flip-shift"}, "joined by [+], but got 'flip-shift'"),
+        (StudySettings, {"augment": "mixin"}, "got 'mixin'; did you mean 'mixup'"),
         (TrainSettings, {"optimizer": "lion"}, "optimizer: .*'adam'.* but got 'lion'"),
         (ModelSettings, {"name": "resnet"}, "name: .*'simple'.* but got 'resnet'"),
         (ModelSettings, {"stages": 6}, "stages: .* 5, but got 6"),
@@ -81,6 +93,29 @@ def test_the_reference_recipe() -> None:
     }
 
 
+def test_no_preset_flips_and_each_holds_the_one_before() -> None:
+    assert list(PRESETS) == ["none", "light", "standard", "strong"]
+    assert "flip" in OPERATIONS
+    before: set[str] = set()
+    for preset in PRESETS:
+        named: set[str] = set(list_operations(preset))
+        assert "flip" not in named
+        assert named > before or preset == "none"
+        before = named
+
+
+@given(st.lists(st.sampled_from([*PRESETS, *OPERATIONS]), min_size=1), st.randoms())
+def test_an_augmentation_has_one_spelling(names: list[str], random: Random) -> None:
+    spelled = TrainSettings(augment="+".join(names)).augment
+    assert list(list_operations(spelled)) == [
+        name for name in OPERATIONS if any(name in list_operations(one) for one in names)
+    ]
+    random.shuffle(names)
+    assert TrainSettings(augment="+".join(names)).augment == spelled
+    assert spell_augment(spelled) == spelled
+    assert spelled == "none" or set(spelled.split("+")) <= set(OPERATIONS)
+
+
 def test_a_hash_is_that_of_sorted_json() -> None:
     expected = hashlib.sha256(b'[{"a":1,"b":[2,3]},"x"]').hexdigest()[:10]
     assert hash_settings({"b": [2, 3], "a": 1}, "x") == expected
@@ -110,7 +145,7 @@ def test_a_size_without_a_say_in_the_network_is_refused() -> None:
 
 
 def test_every_network_has_a_preset_a_recipe_and_its_sizes() -> None:
-    assert PRESETS.keys() == RECIPES.keys() == SIZES.keys()
-    for name, preset in PRESETS.items():
+    assert NETWORKS.keys() == RECIPES.keys() == SIZES.keys()
+    for name, preset in NETWORKS.items():
         assert make_network_settings(name) == preset
         assert set(SIZES[name]) <= ModelSettings.model_fields.keys()

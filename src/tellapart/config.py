@@ -7,15 +7,60 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from tellapart.errors import SettingError, suggest_name
 
 Protocol = Literal["holdout", "notebook"]
 ModelName = Literal["simple", "deep", "speed", "stages"]
-AugmentName = Literal["none", "shift", "flip-shift"]
+OperationName = Literal["flip", "shift", "rotation", "zoom", "colour", "cutout", "mixup", "cutmix"]
+
+OPERATIONS: tuple[OperationName, ...] = get_args(OperationName)
+"""What augmentation can do to an image, in the order in which it is done."""
+
+PRESETS: dict[str, tuple[OperationName, ...]] = {
+    "none": (),
+    "light": ("shift",),
+    "standard": ("shift", "cutout"),
+    "strong": ("shift", "rotation", "zoom", "colour", "cutout", "mixup"),
+}
+"""Names for several operations. None flips: a mirrored digit or sign may be another one."""
+
+
+def list_operations(augment: str) -> tuple[OperationName, ...]:
+    """Return the operations that presets and names joined by ``+`` mean, in order, each once.
+
+    Raises:
+        SettingError: a name that is neither a preset nor an operation.
+
+    >>> list_operations("standard+flip")
+    ('flip', 'shift', 'cutout')
+    """
+    named: set[str] = set()
+    for name in augment.split("+"):
+        if name not in PRESETS and name not in OPERATIONS:
+            known = (*PRESETS, *OPERATIONS)
+            raise SettingError(
+                f"augment must be names of {', '.join(known)}, joined by +, but got {name!r}"
+                f"{suggest_name(name, known)}"
+            )
+        named.update(PRESETS.get(name, (name,)))
+    return tuple(name for name in OPERATIONS if name in named)
+
+
+def spell_augment(augment: str) -> str:
+    """Return the one spelling of an augmentation: its operations in order, or ``none``.
+
+    >>> spell_augment("cutout+shift"), spell_augment("standard"), spell_augment("none")
+    ('shift+cutout', 'shift+cutout', 'none')
+    """
+    return "+".join(list_operations(augment)) or "none"
+
+
+Augment = Annotated[str, AfterValidator(spell_augment)]
+"""Presets and operations joined by ``+``; kept in the one spelling, so that equals hash alike."""
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -62,7 +107,7 @@ class TrainSettings(Settings):
     schedule: Literal["constant", "onecycle", "linear"] = "onecycle"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Share = 0.0
-    augment: AugmentName = "none"
+    augment: Augment = "none"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
 
@@ -97,7 +142,7 @@ RECIPES: dict[ModelName, TrainSettings] = {
 DEEP = ModelSettings(name="deep", width=32, dense=2048, stages=3)
 """The reference study's best network from scratch."""
 
-PRESETS: dict[ModelName, ModelSettings] = {
+NETWORKS: dict[ModelName, ModelSettings] = {
     "simple": ModelSettings(),
     "deep": DEEP,
     "speed": ModelSettings(name="speed", width=32, convs=2),
@@ -155,7 +200,7 @@ def make_network_settings(name: ModelName, **values: Any) -> ModelSettings:
                 f"--{key} has no say in model {name}, but got {value}; "
                 + (f"it has {others}" if others else "it is a preset without sizes")
             )
-    return make_settings(ModelSettings, **(PRESETS[name].model_dump() | given))
+    return make_settings(ModelSettings, **(NETWORKS[name].model_dump() | given))
 
 
 def hash_settings(*parts: Any) -> str:

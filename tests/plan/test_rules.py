@@ -10,6 +10,7 @@ from tellapart.plan.rules import (
     DENSE_SIZES,
     MOST_PARAMETERS,
     StudySettings,
+    TransferSettings,
     plan_batch,
     plan_epochs,
     plan_head,
@@ -48,6 +49,14 @@ def test_the_notebook_has_its_own_epochs_and_recipe() -> None:
     assert (recipe.batch_size, recipe.lr, recipe.schedule) == (64, 1e-3, "constant")
     assert (recipe.epochs, recipe.seed) == (20, 4)
     assert plan_seeds(NOTEBOOK, 50_000) == plan_trials(NOTEBOOK) == 1
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("protocol", ["holdout", "notebook"])
+def test_the_named_augmentation_is_that_of_every_training(part: str, protocol: Protocol) -> None:
+    assert plan_recipe(StudySettings(protocol=protocol), part, 1000, 0).augment == "none"
+    settings = StudySettings(protocol=protocol, augment="light+flip")
+    assert plan_recipe(settings, part, 1000, 0).augment == "flip+shift"
 
 
 def test_a_recipe_follows_from_the_data() -> None:
@@ -100,9 +109,9 @@ def test_a_sweep_varies_one_thing() -> None:
 
 def test_the_head_is_as_named() -> None:
     named = HeadSettings(dense=64, dropout=0.1, epochs=7)
-    planned = plan_head(StudySettings(head=named, seed=3))
+    planned = plan_head(StudySettings(transfer=TransferSettings(head=named), seed=3))
     assert planned == named.model_copy(update={"seed": 3})
-    assert plan_head(StudySettings(head=named, epochs=2)).epochs == 2
+    assert plan_head(StudySettings(transfer=TransferSettings(head=named), epochs=2)).epochs == 2
     assert plan_head(StudySettings()) == HeadSettings()
 
 

@@ -11,7 +11,14 @@ from tellapart.config import DEEP, ModelSettings, TrainSettings
 from tellapart.errors import DeviceError, TellapartError
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, run_search
-from tellapart.search.space import GIVEN, NOTEBOOK_TRIAL, Space, fit_space, split_settings
+from tellapart.search.space import (
+    AUGMENTS,
+    GIVEN,
+    NOTEBOOK_TRIAL,
+    Space,
+    fit_space,
+    split_settings,
+)
 
 from .runs import N, make_run
 
@@ -57,6 +64,12 @@ def test_the_first_trial_is_the_reference_studys_network(whole: list[TrialRecord
     for name in ("stages", "convs", "width", "norm", "dense", "dropout"):
         assert first[name] == getattr(DEEP, name)
     assert (first["lr"], first["augment"], first["label_smoothing"]) == (1e-3, "none", 0.0)
+
+
+def test_augmentations_are_spelled_as_settings_keep_them() -> None:
+    assert {trial["augment"] for trial in GIVEN} <= set(AUGMENTS)
+    for augment in AUGMENTS:
+        assert TrainSettings(augment=augment).augment == augment
 
 
 def test_trials_are_counted_and_no_two_are_alike(whole: list[TrialRecord]) -> None:

@@ -15,7 +15,7 @@ import pytest
 from tellapart.config import HeadSettings
 from tellapart.data import load_images
 from tellapart.errors import UserError, WorkspaceError
-from tellapart.plan import StudySettings
+from tellapart.plan import StudySettings, TransferSettings
 from tellapart.records import STEPS, StudyRecord
 from tellapart.study import run_study
 from tellapart.workspace import read_record
@@ -25,8 +25,7 @@ SMALL = StudySettings(
     seeds=2,
     trials=2,
     sizes={"conv": (4, 8), "dense": (8, 16)},
-    backbones=("embedded",),
-    head=HeadSettings(dense=32),
+    transfer=TransferSettings(backbones=("embedded",), head=HeadSettings(dense=32)),
 )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tellapart.config import AugmentName, ModelSettings, TrainSettings
+from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.errors import TellapartError
@@ -75,9 +75,9 @@ def run_short(digits: Dataset, rows: Rows, recipe: TrainSettings, folder: Path) 
     return train_model(digits, rows, Task(model, recipe, "cpu", "best"), folder)
 
 
-@pytest.mark.parametrize("augment", ["none", "flip-shift"])
+@pytest.mark.parametrize("augment", ["none", "flip+shift", "strong+cutmix"])
 def test_the_same_seed_gives_the_same_weights_to_the_bit(
-    augment: AugmentName, digits: Dataset, digits_split: Split, tmp_path: Path
+    augment: str, digits: Dataset, digits_split: Split, tmp_path: Path
 ) -> None:
     rows = Rows(digits_split.train[:400], digits_split.val)
     recipe = TrainSettings(epochs=2, augment=augment, precision="float32", seed=3)

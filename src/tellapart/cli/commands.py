@@ -9,6 +9,7 @@ from cyclopts import App, Parameter
 
 from tellapart import __version__
 from tellapart.cli.flags import (
+    AugmentFlag,
     Backbones,
     Data,
     DataDir,
@@ -67,7 +68,7 @@ def study(
     run_steps(
         ("study", data, data_dir, out, json),
         steps=names,
-        backbones=tuple(backbone or ()),
+        transfer={"backbones": tuple(backbone or ())},
         seeds=seeds,
         trials=trials,
         epochs=epochs,
@@ -101,6 +102,7 @@ def train(
     width: Width = None,
     dense: Dense = None,
     epochs: Epochs = None,
+    augment: AugmentFlag = "none",
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
     out: Out = None,
@@ -117,6 +119,7 @@ def train(
         steps=("baseline",),
         model={"name": model, "width": width, "dense": dense},
         epochs=epochs,
+        augment=augment,
         protocol=protocol,
         seed=seed,
         device=device,
@@ -213,8 +216,7 @@ def transfer(
     run_steps(
         ("transfer", data, data_dir, out, json),
         steps=("transfer",),
-        backbones=tuple(backbone or ()),
-        head={"dense": dense},
+        transfer={"backbones": tuple(backbone or ()), "head": {"dense": dense}},
         epochs=epochs,
         protocol=protocol,
         seed=seed,

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, Token
 
+from tellapart.config import OPERATIONS, PRESETS
 from tellapart.errors import SettingError, suggest_name
 from tellapart.records import STEPS
 
@@ -62,6 +63,14 @@ Minutes = Annotated[
 ]
 Trials = Annotated[
     int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
+]
+AugmentFlag = Annotated[
+    str,
+    Parameter(
+        name="--augment",
+        help=f"Presets ({', '.join(PRESETS)}) and operations ({', '.join(OPERATIONS)}), joined by "
+        "+. No preset flips: add +flip where a mirrored image is of the same class.",
+    ),
 ]
 Width = Annotated[
     int | None,

@@ -15,18 +15,17 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     """Make settings, load the data, run the steps, and say where the report is."""
     from rich.console import Console
 
-    from tellapart.config import make_network_settings, make_settings
+    from tellapart.config import HeadSettings, make_network_settings, make_settings
     from tellapart.console import ConsoleReporter, show_download
-    from tellapart.plan import StudySettings
+    from tellapart.plan import StudySettings, TransferSettings
 
     verb, data, data_dir, out, json = where
     data_dir, out = (path and path.expanduser() for path in (data_dir, out))
     if "model" in values:
         values["model"] = make_network_settings(**values["model"])
-    if "head" in values:
-        from tellapart.config import HeadSettings
-
-        values["head"] = make_settings(HeadSettings, **values["head"])
+    if "transfer" in values:
+        head = make_settings(HeadSettings, **values["transfer"].pop("head", {}))
+        values["transfer"] = TransferSettings(head=head, **values["transfer"])
     settings: StudySettings = make_settings(StudySettings, **values)
 
     from tellapart.data import load_images

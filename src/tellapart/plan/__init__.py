@@ -3,6 +3,7 @@
 from tellapart.plan.budget import plan_study
 from tellapart.plan.rules import (
     StudySettings,
+    TransferSettings,
     plan_batch,
     plan_epochs,
     plan_head,
@@ -12,6 +13,7 @@ from tellapart.plan.rules import (
 
 __all__ = [
     "StudySettings",
+    "TransferSettings",
     "plan_batch",
     "plan_epochs",
     "plan_head",

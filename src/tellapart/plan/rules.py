@@ -13,6 +13,7 @@ from tellapart.config import (
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
     RECIPES,
+    Augment,
     HeadSettings,
     ModelSettings,
     Protocol,
@@ -52,18 +53,25 @@ MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
 SIMPLE = ModelSettings()
 
 
+class TransferSettings(Settings):
+    """What the transfer step uses; no backbone named leaves the choice to what is cached."""
+
+    backbones: tuple[str, ...] = ()
+    head: HeadSettings = HeadSettings()
+
+
 class StudySettings(Settings):
     """What the user asked of a study; None leaves the choice to the plan."""
 
     protocol: Protocol = "holdout"
     steps: tuple[StepName, ...] = STEPS
     model: ModelSettings = ModelSettings()
+    augment: Augment = "none"
     epochs: Annotated[int, Field(ge=1)] | None = None
     sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
     seeds: Annotated[int, Field(ge=1)] | None = None
     trials: Annotated[int, Field(ge=1)] | None = None
-    backbones: tuple[str, ...] = ()
-    head: HeadSettings | None = None
+    transfer: TransferSettings = TransferSettings()
     seed: Annotated[int, Field(ge=0)] = 0
     minutes: Annotated[float, Field(gt=0)] | None = None
     device: DeviceName = "auto"
@@ -102,12 +110,21 @@ def plan_recipe(
     seed: int,
     model: ModelSettings = SIMPLE,
 ) -> TrainSettings:
-    """Return the recipe of one training from scratch; a baseline of a deep network has longer."""
+    """Return the recipe of one training from scratch; a search sets its trials' augmentation.
+
+    A baseline of a deeper network than ``simple`` has the epochs of a search's winner.
+    """
     longer = part == "baseline" and model.name != "simple"
     epochs = plan_epochs(settings, "search" if longer else part, images)
     if settings.protocol == "notebook":
-        return NOTEBOOK.model_copy(update={"epochs": epochs, "seed": seed})
-    own = {"epochs": epochs, "batch_size": plan_batch(images), "seed": seed}
+        own = {"epochs": epochs, "augment": settings.augment, "seed": seed}
+        return NOTEBOOK.model_copy(update=own)
+    own = {
+        "epochs": epochs,
+        "batch_size": plan_batch(images),
+        "augment": settings.augment,
+        "seed": seed,
+    }
     return RECIPES[model.name].model_copy(update=own)
 
 
@@ -118,7 +135,7 @@ def plan_batch(images: int) -> int:
 
 def plan_head(settings: StudySettings) -> HeadSettings:
     """Return the head's settings; the notebook's has no dropout, decay or smoothing."""
-    head = settings.head or HeadSettings()
+    head = settings.transfer.head
     if settings.protocol == "notebook":
         plain = {
             "schedule": "constant",

@@ -10,13 +10,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from tellapart.config import RECIPES, AugmentName, ModelName, ModelSettings, TrainSettings
+from tellapart.config import RECIPES, ModelName, ModelSettings, TrainSettings
 from tellapart.records import Scalar
 
 if TYPE_CHECKING:
     import optuna
 
-AUGMENTS: tuple[AugmentName, ...] = ("none", "shift", "flip-shift")
+AUGMENTS = ("none", "shift", "flip+shift", "shift+cutout", "flip+shift+cutout")
+"""Flips are tried, since whether they are valid shows on val."""
 WIDTHS = (16, 24, 32, 48, 64)
 """Filters of a network's first layers."""
 
@@ -45,7 +46,7 @@ SPEED_TRIAL: dict[str, Scalar] = {
 }
 """The network made to be fast: every search's second trial."""
 
-FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"augment": "flip-shift"}
+FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"augment": "flip+shift"}
 """The same with mirrored images, which are right for photographs and wrong for digits."""
 
 GIVEN = (NOTEBOOK_TRIAL, SPEED_TRIAL, FLIP_TRIAL)

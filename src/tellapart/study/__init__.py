@@ -92,16 +92,17 @@ def run_study(
 
 def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, object]:
     """Return what must be equal for a folder to be gone on with."""
-    chosen = settings.model_dump(mode="json", exclude={"device", "backbones"})
+    chosen = settings.model_dump(mode="json", exclude={"device", "transfer"})
     backbones = [
         f"local-dir:{Path(name).name}" if name.startswith("local-dir:") else name
-        for name in settings.backbones
+        for name in settings.transfer.backbones
     ]
     return {
         "made by": f"tellapart {__version__}",
         "data": dataset.name,
         "fingerprint": dataset.fingerprint,
         **chosen,
+        "head": settings.transfer.head.model_dump(mode="json"),
         "backbones": backbones,
     }
 

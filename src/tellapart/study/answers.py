@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tellapart.config import list_operations
 from tellapart.records import (
     BackboneRecord,
     ModelStep,
@@ -123,7 +124,13 @@ def list_widths(run: RunRecord, between: str = "-") -> str:
 
 
 def describe_network(run: RunRecord) -> str:
-    """Say what a network is made of."""
+    """Say what a network is made of, and how its images were augmented."""
+    made = _describe_layers(run)
+    augment = run.settings["augment"]
+    return made if augment == "none" else f"{made}, {augment} augmentation"
+
+
+def _describe_layers(run: RunRecord) -> str:
     settings = run.settings
     if run.model == "simple":
         return (
@@ -135,7 +142,7 @@ def describe_network(run: RunRecord) -> str:
     if run.model == "speed":
         return (
             f"a speednet with {settings['width']} filters in its first group, "
-            f"{settings['convs']} convolutions a group" + _describe_augment(run)
+            f"{settings['convs']} convolutions a group"
         )
     parts = [
         f"a network of {settings['stages']} stages ({list_widths(run, ', ')} filters, "
@@ -145,12 +152,7 @@ def describe_network(run: RunRecord) -> str:
     if settings["norm"]:
         parts.append("batch normalisation")
     parts.append(f"a dense layer of {settings['dense']}" if settings["dense"] else "no dense layer")
-    return ", ".join(parts) + _describe_augment(run)
-
-
-def _describe_augment(run: RunRecord) -> str:
-    augment = run.settings["augment"]
-    return "" if augment == "none" else f", {augment} augmentation"
+    return ", ".join(parts)
 
 
 def describe_fit(run: RunRecord) -> str:
@@ -164,6 +166,8 @@ def describe_fit(run: RunRecord) -> str:
         )
     if run.best_epoch == len(run.history):
         return "Its last epoch is its best, so a longer training might gain a little."
+    if {"mixup", "cutmix"} & set(list_operations(str(run.settings["augment"]))):
+        return "Its training images were mixed, so their accuracy cannot show whether it overfits."
     return "Training and validation accuracy stay close: it does not overfit."
 
 

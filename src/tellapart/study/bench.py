@@ -94,7 +94,8 @@ class Bench:
 
         @cache
         def measure(model: ModelSettings) -> float:
-            recipe = RECIPES[model.name].model_copy(update={"batch_size": plan_batch(self.images)})
+            own = {"batch_size": plan_batch(self.images), "augment": settings.augment}
+            recipe = RECIPES[model.name].model_copy(update=own)
             return measure_pace(dataset, self.split.train, model, recipe, settings.device)
 
         return plan_study(settings, shape, self.images, measure)

@@ -18,7 +18,7 @@ from tellapart.workspace import read_record, write_json
 
 def name_backbones(bench: Bench) -> tuple[str, ...]:
     """Return the backbones of step 6: those named, else a cached one, else the embedded one."""
-    return bench.settings.backbones or (find_default(),)
+    return bench.settings.transfer.backbones or (find_default(),)
 
 
 def run_transfer(bench: Bench) -> TransferStep:
@@ -111,7 +111,7 @@ def _advise(bench: Bench, chosen: BackboneRecord) -> str:
     advice = (
         "No backbone was named and none is cached, so the small one embedded in tellapart was "
         "used; it has seen CIFAR-10 alone. "
-        if not bench.settings.backbones
+        if not bench.settings.transfer.backbones
         else "The embedded backbone has seen CIFAR-10 alone. "
     )
     if bench.dataset.name == "cifar10":

@@ -35,6 +35,7 @@ from tellapart.metrics.scores import compute_loss
 from tellapart.models import Shape, adapt_model, count_parameters, make_model
 from tellapart.models.forward import cast_forward, limit_chunk, predict_logits, prepare_batch
 from tellapart.records import EpochRow, RunRecord, Scalar
+from tellapart.train.augment import count_hits, make_examples
 from tellapart.train.checkpoint import State, copy_state, save_weights, write_args
 from tellapart.train.optim import make_optimizer, schedule_rate
 from tellapart.workspace import write_json, write_text
@@ -191,13 +192,15 @@ def train_epoch(
 ) -> tuple[float, float, float]:
     """Train one epoch; return mean loss (nats), accuracy, and the last learning rate.
 
-    Loss and accuracy are means over the epoch while the weights move, as Keras reports them.
+    Loss and accuracy are means over the epoch while the weights move, as Keras reports them, on
+    the augmented images. Where images are mixed (mixup, cutmix), accuracy is against the class
+    with most weight in each, so it stays low: compare accuracies on val.
     A batch goes through in chunks that fit in memory; the gradient is that of the whole batch.
     """
     recipe, epoch = pace.recipe, pace.epoch
     device = next(network.parameters()).device
-    augmentation = draw_augmentation(
-        recipe.augment, len(dataset), dataset.image_size, recipe.seed, epoch
+    draws = draw_augmentation(
+        recipe.augment, len(dataset), rows, dataset.image_size, recipe.seed, epoch
     )
     order = rows[shuffle_order(len(rows), recipe.seed, epoch)]
     steps = math.ceil(len(rows) / recipe.batch_size)
@@ -207,13 +210,12 @@ def train_epoch(
 
     network.train()
     batches = iterate_batches(dataset, order, recipe.batch_size)
-    for step, (pixels, labels, batch_rows) in enumerate(batches):
+    for step, batch in enumerate(batches):
         rate = schedule_rate(recipe, epoch * steps + step, recipe.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = rate * group.get("scale", 1.0)
 
-        images = prepare_batch(augmentation.apply(pixels, batch_rows), device)
-        truth = torch.from_numpy(labels).to(device)
+        images, truth = make_examples(dataset, draws, batch, device)
         optimizer.zero_grad(set_to_none=True)
         for part, answers in zip(
             torch.split(images, pace.chunk), torch.split(truth, pace.chunk), strict=True
@@ -226,7 +228,7 @@ def train_epoch(
             )
             (loss / len(truth)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
             loss_sum += loss.detach()
-            hits += (logits.detach().argmax(1) == answers).sum()
+            hits += count_hits(logits.detach(), answers)
         optimizer.step()
     return loss_sum.item() / len(rows), hits.item() / len(rows), rate
 
