@@ -54,6 +54,9 @@ def study(
     dense: Dense = None,
     minutes: Minutes = None,
     protocol: ProtocolFlag = "holdout",
+    plan: Annotated[
+        bool, Parameter(help="Say what would be trained, and do nothing.", negative="")
+    ] = False,
     data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
@@ -67,6 +70,7 @@ def study(
     names = split_steps(steps)
     run_steps(
         ("study", data, data_dir, out, json),
+        plan=plan,
         steps=names,
         transfer={"backbones": tuple(backbone or ())},
         seeds=seeds,

@@ -20,6 +20,7 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     from tellapart.plan import StudySettings, TransferSettings
 
     verb, data, data_dir, out, json = where
+    foresee = values.pop("plan", False)
     data_dir, out = (path and path.expanduser() for path in (data_dir, out))
     if "model" in values:
         values["model"] = make_network_settings(**values["model"])
@@ -30,7 +31,8 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
 
     from tellapart.data import load_images
     from tellapart.device import choose_device
-    from tellapart.study import identify_study, run_study
+    from tellapart.study import foresee_study, identify_study, run_study
+    from tellapart.study.answers import describe_plan
     from tellapart.workspace import name_folder
 
     choose_device(settings.device)
@@ -49,6 +51,10 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
         console.print(line, style="yellow", highlight=False, markup=False)
     if len(dataset.excluded) > 10:
         console.print(f"left out: {len(dataset.excluded)} files in all", style="yellow")
+    if foresee:
+        plan = foresee_study(dataset, settings, folder)
+        print(plan.model_dump_json(indent=1) if json else describe_plan(plan))
+        return
     with ConsoleReporter(console) as reporter:
         record = run_study(
             dataset, settings, folder, reporter, shlex.join(["tellapart", *sys.argv[1:]])

@@ -14,7 +14,14 @@ from tellapart.evaluate import Seal, read_correct
 from tellapart.metrics.comparisons import Correct, compare_pairs
 from tellapart.models.backbone import make_backbone
 from tellapart.plan import StudySettings
-from tellapart.records import AnyStep, Comparison, ModelStep, StepName, StudyRecord
+from tellapart.records import (
+    AnyStep,
+    Comparison,
+    ModelStep,
+    PlanRecord,
+    StepName,
+    StudyRecord,
+)
 from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
 from tellapart.study.answers import say_plan
@@ -88,6 +95,20 @@ def run_study(
     write_report(folder)
     _write_status(folder, "done")
     return record
+
+
+def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> PlanRecord:
+    """Return what a study would do in ``folder``, and write nothing.
+
+    Raises:
+        UserError: something asked for is not there.
+    """
+    manifest = folder / "split.json"
+    split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
+    seal = Seal(dataset, split, folder)
+    bench = Bench(settings, dataset, split, seal, folder, SilentReporter())
+    check_settings(bench)
+    return bench.plan
 
 
 def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, object]:

@@ -13,7 +13,7 @@ from tellapart.records import (
     TrialRecord,
     Verdict,
 )
-from tellapart.report.wording import say_estimate
+from tellapart.report.wording import say_estimate, say_seconds
 
 OPTIMISTIC = (
     " This figure is optimistic: the best epoch was chosen on these same test images "
@@ -45,6 +45,22 @@ def say_plan(plan: PlanRecord) -> str:
         + (f", with {left} of the largest sizes left out" if left else "")
         + " (--minutes M allows more)"
     )
+
+
+def describe_plan(plan: PlanRecord) -> str:
+    """Return the plan as lines: one a step that trains, and what they come to."""
+    lines = [
+        f"{step}: sizes {', '.join(map(str, sweep.sizes))}; {sweep.seeds} seeds of "
+        f"{sweep.epochs} epochs; {say_seconds(sweep.seconds)}"
+        + "".join(f"; {size.size} left out ({size.reason})" for size in sweep.left_out)
+        for step, sweep in plan.sweeps.items()
+    ]
+    if plan.search is not None:
+        lines.append(
+            f"search: up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs, the "
+            f"best again for up to {plan.search.epochs}; {say_seconds(plan.search.seconds)}"
+        )
+    return "\n".join([*lines, say_plan(plan)])
 
 
 def answer_baseline(run: RunRecord, test: TestRecord, classes: tuple[str, ...]) -> str:
