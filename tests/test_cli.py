@@ -14,6 +14,7 @@ import torch
 from PIL import Image
 
 from tellapart.cli import app, main
+from tellapart.records import BaselineStep, PlanRecord, StudyRecord
 
 
 @pytest.fixture
@@ -243,3 +244,36 @@ def test_signal_leaves_with_code_3_and_the_same_command_goes_on(here: Path) -> N
     assert process.returncode == 3
     assert "the same command goes on" in said
     assert json.loads(status.read_text())["status"] == "stopped"
+
+
+@pytest.mark.parametrize("minutes", ["0", "-1", "soon"])
+def test_minutes(here: Path, capsys: pytest.CaptureFixture[str], minutes: str) -> None:
+    said = refuse(capsys, "study", "digits", f"--minutes={minutes}")
+    assert "minutes" in said.lower() and minutes in said
+    assert list(here.iterdir()) == []
+
+
+def test_a_size_without_a_say(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refuse(capsys, "train", "digits", "--model", "deep", "--width", "64")
+    assert "--width has no say in model deep" in said
+    assert list(here.iterdir()) == []
+
+
+def test_a_plan_is_said_and_nothing_written(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    steps = ("--steps", "conv,search", "--minutes", "0.01")
+    assert main(["study", "digits", "--plan", *steps]) == 0
+    said = capsys.readouterr().out
+    assert "conv: sizes 16, 32, 64;" in said
+    assert "shortened to fit 0.01 min" in said
+    assert list(here.iterdir()) == []
+    assert main(["study", "digits", "--plan", "--json", *steps]) == 0
+    assert PlanRecord.model_validate_json(capsys.readouterr().out).cut
+
+
+def test_speed_trains_and_is_tested(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--model", "speed", "--width", "4", "--epochs", "2", "--out", "out", "--json")
+    assert main(["train", "digits", *flags]) == 0
+    record = StudyRecord.model_validate_json(capsys.readouterr().out).steps["baseline"]
+    assert isinstance(record, BaselineStep)
+    assert record.model == "speed 4, 2 a group"
+    assert record.test_accuracy.low > 0.2

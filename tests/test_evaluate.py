@@ -106,7 +106,7 @@ def test_an_evaluation_is_that_of_scikit_learn(
     assert [line["hash"] for line in lines] == [digits.hashes[row] for row in digits_split.test]
     assert [line["predicted"] for line in lines] == [str(digit) for digit in guess]
     assert all(0.1 <= float(line["probability"]) <= 1 for line in lines)
-    assert read_correct(path).tolist() == (truth == guess).tolist()
+    assert read_correct({"a": path})["a"].tolist() == (truth == guess).tolist()
 
 
 def test_a_trained_network_predicts_from_its_folder(
@@ -158,4 +158,17 @@ def test_class_names_are_guarded_in_predictions(digits: Dataset, tmp_path: Path)
     logits = np.eye(10, dtype=np.float32)[[0, 1]]
     write_predictions(tmp_path / "p.csv", replace(digits, classes=names), rows, logits)
     assert "'=cmd()" in (tmp_path / "p.csv").read_text("utf-8")
-    assert read_correct(tmp_path / "p.csv").tolist() == [True, False]
+    assert read_correct({"a": tmp_path / "p.csv"})["a"].tolist() == [True, False]
+
+
+def test_models_are_compared_on_the_same_images_alone(digits: Dataset, tmp_path: Path) -> None:
+    logits = np.eye(10, dtype=np.float32)[[0, 1]]
+    paths = {name: tmp_path / f"{name}.csv" for name in "abc"}
+    for name, rows in (("a", [3, 4]), ("b", [3, 4]), ("c", [4, 3])):
+        write_predictions(paths[name], digits, np.array(rows), logits)
+    assert list(read_correct({"a": paths["a"], "b": paths["b"]})) == ["a", "b"]
+    with pytest.raises(DataError, match=r"c\.csv holds other ones than .*a\.csv"):
+        read_correct(paths)
+    paths["b"].write_text("row,hash\n1,2\n")
+    with pytest.raises(DataError, match="not a file of predictions"):
+        read_correct(paths)

@@ -142,7 +142,7 @@ def _answer(record: DataRecord, balance: str, duplicates: int, leaked: int) -> s
         balance,
     ]
     if leaked:
-        parts.append(f"{leaked:,} val or test images are exact copies of training images.")
+        parts.append(f"{leaked:,} val or test images are exact copies of images in another split.")
     elif duplicates:
         parts.append(f"{duplicates:,} images are exact copies; copies stay on one side.")
     if record.excluded:

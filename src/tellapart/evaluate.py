@@ -136,23 +136,46 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
 def write_predictions(
     path: Path, dataset: Dataset, rows: Indices, logits: NDArray[np.float32]
 ) -> None:
-    """Write one line an image: row, hash, true and predicted class name, probability."""
+    """Write a line an image: row, hash, true and predicted class, whether right, probability."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "hash", "true", "predicted", "probability"))
+    writer.writerow(("row", "hash", "true", "predicted", "correct", "probability"))
     shares = compute_probabilities(logits)
     for row, share in zip(rows.tolist(), shares, strict=True):
         guess = int(share.argmax())
         true = dataset.classes[dataset.labels[row]]
         named = (guard_cell(true), guard_cell(dataset.classes[guess]))
-        writer.writerow((row, dataset.hashes[row], *named, f"{share[guess]:.4f}"))
+        correct = int(guess == dataset.labels[row])
+        writer.writerow((row, dataset.hashes[row], *named, correct, f"{share[guess]:.4f}"))
     write_text(path, text.getvalue())
 
 
-def read_correct(path: Path) -> NDArray[np.bool_]:
-    """Return from ``predictions.csv`` which images were right, in the order of rows."""
-    with open(path, newline="", encoding="utf-8") as stream:
-        return np.array([line["true"] == line["predicted"] for line in csv.DictReader(stream)])
+def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
+    """Return from files of predictions which images were right, each (n,) in one common order.
+
+    Raises:
+        DataError: a file is damaged, or two are not of the same images.
+    """
+    found: dict[str, NDArray[np.bool_]] = {}
+    first: tuple[Path, list[str]] | None = None
+    for name, path in paths.items():
+        try:
+            with open(path, newline="", encoding="utf-8") as stream:
+                lines = list(csv.DictReader(stream))
+            hashes = [line["hash"] for line in lines]
+            found[name] = np.array([bool(int(line["correct"])) for line in lines])
+        except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{path} is not a file of predictions ({error!r}); remove its step's folder and "
+                "start the same command again"
+            ) from error
+        first = first or (path, hashes)
+        if hashes != first[1]:
+            raise DataError(
+                f"models are compared on the same images, but {path} holds other ones than "
+                f"{first[0]}; evaluate both on one split"
+            )
+    return found
 
 
 def guard_cell(text: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from tellapart.config import DEEP, ModelSettings, TrainSettings
 from tellapart.errors import DeviceError, TellapartError
+from tellapart.models import Shape, make_model
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, run_search
 from tellapart.search.space import (
@@ -218,3 +219,16 @@ def test_trials_end_when_their_seconds_are_spent(tmp_path: Path) -> None:
 def test_the_given_trials_run_whatever_the_seconds(tmp_path: Path) -> None:
     trials, _ = run_search(SPACE, Budget(TRIALS, 0.0), score, tmp_path / "trials.journal", ignore)
     assert len(trials) == len(GIVEN)
+
+
+@pytest.mark.parametrize(("size", "width"), [(32, 16), (64, 24), (2, 16), (4, 64)])
+def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> None:
+    space = fit_space(size, width, TrainSettings())
+    journal = tmp_path / "trials.journal"
+    trials, _ = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore)
+    for trial in trials:
+        model, _ = split_settings(trial.settings, space)
+        assert model.width <= width
+        make_model(model, Shape(3, size, 10))
+    models = {trial.settings["model"] for trial in trials}
+    assert ("speed" in models) == (space.stages > 1)

@@ -145,9 +145,13 @@ def read_split(path: Path, dataset: Dataset) -> Split:
 
 
 def count_leaks(dataset: Dataset, split: Split) -> int:
-    """Return how many images of val and test have an exact copy in train."""
-    trained = {dataset.hashes[row] for row in split.train}
-    return sum(dataset.hashes[row] in trained for row in (*split.val, *split.test))
+    """Return how many images of val and test have an exact copy in a split that comes before."""
+    seen = {dataset.hashes[row] for row in split.train}
+    leaks = 0
+    for rows in (split.val, split.test):
+        leaks += sum(dataset.hashes[row] in seen for row in rows)
+        seen |= {dataset.hashes[row] for row in rows}
+    return leaks
 
 
 def _group_rows(dataset: Dataset, pool: Indices) -> Groups:

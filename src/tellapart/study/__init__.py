@@ -11,7 +11,7 @@ from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split, write_split
 from tellapart.device import Meter, choose_device, describe_environment, release_memory
 from tellapart.evaluate import Seal, read_correct
-from tellapart.metrics.comparisons import Correct, compare_pairs
+from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.backbone import make_backbone
 from tellapart.plan import StudySettings
 from tellapart.records import (
@@ -163,12 +163,12 @@ def run_step(bench: Bench, step: StepName) -> AnyStep:
 
 def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparison, ...]:
     """Return the paired tests between the steps' final models, all on the same test images."""
-    correct: dict[str, Correct] = {
-        step: read_correct(bench.folder / record.run.folder / "predictions.csv")
+    files: dict[str, Path] = {
+        step: bench.folder / record.run.folder / "predictions.csv"
         for step, record in done.items()
         if isinstance(record, ModelStep)
     }
-    return compare_pairs(correct, {step: NAMES[step] for step in NAMES})
+    return compare_pairs(read_correct(files), {step: NAMES[step] for step in NAMES})
 
 
 def _write_status(folder: Path, status: str) -> None:
