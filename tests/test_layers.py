@@ -14,8 +14,9 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "tellapart"
 BANDS: tuple[set[str], ...] = (
     {"errors"},
     {"config", "records"},
-    {"device"},
+    {"device", "stop"},
     {"workspace"},
+    {"owner"},
     {"data", "metrics"},
     {"models"},
     {"train", "audit"},
@@ -35,7 +36,7 @@ BLIND: dict[str, set[str]] = {
 """What a part could import by its band, and must not."""
 
 TORCH_FREE = {
-    *("errors", "config", "records", "device", "workspace", "data", "metrics"),
+    *("errors", "config", "records", "device", "stop", "workspace", "owner", "data", "metrics"),
     *("audit", "search", "report", "console", "cli"),
 }
 OPENS_TEST = {"evaluate.py", "audit.py", "data/split.py", "study/bench.py"}

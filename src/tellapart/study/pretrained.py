@@ -67,6 +67,8 @@ def _transfer_one(
         shown = done
 
     features = extract_features(bench.dataset, backbone, bench.settings.device, show)
+    if features.computed:
+        bench.keep_time("transfer", f"features of {label}", features.seconds)
     path = folder / "backbone.json"
     if path.is_file():
         bench.reporter.skip(head.epochs, f"{label}: head read")
@@ -100,8 +102,8 @@ def _transfer_one(
         val_accuracy=run.val_accuracy,
         run=run,
     )
-    write_json(path, record)
-    bench.keep_time("transfer", features.seconds + run.seconds)
+    bench.keep_time("transfer", cell, run.seconds)
+    write_json(path, record)  # last of all: it says that this head is done
     return record, backbone, features
 
 
