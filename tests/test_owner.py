@@ -51,8 +51,8 @@ def start_holder(folder: Path) -> subprocess.Popen[str]:
     return process
 
 
-def write_owner(folder: Path, number: int = 1, age: float = 0.0, **other: Any) -> Path:
-    mark = folder / f"owner-{number}.json"
+def write_owner(folder: Path, age: float = 0.0, **other: Any) -> Path:
+    mark = folder / "owner-1.json"
     mark.write_text(json.dumps(describe_process() | other))
     then = time.time() - age
     os.utime(mark, (then, then))
@@ -104,7 +104,7 @@ def test_a_process_id_given_again_is_not_the_owner(tmp_path: Path) -> None:
     "other", [{"host": "elsewhere"}, {"boot": "another"}, {"ids": "pid:[1]"}, {}]
 )
 def test_an_owner_that_cannot_be_seen_is_judged_by_its_last_sign(
-    other: dict[str, str], tmp_path: Path
+    other: dict[str, Any], tmp_path: Path
 ) -> None:
     mark = write_owner(tmp_path, age=owner.SILENCE - 30, **other)
     if not other:

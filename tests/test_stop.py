@@ -76,7 +76,7 @@ def test_a_third_signal_kills() -> None:
 
 def test_other_threads_leave_handlers_alone() -> None:
     before = [signal.getsignal(each) for each in SIGNALS]
-    found = []
+    found: list[object] = []
 
     def look() -> None:
         with catch_signals():
