@@ -180,6 +180,8 @@ def find_writes(tree: ast.Module) -> Iterator[str]:
         opens = called == "open" or method == "open"
         if opens and any(set(str(getattr(m, "value", "w"))) & set("wax+") for m in modes):
             yield text
+        if called in ("os.link", "os.replace", "os.rename", "os.fdopen", "shutil.copyfile"):
+            yield text
         if method in ("write_text", "write_bytes", "touch", "to_csv", "save_file"):
             yield text
         if method in ("save", "savez", "savefig", "dump"):
@@ -205,6 +207,7 @@ def test_files_are_written_through_the_workspace() -> None:
         "np.save(path, rows)",
         "figure.savefig(path)",
         "torch.save(network, path)",
+        "os.replace(beside, path)",
     ],
 )
 def test_a_write_is_seen(line: str) -> None:
