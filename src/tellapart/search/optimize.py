@@ -91,7 +91,7 @@ def run_search(
 ) -> tuple[tuple[TrialRecord, ...], RunRecord]:
     """Run the trials that the budget allows; return them and the best run.
 
-    Trials in the journal count.
+    Trials in the journal count. No other process may be at work on it.
 
     A trial whose training fails is recorded as failed, never as a low accuracy. A trial that a
     kill left unfinished is tried again with the same settings.
@@ -189,6 +189,7 @@ def _open_study(storage: Path) -> optuna.Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage.parent.mkdir(parents=True, exist_ok=True)
         _drop_half_line(storage)
+        storage.with_name(f"{storage.name}.lock").unlink(missing_ok=True)  # of a killed start
         return optuna.create_study(
             study_name="search",
             storage=JournalStorage(JournalFileBackend(str(storage))),
