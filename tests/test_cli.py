@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -233,17 +235,65 @@ def test_help_is_quick_to_load_and_needs_no_torch() -> None:
     assert "study" in done.stdout and done.stderr.strip() == "False"
 
 
-def test_signal_leaves_with_code_3_and_the_same_command_goes_on(here: Path) -> None:
-    command = [sys.executable, "-m", "tellapart", "train", "digits", "--epochs", "2000"]
-    process = subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True)
-    status = here / "runs" / "digits-train-1" / "status.json"
-    while not status.exists() and process.poll() is None:
-        time.sleep(0.05)
-    process.terminate()
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 3
-    assert "the same command goes on" in said
-    assert json.loads(status.read_text())["status"] == "stopped"
+def start_train(out: str, here: Path, epochs: int = 60) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "tellapart", "train", "digits", "--epochs", str(epochs)]
+    return subprocess.Popen(
+        [*command, "--out", out, "--device", "cpu"], cwd=here, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
+    while not list(folder.glob("baseline/*/args.json")) and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(0.5)
+
+
+def read_cell(folder: Path) -> dict[str, Any]:
+    cell = next(folder.glob("baseline/*/record.json")).parent
+    record: dict[str, Any] = json.loads((cell / "record.json").read_text())
+    for row in (record, *record["history"]):
+        del row["seconds"]
+    del record["peak_memory_mb"]
+    return record | {
+        path.name: path.read_bytes() for path in (cell / "weights").glob("*.safetensors")
+    }
+
+
+def test_signals_leave_with_code_3_and_the_same_command_goes_on(here: Path) -> None:
+    with start_train("whole", here) as process:
+        process.communicate()
+        assert process.returncode == 0
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        with start_train("stopped", here) as process:
+            wait_for_training(process, here / "stopped")
+            process.send_signal(number)
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 3, said
+        assert f"stopped by {number.name}; the same command goes on from here" in said
+        assert json.loads((here / "stopped/status.json").read_text())["status"] == "stopped"
+        assert not list((here / "stopped").glob("owner-*.json"))
+    assert list((here / "stopped").glob("baseline/*/resume/*.safetensors"))
+    with start_train("stopped", here) as process:
+        process.communicate()
+        assert process.returncode == 0
+    assert read_cell(here / "stopped") == read_cell(here / "whole")
+    assert not list((here / "stopped").glob("baseline/*/resume"))
+
+
+def test_the_second_process_on_a_folder_is_refused(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start_train("shared", here, 3000) as process:
+        wait_for_training(process, here / "shared")
+        arguments = ["train", "digits", "--epochs", "3000", "--out", "shared", "--device", "cpu"]
+        said = refuse(capsys, *arguments)
+        assert f"belongs to process {process.pid} on " in said
+        assert json.loads((here / "shared/status.json").read_text()) == {
+            "status": "running",
+            "process": process.pid,
+        }
+        assert process.poll() is None
+        process.kill()
 
 
 @pytest.mark.parametrize("minutes", ["0", "-1", "soon"])

@@ -16,6 +16,7 @@ CODES = {
     "BackboneError": 2,
     "WorkspaceError": 2,
     "DeviceError": 2,
+    "NotFinite": 1,
     "Interrupted": 3,
     "BudgetError": 4,
 }

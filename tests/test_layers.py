@@ -14,8 +14,9 @@ SRC = Path(__file__).resolve().parents[1] / "src" / "tellapart"
 BANDS: tuple[set[str], ...] = (
     {"errors"},
     {"config", "records"},
-    {"device"},
+    {"device", "stop"},
     {"workspace"},
+    {"owner"},
     {"data", "metrics"},
     {"models"},
     {"train", "audit"},
@@ -35,7 +36,7 @@ BLIND: dict[str, set[str]] = {
 """What a part could import by its band, and must not."""
 
 TORCH_FREE = {
-    *("errors", "config", "records", "device", "workspace", "data", "metrics"),
+    *("errors", "config", "records", "device", "stop", "workspace", "owner", "data", "metrics"),
     *("audit", "search", "report", "console", "cli"),
 }
 OPENS_TEST = {"evaluate.py", "audit.py", "data/split.py", "study/bench.py"}
@@ -179,6 +180,8 @@ def find_writes(tree: ast.Module) -> Iterator[str]:
         opens = called == "open" or method == "open"
         if opens and any(set(str(getattr(m, "value", "w"))) & set("wax+") for m in modes):
             yield text
+        if called in ("os.link", "os.replace", "os.rename", "os.fdopen", "shutil.copyfile"):
+            yield text
         if method in ("write_text", "write_bytes", "touch", "to_csv", "save_file"):
             yield text
         if method in ("save", "savez", "savefig", "dump"):
@@ -204,6 +207,7 @@ def test_files_are_written_through_the_workspace() -> None:
         "np.save(path, rows)",
         "figure.savefig(path)",
         "torch.save(network, path)",
+        "os.replace(beside, path)",
     ],
 )
 def test_a_write_is_seen(line: str) -> None:

@@ -85,6 +85,24 @@ def prepare_process(seed: int | None = None) -> None:
         torch.manual_seed(seed)
 
 
+def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
+    """Seed the device's generator for one step, as a pure function of three whole numbers.
+
+    What dropout draws then needs no earlier step, so nothing has to be restored when training
+    goes on.
+    """
+    import torch
+    from numpy.random import SeedSequence
+
+    number = int(SeedSequence((seed, epoch, step)).generate_state(1)[0])
+    if device.type == "cuda":
+        torch.cuda.manual_seed(number)
+    elif device.type == "mps":
+        torch.mps.manual_seed(number)
+    else:
+        torch.default_generator.manual_seed(number)
+
+
 def release_memory() -> None:
     """Give freed memory back to the system, between two pieces of work."""
     import gc
@@ -123,13 +141,13 @@ class Meter:
     """Measure wall seconds and the peak memory of the process tree over a ``with`` block."""
 
     def __init__(self, interval: float = 0.2) -> None:
-        self.seconds = 0.0
         self.peak_memory_mb = 0.0
+        self._start = self._end = 0.0
         self._interval = interval
         self._stop = threading.Event()
 
     def __enter__(self) -> Meter:
-        self._start = time.perf_counter()
+        self._start, self._end = time.perf_counter(), 0.0
         self._look()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
@@ -144,7 +162,14 @@ class Meter:
         self._stop.set()
         self._thread.join()
         self._look()
-        self.seconds = time.perf_counter() - self._start
+        self._end = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds of the block: so far, or in all once it has ended."""
+        if not self._start:
+            return 0.0
+        return (self._end or time.perf_counter()) - self._start
 
     def _look(self) -> None:
         self.peak_memory_mb = max(self.peak_memory_mb, measure_tree_memory() / 1e6)

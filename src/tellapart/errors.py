@@ -7,6 +7,7 @@
     │   ├── BackboneError      pretrained weights cannot be had or do not fit
     │   ├── WorkspaceError     the output folder cannot be used
     │   └── DeviceError        the device asked for is not there
+    ├── NotFinite              exit code 1: a training came to a loss or output that is no number
     ├── Interrupted            exit code 3: stopped by a signal, resumable
     └── BudgetError            exit code 4: time or memory asked for is too small
 
@@ -49,6 +50,10 @@ class WorkspaceError(UserError):
 
 class DeviceError(UserError):
     """The device asked for is not on this machine."""
+
+
+class NotFinite(TellapartError):
+    """A loss, or an output of a network, was infinite or not a number."""
 
 
 class Interrupted(TellapartError):

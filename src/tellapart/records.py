@@ -112,7 +112,10 @@ class TestRecord(Record):
 
 
 class SizeRecord(Record):
-    """One size of a sweep. ``val_accuracy`` is the mean over seeds; ``seeds`` has each."""
+    """One size of a sweep. ``val_accuracy`` is the mean over seeds; ``seeds`` has each.
+
+    ``failed`` counts the seeds whose training was not finite; they are in no other figure.
+    """
 
     size: int
     parameters: int
@@ -120,6 +123,7 @@ class SizeRecord(Record):
     val_accuracy: Estimate
     seeds: tuple[float, ...]
     best_epochs: tuple[int, ...]
+    failed: int = 0
 
 
 class Verdict(Record):
@@ -232,7 +236,7 @@ class BaselineStep(ModelStep):
 
 
 class LeftOut(Record):
-    """A size of a default sweep that was not tried, and why."""
+    """A size of a sweep that has no figures, and why: it was not tried, or it failed."""
 
     size: int
     reason: str

@@ -1,6 +1,6 @@
 """The output folder: names, whole-or-absent writes, and what may be written where.
 
-Every file that tellapart makes is written through :func:`write_bytes`.
+Every file that tellapart makes is written through :func:`write_bytes` or :func:`create_bytes`.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import secrets
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -28,6 +29,38 @@ def write_bytes(path: Path, content: bytes) -> Path:
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. An older file stays.
     """
+    with _explain_failure(path), _write_beside(path, content) as beside:
+        os.replace(beside, path)
+        _sync_folder(path.parent)
+    return path
+
+
+def create_bytes(path: Path, content: bytes) -> bool:
+    """Write a file whole, but only where there is none; return whether there was none.
+
+    Of processes that create one path at one time, one gets True.
+
+    Raises:
+        WorkspaceError: the disk is full, or the folder cannot be written.
+    """
+    with _explain_failure(path), _write_beside(path, content) as beside:
+        try:
+            os.link(beside, path)
+        except FileExistsError:
+            return False
+        except OSError:  # a file system without links: exclusive, though not whole at once
+            try:
+                with open(path, "xb") as stream:
+                    stream.write(content)
+            except FileExistsError:
+                return False
+        _sync_folder(path.parent)
+    return True
+
+
+@contextmanager
+def _write_beside(path: Path, content: bytes) -> Iterator[Path]:
+    """Write to a name of its own in the same folder, which is gone at the end."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -35,23 +68,31 @@ def write_bytes(path: Path, content: bytes) -> Path:
             stream.write(content)
             stream.flush()
             os.fsync(stream.fileno())
-        os.replace(beside, path)
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
-    except BaseException as error:
-        with suppress(OSError):  # nothing beside, or no folder at all
+        yield beside
+    finally:
+        with suppress(OSError):  # it took its name, or nothing was written
             beside.unlink()
-        if not isinstance(error, OSError):
-            raise
+
+
+@contextmanager
+def _explain_failure(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
         raise WorkspaceError(
             f"{path} could not be written ({error.strerror or error}); "
             "free space or choose another folder with --out"
         ) from error
-    return path
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> Path:

@@ -73,7 +73,7 @@ def test_flat_images_give_finite_filters() -> None:
 def test_adapting_touches_the_first_layer_alone() -> None:
     network = make_model(SPEED, Shape(3, 32, 10))
     before = {name: value.clone() for name, value in network.state_dict().items()}
-    adapt_model(network, make_images(100, 3, 32))
+    adapt_model(network, lambda: make_images(100, 3, 32))
     changed = {
         name for name, value in network.state_dict().items() if not value.equal(before[name])
     }

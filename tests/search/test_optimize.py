@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tellapart.config import DEEP, ModelSettings, TrainSettings
-from tellapart.errors import DeviceError, TellapartError
+from tellapart.errors import DeviceError, TellapartError, WorkspaceError
 from tellapart.models import Shape, make_model
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, run_search
@@ -153,6 +153,23 @@ def test_a_search_killed_outright_goes_on(whole: list[TrialRecord], tmp_path: Pa
     assert done.returncode == 9
     assert list_states(tmp_path) == ["COMPLETE"] * 3 + ["RUNNING"]
     assert search(tmp_path) == whole
+
+
+def test_half_a_line_in_the_journal_is_cut(whole: list[TrialRecord], tmp_path: Path) -> None:
+    search(tmp_path, trials=3)
+    with (tmp_path / "trials.journal").open("ab") as journal:
+        journal.write(b'{"op_code":4,"work')
+    assert search(tmp_path) == whole
+
+
+def test_a_journal_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+    def fill(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+        (tmp_path / "trials.journal").unlink()
+        (tmp_path / "trials.journal").mkdir()
+        return score(model, recipe)
+
+    with pytest.raises(WorkspaceError, match=r"trials\.journal could not be written .*--out"):
+        search(tmp_path, fill)
 
 
 def test_a_finished_search_is_read_and_longer_ones_begin_with_it(

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from collections.abc import Callable, Collection
+
 import pytest
 
 from tellapart.config import ModelSettings, TrainSettings
-from tellapart.errors import SettingError
+from tellapart.errors import Interrupted, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import RunRecord
 from tellapart.search.executor import InlineExecutor
@@ -28,15 +30,16 @@ def test_every_size_runs_with_every_seed_small_ones_first() -> None:
         asked.append(cell)
         return run_cell(cell)
 
-    sizes, verdict, runs = run_sweep([64, 8, 16], 3, note, InlineExecutor())
+    sweep = run_sweep([64, 8, 16], 3, note, InlineExecutor())
     assert asked == [Cell(size, seed) for size in (8, 16, 64) for seed in range(3)]
-    assert list(runs) == [run_cell(cell) for cell in asked]
-    assert [size.size for size in sizes] == [8, 16, 64]
-    assert verdict == judge_sizes(sizes)
+    assert list(sweep.runs) == [run_cell(cell) for cell in asked]
+    assert [size.size for size in sweep.sizes] == [8, 16, 64]
+    assert sweep.verdict == judge_sizes(sweep.sizes)
+    assert not sweep.left_out
 
 
 def test_a_size_is_the_mean_over_its_seeds_with_the_spread_of_all() -> None:
-    sizes, _, _ = run_sweep([8, 16, 64], 3, run_cell, InlineExecutor())
+    sizes = run_sweep([8, 16, 64], 3, run_cell, InlineExecutor()).sizes
     spread, freedom = pool_spread([size.seeds for size in sizes])
     assert spread == pytest.approx(0.01)
     assert freedom == 6
@@ -50,7 +53,57 @@ def test_a_size_is_the_mean_over_its_seeds_with_the_spread_of_all() -> None:
         assert size.best_epochs == (5, 6, 7)
 
 
-def test_a_failed_cell_fails_the_sweep() -> None:
+def diverge(cells: Collection[Cell]) -> Callable[[Cell], RunRecord]:
+    def run(cell: Cell) -> RunRecord:
+        if cell in cells:
+            raise NotFinite("the loss is not finite")
+        return run_cell(cell)
+
+    return run
+
+
+def test_a_size_has_the_seeds_that_were_finite() -> None:
+    sweep = run_sweep([8, 16, 64], 3, diverge({Cell(16, 1)}), InlineExecutor())
+    assert [size.failed for size in sweep.sizes] == [0, 1, 0]
+    assert sweep.sizes[1].seeds == pytest.approx((0.59, 0.61))
+    assert len(sweep.runs) == 8
+    assert sweep.verdict == judge_sizes(sweep.sizes)
+    assert not sweep.left_out
+
+
+def test_a_size_that_failed_altogether_is_left_out() -> None:
+    gone = {Cell(64, seed) for seed in range(3)}
+    sweep = run_sweep([8, 16, 64], 3, diverge(gone), InlineExecutor())
+    assert [size.size for size in sweep.sizes] == [8, 16]
+    assert [(left.size, left.reason) for left in sweep.left_out] == [
+        (64, "no training of it was finite")
+    ]
+    assert sweep.verdict.size == 16
+
+
+def test_one_size_left_has_no_verdict_and_none_left_is_a_failure() -> None:
+    gone = {Cell(size, seed) for size in (8, 64) for seed in range(3)}
+    sweep = run_sweep([8, 16, 64], 3, diverge(gone), InlineExecutor())
+    assert (sweep.verdict.kind, sweep.verdict.size) == ("unknown", 16)
+    assert "only 16" in sweep.verdict.sentence
+    every = gone | {Cell(16, seed) for seed in range(3)}
+    with pytest.raises(NotFinite, match="the loss is not finite"):
+        run_sweep([8, 16, 64], 3, diverge(every), InlineExecutor())
+
+
+def test_a_stop_ends_the_sweep() -> None:
+    asked: list[Cell] = []
+
+    def stop(cell: Cell) -> RunRecord:
+        asked.append(cell)
+        raise Interrupted("stopped")
+
+    with pytest.raises(Interrupted):
+        run_sweep([8, 16], 2, stop, InlineExecutor())
+    assert len(asked) == 1
+
+
+def test_any_other_failure_fails_the_sweep() -> None:
     def fail(cell: Cell) -> RunRecord:
         raise OSError("disk")
 

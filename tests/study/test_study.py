@@ -12,12 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.config import HeadSettings
+from tellapart.config import HeadSettings, ModelSettings, TrainSettings
 from tellapart.data import load_images
+from tellapart.data.dataset import Dataset
 from tellapart.errors import UserError, WorkspaceError
 from tellapart.plan import StudySettings, TransferSettings
-from tellapart.records import STEPS, StudyRecord
+from tellapart.records import STEPS, RunRecord, StudyRecord, SweepStep
 from tellapart.study import run_study
+from tellapart.train.loop import Rows, Task, Watch, fit_network
 from tellapart.workspace import read_record
 
 SMALL = StudySettings(
@@ -174,6 +176,43 @@ def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path) -> None:
     conv, dense = record.steps["conv"].runs, record.steps["dense"].runs  # type: ignore[union-attr]  # sweeps
     assert dense[1] == conv[1]
     assert len(list_cells(tmp_path / "s")) == 3
+
+
+def test_a_failed_training_is_counted_and_not_done_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Width 8 fails with seed 1, and width 16 with both."""
+    failing = {(8, 1), (16, 0), (16, 1)}
+    tried: list[tuple[int, int]] = []
+
+    def fit(dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch) -> RunRecord:
+        place = (task.model.width, task.recipe.seed)
+        tried.append(place)
+        if place in failing:
+            recipe = TrainSettings(epochs=1, lr=1e30, schedule="constant", precision="float32")
+            task = Task(ModelSettings(width=4, dense=8), recipe, "cpu")
+        return fit_network(dataset, rows, task, folder, watch)
+
+    monkeypatch.setattr("tellapart.study.bench.fit_network", fit)
+    settings = StudySettings(
+        steps=("conv",), epochs=1, seeds=2, sizes={"conv": (4, 8, 16)}, device="cpu"
+    )
+    record = run_study(load_images("digits"), settings, tmp_path / "s")
+    step = record.steps["conv"]
+    assert isinstance(step, SweepStep)
+    assert [(size.size, size.failed, len(size.seeds)) for size in step.sizes] == [
+        (4, 0, 2),
+        (8, 1, 1),
+    ]
+    assert [left.size for left in step.left_out] == [16]
+    assert "Not counted are trainings that failed (not finite): 1." in step.answer
+    assert "(1 failed)" in (tmp_path / "s" / "report.html").read_text()
+    assert len(tried) == 6
+    (tmp_path / "s" / "conv" / "record.json").unlink()
+    again = run_study(load_images("digits"), settings, tmp_path / "s").steps["conv"]
+    assert isinstance(again, SweepStep)
+    assert (again.sizes, again.verdict) == (step.sizes, step.verdict)
+    assert len(tried) == 6
 
 
 def test_refused_settings_leave_the_folder_free(tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from tellapart.data.dataset import ArraySource, Dataset, Pixels
+from tellapart.errors import Interrupted
+from tellapart.stop import ask_stop, clear_stop
 from tellapart.transfer.features import (
     BATCH,
     PART,
@@ -98,6 +100,16 @@ def test_features_are_computed_once(kept: Kept, parts: list[Path], digits: Datas
     again = extract(digits)
     assert (again.computed, again.seconds) == (0, 0)
     assert np.array_equal(kept.features.vectors, again.vectors)
+
+
+def test_a_stop_is_heard_between_batches_and_finished_parts_are_kept(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    with pytest.raises(Interrupted):
+        extract_features(digits, make_tiny(), "cpu", lambda done, total: ask_stop())
+    clear_stop()
+    assert [path.name for path in find_parts(tmp_path)] == ["part-00000.npy"]
+    assert extract(digits).computed == len(digits) - PART
 
 
 def flip_a_byte(path: Path) -> None:

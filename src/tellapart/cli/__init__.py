@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 
 import cyclopts
 
 from tellapart.cli.commands import app
 from tellapart.errors import TellapartError
+from tellapart.stop import catch_signals
 
 __all__ = ["app", "main"]
 
 
-def _stop(number: int, frame: object) -> None:
-    raise KeyboardInterrupt
-
-
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
-    signal.signal(signal.SIGTERM, _stop)
     try:
-        app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+        with catch_signals():
+            app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
         print(f"tellapart: {_say_usage(error)}", file=sys.stderr)
         return 2

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from tellapart.errors import DataError
+from tellapart.stop import check_stop
 
 Progress = Callable[[int, int], None]
 """Called with the bytes done and the bytes in all."""
@@ -169,6 +170,7 @@ def _fetch_once(url: str, beside: Path, size: int, open_url: Opener, progress: P
                     if done > size:
                         break
                     _write_block(stream, block)
+                    check_stop()
                     progress(done, size)
         except urllib.error.HTTPError as error:
             error.close()

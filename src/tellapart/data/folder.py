@@ -21,6 +21,7 @@ from tellapart.data.tree import LAYOUT, ImageFile, Tree, scan_tree, show_name, s
 from tellapart.device import count_cores, measure_free_memory
 from tellapart.errors import DataError, suggest_name
 from tellapart.records import Excluded
+from tellapart.stop import check_stop
 
 MOST_SIZE = 64
 LEAST_SIZE = 8
@@ -142,6 +143,7 @@ def _check_files(tree: Tree) -> list[_Checked]:
     """Look at every header and hash every file; leave out what has no readable header."""
 
     def check_one(file: ImageFile) -> _Checked | str:
+        check_stop()
         try:
             if file.path.stat().st_size > MOST_BYTES:
                 return f"a file of over {MOST_BYTES:,} bytes"
@@ -167,6 +169,7 @@ def _decode_files(
     held = np.empty((len(checked), size, size, channels), np.uint8) if fits else None
 
     def decode_one(position: int) -> str | None:
+        check_stop()
         try:
             pixels = decode_image(tree.files[position].path.read_bytes(), size, channels)
         except OSError as error:

@@ -27,15 +27,16 @@ def make_model(settings: ModelSettings, shape: Shape) -> nn.Module:
     return MODELS[settings.name](settings, shape)
 
 
-def adapt_model(network: nn.Module, images: torch.Tensor) -> None:
+def adapt_model(network: nn.Module, read_images: Callable[[], torch.Tensor]) -> None:
     """Compute what a network takes from the images alone, before it is trained.
 
     Args:
-        images: (n, channels, side, side) floats in [0, 1], on the network's device.
+        read_images: gives (n, channels, side, side) floats in [0, 1] on the network's device;
+            called only if the network looks at them.
     """
     for layer in network.modules():
         if isinstance(layer, Whiten):
-            layer.fit(images)
+            layer.fit(read_images())
 
 
 def count_parameters(network: nn.Module) -> int:

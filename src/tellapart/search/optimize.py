@@ -8,13 +8,14 @@ had not been.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tellapart.config import ModelSettings, TrainSettings
-from tellapart.errors import TellapartError
+from tellapart.errors import TellapartError, WorkspaceError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import Estimate, RunRecord, TrialRecord
 from tellapart.search.space import (
@@ -25,6 +26,7 @@ from tellapart.search.space import (
     split_settings,
     suggest_settings,
 )
+from tellapart.workspace import write_bytes
 
 if TYPE_CHECKING:
     import optuna
@@ -46,33 +48,38 @@ def run_search(
 ) -> tuple[tuple[TrialRecord, ...], RunRecord]:
     """Run the trials that the budget allows; return them and the best run.
 
-    Trials in the journal count.
+    Trials in the journal count. No other process may be at work on it.
 
     A trial whose training fails is recorded as failed, never as a low accuracy. A trial that a
     kill left unfinished is tried again with the same settings.
 
     Raises:
         TellapartError: every trial failed.
+        WorkspaceError: the journal cannot be written.
     """
-    study = _open_study(storage)
-    _reap(study)
+    with _explain_failure(storage):
+        study = _open_study(storage)
+        _reap(study)
     runs: dict[int, RunRecord] = {}
     while (number := len(_ended(study))) < budget.trials and not _is_spent(study, budget):
-        trial = _ask(study, space, number)
-        settings = suggest_settings(trial, space)
+        with _explain_failure(storage):
+            trial = _ask(study, space, number)
+            settings = suggest_settings(trial, space)
         model, recipe = split_settings(settings, space)
         try:
             run = objective(model, recipe)
         except TellapartError as error:
             if error.exit_code != 1:
                 raise
-            trial.set_user_attr("note", str(error))
-            study.tell(trial, state=_state("FAIL"))
+            with _explain_failure(storage):
+                trial.set_user_attr("note", str(error))
+                study.tell(trial, state=_state("FAIL"))
         else:
             runs[trial.number] = run
-            for name, value in _describe(run).items():
-                trial.set_user_attr(name, value)
-            study.tell(trial, run.val_accuracy.value)
+            with _explain_failure(storage):
+                for name, value in _describe(run).items():
+                    trial.set_user_attr(name, value)
+                study.tell(trial, run.val_accuracy.value)
         watch(_record(_ended(study)[-1], number + 1), budget.trials)
     ended = _ended(study)[: budget.trials]
     records = tuple(_record(trial, number + 1) for number, trial in enumerate(ended))
@@ -105,12 +112,32 @@ def _open_study(storage: Path) -> optuna.Study:
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         storage.parent.mkdir(parents=True, exist_ok=True)
+        _drop_half_line(storage)
+        storage.with_name(f"{storage.name}.lock").unlink(missing_ok=True)  # of a killed start
         return optuna.create_study(
             study_name="search",
             storage=JournalStorage(JournalFileBackend(str(storage))),
             direction="maximize",
             load_if_exists=True,
         )
+
+
+@contextmanager
+def _explain_failure(storage: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkspaceError(
+            f"{storage} could not be written ({error.strerror or error}); "
+            "free space or choose another folder with --out"
+        ) from error
+
+
+def _drop_half_line(storage: Path) -> None:
+    """Cut a journal after its last whole line: a full disk, or a kill, may have left half a one."""
+    content = storage.read_bytes() if storage.is_file() else b""
+    if content and not content.endswith(b"\n"):
+        write_bytes(storage, content[: content.rfind(b"\n") + 1])
 
 
 def _reap(study: optuna.Study) -> None:

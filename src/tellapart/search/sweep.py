@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from tellapart.errors import SettingError
+from tellapart.errors import NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
-from tellapart.records import RunRecord, SizeRecord, Verdict
+from tellapart.records import LeftOut, RunRecord, SizeRecord, Verdict
 from tellapart.search.executor import Executor
 from tellapart.search.verdict import judge_sizes
 
@@ -19,6 +19,16 @@ class Cell:
 
     size: int
     seed: int
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What a sweep comes to; ``runs`` are in the order of sizes and seeds."""
+
+    sizes: tuple[SizeRecord, ...]
+    verdict: Verdict
+    runs: tuple[RunRecord, ...]
+    left_out: tuple[LeftOut, ...]
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
@@ -41,27 +51,51 @@ def run_sweep(
     seeds: int,
     run_cell: Callable[[Cell], RunRecord],
     executor: Executor,
-) -> tuple[tuple[SizeRecord, ...], Verdict, tuple[RunRecord, ...]]:
-    """Train every size with every seed; return sizes, verdict, and all runs in that order.
+) -> Sweep:
+    """Train every size with every seed, and judge what comes out.
 
-    Small sizes run first, so that an early look shows something soon.
+    Small sizes run first, so that an early look shows something soon. A training that is not
+    finite is counted as failed and the others go on: its size has the other seeds, or is left
+    out where it has none.
+
+    Raises:
+        NotFinite: no training of any size was finite.
     """
     ordered = check_sizes(sizes)
     futures: dict[tuple[int, int], Future[RunRecord]] = {}
     for size in ordered:
         for seed in range(seeds):
             future = executor.submit(run_cell, Cell(size, seed))
-            if future.done():
+            if future.done() and not isinstance(future.exception(), NotFinite):
                 future.result()  # a failure is told now, not after all the others
             futures[size, seed] = future
-    runs = {key: future.result() for key, future in futures.items()}
-    groups = [[runs[size, seed] for seed in range(seeds)] for size in ordered]
-    records = summarize_sizes(ordered, groups)
-    return records, judge_sizes(records), tuple(runs.values())
+    runs: dict[int, list[RunRecord]] = {size: [] for size in ordered}
+    failures: dict[int, list[NotFinite]] = {size: [] for size in ordered}
+    for (size, _), future in futures.items():
+        try:
+            runs[size].append(future.result())
+        except NotFinite as error:
+            failures[size].append(error)
+    trained = [size for size in ordered if runs[size]]
+    if not trained:
+        raise failures[ordered[0]][0]
+    records = summarize_sizes(
+        trained, [runs[size] for size in trained], [len(failures[size]) for size in trained]
+    )
+    return Sweep(
+        sizes=records,
+        verdict=judge_sizes(records),
+        runs=tuple(run for size in trained for run in runs[size]),
+        left_out=tuple(
+            LeftOut(size=size, reason="no training of it was finite")
+            for size in ordered
+            if not runs[size]
+        ),
+    )
 
 
 def summarize_sizes(
-    sizes: Sequence[int], groups: Sequence[Sequence[RunRecord]]
+    sizes: Sequence[int], groups: Sequence[Sequence[RunRecord]], failed: Sequence[int]
 ) -> tuple[SizeRecord, ...]:
     """Return one record a size; the spread over seeds is pooled over all sizes."""
     values = [[run.val_accuracy.value for run in group] for group in groups]
@@ -74,6 +108,7 @@ def summarize_sizes(
             val_accuracy=estimate_mean(accuracies, group[0].val_accuracy.n, spread, freedom),
             seeds=tuple(accuracies),
             best_epochs=tuple(run.best_epoch for run in group),
+            failed=missing,
         )
-        for size, group, accuracies in zip(sizes, groups, values, strict=True)
+        for size, group, accuracies, missing in zip(sizes, groups, values, failed, strict=True)
     )

@@ -24,6 +24,15 @@ def judge_sizes(sizes: Sequence[SizeRecord]) -> Verdict:
     sqrt(2 / seeds). No margin is below one image. The size to take is the smallest tied one.
     """
     best = max(sizes, key=lambda size: size.val_accuracy.value)
+    if len(sizes) == 1:
+        return Verdict(
+            kind="unknown",
+            size=best.size,
+            best=best.size,
+            tied=(best.size,),
+            margin=1.0,
+            sentence=f"Cannot tell: of all sizes only {best.size} could be trained.",
+        )
     spread, freedom = pool_spread([size.seeds for size in sizes])
     count = min(len(size.seeds) for size in sizes)
     if freedom < 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tellapart import __version__
@@ -10,9 +11,11 @@ from tellapart.audit import describe_data
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split, write_split
 from tellapart.device import Meter, choose_device, describe_environment, release_memory
+from tellapart.errors import Interrupted, WorkspaceError
 from tellapart.evaluate import Seal, read_correct
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.backbone import make_backbone
+from tellapart.owner import own_folder
 from tellapart.plan import StudySettings
 from tellapart.records import (
     AnyStep,
@@ -24,6 +27,7 @@ from tellapart.records import (
 )
 from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
+from tellapart.stop import check_stop
 from tellapart.study.answers import say_plan
 from tellapart.study.bench import PLAN, Bench, Reporter, SilentReporter
 from tellapart.study.pretrained import name_backbones
@@ -55,7 +59,9 @@ def run_study(
         command: what reproduces the study, for the report.
 
     Raises:
-        UserError: something asked for is not there; said before any training starts.
+        UserError: something asked for is not there, or another process works in the folder;
+            said before any training starts.
+        Interrupted: a stop was asked for; the same call goes on from there.
         TellapartError: the work itself failed.
     """
     manifest = folder / "split.json"
@@ -65,23 +71,35 @@ def run_study(
     )
     check_settings(bench)
     open_folder(folder, identify_study(dataset, settings))
-    if not manifest.is_file():
-        write_split(manifest, dataset, split)
-    write_json(folder / PLAN, bench.plan)
-    if bench.plan.cut:
-        bench.reporter.say(say_plan(bench.plan))
-    write_json(folder / "environment.json", describe_environment())
-    _write_status(folder, "running")
-    try:
-        done = {step: run_step(bench, step) for step in settings.steps}
-    except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-        _write_status(folder, "stopped" if stopped else "failed")
-        raise
+    with own_folder(folder):
+        if not manifest.is_file():
+            write_split(manifest, dataset, split)
+        write_json(folder / PLAN, bench.plan)
+        if bench.plan.cut:
+            bench.reporter.say(say_plan(bench.plan))
+        write_json(folder / "environment.json", describe_environment())
+        _write_status(folder, "running")
+        try:
+            record = _run_steps(bench, command)
+        except BaseException as error:
+            stopped = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
+            with suppress(
+                WorkspaceError
+            ):  # a full disk, perhaps: the first error is the one to say
+                _write_status(folder, "stopped" if stopped else "failed", str(error))
+            raise
+        _write_status(folder, "done")
+    return record
+
+
+def _run_steps(bench: Bench, command: str) -> StudyRecord:
+    """Run every step that is asked for, and write what they come to."""
+    settings, folder = bench.settings, bench.folder
+    done = {step: run_step(bench, step) for step in settings.steps}
     record = StudyRecord(
         version=__version__,
         command=command,
-        data=describe_data(dataset, split),
+        data=describe_data(bench.dataset, bench.split),
         protocol=settings.protocol,
         environment=describe_environment(),
         plan=bench.plan,
@@ -93,7 +111,6 @@ def run_study(
     )
     write_json(folder / "results.json", record)
     write_report(folder)
-    _write_status(folder, "done")
     return record
 
 
@@ -150,6 +167,7 @@ def run_step(bench: Bench, step: StepName) -> AnyStep:
         found = read_record(path, KIND[step])
         bench.reporter.end(found, step, again=True)
         return found
+    check_stop()
     before = bench.read_time(step)
     with Meter() as meter:
         record = RUN_STEP[step](bench)
@@ -171,5 +189,6 @@ def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparis
     return compare_pairs(read_correct(files), {step: NAMES[step] for step in NAMES})
 
 
-def _write_status(folder: Path, status: str) -> None:
-    write_json(folder / "status.json", {"status": status, "process": os.getpid()})
+def _write_status(folder: Path, status: str, note: str = "") -> None:
+    content = {"status": status, "process": os.getpid()}
+    write_json(folder / "status.json", content | ({"note": note} if note else {}))

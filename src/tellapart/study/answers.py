@@ -82,10 +82,12 @@ def answer_sweep(
     """Answer steps 3 and 4: whether there is an ideal size."""
     taken = next(size for size in sizes if size.size == verdict.size)
     seeds = len(taken.seeds)
+    failed = sum(size.failed for size in sizes)
     return (
         f"{verdict.sentence} The network with {setting} {verdict.size} gets "
         f"{say_estimate(test.accuracy)} of the test images right "
         f"({seeds} seed{'s' if seeds > 1 else ''} a size, {taken.seconds:.0f} s a training)."
+        + (f" Not counted are trainings that failed (not finite): {failed}." if failed else "")
     ) + (OPTIMISTIC if test.optimistic else "")
 
 

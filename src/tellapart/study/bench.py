@@ -13,6 +13,7 @@ from tellapart.config import RECIPES, ModelSettings, TrainSettings, hash_setting
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.device import choose_device
+from tellapart.errors import NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models import Shape
 from tellapart.plan import StudySettings, plan_batch, plan_study
@@ -26,8 +27,10 @@ from tellapart.records import (
     TestRecord,
 )
 from tellapart.report.plots import draw_run
+from tellapart.stop import check_stop
 from tellapart.study.answers import label_network
-from tellapart.train.loop import Rows, Task, resolve_precision, train_model
+from tellapart.train.loop import Rows, Task, fit_network, resolve_precision
+from tellapart.train.outcome import finish_run, read_failure
 from tellapart.train.pace import measure_pace
 from tellapart.workspace import read_json, read_record, write_json
 
@@ -140,7 +143,12 @@ class Bench:
     def train_cell(
         self, step: StepName, label: str, model: ModelSettings, recipe: TrainSettings
     ) -> RunRecord:
-        """Train a cell, or read it where it was trained before."""
+        """Train a cell, or read it where it was trained before.
+
+        Raises:
+            NotFinite: its loss, or an output, was not finite, now or by an earlier start.
+            Interrupted: a stop was asked for.
+        """
         device = choose_device(self.settings.device)
         format = resolve_precision(recipe, device)
         cell = self.name_cell(label, model, recipe, device.type, format)
@@ -148,18 +156,37 @@ class Bench:
         if found is not None:
             self.reporter.skip(recipe.epochs, f"{label}: read")
             return found
+        self.check_failure(cell)
+        check_stop()
         task = Task(model, recipe, self.settings.device, "both" if step == "baseline" else "best")
-        run = train_model(
-            self.dataset, self.open_rows(step), task, self.folder / step / cell, self.watch(label)
-        )
-        draw_run(run, None, self.dataset.classes, self.folder / step / cell)
-        self.keep_time(step, run.seconds)
+        folder = self.folder / step / cell
+        run = fit_network(self.dataset, self.open_rows(step), task, folder, self.watch(label))
+        draw_run(run, None, self.dataset.classes, folder)
+        self.keep_time(step, cell, run.seconds)
+        finish_run(folder, run)  # last of all: a cell with a record is not looked at again
         return run
 
+    def check_failure(self, cell: str) -> None:
+        """Refuse a cell whose training failed before, for it would fail again.
+
+        Raises:
+            NotFinite: its loss, or an output, was not finite.
+        """
+        digest = cell.rpartition("-")[2]
+        for step in STEPS:
+            for path in sorted((self.folder / step).glob(f"*-{digest}")):
+                if note := read_failure(path):
+                    raise NotFinite(note)
+
     def watch(self, label: str) -> Callable[[EpochRow], None]:
-        """Return a function that shows each epoch of a training."""
+        """Return a function that shows each epoch of a training, one gone on with included."""
+        seen = 0
 
         def show(row: EpochRow) -> None:
+            nonlocal seen
+            if row.epoch > seen + 1:
+                self.reporter.skip(row.epoch - seen - 1, f"{label}: goes on")
+            seen = row.epoch
             self.reporter.advance(
                 1, f"{label}: epoch {row.epoch}, accuracy {100 * row.val_accuracy:.1f} %"
             )
@@ -180,14 +207,18 @@ class Bench:
         draw_run(run, test, self.dataset.classes, folder)
         return test
 
-    def keep_time(self, step: StepName, seconds: float) -> None:
-        """Add to the seconds of a step, so that a start after a kill does not forget them."""
-        write_json(self.folder / step / "clock.json", {"seconds": self.read_time(step) + seconds})
+    def keep_time(self, step: StepName, part: str, seconds: float) -> None:
+        """Keep the seconds of a part of a step, so that a start after a kill has them."""
+        parts = self._read_clock(step) | {part: seconds}
+        write_json(self.folder / step / "clock.json", {"seconds": parts})
 
     def read_time(self, step: StepName) -> float:
-        """Return the seconds of finished cells of a step."""
+        """Return the seconds of the finished parts of a step."""
+        return sum(self._read_clock(step).values())
+
+    def _read_clock(self, step: StepName) -> dict[str, float]:
         path = self.folder / step / "clock.json"
-        return float(read_json(path)["seconds"]) if path.is_file() else 0.0
+        return dict(read_json(path)["seconds"]) if path.is_file() else {}
 
     def read_step(self, step: StepName, kind: type[StepRecord]) -> StepRecord | None:
         """Return the record of a finished step, or None."""

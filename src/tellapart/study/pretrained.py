@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tellapart.config import HeadSettings
 from tellapart.device import choose_device, choose_precision
 from tellapart.evaluate import Look, evaluate_model
 from tellapart.models.backbone import EMBEDDED, Backbone, find_default, make_backbone
 from tellapart.plan import plan_head
-from tellapart.records import BackboneRecord, BaselineStep, ModelStep, SearchStep, TransferStep
+from tellapart.records import (
+    BackboneRecord,
+    BaselineStep,
+    ModelStep,
+    RunRecord,
+    SearchStep,
+    TransferStep,
+)
 from tellapart.report.plots import draw_run, draw_step
 from tellapart.study.answers import answer_transfer
 from tellapart.study.bench import Bench, describe_model
@@ -67,25 +76,13 @@ def _transfer_one(
         shown = done
 
     features = extract_features(bench.dataset, backbone, bench.settings.device, show)
+    if features.computed:
+        bench.keep_time("transfer", f"features of {label}", features.seconds)
     path = folder / "backbone.json"
     if path.is_file():
         bench.reporter.skip(head.epochs, f"{label}: head read")
         return read_record(path, BackboneRecord), backbone, features
-    rows = bench.open_rows("transfer")
-    labels = bench.dataset.labels
-    run = fit_head(features.vectors, labels, rows, head, folder, bench.watch(f"{label} head"))
-    write_head_args(
-        folder,
-        head,
-        bench.dataset.classes,
-        {
-            "backbone": name if not name.startswith("local-dir:") else backbone.name,
-            "backbone_key": backbone.key,
-            "features": backbone.features,
-            "image_size": backbone.image_size,
-        },
-    )
-    write_json(folder / "record.json", run)
+    run = _fit_once(bench, name, backbone, features, head, folder)
     record = BackboneRecord(
         name=backbone.name,
         source=backbone.source,
@@ -101,8 +98,38 @@ def _transfer_one(
         run=run,
     )
     write_json(path, record)
-    bench.keep_time("transfer", features.seconds + run.seconds)
     return record, backbone, features
+
+
+def _fit_once(
+    bench: Bench,
+    name: str,
+    backbone: Backbone,
+    features: Features,
+    head: HeadSettings,
+    folder: Path,
+) -> RunRecord:
+    """Fit a head, or read it where it was fitted before."""
+    path = folder / "record.json"
+    if path.is_file():
+        return read_record(path, RunRecord)
+    rows, labels = bench.open_rows("transfer"), bench.dataset.labels
+    show = bench.watch(f"{backbone.name} head")
+    run = fit_head(features.vectors, labels, rows, head, folder, show)
+    write_head_args(
+        folder,
+        head,
+        bench.dataset.classes,
+        {
+            "backbone": name if not name.startswith("local-dir:") else backbone.name,
+            "backbone_key": backbone.key,
+            "features": backbone.features,
+            "image_size": backbone.image_size,
+        },
+    )
+    bench.keep_time("transfer", folder.name, run.seconds)
+    write_json(path, run)  # last of all: it says that this head is done
+    return run
 
 
 def _advise(bench: Bench, chosen: BackboneRecord) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from tellapart.audit import audit_images
 from tellapart.config import DEEP, ModelSettings, TrainSettings
+from tellapart.errors import NotFinite
 from tellapart.plan import plan_recipe, plan_swept
 from tellapart.records import (
     AnyStep,
@@ -80,17 +81,17 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
         label = f"{setting}-{cell.size}-seed-{recipe.seed}"
         return bench.train_cell(step, label, plan_swept(step, cell.size), recipe)
 
-    records, verdict, runs = run_sweep(sizes, plan.seeds, run_cell, InlineExecutor())
-    final = next(run for run in runs if run.settings[setting] == verdict.size)
+    sweep = run_sweep(sizes, plan.seeds, run_cell, InlineExecutor())
+    final = next(run for run in sweep.runs if run.settings[setting] == sweep.verdict.size)
     test = bench.test_run(step, final)
     record = SweepStep(
         step="conv" if step == "conv" else "dense",
         setting=setting,
-        sizes=records,
-        verdict=verdict,
-        runs=runs,
-        left_out=plan.left_out,
-        answer=answer_sweep(setting, verdict, test, records),
+        sizes=sweep.sizes,
+        verdict=sweep.verdict,
+        runs=sweep.runs,
+        left_out=(*sweep.left_out, *plan.left_out),
+        answer=answer_sweep(setting, sweep.verdict, test, sweep.sizes),
         **describe_model(final, test),
     )
     draw_step(record, bench.folder / step)
@@ -129,7 +130,11 @@ def run_search_step(bench: Bench) -> SearchStep:
         chosen = next(trial for trial in records if trial.number == best)
         model, recipe = split_settings(dict(chosen.settings), space)
         recipe = recipe.model_copy(update={"epochs": fit_epochs(plan, winner)})
-        final = bench.train_cell("search", "best", model, recipe)
+        try:
+            final = bench.train_cell("search", "best", model, recipe)
+        except NotFinite as error:  # the trial itself was well: its network is the answer then
+            bench.reporter.say(f"the longer training failed ({error}); its trial is taken")
+            final = winner
 
     test = bench.test_run("search", final)
     record = SearchStep(

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -28,17 +26,28 @@ from tellapart.device import (
     choose_precision,
     prepare_process,
     release_memory,
+    seed_step,
 )
-from tellapart.errors import TellapartError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import Shape, adapt_model, count_parameters, make_model
 from tellapart.models.forward import cast_forward, limit_chunk, predict_logits, prepare_batch
+from tellapart.owner import own_folder
 from tellapart.records import EpochRow, RunRecord, Scalar
+from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
-from tellapart.train.checkpoint import State, copy_state, save_weights, write_args
+from tellapart.train.checkpoint import copy_state, save_weights, write_args
 from tellapart.train.optim import make_optimizer, schedule_rate
-from tellapart.workspace import write_json, write_text
+from tellapart.train.outcome import finish_run, raise_not_finite, write_history
+from tellapart.train.progress import (
+    Pulse,
+    Tally,
+    name_training,
+    read_progress,
+    save_progress,
+    start_tally,
+)
+from tellapart.train.resume import is_finite
 
 ADAPT_IMAGES = 2000
 """Images that a network may look at before it is trained."""
@@ -59,13 +68,15 @@ class Rows:
 class Task:
     """One training: the network, the recipe, the device, and whether weights are kept.
 
-    ``keep`` is ``both`` (best and last), or ``best`` where many trainings share a disk.
+    ``keep`` is ``both`` (best and last), or ``best`` where many trainings share a disk. A
+    checkpoint to go on from is written about ``every`` so many seconds, and removed at the end.
     """
 
     model: ModelSettings
     recipe: TrainSettings
     device: DeviceName = "auto"
     keep: Literal["both", "best"] = "both"
+    every: float = 30.0
 
 
 @dataclass(frozen=True)
@@ -87,51 +98,70 @@ def train_model(
 ) -> RunRecord:
     """Train a network and leave its best weights, history and record in ``folder``.
 
-    ``watch`` is called after each epoch. The order of images, the augmentation and the first
-    weights are functions of the recipe's seed.
+    ``watch`` is called after each epoch. The order of images, the augmentation, dropout and the
+    first weights are functions of the recipe's seed. Called again after a stop or a kill, it
+    goes on from the newest checkpoint, and on a CPU comes to the same weights to the bit.
 
     Raises:
-        TellapartError: the loss, or an output, was not finite; nothing is promoted to a result.
+        NotFinite: the loss, or an output, was not finite; the best weights so far are kept.
+        Interrupted: a stop was asked for; a checkpoint was written.
+        WorkspaceError: another process works in the folder, or it cannot be written.
     """
+    with own_folder(folder):
+        record = fit_network(dataset, rows, task, folder, watch)
+        finish_run(folder, record)
+    return record
+
+
+def fit_network(
+    dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch = ignore_epoch
+) -> RunRecord:
+    """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
     recipe = task.recipe
     network, optimizer, precision, chunk = make_training(dataset, rows.train, task)
     device = next(network.parameters()).device
-
-    history: list[EpochRow] = []
-    best: State = {}
-    best_row: EpochRow | None = None
+    truth = dataset.labels[rows.watch]
+    used = (rows.train, rows.watch)
+    key = name_training(dataset, used, task.model, recipe, device.type, precision)
+    write_args(folder, dataset, task.model, recipe)
+    pulse = Pulse(task.every)
     with Meter() as meter:
-        for epoch in range(recipe.epochs):
-            start = time.perf_counter()
-            loss, accuracy, rate = train_epoch(
-                network, optimizer, dataset, rows.train, Pace(recipe, epoch, precision, chunk)
-            )
+        progress = read_progress(folder, key, network, optimizer)
+        history = progress.history
+        for epoch in range(len(history), recipe.epochs):
+            tally = progress.tally
+            start = time.perf_counter() - tally.seconds
+            pace = Pace(recipe, epoch, precision, chunk)
+            for _ in train_epoch(network, optimizer, dataset, rows.train, pace, tally):
+                if pulse.is_due():
+                    if not is_finite(tally.loss):
+                        raise_not_finite(folder, progress, recipe.lr)
+                    tally.seconds = time.perf_counter() - start
+                    pulse.rest(save_progress(folder, key, network, optimizer, progress, meter))
+                    check_stop()
             logits = predict_logits(network, dataset, rows.watch, device, precision)
-            if not (math.isfinite(loss) and np.isfinite(logits).all()):
-                raise TellapartError(
-                    f"training stopped: the loss ({loss:g}) or an output of epoch {epoch + 1} is "
-                    f"not finite; use a learning rate below {recipe.lr:g}"
-                )
-            truth = dataset.labels[rows.watch]
+            if not (is_finite(tally.loss) and np.isfinite(logits).all()):
+                raise_not_finite(folder, progress, recipe.lr)
             row = EpochRow(
                 epoch=epoch + 1,
                 seconds=time.perf_counter() - start,
-                lr=rate,
-                loss=loss,
-                accuracy=accuracy,
+                lr=tally.rate,
+                loss=tally.loss.item() / len(rows.train),
+                accuracy=tally.hits.item() / len(rows.train),
                 val_loss=compute_loss(logits, truth),
                 val_accuracy=float((logits.argmax(1) == truth).mean()),
             )
             history.append(row)
-            if best_row is None or row.val_accuracy > best_row.val_accuracy:
-                best_row, best = row, copy_state(network)
+            progress.tally = start_tally(device)
+            if progress.best_row is None or row.val_accuracy > progress.best_row.val_accuracy:
+                progress.best_row, progress.best = row, copy_state(network)
             watch(row)
+    best_row = progress.best_row
     assert best_row is not None
 
-    save_weights(folder / "weights" / "best.safetensors", best)
+    save_weights(folder / "weights" / "best.safetensors", progress.best)
     if task.keep == "both":
         save_weights(folder / "weights" / "last.safetensors", copy_state(network))
-    write_args(folder, dataset, task.model, recipe)
     write_history(folder / "history.csv", history)
     hits = round(best_row.val_accuracy * len(rows.watch))
     record = RunRecord(
@@ -143,15 +173,14 @@ def train_model(
         parameters=count_parameters(network),
         best_epoch=best_row.epoch,
         chosen_on=rows.chosen_on,
-        seconds=meter.seconds,
-        peak_memory_mb=meter.peak_memory_mb,
+        seconds=progress.seconds + meter.seconds,
+        peak_memory_mb=max(progress.peak_memory_mb, meter.peak_memory_mb),
         device=str(device),
         precision=precision,
         val_accuracy=estimate_proportion(hits, len(rows.watch)),
         history=tuple(history),
     )
-    write_json(folder / "record.json", record)
-    del network, optimizer, best
+    del network, optimizer, progress
     release_memory()
     return record
 
@@ -170,7 +199,7 @@ def make_training(
     shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
     network = make_model(model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
-    adapt_model(network, prepare_batch(dataset.source.read(seen), device))
+    adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
     optimizer = make_optimizer(network, recipe)
     chunk = limit_chunk(network, dataset, device)
     if any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
@@ -189,13 +218,15 @@ def train_epoch(
     dataset: Dataset,
     rows: Indices,
     pace: Pace,
-) -> tuple[float, float, float]:
-    """Train one epoch; return mean loss (nats), accuracy, and the last learning rate.
+    tally: Tally,
+) -> Iterator[None]:
+    """Train what is left of one epoch, a step each time the caller asks for the next.
 
-    Loss and accuracy are means over the epoch while the weights move, as Keras reports them, on
-    the augmented images. Where images are mixed (mixup, cutmix), accuracy is against the class
-    with most weight in each, so it stays low: compare accuracies on val.
-    A batch goes through in chunks that fit in memory; the gradient is that of the whole batch.
+    ``tally`` sums loss (nats) and hits over the epoch while the weights move, as Keras reports
+    them, on the augmented images, and counts the steps; those that it has counted already are not
+    done again. Where images are mixed (mixup, cutmix), a hit is against the class with most weight
+    in each, so accuracy stays low: compare accuracies on val. A batch goes through in chunks that
+    fit in memory; the gradient is that of the whole batch.
     """
     recipe, epoch = pace.recipe, pace.epoch
     device = next(network.parameters()).device
@@ -204,16 +235,14 @@ def train_epoch(
     )
     order = rows[shuffle_order(len(rows), recipe.seed, epoch)]
     steps = math.ceil(len(rows) / recipe.batch_size)
-    loss_sum = torch.zeros((), device=device)
-    hits = torch.zeros((), dtype=torch.int64, device=device)
-    rate = recipe.lr
 
     network.train()
-    batches = iterate_batches(dataset, order, recipe.batch_size)
-    for step, batch in enumerate(batches):
-        rate = schedule_rate(recipe, epoch * steps + step, recipe.epochs * steps)
+    batches = iterate_batches(dataset, order[tally.step * recipe.batch_size :], recipe.batch_size)
+    for batch in batches:
+        tally.rate = schedule_rate(recipe, epoch * steps + tally.step, recipe.epochs * steps)
         for group in optimizer.param_groups:
-            group["lr"] = rate * group.get("scale", 1.0)
+            group["lr"] = tally.rate * group.get("scale", 1.0)
+        seed_step(device, recipe.seed, epoch, tally.step)
 
         images, truth = make_examples(dataset, draws, batch, device)
         optimizer.zero_grad(set_to_none=True)
@@ -227,23 +256,14 @@ def train_epoch(
                 logits, answers, label_smoothing=recipe.label_smoothing, reduction="sum"
             )
             (loss / len(truth)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
-            loss_sum += loss.detach()
-            hits += count_hits(logits.detach(), answers)
+            tally.loss += loss.detach()
+            tally.hits += count_hits(logits.detach(), answers)
         optimizer.step()
-    return loss_sum.item() / len(rows), hits.item() / len(rows), rate
+        tally.step += 1
+        yield
 
 
 def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Scalar]:
     """Return the settings that have a say in a training; the seed is recorded beside them."""
     own: dict[str, Scalar] = model.model_dump(include=set(SIZES[model.name]))
     return own | recipe.model_dump(exclude={"seed"})
-
-
-def write_history(path: Path, history: list[EpochRow]) -> None:
-    """Write ``history.csv``, one line an epoch."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(EpochRow.model_fields)
-    for row in history:
-        writer.writerow(f"{value:.6g}" for value in row.model_dump().values())
-    write_text(path, text.getvalue())

@@ -10,7 +10,9 @@ from torch import nn
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.device import DeviceName, release_memory
+from tellapart.stop import check_stop
 from tellapart.train.loop import Pace, Task, make_training, train_epoch
+from tellapart.train.progress import start_tally
 
 LEAST_SECONDS, ENOUGH_SECONDS = 0.05, 1.0
 REPEATS = 4
@@ -57,5 +59,8 @@ def _time(
     pace: Pace,
 ) -> float:
     start = time.perf_counter()
-    train_epoch(network, optimizer, dataset, rows, pace)
+    tally = start_tally(next(network.parameters()).device)
+    for _ in train_epoch(network, optimizer, dataset, rows, pace, tally):
+        check_stop()
+    tally.loss.item()  # until then a GPU may still be at work
     return time.perf_counter() - start

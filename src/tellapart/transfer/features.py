@@ -19,9 +19,10 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.data.dataset import Dataset, Pixels
+from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.device import DeviceName, choose_device, choose_precision, count_cores
 from tellapart.models.backbone import Backbone
+from tellapart.stop import check_stop
 from tellapart.workspace import locate_cache, write_bytes
 
 PART = 1024
@@ -137,6 +138,9 @@ def extract_features(
 
     Missing or damaged parts alone are computed. Memory is that of the network, one part, and
     the result: (n, features) float16.
+
+    Raises:
+        Interrupted: a stop was asked for; finished parts are kept.
     """
     size = backbone.image_size
     sample = dataset.source.read(np.zeros(1, dtype=np.int64), size)
@@ -150,16 +154,19 @@ def extract_features(
         part = _read_part(path, (len(rows), backbone.features))
         if part is None:
             start = time.perf_counter()
-            batches = (
-                dataset.source.read(rows[i : i + BATCH], size) for i in range(0, len(rows), BATCH)
-            )
-            part = engine.compute(batches)
+            part = engine.compute(_read_batches(dataset, rows, size))
             seconds += time.perf_counter() - start
             computed += len(rows)
             _write_part(path, part)
         vectors[rows] = part
         progress(int(rows[-1]) + 1, len(dataset))
     return Features(vectors, engine.name, seconds, computed)
+
+
+def _read_batches(dataset: Dataset, rows: Indices, size: int) -> Iterator[Pixels]:
+    for first in range(0, len(rows), BATCH):
+        check_stop()
+        yield dataset.source.read(rows[first : first + BATCH], size)
 
 
 def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName) -> Engine:

@@ -16,14 +16,16 @@ from tellapart.config import HeadSettings, TrainSettings
 from tellapart.data.dataset import Indices, Labels
 from tellapart.data.loader import shuffle_order
 from tellapart.device import Meter, prepare_process, release_memory
-from tellapart.errors import DataError, TellapartError
+from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import count_parameters
 from tellapart.records import EpochRow, RunRecord
+from tellapart.stop import check_stop
 from tellapart.train.checkpoint import copy_state, load_strictly, read_weights, save_weights
-from tellapart.train.loop import Rows, Watch, ignore_epoch, write_history
+from tellapart.train.loop import Rows, Watch, ignore_epoch
 from tellapart.train.optim import schedule_rate
+from tellapart.train.outcome import write_history
 from tellapart.transfer.features import Vectors
 from tellapart.workspace import read_json, write_json
 
@@ -67,7 +69,8 @@ def fit_head(
     on the CPU in float32: an epoch of 45,000 images takes seconds.
 
     Raises:
-        TellapartError: the loss, or an output, was not finite.
+        NotFinite: the loss, or an output, was not finite.
+        Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
     prepare_process(settings.seed)
     network = make_head(vectors.shape[1], int(labels.max()) + 1, settings)
@@ -104,9 +107,10 @@ def fit_head(
                 optimizer.step()
                 loss_sum += loss.item() * len(taken)
                 hits += int((logits.argmax(1) == truth).sum())
+                check_stop()
             logits_watch = predict_head(network, vectors, rows.watch)
             if not (math.isfinite(loss_sum) and np.isfinite(logits_watch).all()):
-                raise TellapartError(
+                raise NotFinite(
                     f"the head's loss or outputs of epoch {epoch + 1} are not finite; use a "
                     f"learning rate below {settings.lr:g}"
                 )

@@ -1,0 +1,79 @@
+"""Stopping when asked: a signal sets a flag, and the work looks at it where stopping is safe.
+
+The handler does nothing else, so a save is never cut by the signal that asked for it. A second
+signal stops at once, wherever the work is; a third one kills.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+
+from tellapart.errors import Interrupted
+
+SIGNALS = tuple(
+    getattr(signal, name)
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1")
+    if hasattr(signal, name)  # Windows lacks the last
+)
+NOTE = b"tellapart: stopping as soon as the work is saved; a second signal stops at once\n"
+
+_asked: list[signal.Signals] = []
+
+
+@contextmanager
+def catch_signals() -> Iterator[None]:
+    """Let SIGINT, SIGTERM and SIGUSR1 ask for a stop, for the length of a ``with`` block.
+
+    The handlers of before come back at its end. In a thread other than the main one, which
+    cannot have handlers, nothing is changed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, _handle) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        clear_stop()
+
+
+def ask_stop(number: int = signal.SIGTERM) -> None:
+    """Ask the work to stop where it is safe, as the signal ``number`` would."""
+    _asked.append(signal.Signals(number))
+
+
+def clear_stop() -> None:
+    """Forget that a stop was asked for."""
+    _asked.clear()
+
+
+def is_stop_asked() -> bool:
+    """Return whether a stop was asked for; the caller then saves and calls `check_stop`."""
+    return bool(_asked)
+
+
+def check_stop() -> None:
+    """Return if the work may go on.
+
+    Raises:
+        Interrupted: a stop was asked for.
+    """
+    if _asked:
+        raise Interrupted(f"stopped by {_asked[0].name}; the same command goes on from here")
+
+
+def _handle(number: int, frame: FrameType | None) -> None:
+    if _asked:
+        for each in SIGNALS:
+            signal.signal(each, signal.SIG_DFL)
+        raise KeyboardInterrupt
+    ask_stop(number)
+    with suppress(OSError):  # nobody listens
+        os.write(2, NOTE)

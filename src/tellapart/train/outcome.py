@@ -1,0 +1,59 @@
+"""How a training ends: in a record, or with the reason why there is none."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from tellapart.errors import NotFinite
+from tellapart.records import EpochRow, RunRecord
+from tellapart.train.checkpoint import save_weights
+from tellapart.train.progress import Progress
+from tellapart.train.resume import remove_checkpoints
+from tellapart.workspace import read_json, write_json, write_text
+
+RECORD = "record.json"
+STATUS = "status.json"
+
+
+def finish_run(folder: Path, record: RunRecord) -> None:
+    """Mark a run as done by its record, and remove what it could have gone on from."""
+    write_json(folder / RECORD, record)
+    (folder / STATUS).unlink(missing_ok=True)
+    remove_checkpoints(folder)
+
+
+def raise_not_finite(folder: Path, progress: Progress, lr: float) -> NoReturn:
+    """Leave the best weights so far and a status that says why there is no record.
+
+    Raises:
+        NotFinite: always.
+    """
+    error = NotFinite(
+        f"training stopped: the loss or an output of epoch {len(progress.history) + 1} is "
+        f"not finite; use a learning rate below {lr:g}"
+    )
+    if progress.best:
+        save_weights(folder / "weights" / "best.safetensors", progress.best)
+    write_history(folder / "history.csv", progress.history)
+    write_json(folder / STATUS, {"status": "failed: not finite", "note": str(error)})
+    raise error
+
+
+def read_failure(folder: Path) -> str | None:
+    """Return why the training of a run folder failed, or None if it did not."""
+    path = folder / STATUS
+    return str(read_json(path)["note"]) if path.is_file() else None
+
+
+def write_history(path: Path, history: Sequence[EpochRow]) -> None:
+    """Write ``history.csv``, one line an epoch."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(EpochRow.model_fields)
+    for row in history:
+        writer.writerow(f"{value:.6g}" for value in row.model_dump().values())
+    write_text(path, text.getvalue())

@@ -1,0 +1,143 @@
+"""How far a training has come: all that it needs to go on, beside what the seed already fixes.
+
+The order of images, the augmentation and dropout are functions of seed, epoch and step, so no
+generator is kept.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from tellapart import __version__
+from tellapart.config import hash_settings
+from tellapart.data.dataset import Dataset, Indices
+from tellapart.device import Meter
+from tellapart.records import EpochRow
+from tellapart.stop import is_stop_asked
+from tellapart.train.checkpoint import State
+from tellapart.train.resume import read_checkpoint, write_checkpoint
+
+SHARE = 20
+"""The next checkpoint waits for this many times what the last one took: they cost 5 % at most."""
+
+
+@dataclass
+class Tally:
+    """The epoch at work: steps done, the last rate, and over images the summed loss and hits.
+
+    Sums stay on the device, so that no step waits for them. ``seconds`` are of earlier starts.
+    """
+
+    loss: torch.Tensor
+    hits: torch.Tensor
+    step: int = 0
+    rate: float = 0.0
+    seconds: float = 0.0
+
+
+@dataclass
+class Progress:
+    """A training: the epoch at work, those that are done, the best of them, and its weights.
+
+    ``seconds`` and ``peak_memory_mb`` are of earlier starts.
+    """
+
+    tally: Tally
+    history: list[EpochRow] = field(default_factory=list)
+    best_row: EpochRow | None = None
+    best: State = field(default_factory=dict)
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+
+
+class Pulse:
+    """Says when a checkpoint is due; ``every`` 0 means at each look."""
+
+    def __init__(self, every: float) -> None:
+        self._every = self.wait = every
+        self._last = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Return whether to write a checkpoint now: it is time, or a stop was asked for."""
+        return is_stop_asked() or time.monotonic() - self._last >= self.wait
+
+    def rest(self, cost: float) -> None:
+        """Start the wait again, after a checkpoint that took ``cost`` seconds."""
+        self.wait = max(self._every, SHARE * cost) if self._every else 0.0
+        self._last = time.monotonic()
+
+
+def start_tally(device: torch.device) -> Tally:
+    """Return the tally of an epoch that has not begun."""
+    hits = torch.zeros((), dtype=torch.int64, device=device)
+    return Tally(torch.zeros((), device=device), hits)
+
+
+def name_training(dataset: Dataset, rows: tuple[Indices, Indices], *settings: object) -> str:
+    """Return a hash of all that a training is a function of: a checkpoint serves no other.
+
+    Args:
+        dataset: the images.
+        rows: those to train on, and those to choose on.
+        settings: network, recipe, kind of device, number format.
+    """
+    parts = [hashlib.sha256(part.tobytes()).hexdigest() for part in rows]
+    return hash_settings(dataset.fingerprint, parts, *settings, __version__)
+
+
+def save_progress(
+    folder: Path,
+    key: str,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    progress: Progress,
+    meter: Meter,
+) -> float:
+    """Write a checkpoint of a training and return the seconds that it took.
+
+    Nothing is written where a weight, or anything else, is not finite.
+
+    Raises:
+        WorkspaceError: the disk is full; older checkpoints stay.
+    """
+    start = time.perf_counter()
+    tally = progress.tally
+    tree = {
+        "network": network.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "best": progress.best,
+        "best_row": progress.best_row and progress.best_row.model_dump(),
+        "history": [row.model_dump() for row in progress.history],
+        "tally": dict(vars(tally)),
+        "seconds": progress.seconds + meter.seconds,
+        "peak_memory_mb": max(progress.peak_memory_mb, meter.peak_memory_mb),
+    }
+    write_checkpoint(folder, (len(progress.history), tally.step), key, tree)
+    return time.perf_counter() - start
+
+
+def read_progress(
+    folder: Path, key: str, network: nn.Module, optimizer: torch.optim.Optimizer
+) -> Progress:
+    """Bring network and optimiser to the newest checkpoint of a training, and return the rest.
+
+    Where there is none, they stay as they are and nothing is done yet.
+    """
+    device = next(network.parameters()).device
+    tree = read_checkpoint(folder, key)
+    if tree is None:
+        return Progress(start_tally(device))
+    network.load_state_dict(tree["network"])
+    optimizer.load_state_dict(tree["optimizer"])
+    tally = Tally(**tree["tally"])
+    tally.loss, tally.hits = tally.loss.to(device), tally.hits.to(device)
+    best_row = tree["best_row"] and EpochRow(**tree["best_row"])
+    history = [EpochRow(**row) for row in tree["history"]]
+    measured = (tree["seconds"], tree["peak_memory_mb"])
+    return Progress(tally, history, best_row, tree["best"], *measured)

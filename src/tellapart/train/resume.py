@@ -1,0 +1,157 @@
+"""Checkpoints to go on from: a tree of tensors and plain values, in safetensors and JSON.
+
+A checkpoint is one file, ``resume/<epochs>-<steps>-<checksum>.safetensors``: the tensors, and in
+the metadata the rest of the tree as JSON. Its name holds the first digits of the SHA-256 of its
+bytes, so that name and content come to be in one act. The newest two are kept: where the last
+one is damaged, the one before it serves. What is not finite is never written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+
+from tellapart.errors import WorkspaceError
+from tellapart.workspace import write_bytes
+
+FOLDER = "resume"
+KEPT = 2
+DIGITS = 16
+_NAME = re.compile(rf"\d{{6}}-\d{{8}}-([0-9a-f]{{{DIGITS}}})\.safetensors")
+
+Tensors = dict[str, torch.Tensor]
+
+
+def write_checkpoint(
+    folder: Path, place: tuple[int, int], key: str, tree: dict[str, Any]
+) -> Path | None:
+    """Write a checkpoint of a run folder, then remove all but the newest two.
+
+    Args:
+        folder: the run folder.
+        place: epochs done, and steps of the epoch at work; higher is newer.
+        key: names the training, and all that its course depends on.
+        tree: dicts, lists and tuples of tensors, numbers, strings and None.
+
+    Returns:
+        the file, or None where a number is not finite: nothing is written then.
+
+    Raises:
+        WorkspaceError: the disk is full, or the folder cannot be written. Older checkpoints stay.
+    """
+    tensors: Tensors = {}
+    plain = pack_tree(tree, tensors)
+    if not all(is_finite(tensor) for tensor in tensors.values()):
+        return None
+    content = save(tensors, {"key": key, "tree": json.dumps(plain)})
+    name = f"{place[0]:06d}-{place[1]:08d}-{_digest(content)}.safetensors"
+    try:
+        path = write_bytes(folder / FOLDER / name, content)
+    except WorkspaceError as error:
+        raise WorkspaceError(
+            f"{error}; the checkpoint before is kept, and the same command goes on from it"
+        ) from error
+    unfinished = (folder / FOLDER).glob(".*.tmp")  # of starts that were killed
+    for old in (*unfinished, *list_checkpoints(folder)[KEPT:]):
+        _remove(old)
+    return path
+
+
+def read_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
+    """Return the tree of a training's newest undamaged checkpoint, or None.
+
+    Newer ones that are damaged, or of another training, are removed, for by their names they
+    would outlive the next ones.
+    """
+    for path in list_checkpoints(folder):
+        try:
+            content = path.read_bytes()
+        except OSError:  # it may be readable another time
+            continue
+        tree = _parse(content, key) if _digest(content) in path.name else None
+        if tree is not None:
+            return tree
+        _remove(path)
+    return None
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a run folder; what cannot be removed stays."""
+    for path in (folder / FOLDER).glob("*"):
+        _remove(path)
+    with suppress(OSError):  # none there, or not empty
+        (folder / FOLDER).rmdir()
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints of a run folder, the newest first."""
+    files = (folder / FOLDER).glob("*.safetensors")
+    return sorted((path for path in files if _NAME.fullmatch(path.name)), reverse=True)
+
+
+def pack_tree(tree: Any, tensors: Tensors) -> Any:
+    """Return a tree as what JSON can hold, and put its tensors into ``tensors``.
+
+    Tensors go there in main memory, contiguous; how they lay in memory before is noted, for
+    fused optimisers take it that a weight and what they keep of it lie alike.
+    """
+    if isinstance(tree, torch.Tensor):
+        key = str(len(tensors))
+        tensors[key] = tree.detach().cpu().contiguous()
+        return {"tensor": key, "stride": tree.stride()}
+    if isinstance(tree, dict):
+        return {"dict": [[key, pack_tree(value, tensors)] for key, value in tree.items()]}
+    if isinstance(tree, list | tuple):
+        return {type(tree).__name__: [pack_tree(value, tensors) for value in tree]}
+    assert tree is None or isinstance(tree, bool | int | float | str), type(tree)
+    return tree
+
+
+def unpack_tree(plain: Any, tensors: Tensors) -> Any:
+    """Return the tree that `pack_tree` made ``plain`` and ``tensors`` of."""
+    if not isinstance(plain, dict):
+        return plain
+    if "tensor" in plain:
+        tensor, stride = tensors[plain["tensor"]], tuple(plain["stride"])
+        if tensor.stride() == stride:
+            return tensor
+        return torch.empty_strided(tensor.shape, stride, dtype=tensor.dtype).copy_(tensor)
+    if "dict" in plain:
+        return {key: unpack_tree(value, tensors) for key, value in plain["dict"]}
+    if "tuple" in plain:
+        return tuple(unpack_tree(value, tensors) for value in plain["tuple"])
+    return [unpack_tree(value, tensors) for value in plain["list"]]
+
+
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor holds neither infinities nor what is not a number."""
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
+def _parse(content: bytes, key: str) -> dict[str, Any] | None:
+    try:
+        length = int.from_bytes(content[:8], "little")
+        found = json.loads(content[8 : 8 + length])["__metadata__"]
+        if found["key"] != key:
+            return None
+        tree: dict[str, Any] = unpack_tree(json.loads(found["tree"]), load(content))
+        return tree
+    except (SafetensorError, ValueError, KeyError):  # written by another version
+        return None
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:DIGITS]
+
+
+def _remove(path: Path) -> None:
+    with suppress(OSError):  # a file too many does no harm
+        path.unlink()

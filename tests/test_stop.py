@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tellapart.errors import Interrupted
+from tellapart.stop import (
+    SIGNALS,
+    ask_stop,
+    catch_signals,
+    check_stop,
+    clear_stop,
+    is_stop_asked,
+)
+
+
+@pytest.fixture(autouse=True)
+def unasked() -> Iterator[None]:
+    yield
+    clear_stop()
+
+
+def test_work_goes_on_until_a_stop_is_asked_for() -> None:
+    check_stop()
+    assert not is_stop_asked()
+    ask_stop(signal.SIGTERM)
+    assert is_stop_asked()
+    with pytest.raises(Interrupted, match=r"by SIGTERM; the same command goes on") as got:
+        check_stop()
+    assert got.value.exit_code == 3
+    clear_stop()
+    check_stop()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_sets_the_flag_and_nothing_else(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in SIGNALS]
+    with catch_signals():
+        os.kill(os.getpid(), number)
+        assert is_stop_asked()
+        with pytest.raises(Interrupted, match=number.name):
+            check_stop()
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+    assert not is_stop_asked()
+
+
+def test_a_second_signal_stops_at_once() -> None:
+    with pytest.raises(KeyboardInterrupt), catch_signals():
+        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), signal.SIGINT)
+        raise AssertionError("the second signal was not heard")
+    assert not is_stop_asked()
+
+
+def test_a_third_signal_kills() -> None:
+    code = (
+        "import os, signal, time\n"
+        "from tellapart.stop import catch_signals\n"
+        "with catch_signals():\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    try:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "    except KeyboardInterrupt:\n"
+        "        os.kill(os.getpid(), signal.SIGTERM)\n"
+        "        time.sleep(60)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], timeout=60, check=False)
+    assert done.returncode == -signal.SIGTERM
+
+
+def test_other_threads_leave_handlers_alone() -> None:
+    before = [signal.getsignal(each) for each in SIGNALS]
+    found: list[object] = []
+
+    def look() -> None:
+        with catch_signals():
+            found.extend(signal.getsignal(each) for each in SIGNALS)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    thread.join()
+    assert found == before

@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file
+
+from tellapart.config import TrainSettings
+from tellapart.data.dataset import Dataset
+from tellapart.errors import NotFinite
+from tellapart.records import EpochRow
+from tellapart.train.loop import Task, train_model
+from tellapart.train.optim import schedule_rate
+from tellapart.train.outcome import STATUS, read_failure
+from tellapart.train.resume import list_checkpoints
+from tellapart.workspace import read_json
+
+from .runs import EPOCH_STEPS, MODEL, RECIPE, ROWS
+
+BAD = {"lr": 1e30, "schedule": "constant", "optimizer": "sgd"}
+
+
+@pytest.mark.parametrize(
+    "batch_size", [16, 200], ids=["the loss of an epoch", "the step after the last loss"]
+)
+@pytest.mark.parametrize("every", [0.0, 30.0])
+def test_a_training_that_is_not_finite_stops_and_says_so(
+    batch_size: int, every: float, digits: Dataset, tmp_path: Path
+) -> None:
+    model = MODEL.model_copy(update={"norm": False})
+    recipe = TrainSettings.model_validate(
+        RECIPE.model_dump() | BAD | {"epochs": 1, "batch_size": batch_size}
+    )
+    said = r"epoch 1 is not finite; use a learning rate below 1e\+30"
+    with pytest.raises(NotFinite, match=said) as got:
+        train_model(digits, ROWS, Task(model, recipe, "cpu", every=every), tmp_path)
+    assert got.value.exit_code == 1
+    assert read_json(tmp_path / STATUS)["status"] == "failed: not finite"
+    assert read_failure(tmp_path) == str(got.value)
+    assert not (tmp_path / "record.json").exists()
+    assert not (tmp_path / "weights").exists()
+    for path in list_checkpoints(tmp_path):
+        assert all(np.isfinite(tensor).all() for tensor in load_file(path).values())
+
+
+def test_the_last_good_weights_are_kept(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def explode(recipe: TrainSettings, step: int, steps: int) -> float:
+        return math.inf if step == EPOCH_STEPS + 1 else schedule_rate(recipe, step, steps)
+
+    recipe = TrainSettings.model_validate(RECIPE.model_dump() | {"optimizer": "sgd"})
+    task = Task(MODEL.model_copy(update={"norm": False}), recipe, "cpu", every=0.0)
+    rows: list[EpochRow] = []
+    monkeypatch.setattr("tellapart.train.loop.schedule_rate", explode)
+    with pytest.raises(NotFinite, match="epoch 2 is not finite"):
+        train_model(digits, ROWS, task, tmp_path / "bad", rows.append)
+    monkeypatch.undo()
+    one = replace(task, recipe=recipe.model_copy(update={"epochs": 1, "schedule": "constant"}))
+    assert len(rows) == 1
+    best = load_file(tmp_path / "bad" / "weights" / "best.safetensors")
+    assert all(np.isfinite(tensor).all() for tensor in best.values())
+    assert (tmp_path / "bad" / "history.csv").read_text().count("\n") == 2
+    assert list_checkpoints(tmp_path / "bad")[0].name[:15] == f"000001-{1:08d}"
+    assert not (tmp_path / "bad" / "weights" / "last.safetensors").exists()
+    train_model(digits, ROWS, one, tmp_path / "bad")  # with other settings the folder serves again
+    assert read_failure(tmp_path / "bad") is None
