@@ -104,7 +104,7 @@ def test_checkpoints_at_each_step_change_nothing(
 
 
 def test_other_settings_start_anew(digits: Dataset, ends: dict[str, Any], tmp_path: Path) -> None:
-    stop_at(digits, 12, replace(ONCE, recipe=RECIPES["sgd"]), tmp_path)
+    stop_at(digits, 12, TASKS["sgd"], tmp_path)
     train_model(digits, ROWS, ONCE, tmp_path)
     assert read_end(tmp_path) == ends["adam"]
 
