@@ -11,7 +11,7 @@ study: $(READY)  ## Run the study on the embedded digits and say where the repor
 
 test: lint  ## Format, lint, types, tests, doc examples.
 	@echo "== test: tests and doc examples"
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses 2 --dist loadfile
 
 test-slow: $(READY)  ## The heavier checks: real data, kills, whole studies.
 	@echo "== test-slow: heavier checks"
