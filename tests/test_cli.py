@@ -98,6 +98,8 @@ def test_unreadable_image_is_named_and_left_out(
     [
         ("local-dir:nowhere", "nowhere/config.json does not exist"),
         ("mobilenet_v2", "mobilenetv2"),
+        ("mobilenetv2_100.nonsense", "no such weights of mobilenetv2_100, only mobilenetv2_100.ra"),
+        ("folder:weights", "local-dir:FOLDER or hf-hub:NAME, but got 'folder:weights'"),
     ],
 )
 def test_backbone_that_cannot_be_had(

@@ -89,7 +89,7 @@ def make_backbone(name: str) -> Backbone:
     pixel = PixelBackbone(network, size, cfg["mean"], cfg["std"]).eval()
     source = {"local-dir": "folder", "hf-hub": "hub"}.get(name.partition(":")[0], "timm")
     return Backbone(
-        name=Path(name.partition(":")[2]).name if source == "folder" else name,
+        name=_locate(name).name if source == "folder" else name,
         source=source,
         license=str(cfg.get("license") or "not stated"),
         network=pixel,
@@ -151,8 +151,12 @@ def _make_embedded() -> Backbone:
 def _make_timm(name: str) -> tuple[nn.Module, dict[str, Any]]:
     scheme, _, rest = name.partition(":")
     if scheme == "local-dir":
-        _check_folder(Path(rest).expanduser(), name)
-        name = f"local-dir:{Path(rest).expanduser()}"
+        _check_folder(_locate(name), name)
+        name = f"local-dir:{_locate(name)}"
+    elif rest and scheme != "hf-hub":
+        raise BackboneError(
+            f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got {name!r}"
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm's own imports warn of torch's deprecations
         import timm
@@ -163,11 +167,22 @@ def _make_timm(name: str) -> tuple[nn.Module, dict[str, Any]]:
                 f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got "
                 f"{name!r}" + (f"; near it are {', '.join(near)}" if near else "")
             )
+        tags = timm.list_pretrained(f"{name.partition('.')[0]}.*") if "." in name else [name]
+        if ":" not in name and name not in tags:
+            raise BackboneError(
+                f"--backbone {name}: timm has no such weights of {name.partition('.')[0]}, only "
+                + (", ".join(tags) or "the network without weights")
+            )
         try:
             network = timm.create_model(name, pretrained=True, num_classes=0)
         except Exception as error:  # the hub's many ways to say that there is no network
             raise BackboneError(_explain_failure(name, error)) from error
     return network, dict(network.pretrained_cfg)  # type: ignore[arg-type]  # a dict on timm models
+
+
+def _locate(name: str) -> Path:
+    """Return the folder of a ``local-dir:`` name, whole, so that ``.`` too has a name."""
+    return Path(name.partition(":")[2]).expanduser().resolve()
 
 
 def _check_folder(folder: Path, name: str) -> None:
