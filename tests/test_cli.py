@@ -329,3 +329,20 @@ def test_speed_trains_and_is_tested(here: Path, capsys: pytest.CaptureFixture[st
     assert isinstance(record, BaselineStep)
     assert record.model == "speed 4, 2 a group"
     assert record.test_accuracy.low > 0.2
+
+
+def test_report_of_no_study(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refuse(capsys, "report", "nowhere")
+    assert "nowhere holds no results.json" in said
+
+
+@pytest.mark.parametrize("flag", [(), ("--out",), ("--data-dir",)])
+def test_home_of_nobody(
+    flag: tuple[str, ...], here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nobody = "~nobody-of-that-name/x"
+    data = {(): nobody, ("--out",): "digits", ("--data-dir",): "cifar10"}[flag]
+    if flag == ("--out",):
+        (here / "~nobody-of-that-name").write_text("a file where a folder should go")
+    said = refuse(capsys, "inspect", data, *flag, *((nobody,) if flag else ()))
+    assert "~nobody-of-that-name" in said

@@ -191,11 +191,20 @@ def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) 
     return root / f"{stem}-{number}"
 
 
+def expand_path(name: str | Path) -> Path:
+    """Return a path with its ``~``; that of a user who does not exist is left as it stands.
+
+    >>> expand_path("~nobody-of-that-name/photos").as_posix()
+    '~nobody-of-that-name/photos'
+    """
+    return Path(os.path.expanduser(name))
+
+
 def locate_cache(environ: dict[str, str] | None = None) -> Path:
     """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place."""
     named = (os.environ if environ is None else environ).get(CACHE_VARIABLE)
     if named:
-        return Path(named).expanduser()
+        return expand_path(named)
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("tellapart", appauthor=False))

@@ -18,10 +18,11 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     from tellapart.config import HeadSettings, make_network_settings, make_settings
     from tellapart.console import ConsoleReporter, show_download
     from tellapart.plan import StudySettings, TransferSettings
+    from tellapart.workspace import expand_path
 
     verb, data, data_dir, out, json = where
     foresee = values.pop("plan", False)
-    data_dir, out = (path and path.expanduser() for path in (data_dir, out))
+    data_dir, out = (path and expand_path(path) for path in (data_dir, out))
     if "model" in values:
         values["model"] = make_network_settings(**values["model"])
     if "transfer" in values:

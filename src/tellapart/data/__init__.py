@@ -12,6 +12,7 @@ from tellapart.data.digits import load_digits
 from tellapart.data.download import Progress
 from tellapart.data.folder import load_folder
 from tellapart.errors import DataError, suggest_name
+from tellapart.workspace import expand_path
 
 __all__ = ["FETCHERS", "LOADERS", "Dataset", "fetch_data", "load_images"]
 
@@ -52,7 +53,7 @@ def load_images(
     )
     if data in LOADERS and not is_path:
         return LOADERS[data](data_dir, download, progress)
-    folder = Path(data).expanduser()
+    folder = expand_path(data)
     if data and folder.is_dir():
         return load_folder(folder)
     if data and folder.exists():

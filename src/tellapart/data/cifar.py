@@ -23,7 +23,7 @@ from tellapart.data.batches import (
 from tellapart.data.dataset import ArraySource, Dataset, Pixels, hash_pixels
 from tellapart.data.download import Progress, download_file
 from tellapart.errors import DataError
-from tellapart.workspace import locate_cache
+from tellapart.workspace import expand_path, locate_cache
 
 DATA_VARIABLE = "TELLAPART_DATA"
 ARCHIVE = "cifar-10-python.tar.gz"
@@ -67,7 +67,7 @@ def load_cifar10(
     """
     places = [data_dir] if data_dir else list_places(os.environ, Path.home(), Path.cwd())
     for place in places:
-        found = _read_place(place.expanduser())
+        found = _read_place(expand_path(place))
         if found is not None:
             return assemble_dataset(found)
     if data_dir is None and download:

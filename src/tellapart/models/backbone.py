@@ -22,7 +22,7 @@ from torch.nn import functional
 from tellapart.config import ModelSettings
 from tellapart.errors import BackboneError
 from tellapart.models.cnn import make_trunk
-from tellapart.workspace import locate_cache
+from tellapart.workspace import expand_path, locate_cache
 
 EMBEDDED = "embedded"
 PREFERRED = ("mobilenetv4_conv_small.e2400_r224_in1k", "mobilenetv2_100.ra_in1k")
@@ -182,7 +182,7 @@ def _make_timm(name: str) -> tuple[nn.Module, dict[str, Any]]:
 
 def _locate(name: str) -> Path:
     """Return the folder of a ``local-dir:`` name, whole, so that ``.`` too has a name."""
-    return Path(name.partition(":")[2]).expanduser().resolve()
+    return expand_path(name.partition(":")[2]).resolve()
 
 
 def _check_folder(folder: Path, name: str) -> None:

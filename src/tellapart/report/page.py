@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
+from tellapart.errors import WorkspaceError
 from tellapart.records import (
     ROLES,
     STEPS,
@@ -34,6 +35,11 @@ def write_report(folder: Path) -> Path:
         WorkspaceError: the results are missing or of another version, or the folder cannot
             be written.
     """
+    if not (folder / "results.json").is_file():
+        raise WorkspaceError(
+            f"report needs the folder of a finished study, but {folder} holds no results.json; "
+            "name the folder that the study said"
+        )
     record = read_record(folder / "results.json", StudyRecord)
     return write_text(folder / "report.html", render_report(record, folder))
 
