@@ -24,6 +24,10 @@ LARGE = 48
 """From this side in pixels on, the whitening takes every second patch."""
 
 
+PART = 100
+"""Images whose patches are in memory at once."""
+
+
 class Whiten(nn.Conv2d):
     """Whitened patches, each component with both signs; the bias alone is trained.
 
@@ -44,11 +48,18 @@ class Whiten(nn.Conv2d):
         a small share of the mean eigenvalue is added, so that flat images divide by no zero.
         """
         (side, _), (stride, _) = self.kernel_size, self.stride
-        patches = functional.unfold(images, side, stride=stride)
-        patches = patches.transpose(1, 2).reshape(-1, patches.shape[1]).double()
-        mean = patches.mean(0)
-        centred = patches - mean
-        values, vectors = torch.linalg.eigh(centred.T @ centred / len(patches))
+        width, device = self.weight[0].numel(), images.device
+        total = torch.zeros(width, dtype=torch.float64, device=device)
+        squares = torch.zeros(width, width, dtype=torch.float64, device=device)
+        count = 0
+        for some in torch.split(images, PART):  # all patches at once would take gigabytes
+            patches = functional.unfold(some, side, stride=stride).double()
+            patches = patches.transpose(1, 2).reshape(-1, width)
+            total += patches.sum(0)
+            squares += patches.T @ patches
+            count += len(patches)
+        mean = total / count
+        values, vectors = torch.linalg.eigh(squares / count - torch.outer(mean, mean))
         values, vectors = values.flip(0), vectors.flip(1)
         scale = (values.clamp_min(0) + 5e-4 * values.mean().clamp_min(1e-8)).rsqrt()
         half = (vectors * scale).T[: self.out_channels // 2]
