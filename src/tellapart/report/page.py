@@ -70,6 +70,8 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         "scalar": wording.say_scalar,
         "without_home": wording.hide_home,
         "setting": wording.say_setting,
+        "tie": wording.tie_units,
+        "verdict": wording.VERDICTS.__getitem__,
         "settings": say_settings,
     }
     script = (HERE / "script.js").read_text(encoding="utf-8")

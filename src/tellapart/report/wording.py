@@ -62,6 +62,24 @@ def say_points(difference: float) -> str:
     return f"{100 * difference:+.1f} points"
 
 
+VERDICTS = {
+    "ideal": "There is an ideal size",
+    "bigger": "Bigger is better, up to a size",
+    "flat": "Size does not matter",
+    "unknown": "Cannot tell",
+}
+"""What each kind of verdict is called."""
+
+
+def tie_units(text: str) -> str:
+    """Keep a number and its per cent sign on one line.
+
+    >>> tie_units("61.2 % right") == "61.2\u00a0% right"
+    True
+    """
+    return text.replace(" %", "\u00a0%").replace("n = ", "n\u00a0=\u00a0")
+
+
 def say_seconds(seconds: float) -> str:
     """Say a duration with the units a person would choose.
 
