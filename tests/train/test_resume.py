@@ -74,7 +74,9 @@ def flip_a_bit(content: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "damage", [flip_a_bit, lambda content: content[:-1], lambda content: b""], ids=str
+    "damage",
+    [flip_a_bit, lambda content: content[:-1], lambda content: b""],
+    ids=["a bit", "an end", "all"],
 )
 def test_a_damaged_newest_falls_back_to_the_one_before(damage: Any, tmp_path: Path) -> None:
     write(tmp_path, 1)
