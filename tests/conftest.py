@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tellapart.data.dataset import Dataset
@@ -14,6 +15,10 @@ from tellapart.data.split import Split, make_split
 # The networks here are tiny: two threads spend their time waiting for each other, most of all
 # where the machine is busy. Read by torch when it is first imported, here and in child processes.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# No test asserts a time, on a busy machine least of all.
+hypothesis.settings.register_profile("tellapart", deadline=None)
+hypothesis.settings.load_profile("tellapart")
 
 
 @pytest.fixture(autouse=True)

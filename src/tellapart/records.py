@@ -304,12 +304,14 @@ class SearchPlan(Record):
 class PlanRecord(Record):
     """``plan.json``: what a study will do, settled when it starts first.
 
-    Seconds are what the measured pace of this machine lets expect; ``cut`` says whether the
-    minutes were too few for the plan that the data alone would have had.
+    ``baseline`` is the epochs of step 2. Seconds are what the measured pace of this machine lets
+    expect; ``cut`` says whether the minutes were too few for the plan that the data alone would
+    have had.
     """
 
     minutes: float | None
     cut: bool
+    baseline: int | None
     sweeps: dict[StepName, SweepPlan]
     search: SearchPlan | None
     seconds: float

@@ -10,6 +10,7 @@ from tellapart.config import ModelSettings
 from tellapart.models import Shape, count_planned
 from tellapart.plan.budget import (
     FEWEST_SIZES,
+    MOST_EPOCHS,
     SHARES,
     plan_study,
     share_seconds,
@@ -102,6 +103,23 @@ def test_seconds_are_shared_out_and_no_more(asked: dict[StepName, float], second
     for step, wanted in asked.items():
         fair = seconds * SHARES[step] / whole
         assert limits[step] >= min(wanted, fair) * 0.999
+
+
+@pytest.mark.parametrize("minutes", [0.001, 1.0, 7.0, 1e5])
+def test_a_training_with_minutes_ends_on_time(minutes: float) -> None:
+    plan = make_plan(1.0, minutes=minutes, steps=("baseline",))
+    assert plan.baseline is not None
+    epoch = plan.seconds / plan.baseline
+    assert plan.baseline == max(1, min(MOST_EPOCHS, int(60 * minutes / epoch)))
+    assert make_plan(1.0, minutes=minutes, steps=("baseline",), epochs=3).baseline == 3
+
+
+def test_a_slow_baseline_is_cut_to_its_share() -> None:
+    whole, slow = make_plan(0.01), make_plan(20.0)
+    assert whole.baseline == plan_epochs(StudySettings(), "baseline", IMAGES)
+    assert slow.baseline is not None
+    assert 1 <= slow.baseline < whole.baseline
+    assert make_plan(1.0, steps=("conv",)).baseline is None
 
 
 def test_shares_name_the_steps_that_train() -> None:

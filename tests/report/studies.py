@@ -256,7 +256,9 @@ def make_study(
         version="0.1.0", command="tellapart study cifar10 --seeds 3 --minutes 120",
         data=make_data(classes), protocol=protocol,
         environment={"python": "3.11.7", "torch": "2.10.0", "cores": 2, "memory_gb": 24.5},
-        plan=rec.PlanRecord(minutes=60, cut=True, sweeps={}, search=None, seconds=3600),
+        plan=rec.PlanRecord(
+            minutes=60, cut=True, baseline=10, sweeps={}, search=None, seconds=3600,
+        ),
         seconds=6120.0, peak_memory_mb=2417.0, steps=steps, comparisons=comparisons,
         ledger=ledger,
     )  # fmt: skip

@@ -13,6 +13,7 @@ from tellapart.plan.rules import (
     StudySettings,
     plan_epochs,
     plan_minutes,
+    plan_recipe,
     plan_seeds,
     plan_sizes,
     plan_swept,
@@ -23,6 +24,8 @@ from tellapart.records import LeftOut, PlanRecord, SearchPlan, StepName, SweepPl
 SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, "search": 0.40}
 """How the minutes are divided among the steps that train; what one leaves goes to the others."""
 FEWEST_SIZES = 3
+MOST_EPOCHS = 200
+"""Of one training that is given minutes and nothing else."""
 WIDEST, NARROWEST = 64, 16
 """Filters in the first stage of the search's networks."""
 
@@ -40,7 +43,10 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
     minutes = plan_minutes(settings, images)
     if minutes is None:
         measure = _measure_nothing
-    baseline = measure(settings.model) * images * plan_epochs(settings, "baseline", images)
+    epochs = plan_recipe(settings, "baseline", images, settings.seed, settings.model).epochs
+    epoch = measure(settings.model) * images if "baseline" in settings.steps else 0.0
+    if settings.steps == ("baseline",) and settings.minutes is not None:
+        epochs = fit_epochs(settings, max(epochs, MOST_EPOCHS), epoch, 60 * settings.minutes)
     sweeps: dict[StepName, SweepPlan] = {
         step: plan_sweep(settings, step, shape, images, measure)
         for step in settings.steps
@@ -49,12 +55,14 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
     search = plan_search(settings, shape, images, measure) if "search" in settings.steps else None
     asked: dict[StepName, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
     if "baseline" in settings.steps:
-        asked["baseline"] = baseline
+        asked["baseline"] = epoch * epochs
     if search is not None:
         asked["search"] = search.seconds
     cut = minutes is not None and sum(asked.values()) > 60 * minutes
     if minutes is not None and cut:
         limits = share_seconds(asked, 60 * minutes)
+        if "baseline" in limits:
+            epochs = fit_epochs(settings, epochs, epoch, limits["baseline"])
         sweeps = {
             step: cut_sweep(sweep, settings, step, limits[step], measure)
             for step, sweep in sweeps.items()
@@ -62,8 +70,22 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
         if search is not None:
             search = cut_search(search, settings, shape, images, limits["search"], measure)
     planned = [sweep.seconds for sweep in sweeps.values()]
-    planned += [asked.get("baseline", 0.0), search.seconds if search is not None else 0.0]
-    return PlanRecord(minutes=minutes, cut=cut, sweeps=sweeps, search=search, seconds=sum(planned))
+    planned += [epoch * epochs, search.seconds if search is not None else 0.0]
+    return PlanRecord(
+        minutes=minutes,
+        cut=cut,
+        baseline=epochs if "baseline" in settings.steps else None,
+        sweeps=sweeps,
+        search=search,
+        seconds=sum(planned),
+    )
+
+
+def fit_epochs(settings: StudySettings, epochs: int, epoch: float, limit: float) -> int:
+    """Return the epochs of ``epoch`` seconds that fit the limit, at least 1; named ones stay."""
+    if settings.epochs is not None or epochs * epoch <= limit:
+        return settings.epochs or epochs
+    return max(1, int(limit / epoch))
 
 
 def share_seconds(asked: dict[StepName, float], seconds: float) -> dict[StepName, float]:

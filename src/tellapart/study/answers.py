@@ -29,6 +29,8 @@ def say_plan(plan: PlanRecord) -> str:
         f"{step} of {len(sweep.sizes)} sizes, {sweep.seeds} seeds, {sweep.epochs} epochs"
         for step, sweep in plan.sweeps.items()
     ]
+    if plan.baseline is not None:
+        parts.insert(0, f"baseline of {plan.baseline} epochs")
     if plan.search is not None:
         parts.append(
             f"search of up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs"
@@ -49,7 +51,8 @@ def say_plan(plan: PlanRecord) -> str:
 
 def describe_plan(plan: PlanRecord) -> str:
     """Return the plan as lines: one a step that trains, and what they come to."""
-    lines = [
+    lines = [] if plan.baseline is None else [f"baseline: {plan.baseline} epochs"]
+    lines += [
         f"{step}: sizes {', '.join(map(str, sweep.sizes))}; {sweep.seeds} seeds of "
         f"{sweep.epochs} epochs; {say_seconds(sweep.seconds)}"
         + "".join(f"; {size.size} left out ({size.reason})" for size in sweep.left_out)

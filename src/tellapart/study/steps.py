@@ -51,6 +51,7 @@ def run_baseline(bench: Bench) -> BaselineStep:
     """Step 2: how far does a simple network get?"""
     model = bench.settings.model
     recipe = plan_recipe(bench.settings, "baseline", bench.images, bench.settings.seed, model)
+    recipe = recipe.model_copy(update={"epochs": bench.plan.baseline})
     bench.reporter.begin("baseline", recipe.epochs)
     run = bench.train_cell("baseline", model.name, model, recipe)
     test = bench.test_run("baseline", run)
