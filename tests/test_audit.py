@@ -82,7 +82,7 @@ def test_copies_across_given_roles_are_leaks(digits: Dataset, tmp_path: Path) ->
     given = replace(copied, roles=roles)
     step = audit_images(given, make_split(given), tmp_path)
     assert (step.duplicates, step.leaked) == (2, 2)
-    assert "2 val or test images are exact copies of training images." in step.answer
+    assert "2 val or test images are exact copies of images in another split." in step.answer
 
 
 def test_what_was_left_out_is_said(digits: Dataset, digits_split: Split, tmp_path: Path) -> None:

@@ -316,7 +316,7 @@ def test_a_plan_is_said_and_nothing_written(here: Path, capsys: pytest.CaptureFi
     assert main(["study", "digits", "--plan", *steps]) == 0
     said = capsys.readouterr().out
     assert "conv: sizes 16, 32, 64;" in said
-    assert "shortened to fit 0.01 min" in said
+    assert "shortened as far as can be, for 0.01 min" in said
     assert list(here.iterdir()) == []
     assert main(["study", "digits", "--plan", "--json", *steps]) == 0
     assert PlanRecord.model_validate_json(capsys.readouterr().out).cut
@@ -346,3 +346,17 @@ def test_home_of_nobody(
         (here / "~nobody-of-that-name").write_text("a file where a folder should go")
     said = refuse(capsys, "inspect", data, *flag, *((nobody,) if flag else ()))
     assert "~nobody-of-that-name" in said
+
+
+def test_minutes_that_are_too_few(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "digits", "--minutes", "0.01", "--out", "out"]) == 4
+    said = capsys.readouterr().err
+    assert "--minutes must be at least half of what the shortest plan takes" in said
+    assert "got 0.01" in said
+    assert list(here.iterdir()) == []
+
+
+def test_the_notebook_takes_no_minutes(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = refuse(capsys, "study", "digits", "--protocol", "notebook", "--minutes", "5")
+    assert "--protocol notebook" in said and "--minutes 5" in said
+    assert list(here.iterdir()) == []

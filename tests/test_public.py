@@ -12,7 +12,17 @@ CHANGES = Path(__file__).resolve().parents[1] / "CHANGELOG.md"
 
 def test_the_public_list() -> None:
     assert sorted(tellapart.__all__) == [
+        "Budget",
+        "HeadSettings",
+        "Look",
+        "ModelSettings",
+        "Rows",
+        "Seal",
+        "Space",
         "StudySettings",
+        "Task",
+        "TrainSettings",
+        "TransferSettings",
         "__version__",
         "audit_images",
         "evaluate_model",

@@ -10,22 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tellapart.audit import audit_images
+    from tellapart.config import HeadSettings, ModelSettings, TrainSettings
     from tellapart.data import load_images
     from tellapart.data.split import make_split
-    from tellapart.evaluate import evaluate_model
-    from tellapart.plan import StudySettings
+    from tellapart.evaluate import Look, Seal, evaluate_model
+    from tellapart.plan import StudySettings, TransferSettings
     from tellapart.report.page import write_report
-    from tellapart.search.optimize import run_search
+    from tellapart.search.optimize import Budget, run_search
+    from tellapart.search.space import Space
     from tellapart.search.sweep import run_sweep
     from tellapart.study import run_study
-    from tellapart.train.loop import train_model
+    from tellapart.train.loop import Rows, Task, train_model
     from tellapart.transfer.features import extract_features
     from tellapart.transfer.head import fit_head
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Budget": "tellapart.search.optimize",
+    "HeadSettings": "tellapart.config",
+    "Look": "tellapart.evaluate",
+    "ModelSettings": "tellapart.config",
+    "Rows": "tellapart.train.loop",
+    "Seal": "tellapart.evaluate",
+    "Space": "tellapart.search.space",
     "StudySettings": "tellapart.plan",
+    "Task": "tellapart.train.loop",
+    "TrainSettings": "tellapart.config",
+    "TransferSettings": "tellapart.plan",
     "audit_images": "tellapart.audit",
     "evaluate_model": "tellapart.evaluate",
     "extract_features": "tellapart.transfer.features",
@@ -40,7 +52,17 @@ _HOMES = {
 }
 
 __all__ = [
+    "Budget",
+    "HeadSettings",
+    "Look",
+    "ModelSettings",
+    "Rows",
+    "Seal",
+    "Space",
     "StudySettings",
+    "Task",
+    "TrainSettings",
+    "TransferSettings",
     "__version__",
     "audit_images",
     "evaluate_model",

@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tellapart.errors import SettingError, suggest_name
 
@@ -110,6 +110,13 @@ class TrainSettings(Settings):
     augment: Augment = "none"
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def check_decay(self) -> TrainSettings:
+        """Refuse a weight decay that would have no say: Muon fixes the norm of its filters."""
+        if self.optimizer == "muon" and self.weight_decay:
+            raise ValueError("optimizer muon has no weight_decay; leave it at 0")
+        return self
 
 
 class HeadSettings(Settings):

@@ -305,13 +305,12 @@ class PlanRecord(Record):
     """``plan.json``: what a study will do, settled when it starts first.
 
     ``baseline`` is the epochs of step 2. Seconds are what the measured pace of this machine lets
-    expect; ``cut`` says whether the minutes were too few for the plan that the data alone would
-    have had.
+    expect; ``cut`` says whether that shortened what the data alone would have had.
     """
 
     minutes: float | None
     cut: bool
-    baseline: int | None
+    baseline: int | None = None
     sweeps: dict[StepName, SweepPlan]
     search: SearchPlan | None
     seconds: float

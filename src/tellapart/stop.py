@@ -30,17 +30,20 @@ def catch_signals() -> Iterator[None]:
     """Let SIGINT, SIGTERM and SIGUSR1 ask for a stop, for the length of a ``with`` block.
 
     The handlers of before come back at its end. In a thread other than the main one, which
-    cannot have handlers, nothing is changed.
+    cannot have handlers, nothing is changed; nor is a signal that is ignored, as a shell has it
+    for what runs in the background.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, _handle) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, _handle) for number in heard}
     try:
         yield
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # set by something other than Python
+                signal.signal(number, handler)
         clear_stop()
 
 

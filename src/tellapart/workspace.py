@@ -140,10 +140,19 @@ def read_record(path: Path, kind: type[RecordT]) -> RecordT:
 def open_folder(folder: Path, identity: dict[str, Any]) -> Path:
     """Make or reopen an output folder whose files belong to ``identity``.
 
-    A folder that holds other files, or another identity, is refused and left as it is.
+    Raises:
+        WorkspaceError: not ours, of another identity, or not writable; it is left as it is.
+    """
+    if not check_folder(folder, identity):
+        write_json(folder / IDENTITY, identity)
+    return folder
+
+
+def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
+    """Return whether a folder holds work of ``identity``; a new or empty one does not.
 
     Raises:
-        WorkspaceError: not ours, of another identity, or not writable.
+        WorkspaceError: it holds other files, or work of another identity.
     """
     marker = folder / IDENTITY
     try:
@@ -170,9 +179,7 @@ def open_folder(folder: Path, identity: dict[str, Any]) -> Path:
                     f"this command's is {identity.get(key)!r}; name another folder, "
                     "or give the same arguments to go on with it"
                 )
-        return folder
-    write_json(marker, identity)
-    return folder
+    return holds
 
 
 def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) -> Path:

@@ -216,7 +216,8 @@ def test_a_failed_training_is_counted_and_not_done_again(
 
 
 def test_refused_settings_leave_the_folder_free(tmp_path: Path) -> None:
-    wrong = SMALL.model_copy(update={"backbones": ("local-dir:nowhere",)})
+    nowhere = TransferSettings(backbones=("local-dir:nowhere",))
+    wrong = SMALL.model_copy(update={"transfer": nowhere})
     with pytest.raises(UserError, match="nowhere"):
         run_study(load_images("digits"), wrong, tmp_path / "s")
     assert not (tmp_path / "s").exists()

@@ -26,6 +26,8 @@ SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, 
 FEWEST_SIZES = 3
 MOST_EPOCHS = 200
 """Of one training that is given minutes and nothing else."""
+GIVEN_TRIALS = 3
+"""Trials that a search makes whatever they take; its winner is trained as long as a trial."""
 WIDEST, NARROWEST = 64, 16
 """Filters in the first stage of the search's networks."""
 
@@ -58,8 +60,8 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
         asked["baseline"] = epoch * epochs
     if search is not None:
         asked["search"] = search.seconds
-    cut = minutes is not None and sum(asked.values()) > 60 * minutes
-    if minutes is not None and cut:
+    whole = (epochs, sweeps, search)
+    if minutes is not None and sum(asked.values()) > 60 * minutes:
         limits = share_seconds(asked, 60 * minutes)
         if "baseline" in limits:
             epochs = fit_epochs(settings, epochs, epoch, limits["baseline"])
@@ -73,7 +75,7 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
     planned += [epoch * epochs, search.seconds if search is not None else 0.0]
     return PlanRecord(
         minutes=minutes,
-        cut=cut,
+        cut=(epochs, sweeps, search) != whole,
         baseline=epochs if "baseline" in settings.steps else None,
         sweeps=sweeps,
         search=search,
@@ -214,12 +216,13 @@ def cut_search(
         if plan.trials * epochs * images * measure(typical_network(width, shape)) <= half:
             break
         width //= 2
+    trial = epochs * images * measure(typical_network(width, shape))
     return plan.model_copy(
         update={
             "trial_epochs": epochs,
             "width": width,
             "trial_seconds": half,
             "winner_seconds": half,
-            "seconds": limit,
+            "seconds": max(limit, GIVEN_TRIALS * trial + max(half, trial)),
         }
     )

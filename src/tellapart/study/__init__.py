@@ -11,7 +11,7 @@ from tellapart.audit import describe_data
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split, write_split
 from tellapart.device import Meter, choose_device, describe_environment, release_memory
-from tellapart.errors import Interrupted, WorkspaceError
+from tellapart.errors import BudgetError, Interrupted, SettingError, WorkspaceError
 from tellapart.evaluate import Seal, read_correct
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.backbone import make_backbone
@@ -24,6 +24,7 @@ from tellapart.records import (
     PlanRecord,
     StepName,
     StudyRecord,
+    SweepStep,
 )
 from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
@@ -32,7 +33,7 @@ from tellapart.study.answers import say_plan
 from tellapart.study.bench import PLAN, Bench, Reporter, SilentReporter
 from tellapart.study.pretrained import name_backbones
 from tellapart.study.steps import KIND, RUN_STEP
-from tellapart.workspace import open_folder, read_record, write_json
+from tellapart.workspace import check_folder, open_folder, read_record, write_json
 
 NAMES: dict[StepName, str] = {
     "baseline": "the simple network",
@@ -70,7 +71,10 @@ def run_study(
         settings, dataset, split, Seal(dataset, split, folder), folder, reporter or SilentReporter()
     )
     check_settings(bench)
-    open_folder(folder, identify_study(dataset, settings))
+    identity = identify_study(dataset, settings)
+    check_folder(folder, identity)
+    check_budget(bench)
+    open_folder(folder, identity)
     with own_folder(folder):
         if not manifest.is_file():
             write_split(manifest, dataset, split)
@@ -120,6 +124,7 @@ def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> Pl
     Raises:
         UserError: something asked for is not there.
     """
+    check_folder(folder, identify_study(dataset, settings))
     manifest = folder / "split.json"
     split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
     seal = Seal(dataset, split, folder)
@@ -153,11 +158,30 @@ def check_settings(bench: Bench) -> None:
     """
     settings = bench.settings
     choose_device(settings.device)
+    if settings.protocol == "notebook" and settings.minutes is not None:
+        raise SettingError(
+            f"--protocol notebook trains as long as the reference study did, but got --minutes "
+            f"{settings.minutes:g}; use --epochs, or the holdout protocol"
+        )
     for sizes in settings.sizes.values():
         check_sizes(sizes)
     if "transfer" in settings.steps and not (bench.folder / "transfer/record.json").is_file():
         for name in name_backbones(bench):
             make_backbone(name)
+
+
+def check_budget(bench: Bench) -> None:
+    """Find out now what would take far longer than the minutes that the user named.
+
+    Raises:
+        BudgetError: the shortest plan takes over twice as long.
+    """
+    asked, needed = bench.settings.minutes, bench.plan.seconds / 60
+    if asked is not None and bench.settings.epochs is None and needed > 2 * asked:
+        raise BudgetError(
+            f"--minutes must be at least half of what the shortest plan takes on this machine, "
+            f"{needed:.2g} min, but got {asked:g}; allow more, or fewer --steps"
+        )
 
 
 def run_step(bench: Bench, step: StepName) -> AnyStep:
@@ -171,7 +195,12 @@ def run_step(bench: Bench, step: StepName) -> AnyStep:
     before = bench.read_time(step)
     with Meter() as meter:
         record = RUN_STEP[step](bench)
-    measured = {"seconds": before + meter.seconds, "peak_memory_mb": meter.peak_memory_mb}
+    # a training that was gone on with took longer than what this start has seen of it
+    seconds = max(meter.seconds, bench.read_time(step) - before)
+    runs = record.runs if isinstance(record, SweepStep) else ()
+    runs = (*runs, record.run) if isinstance(record, ModelStep) else runs
+    peak = max(meter.peak_memory_mb, *(run.peak_memory_mb for run in runs), 0.0)
+    measured = {"seconds": before + seconds, "peak_memory_mb": peak}
     record = record.model_copy(update=measured)
     write_json(path, record)
     release_memory()

@@ -42,8 +42,9 @@ def say_plan(plan: PlanRecord) -> str:
     if not plan.cut:
         return f"plan: {text}"
     left = sum(len(sweep.left_out) for sweep in plan.sweeps.values())
+    fits = "to fit" if plan.seconds <= 66 * plan.minutes else "as far as can be, for"
     return (
-        f"plan: {text}; shortened to fit {plan.minutes:g} min"
+        f"plan: {text}; shortened {fits} {plan.minutes:g} min"
         + (f", with {left} of the largest sizes left out" if left else "")
         + " (--minutes M allows more)"
     )

@@ -136,6 +136,9 @@ def run_search_step(bench: Bench) -> SearchStep:
         except NotFinite as error:  # the trial itself was well: its network is the answer then
             bench.reporter.say(f"the longer training failed ({error}); its trial is taken")
             final = winner
+        if winner.val_accuracy.value > final.val_accuracy.value:
+            bench.reporter.say("the longer training is worse on val; its trial is taken")
+            final = winner
 
     test = bench.test_run("search", final)
     record = SearchStep(

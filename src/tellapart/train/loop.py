@@ -100,7 +100,8 @@ def train_model(
 
     ``watch`` is called after each epoch. The order of images, the augmentation, dropout and the
     first weights are functions of the recipe's seed. Called again after a stop or a kill, it
-    goes on from the newest checkpoint, and on a CPU comes to the same weights to the bit.
+    goes on from the newest checkpoint, and on a CPU, with as many threads and the same torch,
+    comes to the same weights to the bit.
 
     Raises:
         NotFinite: the loss, or an output, was not finite; the best weights so far are kept.
