@@ -13,12 +13,23 @@ from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
 from tellapart.data.loader import iterate_batches, split_batch
+from tellapart.errors import Interrupted
 from tellapart.records import RunRecord
+from tellapart.stop import clear_stop
 from tellapart.train.ranks import ALONE, Ranks, agree_on, gather_logits, read_ranks, send_bytes
 from tellapart.train.resume import list_checkpoints
 
 from .conftest import make_noise
-from .together import CASES, DIES, STOPPED, end_ranks, start_ranks, train_case
+from .together import (
+    BLOWN,
+    CASES,
+    DIES,
+    RESUMED,
+    STOPPED,
+    end_ranks,
+    start_ranks,
+    train_case,
+)
 
 MODULE = ("-m", "tests.train.together")
 
@@ -74,7 +85,11 @@ class Pair:
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> Pair:
     root = tmp_path_factory.mktemp("ranks")
-    processes = start_ranks(2, *MODULE, str(root / "together"), *CASES, STOPPED)
+    with pytest.raises(Interrupted):
+        train_case(RESUMED, root / "together", stop_at=6)
+    clear_stop()
+    names = (*CASES, RESUMED, BLOWN, STOPPED)
+    processes = start_ranks(2, *MODULE, str(root / "together"), *names)
     read_alone = {name: train_case(name, root / "alone")[1] for name in CASES}
     ends = end_ranks(processes)
     assert [code for code, _, _ in ends] == [3, 3], ends
@@ -136,6 +151,18 @@ def test_a_stop_of_one_stops_both_and_one_process_goes_on(pair: Pair) -> None:
     _, read = train_case(STOPPED, pair.together)
     assert read == pair.read_alone["adam"][6:], "what the two had done is not done again"
     compare_runs(folder, pair.alone / "adam")
+
+
+def test_two_processes_go_on_from_the_checkpoint_of_one(pair: Pair) -> None:
+    compare_runs(pair.together / RESUMED, pair.alone / "adam")
+    whole = sum(map(len, pair.read_alone["adam"][6:]))
+    assert sum(sum(map(len, read[RESUMED])) for read in pair.read) == whole
+
+
+def test_both_see_that_a_loss_is_not_finite(pair: Pair) -> None:
+    folder = pair.together / BLOWN
+    assert json.loads((folder / "status.json").read_text())["status"] == "failed: not finite"
+    assert all(BLOWN not in read for read in pair.read)
 
 
 def test_a_rank_that_dies_leaves_none_waiting(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.digits import load_digits
-from tellapart.errors import TellapartError
+from tellapart.errors import NotFinite, TellapartError
 from tellapart.records import RunRecord
 from tellapart.stop import ask_stop
 from tellapart.train.loop import Rows, Task, train_model
@@ -46,6 +46,8 @@ CASES: dict[str, tuple[ModelSettings, TrainSettings, int]] = {
 """Network, recipe, training images: 193 in batches of 64 leave one image, and a share of none."""
 
 STOPPED = "adam-stopped"
+RESUMED = "adam-resumed"
+BLOWN = "adam-blown"
 DIES = "adam-dies"
 
 
@@ -74,8 +76,10 @@ def note_rows(stop_at: int = 0) -> tuple[Dataset, NotingSource]:
 
 
 def train_case(name: str, folder: Path, stop_at: int = 0) -> tuple[RunRecord, list[list[int]]]:
-    """Train one case, with checkpoints at each step if it is to be stopped."""
+    """Train one case; ``adam-blown`` at a rate that leads to infinity."""
     model, recipe, images = CASES[name.partition("-")[0]]
+    if name == BLOWN:
+        recipe = recipe.model_copy(update={"lr": 1e30})
     rows = Rows(np.arange(images, dtype=np.int64), np.arange(300, 401, dtype=np.int64))
     dataset, source = note_rows(stop_at)
     record = train_model(dataset, rows, Task(model, recipe, "cpu"), folder / name)
@@ -120,7 +124,11 @@ def main(folder: Path, names: list[str]) -> int:
             if name == DIES and not leads:
                 setattr(NotingSource, "read", die)  # noqa: B010 - mypy allows no plain assignment
             stop_at = 6 if name == STOPPED and not leads else 0
-            record, read[name] = train_case(name, folder, stop_at)
+            try:
+                record, read[name] = train_case(name, folder, stop_at)
+            except NotFinite:
+                assert name == BLOWN
+                continue
             assert len(record.history) == 3
     except TellapartError as error:
         print(error, file=sys.stderr)
