@@ -85,16 +85,17 @@ def prepare_process(seed: int | None = None) -> None:
         torch.manual_seed(seed)
 
 
-def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
-    """Seed the device's generator for one step, as a pure function of three whole numbers.
+def seed_step(device: torch.device, seed: int, epoch: int, step: int, rank: int = 0) -> None:
+    """Seed the device's generator for one step, as a pure function of whole numbers.
 
     What dropout draws then needs no earlier step, so nothing has to be restored when training
-    goes on.
+    goes on. Of several processes each draws its own.
     """
     import torch
     from numpy.random import SeedSequence
 
-    number = int(SeedSequence((seed, epoch, step)).generate_state(1)[0])
+    own = SeedSequence((seed, epoch, step), spawn_key=(rank,) if rank else ())
+    number = int(own.generate_state(1)[0])
     if device.type == "cuda":
         torch.cuda.manual_seed(number)
     elif device.type == "mps":

@@ -115,7 +115,7 @@ def train(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Step 2: train one network and test it once.
+    """Step 2: train one network and test it once; under torchrun, by several processes.
 
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """

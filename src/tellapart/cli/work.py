@@ -8,15 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tellapart.data.dataset import Dataset
     from tellapart.plan import StudySettings
 
 
 def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: Any) -> None:
-    """Make settings, load the data, run the steps, and say where the report is."""
-    from rich.console import Console
+    """Make settings, load the data, run the steps, and say where the report is.
 
+    Of several processes that ``torchrun`` started, rank 0 does; the others help it to train.
+    """
     from tellapart.config import HeadSettings, make_network_settings, make_settings
-    from tellapart.console import ConsoleReporter, show_download
+    from tellapart.console import show_download
     from tellapart.plan import StudySettings, TransferSettings
     from tellapart.workspace import expand_path
 
@@ -32,13 +34,32 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
 
     from tellapart.data import load_images
     from tellapart.device import choose_device
+    from tellapart.study.follow import follow_trainings, share_work
+    from tellapart.train.ranks import agree_on
+
+    choose_device(settings.device)
+    with share_work(verb, settings.device) as ranks:
+        if not ranks.leads:
+            agree_on(ranks, False)  # rank 0 comes here when it has loaded, or downloaded, the data
+            follow_trainings(ranks, load_images(data, data_dir), settings.device)
+            return
+        with show_download(data) as progress:
+            dataset = load_images(data, data_dir, progress=progress)
+        agree_on(ranks, False)
+        _run_study(dataset, settings, (verb, out, json), foresee)
+
+
+def _run_study(
+    dataset: Dataset, settings: StudySettings, where: tuple[str, Path | None, bool], foresee: bool
+) -> None:
+    from rich.console import Console
+
+    from tellapart.console import ConsoleReporter
     from tellapart.study import foresee_study, identify_study, run_study
     from tellapart.study.answers import describe_plan
     from tellapart.workspace import name_folder
 
-    choose_device(settings.device)
-    with show_download(data) as progress:
-        dataset = load_images(data, data_dir, progress=progress)
+    verb, out, json = where
     identity = identify_study(dataset, settings)
     folder = out or name_folder(f"{dataset.name}-{verb}", identity)
     console = Console(stderr=True, soft_wrap=not sys.stderr.isatty())

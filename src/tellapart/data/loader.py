@@ -26,8 +26,24 @@ def shuffle_order(n: int, seed: int, epoch: int) -> Indices:
     )
 
 
+def split_batch(rows: Indices, rank: int, ranks: int) -> Indices:
+    """Return the part of a batch that is one of several processes' to do; it may be empty.
+
+    The parts follow each other, and their lengths differ by one at most.
+
+    >>> [split_batch(np.arange(5), rank, 3).tolist() for rank in range(3)]
+    [[0], [1, 2], [3, 4]]
+    """
+    assert 0 <= rank < ranks, (rank, ranks)
+    return rows[rank * len(rows) // ranks : (rank + 1) * len(rows) // ranks]
+
+
 def iterate_batches(
-    dataset: Dataset, indices: Indices, batch_size: int, order: Indices | None = None
+    dataset: Dataset,
+    indices: Indices,
+    batch_size: int,
+    order: Indices | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Yield (pixels, labels, rows) of the images at ``indices``; the last may be shorter.
 
@@ -36,6 +52,7 @@ def iterate_batches(
         indices: rows of the dataset, (n,) int64.
         batch_size: the most images in a batch.
         order: a permutation of ``range(n)``; as ``indices`` stand if None.
+        share: a process and their number; of each batch its part is yielded, even if empty.
 
     Yields:
         pixels (k, height, width, channels) uint8, labels (k,) int64, rows (k,) int64.
@@ -44,7 +61,8 @@ def iterate_batches(
     """
     assert batch_size >= 1, batch_size
     ordered = indices if order is None else indices[order]
-    parts = [ordered[at : at + batch_size] for at in range(0, len(ordered), batch_size)]
+    batches = (ordered[at : at + batch_size] for at in range(0, len(ordered), batch_size))
+    parts = [split_batch(batch, *share) for batch in batches]
     if not dataset.source.streamed:
         for rows in parts:
             yield dataset.source.read(rows), dataset.labels[rows], rows

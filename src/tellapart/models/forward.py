@@ -58,10 +58,10 @@ def predict_logits(
     device: torch.device,
     precision: Precision,
 ) -> NDArray[np.float32]:
-    """Return (len(rows), classes) float32 logits, in the order of ``rows``."""
+    """Return (len(rows), classes) float32 logits, in the order of ``rows``, which may be none."""
     chunk = limit_chunk(network, dataset, device)
     network.eval()
-    found = []
+    found = [np.empty((0, len(dataset.classes)), np.float32)]
     with torch.inference_mode():
         for pixels, _, _ in iterate_batches(dataset, rows, chunk):
             with cast_forward(device, precision):

@@ -29,6 +29,7 @@ from tellapart.records import (
 from tellapart.report.plots import draw_run
 from tellapart.stop import check_stop
 from tellapart.study.answers import label_network
+from tellapart.study.follow import announce_training
 from tellapart.train.loop import Rows, Task, fit_network, resolve_precision
 from tellapart.train.outcome import finish_run, read_failure
 from tellapart.train.pace import measure_pace
@@ -160,7 +161,9 @@ class Bench:
         check_stop()
         task = Task(model, recipe, self.settings.device, "both" if step == "baseline" else "best")
         folder = self.folder / step / cell
-        run = fit_network(self.dataset, self.open_rows(step), task, folder, self.watch(label))
+        rows = self.open_rows(step)
+        announce_training(rows, task)
+        run = fit_network(self.dataset, rows, task, folder, self.watch(label))
         draw_run(run, None, self.dataset.classes, folder)
         self.keep_time(step, cell, run.seconds)
         finish_run(folder, run)  # last of all: a cell with a record is not looked at again

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -17,7 +18,7 @@ from torch.nn import functional
 from tellapart.config import SIZES, ModelSettings, TrainSettings
 from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
-from tellapart.data.loader import iterate_batches, shuffle_order
+from tellapart.data.loader import iterate_batches, shuffle_order, split_batch
 from tellapart.device import (
     DeviceName,
     Meter,
@@ -37,6 +38,7 @@ from tellapart.records import EpochRow, RunRecord, Scalar
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
 from tellapart.train.checkpoint import copy_state, save_weights, write_args
+from tellapart.train.norm import share_norms
 from tellapart.train.optim import make_optimizer, schedule_rate
 from tellapart.train.outcome import finish_run, raise_not_finite, write_history
 from tellapart.train.progress import (
@@ -46,6 +48,15 @@ from tellapart.train.progress import (
     read_progress,
     save_progress,
     start_tally,
+)
+from tellapart.train.ranks import (
+    ALONE,
+    Ranks,
+    agree_on,
+    agree_stop,
+    gather_logits,
+    join_ranks,
+    sum_step,
 )
 from tellapart.train.resume import is_finite
 
@@ -81,12 +92,13 @@ class Task:
 
 @dataclass(frozen=True)
 class Pace:
-    """How one epoch runs: the recipe, which epoch, the number format, images at once."""
+    """How one epoch runs: the recipe, which epoch, the number format, images at once, by whom."""
 
     recipe: TrainSettings
     epoch: int
     precision: Precision
     chunk: int
+    ranks: Ranks = ALONE
 
 
 def ignore_epoch(row: EpochRow) -> None:
@@ -103,14 +115,20 @@ def train_model(
     goes on from the newest checkpoint, and on a CPU, with as many threads and the same torch,
     comes to the same weights to the bit.
 
+    Under ``torchrun`` all processes call it alike. Each has its share of every batch, they come to
+    what one process comes to but for rounding (dropout alone draws other numbers), and rank 0
+    alone writes, measures and calls ``watch``. Any number of processes can go on from a checkpoint.
+
     Raises:
         NotFinite: the loss, or an output, was not finite; the best weights so far are kept.
         Interrupted: a stop was asked for; a checkpoint was written.
         WorkspaceError: another process works in the folder, or it cannot be written.
     """
-    with own_folder(folder):
+    ranks = join_ranks(task.device)
+    with own_folder(folder) if ranks.leads else nullcontext():
         record = fit_network(dataset, rows, task, folder, watch)
-        finish_run(folder, record)
+        if ranks.leads:
+            finish_run(folder, record)
     return record
 
 
@@ -118,31 +136,37 @@ def fit_network(
     dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch = ignore_epoch
 ) -> RunRecord:
     """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
-    recipe = task.recipe
+    recipe, ranks = task.recipe, join_ranks(task.device)
     network, optimizer, precision, chunk = make_training(dataset, rows.train, task)
+    if ranks.count > 1:
+        share_norms(network)
     device = next(network.parameters()).device
-    truth = dataset.labels[rows.watch]
+    truth, share = dataset.labels[rows.watch], split_batch(rows.watch, ranks.rank, ranks.count)
     used = (rows.train, rows.watch)
     key = name_training(dataset, used, task.model, recipe, device.type, precision)
-    write_args(folder, dataset, task.model, recipe)
-    pulse = Pulse(task.every)
+    if ranks.leads:
+        write_args(folder, dataset, task.model, recipe)
+    pulse = Pulse(task.every if ranks.leads else math.inf)
     with Meter() as meter:
-        progress = read_progress(folder, key, network, optimizer)
+        progress = read_progress(folder, key, network, optimizer, ranks)
         history = progress.history
         for epoch in range(len(history), recipe.epochs):
             tally = progress.tally
             start = time.perf_counter() - tally.seconds
-            pace = Pace(recipe, epoch, precision, chunk)
+            pace = Pace(recipe, epoch, precision, chunk, ranks)
             for _ in train_epoch(network, optimizer, dataset, rows.train, pace, tally):
-                if pulse.is_due():
+                if agree_on(ranks, pulse.is_due()):
                     if not is_finite(tally.loss):
-                        raise_not_finite(folder, progress, recipe.lr)
+                        raise_not_finite(folder, progress, recipe.lr, ranks)
                     tally.seconds = time.perf_counter() - start
-                    pulse.rest(save_progress(folder, key, network, optimizer, progress, meter))
-                    check_stop()
-            logits = predict_logits(network, dataset, rows.watch, device, precision)
+                    if ranks.leads:
+                        pulse.rest(save_progress(folder, key, network, optimizer, progress, meter))
+                    if agree_stop(ranks):
+                        check_stop()
+            own = predict_logits(network, dataset, share, device, precision)
+            logits = gather_logits(ranks, own, rows.watch)
             if not (is_finite(tally.loss) and np.isfinite(logits).all()):
-                raise_not_finite(folder, progress, recipe.lr)
+                raise_not_finite(folder, progress, recipe.lr, ranks)
             row = EpochRow(
                 epoch=epoch + 1,
                 seconds=time.perf_counter() - start,
@@ -156,14 +180,16 @@ def fit_network(
             progress.tally = start_tally(device)
             if progress.best_row is None or row.val_accuracy > progress.best_row.val_accuracy:
                 progress.best_row, progress.best = row, copy_state(network)
-            watch(row)
+            if ranks.leads:
+                watch(row)
     best_row = progress.best_row
     assert best_row is not None
 
-    save_weights(folder / "weights" / "best.safetensors", progress.best)
-    if task.keep == "both":
-        save_weights(folder / "weights" / "last.safetensors", copy_state(network))
-    write_history(folder / "history.csv", history)
+    if ranks.leads:
+        save_weights(folder / "weights" / "best.safetensors", progress.best)
+        if task.keep == "both":
+            save_weights(folder / "weights" / "last.safetensors", copy_state(network))
+        write_history(folder / "history.csv", history)
     hits = round(best_row.val_accuracy * len(rows.watch))
     record = RunRecord(
         cell=folder.name,
@@ -227,9 +253,9 @@ def train_epoch(
     them, on the augmented images, and counts the steps; those that it has counted already are not
     done again. Where images are mixed (mixup, cutmix), a hit is against the class with most weight
     in each, so accuracy stays low: compare accuracies on val. A batch goes through in chunks that
-    fit in memory; the gradient is that of the whole batch.
+    fit in memory; the gradient is that of the whole batch, all ranks' shares of it together.
     """
-    recipe, epoch = pace.recipe, pace.epoch
+    recipe, epoch, ranks = pace.recipe, pace.epoch, pace.ranks
     device = next(network.parameters()).device
     draws = draw_augmentation(
         recipe.augment, len(dataset), rows, dataset.image_size, recipe.seed, epoch
@@ -238,15 +264,17 @@ def train_epoch(
     steps = math.ceil(len(rows) / recipe.batch_size)
 
     network.train()
-    batches = iterate_batches(dataset, order[tally.step * recipe.batch_size :], recipe.batch_size)
-    for batch in batches:
+    left, share = order[tally.step * recipe.batch_size :], (ranks.rank, ranks.count)
+    for batch in iterate_batches(dataset, left, recipe.batch_size, share=share):
+        count = min(recipe.batch_size, len(rows) - tally.step * recipe.batch_size)
         tally.rate = schedule_rate(recipe, epoch * steps + tally.step, recipe.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = tally.rate * group.get("scale", 1.0)
-        seed_step(device, recipe.seed, epoch, tally.step)
+        seed_step(device, recipe.seed, epoch, tally.step, ranks.rank)
 
         images, truth = make_examples(dataset, draws, batch, device)
         optimizer.zero_grad(set_to_none=True)
+        total, hits = torch.zeros_like(tally.loss), torch.zeros_like(tally.hits)
         for part, answers in zip(
             torch.split(images, pace.chunk), torch.split(truth, pace.chunk), strict=True
         ):
@@ -256,15 +284,18 @@ def train_epoch(
             loss = functional.cross_entropy(
                 logits, answers, label_smoothing=recipe.label_smoothing, reduction="sum"
             )
-            (loss / len(truth)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
-            tally.loss += loss.detach()
-            tally.hits += count_hits(logits.detach(), answers)
+            (loss / count).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            total += loss.detach()
+            hits += count_hits(logits.detach(), answers)
+        if ranks.count > 1:
+            sum_step(network, total, hits)
         optimizer.step()
+        tally.loss += total
+        tally.hits += hits
         tally.step += 1
         yield
 
 
 def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Scalar]:
     """Return the settings that have a say in a training; the seed is recorded beside them."""
-    own: dict[str, Scalar] = model.model_dump(include=set(SIZES[model.name]))
-    return own | recipe.model_dump(exclude={"seed"})
+    return model.model_dump(include=set(SIZES[model.name])) | recipe.model_dump(exclude={"seed"})

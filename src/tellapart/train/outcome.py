@@ -12,6 +12,7 @@ from tellapart.errors import NotFinite
 from tellapart.records import EpochRow, RunRecord
 from tellapart.train.checkpoint import save_weights
 from tellapart.train.progress import Progress
+from tellapart.train.ranks import ALONE, Ranks
 from tellapart.train.resume import remove_checkpoints
 from tellapart.workspace import read_json, write_json, write_text
 
@@ -26,8 +27,10 @@ def finish_run(folder: Path, record: RunRecord) -> None:
     remove_checkpoints(folder)
 
 
-def raise_not_finite(folder: Path, progress: Progress, lr: float) -> NoReturn:
+def raise_not_finite(folder: Path, progress: Progress, lr: float, ranks: Ranks = ALONE) -> NoReturn:
     """Leave the best weights so far and a status that says why there is no record.
+
+    Of several processes rank 0 writes, and all raise.
 
     Raises:
         NotFinite: always.
@@ -36,6 +39,8 @@ def raise_not_finite(folder: Path, progress: Progress, lr: float) -> NoReturn:
         f"training stopped: the loss or an output of epoch {len(progress.history) + 1} is "
         f"not finite; use a learning rate below {lr:g}"
     )
+    if not ranks.leads:
+        raise error
     if progress.best:
         save_weights(folder / "weights" / "best.safetensors", progress.best)
     write_history(folder / "history.csv", progress.history)

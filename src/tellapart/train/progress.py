@@ -10,6 +10,7 @@ import hashlib
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -18,10 +19,17 @@ from tellapart import __version__
 from tellapart.config import hash_settings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.device import Meter
+from tellapart.errors import SettingError
 from tellapart.records import EpochRow
 from tellapart.stop import is_stop_asked
 from tellapart.train.checkpoint import State
-from tellapart.train.resume import read_checkpoint, write_checkpoint
+from tellapart.train.ranks import ALONE, Ranks, send_bytes, send_weights
+from tellapart.train.resume import (
+    pack_checkpoint,
+    read_checkpoint,
+    unpack_checkpoint,
+    write_checkpoint,
+)
 
 SHARE = 20
 """The next checkpoint waits for this many times what the last one took: they cost 5 % at most."""
@@ -123,14 +131,25 @@ def save_progress(
 
 
 def read_progress(
-    folder: Path, key: str, network: nn.Module, optimizer: torch.optim.Optimizer
+    folder: Path,
+    key: str,
+    network: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    ranks: Ranks = ALONE,
 ) -> Progress:
     """Bring network and optimiser to the newest checkpoint of a training, and return the rest.
 
-    Where there is none, they stay as they are and nothing is done yet.
+    Where there is none, they stay as they are and nothing is done yet. Of several processes
+    rank 0 reads, and gives the others what it found, and its weights.
+
+    Raises:
+        SettingError: rank 0 has another training.
     """
     device = next(network.parameters()).device
-    tree = read_checkpoint(folder, key)
+    tree = read_checkpoint(folder, key) if ranks.leads else None
+    if ranks.count > 1:
+        tree = send_tree(ranks, key, tree)
+    send_weights(ranks, network)
     if tree is None:
         return Progress(start_tally(device))
     network.load_state_dict(tree["network"])
@@ -141,3 +160,19 @@ def read_progress(
     history = [EpochRow(**row) for row in tree["history"]]
     measured = (tree["seconds"], tree["peak_memory_mb"])
     return Progress(tally, history, best_row, tree["best"], *measured)
+
+
+def send_tree(ranks: Ranks, key: str, tree: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the tree that rank 0 gives, after a look at whether its training is this one's.
+
+    Raises:
+        SettingError: it is not.
+    """
+    packed = pack_checkpoint(key, tree or {}) if ranks.leads else None
+    found = unpack_checkpoint(send_bytes(ranks, packed or b""), key)
+    if found is None:
+        raise SettingError(
+            f"all processes of a training need the same images and settings, but those of rank "
+            f"{ranks.rank} differ from rank 0's; give all of them the same data and arguments"
+        )
+    return found or None

@@ -47,11 +47,9 @@ def write_checkpoint(
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. Older checkpoints stay.
     """
-    tensors: Tensors = {}
-    plain = pack_tree(tree, tensors)
-    if not all(is_finite(tensor) for tensor in tensors.values()):
+    content = pack_checkpoint(key, tree)
+    if content is None:
         return None
-    content = save(tensors, {"key": key, "tree": json.dumps(plain)})
     name = f"{place[0]:06d}-{place[1]:08d}-{_digest(content)}.safetensors"
     try:
         path = write_bytes(folder / FOLDER / name, content)
@@ -76,7 +74,7 @@ def read_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
             content = path.read_bytes()
         except OSError:  # it may be readable another time
             continue
-        tree = _parse(content, key) if _digest(content) in path.name else None
+        tree = unpack_checkpoint(content, key) if _digest(content) in path.name else None
         if tree is not None:
             return tree
         _remove(path)
@@ -95,6 +93,28 @@ def list_checkpoints(folder: Path) -> list[Path]:
     """Return the checkpoints of a run folder, the newest first."""
     files = (folder / FOLDER).glob("*.safetensors")
     return sorted((path for path in files if _NAME.fullmatch(path.name)), reverse=True)
+
+
+def pack_checkpoint(key: str, tree: dict[str, Any]) -> bytes | None:
+    """Return a checkpoint as bytes, or None where a number is not finite."""
+    tensors: Tensors = {}
+    plain = pack_tree(tree, tensors)
+    if not all(is_finite(tensor) for tensor in tensors.values()):
+        return None
+    return save(tensors, {"key": key, "tree": json.dumps(plain)})
+
+
+def unpack_checkpoint(content: bytes, key: str) -> dict[str, Any] | None:
+    """Return the tree of a checkpoint's bytes, or None where it is damaged or has another key."""
+    try:
+        length = int.from_bytes(content[:8], "little")
+        found = json.loads(content[8 : 8 + length])["__metadata__"]
+        if found["key"] != key:
+            return None
+        tree: dict[str, Any] = unpack_tree(json.loads(found["tree"]), load(content))
+        return tree
+    except (SafetensorError, ValueError, KeyError):  # written by another version
+        return None
 
 
 def pack_tree(tree: Any, tensors: Tensors) -> Any:
@@ -134,18 +154,6 @@ def unpack_tree(plain: Any, tensors: Tensors) -> Any:
 def is_finite(tensor: torch.Tensor) -> bool:
     """Return whether a tensor holds neither infinities nor what is not a number."""
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
-
-
-def _parse(content: bytes, key: str) -> dict[str, Any] | None:
-    try:
-        length = int.from_bytes(content[:8], "little")
-        found = json.loads(content[8 : 8 + length])["__metadata__"]
-        if found["key"] != key:
-            return None
-        tree: dict[str, Any] = unpack_tree(json.loads(found["tree"]), load(content))
-        return tree
-    except (SafetensorError, ValueError, KeyError):  # written by another version
-        return None
 
 
 def _digest(content: bytes) -> str:
