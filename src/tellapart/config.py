@@ -210,6 +210,11 @@ def make_network_settings(name: ModelName, **values: Any) -> ModelSettings:
     return make_settings(ModelSettings, **(NETWORKS[name].model_dump() | given))
 
 
+def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Any]:
+    """Return the settings that have a say in a training; the seed is recorded beside them."""
+    return model.model_dump(include=set(SIZES[model.name])) | recipe.model_dump(exclude={"seed"})
+
+
 def hash_settings(*parts: Any) -> str:
     """Return ten hexadecimal digits that name these settings, whatever the order of keys."""
     plain = [part.model_dump() if isinstance(part, BaseModel) else part for part in parts]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tellapart.data.dataset import ArraySource, Dataset, Indices, Pixels
-from tellapart.data.loader import iterate_batches, shuffle_order
+from tellapart.data.loader import cut_epoch, iterate_batches, shuffle_order
 from tellapart.errors import DataError
 
 Maker = Callable[..., Dataset]
@@ -94,3 +94,13 @@ def test_a_reader_left_early_ends_its_thread(make_dataset: Maker) -> None:
     next(batches)
     batches.close()  # type: ignore[attr-defined]  # it is a generator
     assert threading.active_count() == before
+
+
+@given(n=st.integers(0, 300), batch=st.integers(1, 40), even=st.booleans())
+def test_batches_cut_an_epoch_once(n: int, batch: int, even: bool) -> None:
+    bounds = cut_epoch(n, batch, even)
+    sizes = np.diff(bounds)
+    assert (bounds[0], bounds[-1], len(sizes)) == (0, n, -(-n // batch))
+    assert n == 0 or 1 <= sizes.min() <= sizes.max() <= batch
+    if n:
+        assert sizes.max() - sizes.min() <= 1 if even else set(sizes[:-1]) <= {batch}

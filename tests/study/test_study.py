@@ -19,7 +19,8 @@ from tellapart.errors import UserError, WorkspaceError
 from tellapart.plan import StudySettings, TransferSettings
 from tellapart.records import STEPS, RunRecord, StudyRecord, SweepStep
 from tellapart.study import run_study
-from tellapart.train.loop import Rows, Task, Watch, fit_network
+from tellapart.train.loop import Rows, Task, fit_network
+from tellapart.train.progress import Watch
 from tellapart.workspace import read_record
 
 SMALL = StudySettings(

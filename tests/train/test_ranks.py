@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.numpy import load_file
 
-from tellapart.data.loader import iterate_batches, split_batch
+from tellapart.data.loader import cut_epoch, iterate_batches, read_batches, split_batch
 from tellapart.errors import Interrupted
 from tellapart.records import RunRecord
 from tellapart.stop import clear_stop
@@ -48,8 +49,10 @@ def test_the_shares_of_each_batch_make_the_batch(n: int, batch: int, ranks: int)
     noise = make_noise(40, 4, 1)
     rows = np.random.default_rng(n).permutation(40)[:n]
     whole = list(iterate_batches(noise, rows, batch))
+    cut = [rows[a:b] for a, b in pairwise(cut_epoch(n, batch))]
     shares = [
-        list(iterate_batches(noise, rows, batch, share=(rank, ranks))) for rank in range(ranks)
+        list(read_batches(noise, [split_batch(part, rank, ranks) for part in cut]))
+        for rank in range(ranks)
     ]
     assert {len(share) for share in shares} == {len(whole)}
     for number, expected in enumerate(whole):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 
 import numpy as np
 
@@ -26,6 +27,22 @@ def shuffle_order(n: int, seed: int, epoch: int) -> Indices:
     )
 
 
+def cut_epoch(n: int, batch_size: int, even: bool = False) -> list[int]:
+    """Return the bounds of batches of at most ``batch_size``: batch i is [bounds[i], bounds[i+1]).
+
+    The last may be short; ``even`` makes all alike, to within one image, for what is measured on a
+    batch as a whole (batch normalisation) is worth little on a very short one.
+
+    >>> cut_epoch(9, 4), cut_epoch(9, 4, even=True)
+    ([0, 4, 8, 9], [0, 3, 6, 9])
+    """
+    assert batch_size >= 1, batch_size
+    steps = -(-n // batch_size)
+    if even:
+        return [step * n // steps for step in range(steps + 1)] if steps else [0]
+    return [*range(0, n, batch_size), n] if n else [0]
+
+
 def split_batch(rows: Indices, rank: int, ranks: int) -> Indices:
     """Return the part of a batch that is one of several processes' to do; it may be empty.
 
@@ -43,7 +60,6 @@ def iterate_batches(
     indices: Indices,
     batch_size: int,
     order: Indices | None = None,
-    share: tuple[int, int] = (0, 1),
 ) -> Iterator[Batch]:
     """Yield (pixels, labels, rows) of the images at ``indices``; the last may be shorter.
 
@@ -52,17 +68,20 @@ def iterate_batches(
         indices: rows of the dataset, (n,) int64.
         batch_size: the most images in a batch.
         order: a permutation of ``range(n)``; as ``indices`` stand if None.
-        share: a process and their number; of each batch its part is yielded, even if empty.
 
     Yields:
         pixels (k, height, width, channels) uint8, labels (k,) int64, rows (k,) int64.
+    """
+    ordered = indices if order is None else indices[order]
+    bounds = cut_epoch(len(ordered), batch_size)
+    return read_batches(dataset, [ordered[start:stop] for start, stop in pairwise(bounds)])
+
+
+def read_batches(dataset: Dataset, parts: Sequence[Indices]) -> Iterator[Batch]:
+    """Yield (pixels, labels, rows) of each part, an array of rows of the dataset, (k,) int64.
 
     Where images are decoded at each read, the next batch is read while one is used.
     """
-    assert batch_size >= 1, batch_size
-    ordered = indices if order is None else indices[order]
-    batches = (ordered[at : at + batch_size] for at in range(0, len(ordered), batch_size))
-    parts = [split_batch(batch, *share) for batch in batches]
     if not dataset.source.streamed:
         for rows in parts:
             yield dataset.source.read(rows), dataset.labels[rows], rows

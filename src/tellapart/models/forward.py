@@ -26,6 +26,11 @@ def cast_forward(device: torch.device, precision: Precision) -> torch.autocast:
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
 
 
+def has_norm(network: nn.Module) -> bool:
+    """Return whether a network normalises over a batch, which must then go through as a whole."""
+    return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+
+
 def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> int:
     """Return how many images may go through a network at once, a power of two up to 256.
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
@@ -15,10 +16,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tellapart.config import SIZES, ModelSettings, TrainSettings
+from tellapart.config import ModelSettings, TrainSettings, describe_settings
 from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
-from tellapart.data.loader import iterate_batches, shuffle_order, split_batch
+from tellapart.data.loader import cut_epoch, read_batches, shuffle_order, split_batch
 from tellapart.device import (
     DeviceName,
     Meter,
@@ -32,9 +33,15 @@ from tellapart.device import (
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import Shape, adapt_model, count_parameters, make_model
-from tellapart.models.forward import cast_forward, limit_chunk, predict_logits, prepare_batch
+from tellapart.models.forward import (
+    cast_forward,
+    has_norm,
+    limit_chunk,
+    predict_logits,
+    prepare_batch,
+)
 from tellapart.owner import own_folder
-from tellapart.records import EpochRow, RunRecord, Scalar
+from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
 from tellapart.train.checkpoint import copy_state, save_weights, write_args
@@ -44,6 +51,8 @@ from tellapart.train.outcome import finish_run, raise_not_finite, write_history
 from tellapart.train.progress import (
     Pulse,
     Tally,
+    Watch,
+    ignore_epoch,
     name_training,
     read_progress,
     save_progress,
@@ -62,8 +71,6 @@ from tellapart.train.resume import is_finite
 
 ADAPT_IMAGES = 2000
 """Images that a network may look at before it is trained."""
-
-Watch = Callable[[EpochRow], None]
 
 
 @dataclass(frozen=True)
@@ -99,10 +106,6 @@ class Pace:
     precision: Precision
     chunk: int
     ranks: Ranks = ALONE
-
-
-def ignore_epoch(row: EpochRow) -> None:
-    """Do nothing with a finished epoch."""
 
 
 def train_model(
@@ -229,7 +232,7 @@ def make_training(
     adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
     optimizer = make_optimizer(network, recipe)
     chunk = limit_chunk(network, dataset, device)
-    if any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules()):
+    if has_norm(network):
         chunk = recipe.batch_size  # its statistics are those of the whole batch
     return network, optimizer, precision, chunk
 
@@ -261,12 +264,13 @@ def train_epoch(
         recipe.augment, len(dataset), rows, dataset.image_size, recipe.seed, epoch
     )
     order = rows[shuffle_order(len(rows), recipe.seed, epoch)]
-    steps = math.ceil(len(rows) / recipe.batch_size)
+    bounds = cut_epoch(len(rows), recipe.batch_size, even=has_norm(network))
+    steps, whole = len(bounds) - 1, [order[a:b] for a, b in pairwise(bounds)][tally.step :]
 
     network.train()
-    left, share = order[tally.step * recipe.batch_size :], (ranks.rank, ranks.count)
-    for batch in iterate_batches(dataset, left, recipe.batch_size, share=share):
-        count = min(recipe.batch_size, len(rows) - tally.step * recipe.batch_size)
+    parts = [split_batch(batch, ranks.rank, ranks.count) for batch in whole]
+    for batch in read_batches(dataset, parts):
+        count = bounds[tally.step + 1] - bounds[tally.step]
         tally.rate = schedule_rate(recipe, epoch * steps + tally.step, recipe.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = tally.rate * group.get("scale", 1.0)
@@ -294,8 +298,3 @@ def train_epoch(
         tally.hits += hits
         tally.step += 1
         yield
-
-
-def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Scalar]:
-    """Return the settings that have a say in a training; the seed is recorded beside them."""
-    return model.model_dump(include=set(SIZES[model.name])) | recipe.model_dump(exclude={"seed"})

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,10 @@ from tellapart.train.resume import (
 
 SHARE = 20
 """The next checkpoint waits for this many times what the last one took: they cost 5 % at most."""
+
+
+Watch = Callable[[EpochRow], None]
+"""Is called with each finished epoch."""
 
 
 @dataclass
@@ -79,6 +84,10 @@ class Pulse:
         """Start the wait again, after a checkpoint that took ``cost`` seconds."""
         self.wait = max(self._every, SHARE * cost) if self._every else 0.0
         self._last = time.monotonic()
+
+
+def ignore_epoch(row: EpochRow) -> None:
+    """Do nothing with a finished epoch."""
 
 
 def start_tally(device: torch.device) -> Tally:

@@ -23,9 +23,10 @@ from tellapart.models import count_parameters
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import copy_state, load_strictly, read_weights, save_weights
-from tellapart.train.loop import Rows, Watch, ignore_epoch
+from tellapart.train.loop import Rows
 from tellapart.train.optim import schedule_rate
 from tellapart.train.outcome import write_history
+from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.transfer.features import Vectors
 from tellapart.workspace import read_json, write_json
 

@@ -1,0 +1,228 @@
+"""What a finished piece of work says of itself: plain frozen models, to and from JSON.
+
+The report is made from these alone. Accuracies are fractions in [0, 1], times are
+seconds, memory is MB (10**6 bytes).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tellapart.records.plans import (
+    ROLES,
+    STEPS,
+    LeftOut,
+    PlanRecord,
+    Record,
+    Role,
+    Scalar,
+    SearchPlan,
+    StepName,
+    SweepPlan,
+)
+from tellapart.records.runs import (
+    ClassScore,
+    EpochRow,
+    Estimate,
+    RunRecord,
+    SizeRecord,
+    TestRecord,
+    TrialRecord,
+    Verdict,
+)
+
+__all__ = [
+    "ROLES",
+    "STEPS",
+    "AnyStep",
+    "BackboneRecord",
+    "BaselineStep",
+    "ClassScore",
+    "Comparison",
+    "DataRecord",
+    "EpochRow",
+    "Estimate",
+    "Excluded",
+    "InspectStep",
+    "LeftOut",
+    "LookRecord",
+    "ModelStep",
+    "PlanRecord",
+    "Record",
+    "Role",
+    "RunRecord",
+    "Scalar",
+    "SearchPlan",
+    "SearchStep",
+    "SizeRecord",
+    "StepName",
+    "StepRecord",
+    "StudyRecord",
+    "SweepPlan",
+    "SweepStep",
+    "TestRecord",
+    "TransferStep",
+    "TrialRecord",
+    "Verdict",
+]
+
+
+class Excluded(Record):
+    """A file that was left out, and why. The path is relative to the data folder."""
+
+    path: str
+    reason: str
+
+
+class DataRecord(Record):
+    """What a dataset is: source, classes, counts, image shapes."""
+
+    name: str
+    origin: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    counts: dict[Role, dict[str, int]]
+    image_size: int
+    channels: int
+    size_reason: str
+    streamed: bool
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    notes: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+
+
+class BackboneRecord(Record):
+    """One backbone of the transfer step. ``license`` is that of its weights."""
+
+    name: str
+    source: str
+    license: str
+    parameters: int
+    features: int
+    image_size: int
+    engine: str
+    extraction_seconds: float
+    images_computed: int
+    head_parameters: int
+    val_accuracy: Estimate
+    run: RunRecord
+
+
+class LookRecord(Record):
+    """One look at the test split, as the ledger keeps it."""
+
+    look: int
+    when: str
+    step: str
+    cell: str
+    purpose: str
+
+
+class Comparison(Record):
+    """Two steps' models on the same test images: exact McNemar test, Holm-corrected.
+
+    ``difference`` is second minus first, as a fraction, with its 95 % interval.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    only_first: int
+    only_second: int
+    n: int
+    p_value: float
+    p_holm: float
+    sentence: str
+
+
+class StepRecord(Record):
+    """What every step says."""
+
+    status: Literal["done"]
+    seconds: float
+    peak_memory_mb: float
+    answer: str
+
+
+class InspectStep(StepRecord):
+    """Step 1."""
+
+    step: Literal["inspect"] = "inspect"
+    data: DataRecord
+    balance: str
+    imbalance_ratio: float
+    majority_share: float
+    duplicates: int
+    leaked: int
+    samples: str
+
+
+class ModelStep(StepRecord):
+    """What the five steps that end in a model say; ``run`` is the model that was tested."""
+
+    model: str
+    parameters: int
+    val_accuracy: Estimate
+    test_accuracy: Estimate
+    run: RunRecord
+    test: TestRecord
+
+
+class BaselineStep(ModelStep):
+    """Step 2."""
+
+    step: Literal["baseline"] = "baseline"
+
+
+class SweepStep(ModelStep):
+    """Steps 3 and 4."""
+
+    step: Literal["conv", "dense"]
+    setting: str
+    sizes: tuple[SizeRecord, ...]
+    verdict: Verdict
+    runs: tuple[RunRecord, ...]
+    left_out: tuple[LeftOut, ...]
+
+
+class SearchStep(ModelStep):
+    """Step 5."""
+
+    step: Literal["search"] = "search"
+    trials: tuple[TrialRecord, ...]
+    best_trial: int
+
+
+class TransferStep(ModelStep):
+    """Step 6."""
+
+    step: Literal["transfer"] = "transfer"
+    backbones: tuple[BackboneRecord, ...]
+    advice: str
+
+
+AnyStep = Annotated[
+    InspectStep | BaselineStep | SweepStep | SearchStep | TransferStep,
+    Field(discriminator="step"),
+]
+
+
+class StudyRecord(Record):
+    """``results.json``: everything that the report says."""
+
+    version: str
+    command: str
+    data: DataRecord
+    protocol: Literal["holdout", "notebook"]
+    environment: dict[str, Scalar]
+    plan: PlanRecord
+    seconds: float
+    peak_memory_mb: float
+    steps: dict[StepName, AnyStep]
+    comparisons: tuple[Comparison, ...]
+    ledger: tuple[LookRecord, ...]

@@ -1,0 +1,67 @@
+"""What a study will do, as it is kept in ``plan.json``."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+StepName = Literal["inspect", "baseline", "conv", "dense", "search", "transfer"]
+STEPS: tuple[StepName, ...] = ("inspect", "baseline", "conv", "dense", "search", "transfer")
+Role = Literal["train", "val", "test"]
+ROLES: tuple[Role, ...] = ("train", "val", "test")
+Scalar = str | int | float | bool | None | tuple[int, ...]
+
+
+class Record(BaseModel):
+    """Base of all records: frozen, and unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LeftOut(Record):
+    """A size of a sweep that has no figures, and why: it was not tried, or it failed."""
+
+    size: int
+    reason: str
+
+
+class SweepPlan(Record):
+    """What a sweep will train, and how long that should take."""
+
+    sizes: tuple[int, ...]
+    left_out: tuple[LeftOut, ...]
+    seeds: int
+    epochs: int
+    seconds: float
+
+
+class SearchPlan(Record):
+    """What the search will try.
+
+    Trials end early once ``trial_seconds`` are spent, never before the given ones are done; the
+    winner is trained for at most ``epochs``, fewer where ``winner_seconds`` are short.
+    """
+
+    trials: int
+    trial_epochs: int
+    width: int
+    epochs: int
+    trial_seconds: float | None
+    winner_seconds: float | None
+    seconds: float
+
+
+class PlanRecord(Record):
+    """``plan.json``: what a study will do, settled when it starts first.
+
+    ``baseline`` is the epochs of step 2. Seconds are what the measured pace of this machine lets
+    expect; ``cut`` says whether that shortened what the data alone would have had.
+    """
+
+    minutes: float | None
+    cut: bool
+    baseline: int | None = None
+    sweeps: dict[StepName, SweepPlan]
+    search: SearchPlan | None
+    seconds: float

@@ -1,0 +1,109 @@
+"""What trainings, tests, sweeps and searches leave behind."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from tellapart.records.plans import Record, Scalar
+
+
+class Estimate(Record):
+    """A proportion with its 95 % interval, and the number of images it was measured on."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class EpochRow(Record):
+    """One line of ``history.csv``. ``val_*`` is what the best epoch is chosen on."""
+
+    epoch: int
+    seconds: float
+    lr: float
+    loss: float
+    accuracy: float
+    val_loss: float
+    val_accuracy: float
+
+
+class RunRecord(Record):
+    """One finished training. ``folder`` is relative to the study's or run's folder."""
+
+    cell: str
+    folder: str
+    model: str
+    settings: dict[str, Scalar]
+    seed: int
+    parameters: int
+    best_epoch: int
+    chosen_on: Literal["val", "test"]
+    seconds: float
+    peak_memory_mb: float
+    device: str
+    precision: Literal["float32", "bfloat16"]
+    val_accuracy: Estimate
+    history: tuple[EpochRow, ...]
+
+
+class ClassScore(Record):
+    """Scores of one class on the test images; recall has its own interval."""
+
+    name: str
+    precision: float
+    recall: Estimate
+    f1: float
+    support: int
+
+
+class TestRecord(Record):
+    """What one look at the test split showed. ``confusion[true][predicted]`` counts images."""
+
+    __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
+
+    accuracy: Estimate
+    loss: float
+    confusion: tuple[tuple[int, ...], ...]
+    per_class: tuple[ClassScore, ...]
+    look: int
+    optimistic: bool
+
+
+class SizeRecord(Record):
+    """One size of a sweep. ``val_accuracy`` is the mean over seeds; ``seeds`` has each.
+
+    ``failed`` counts the seeds whose training was not finite; they are in no other figure.
+    """
+
+    size: int
+    parameters: int
+    seconds: float
+    val_accuracy: Estimate
+    seeds: tuple[float, ...]
+    best_epochs: tuple[int, ...]
+    failed: int = 0
+
+
+class Verdict(Record):
+    """The answer to "is there an ideal size?". ``tied`` are the sizes not told from the best."""
+
+    kind: Literal["ideal", "bigger", "flat", "unknown"]
+    size: int
+    best: int
+    tied: tuple[int, ...]
+    margin: float
+    sentence: str
+
+
+class TrialRecord(Record):
+    """One trial of the search; a failed one has no accuracy."""
+
+    number: int
+    status: Literal["done", "failed"]
+    cell: str
+    settings: dict[str, Scalar]
+    parameters: int
+    seconds: float
+    val_accuracy: Estimate | None
+    note: str
