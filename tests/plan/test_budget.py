@@ -10,6 +10,7 @@ from tellapart.config import ModelSettings
 from tellapart.models import Shape, count_planned
 from tellapart.plan.budget import (
     FEWEST_SIZES,
+    GIVEN_TRIALS,
     MOST_EPOCHS,
     SHARES,
     plan_study,
@@ -18,6 +19,7 @@ from tellapart.plan.budget import (
 )
 from tellapart.plan.rules import CONV_SIZES, DENSE_SIZES, StudySettings, plan_epochs
 from tellapart.records import STEPS, PlanRecord, StepName
+from tellapart.search.space import GIVEN
 
 CIFAR, IMAGES = Shape(3, 32, 10), 45_000
 TRAINING: tuple[StepName, ...] = ("baseline", "conv", "dense", "search")
@@ -125,6 +127,10 @@ def test_a_slow_baseline_is_cut_to_its_share() -> None:
 def test_shares_name_the_steps_that_train() -> None:
     assert set(SHARES) == set(TRAINING) < set(STEPS)
     assert sum(SHARES.values()) == pytest.approx(1)
+
+
+def test_the_budget_counts_the_trials_that_every_search_makes() -> None:
+    assert len(GIVEN) == GIVEN_TRIALS
 
 
 def test_the_typical_network_fits_small_images() -> None:

@@ -1,6 +1,6 @@
 """What a study will do when the user does not say: epochs, batch, sizes, trials, seeds.
 
-The rules depend on the data alone, so that two machines plan the same study.
+The rules depend on the data alone; ``plan.budget`` shortens what this machine is too slow for.
 """
 
 from __future__ import annotations
@@ -43,12 +43,11 @@ VIEWS = {
 """Images shown in a whole training, from which the epochs follow."""
 
 FEWEST = {"baseline": 10, "conv": 4, "dense": 4, "trial": 5, "search": 15}
+MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
+
 FEW_IMAGES = 10_000
 MINUTES = (40.0, 20.0)
 """What the trainings of a study may take unless told, and with fewer than ``FEW_IMAGES``."""
-
-MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
-
 
 SIMPLE = ModelSettings()
 

@@ -130,7 +130,7 @@ def run_search_step(bench: Bench) -> SearchStep:
         best = next(trial.number for trial in records if trial.cell == winner.cell)
         chosen = next(trial for trial in records if trial.number == best)
         model, recipe = split_settings(dict(chosen.settings), space)
-        recipe = recipe.model_copy(update={"epochs": fit_epochs(plan, winner)})
+        recipe = recipe.model_copy(update={"epochs": fit_winner(plan, winner)})
         try:
             final = bench.train_cell("search", "best", model, recipe)
         except NotFinite as error:  # the trial itself was well: its network is the answer then
@@ -151,7 +151,7 @@ def run_search_step(bench: Bench) -> SearchStep:
     return record
 
 
-def fit_epochs(plan: SearchPlan, trial: RunRecord) -> int:
+def fit_winner(plan: SearchPlan, trial: RunRecord) -> int:
     """Return the winner's epochs: those planned, or fewer if its trial was slow for the minutes."""
     if plan.winner_seconds is None:
         return plan.epochs
