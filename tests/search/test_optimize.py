@@ -245,7 +245,8 @@ def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> 
     trials, _ = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore)
     for trial in trials:
         model, _ = split_settings(trial.settings, space)
-        assert model.width <= width
+        assert model.width <= (max(width, DEEP.width) if model.name == "stages" else width)
         make_model(model, Shape(3, size, 10))
+    assert trials[0].settings["width"] == DEEP.width
     models = {trial.settings["model"] for trial in trials}
     assert ("speed" in models) == (space.stages > 1)

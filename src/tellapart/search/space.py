@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from tellapart.config import RECIPES, ModelName, ModelSettings, TrainSettings
+from tellapart.config import DEEP, RECIPES, ModelName, ModelSettings, TrainSettings
 from tellapart.records import Scalar
 
 if TYPE_CHECKING:
@@ -76,11 +76,10 @@ def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
 
 def suggest_settings(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
     """Let Optuna choose a network and its training."""
-    widths = [width for width in WIDTHS if width <= space.width]
     models = ["speed", "stages"] if space.stages > 1 else ["stages"]  # speed needs 4 px
     model = trial.suggest_categorical("model", models)
     if model == "speed":
-        trial.suggest_categorical("speed width", widths)
+        trial.suggest_categorical("speed width", list_widths("speed", space))
         trial.suggest_int("speed convs", 2, 3)
         trial.suggest_float("speed lr", 0.015, 0.15, log=True)
         trial.suggest_categorical("speed label_smoothing", [0.0, 0.1, 0.2])
@@ -88,7 +87,7 @@ def suggest_settings(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
         return name_settings(trial.params)
     trial.suggest_int("stages stages", min(2, space.stages), space.stages)
     trial.suggest_int("stages convs", 1, 2)
-    trial.suggest_categorical("stages width", widths)
+    trial.suggest_categorical("stages width", list_widths("stages", space))
     trial.suggest_categorical("stages norm", [False, True])
     trial.suggest_categorical("stages dense", [0, 64, 256, 1024, 2048])
     trial.suggest_float("stages dropout", 0.0, 0.5, step=0.1)
@@ -103,7 +102,7 @@ def fit_given(given: dict[str, Scalar], space: Space) -> dict[str, Scalar]:
     """Return a given trial as the journal names it, within what the space allows."""
     model = given["model"] if space.stages > 1 else "stages"
     fitted = given if model == given["model"] else NOTEBOOK_TRIAL
-    fitted = fitted | {"width": min(cast(int, fitted["width"]), _widest(space))}
+    fitted = fitted | {"width": min(cast(int, fitted["width"]), list_widths(str(model), space)[-1])}
     if "stages" in fitted:
         fitted["stages"] = min(cast(int, fitted["stages"]), space.stages)
     return {name if name == "model" else f"{model} {name}": value for name, value in fitted.items()}
@@ -141,5 +140,7 @@ def split_settings(
     return ModelSettings(name=name, **own), RECIPES[name].model_copy(update=rest)
 
 
-def _widest(space: Space) -> int:
-    return max(width for width in WIDTHS if width <= space.width)
+def list_widths(model: str, space: Space) -> list[int]:
+    """Return the widths to try; the reference study's own is always among those of stages."""
+    widest = max(space.width, DEEP.width) if model == "stages" else space.width
+    return [width for width in WIDTHS if width <= widest]
