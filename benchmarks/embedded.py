@@ -22,7 +22,8 @@ from tellapart.data.split import make_split
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models.cnn import make_trunk
 from tellapart.train.checkpoint import read_weights
-from tellapart.train.loop import Task, train_model
+from tellapart.train.learner import Task
+from tellapart.train.loop import train_model
 from tellapart.workspace import write_bytes, write_json
 
 MODEL = ModelSettings(name="stages", width=64, stages=3, convs=2, norm=True, dense=0, dropout=0.1)

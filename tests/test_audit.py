@@ -29,7 +29,7 @@ def test_unequal_classes_matter(dogs: int) -> None:
     said = describe_balance({"cat": 100, "dog": dogs})
     assert "balance matters" in said
     assert f"Always answering dog would be right {100 * dogs / (100 + dogs):.1f} %" in said
-    assert said.endswith("look at the recall of cat.")
+    assert "look at the recall of cat; tellapart train --class-weights balanced" in said
 
 
 def test_an_empty_class_is_no_division_by_zero() -> None:

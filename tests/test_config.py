@@ -129,7 +129,9 @@ def test_a_hash_tells_every_setting() -> None:
         TrainSettings(seed=1),
         TrainSettings(lr=2e-3),
         TrainSettings(augment="shift"),
-        TrainSettings(precision="float32"),
+        TrainSettings(averaging=0.1),
+        TrainSettings(patience=3),
+        TrainSettings(class_weights="balanced"),
     ]
     assert len({hash_settings(ModelSettings(), recipe) for recipe in changed}) == len(changed)
     assert hash_settings(ModelSettings(), TrainSettings()) != hash_settings(

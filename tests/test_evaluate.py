@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,8 @@ from tellapart.evaluate import (
 )
 from tellapart.models import Shape, make_model
 from tellapart.train.checkpoint import copy_state, save_weights, write_args
-from tellapart.train.loop import Rows, Task, train_model
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, train_model
 
 FINAL = Look("baseline", "simple-1", "final model of step baseline")
 
@@ -109,12 +111,13 @@ def test_an_evaluation_is_that_of_scikit_learn(
     assert read_correct({"a": path})["a"].tolist() == (truth == guess).tolist()
 
 
+@pytest.mark.parametrize("recipe", [{}, {"augment": "flip", "averaging": 0.5}])
 def test_a_trained_network_predicts_from_its_folder(
-    seal: Seal, digits: Dataset, digits_split: Split, tmp_path: Path
+    recipe: dict[str, Any], seal: Seal, digits: Dataset, digits_split: Split, tmp_path: Path
 ) -> None:
     """Tested on the rows that the best epoch was chosen on, it has the chosen accuracy."""
     rows = Rows(digits_split.train, digits_split.test, "test")
-    task = Task(ModelSettings(width=4, dense=16), TrainSettings(epochs=2), "cpu")
+    task = Task(ModelSettings(width=4, dense=16), TrainSettings(epochs=2, **recipe), "cpu")
     folder = tmp_path / "baseline" / "simple-1"
     run = train_model(digits, rows, task, folder)
     test = evaluate_model(seal, FINAL, predict_run(digits, folder, "cpu", run), folder)

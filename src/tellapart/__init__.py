@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from tellapart.search.space import Space
     from tellapart.search.sweep import run_sweep
     from tellapart.study import run_study
-    from tellapart.train.loop import Rows, Task, train_model
+    from tellapart.train.learner import Task
+    from tellapart.train.loop import Rows, train_model
     from tellapart.transfer.features import extract_features
     from tellapart.transfer.head import fit_head
 
@@ -35,7 +36,7 @@ _HOMES = {
     "Seal": "tellapart.evaluate",
     "Space": "tellapart.search.space",
     "StudySettings": "tellapart.plan",
-    "Task": "tellapart.train.loop",
+    "Task": "tellapart.train.learner",
     "TrainSettings": "tellapart.config",
     "TransferSettings": "tellapart.plan",
     "audit_images": "tellapart.audit",

@@ -93,7 +93,8 @@ def describe_balance(totals: dict[str, int]) -> str:
         return f"{sizes}: close enough to balanced that it is no issue."
     return (
         f"{sizes}: balance matters. Always answering {large} would be right {share:.1f} % of the "
-        f"time, so read accuracy against that, and look at the recall of {small}."
+        f"time, so read accuracy against that, and look at the recall of {small}; "
+        "tellapart train --class-weights balanced gives every class the same say."
     )
 
 
@@ -104,7 +105,7 @@ def draw_samples(dataset: Dataset, rows: Indices, path: Path) -> Path:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     classes, columns = len(dataset.classes), SAMPLES
-    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.02, wspace=0, hspace=0)
     figure = Figure(figsize=(columns * 0.95 + 1.6, classes * 0.95 + 0.1), layout=layout)
     FigureCanvasAgg(figure)
     axes = figure.subplots(classes, columns, squeeze=False)

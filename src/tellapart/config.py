@@ -98,18 +98,35 @@ class ModelSettings(Settings):
 
 
 class TrainSettings(Settings):
-    """How a network is trained."""
+    """How a network is trained.
+
+    ``averaging`` is the share of all steps over which the weights that are evaluated and kept are
+    averaged, later ones counting more (0: the weights of the last step). ``patience`` is how many
+    epochs in a row may bring nothing better before the training ends (0: it runs to its end).
+    ``class_weights`` ``balanced`` lets every class have the same say in the loss, however few its
+    images.
+    """
 
     epochs: Positive = 10
     batch_size: Positive = 128
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
-    schedule: Literal["constant", "onecycle", "linear"] = "onecycle"
+    schedule: Literal["constant", "cosine", "onecycle", "linear"] = "onecycle"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Share = 0.0
     augment: Augment = "none"
-    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    averaging: Share = 0.0
+    patience: Annotated[int, Field(ge=0)] = 0
+    class_weights: Literal["none", "balanced"] = "none"
     seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether an image is told by the mean of its logits and those of its mirror image.
+
+        It is where training mirrored images: the network was taught that both are one class.
+        """
+        return "flip" in list_operations(self.augment)
 
     @model_validator(mode="after")
     def check_decay(self) -> TrainSettings:
@@ -117,6 +134,17 @@ class TrainSettings(Settings):
         if self.optimizer == "muon" and self.weight_decay:
             raise ValueError("optimizer muon has no weight_decay; leave it at 0")
         return self
+
+
+class RecipeSettings(Settings):
+    """What the user asked of the training from scratch; None leaves it to the network's recipe."""
+
+    batch_size: Positive | None = None
+    lr: Annotated[float, Field(gt=0)] | None = None
+    augment: Augment | None = None
+    averaging: Share | None = None
+    patience: Annotated[int, Field(ge=0)] | None = None
+    class_weights: Literal["none", "balanced"] | None = None
 
 
 class HeadSettings(Settings):
@@ -133,8 +161,8 @@ class HeadSettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
 
 
-NOTEBOOK = TrainSettings(batch_size=64, schedule="constant", precision="float32")
-"""The reference study's recipe: Adam at 1e-3, batch 64, constant rate, full precision."""
+NOTEBOOK = TrainSettings(batch_size=64, schedule="constant")
+"""The reference study's recipe: Adam at 1e-3, batch 64, constant rate; it ran in float32."""
 
 NOTEBOOK_EPOCHS = {"baseline": 200, "conv": 20, "dense": 20, "search": 50, "transfer": 100}
 

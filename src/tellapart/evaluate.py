@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.split import Split
 from tellapart.device import DeviceName, choose_device, prepare_process
@@ -128,9 +129,9 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
             f"have {', '.join(dataset.classes)}; give the data that it was trained on"
         )
     prepare_process()
-    place = choose_device(device)
-    network.to(place)
-    return lambda rows: predict_logits(network, dataset, rows, place, run.precision)
+    network.to(choose_device(device))
+    mirrored = TrainSettings(**args["recipe"]).mirrors
+    return lambda rows: predict_logits(network, dataset, rows, run.precision, mirrored)
 
 
 def write_predictions(

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from pydantic import ValidationError
 
-from tellapart.config import NOTEBOOK_EPOCHS, HeadSettings, Protocol
+from tellapart.config import (
+    NOTEBOOK_EPOCHS,
+    HeadSettings,
+    Protocol,
+    RecipeSettings,
+    TrainSettings,
+)
 from tellapart.models import Shape, count_parameters, make_model
 from tellapart.plan.rules import (
     CONV_SIZES,
@@ -19,6 +27,7 @@ from tellapart.plan.rules import (
     plan_sizes,
     plan_swept,
     plan_trials,
+    scale_rate,
 )
 from tellapart.records import StepName
 
@@ -55,7 +64,8 @@ def test_the_notebook_has_its_own_epochs_and_recipe() -> None:
 @pytest.mark.parametrize("protocol", ["holdout", "notebook"])
 def test_the_named_augmentation_is_that_of_every_training(part: str, protocol: Protocol) -> None:
     assert plan_recipe(StudySettings(protocol=protocol), part, 1000, 0).augment == "none"
-    settings = StudySettings(protocol=protocol, augment="light+flip")
+    asked = RecipeSettings(augment="light+flip")
+    settings = StudySettings(protocol=protocol, recipe=asked)
     assert plan_recipe(settings, part, 1000, 0).augment == "flip+shift"
 
 
@@ -124,3 +134,26 @@ def test_the_notebooks_head_is_plain() -> None:
 def test_unknown_steps_are_refused() -> None:
     with pytest.raises(ValidationError, match="inspect"):
         StudySettings.model_validate({"steps": ["inspekt"]})
+
+
+@pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 4.0), ("adam", 2.0), ("muon", 2.0)])
+def test_the_rate_follows_the_batch_size_by_the_rule(optimizer: Any, factor: float) -> None:
+    recipe = TrainSettings(optimizer=optimizer, lr=0.01, batch_size=64)
+    scaled = scale_rate(recipe, 256)
+    assert scaled.lr == pytest.approx(factor * recipe.lr)
+    assert scaled == recipe.model_copy(update={"batch_size": 256, "lr": scaled.lr})
+    assert scale_rate(recipe, 16) == recipe.model_copy(update={"batch_size": 16})
+    assert scale_rate(recipe, 64) == recipe
+
+
+@pytest.mark.parametrize("images", [1000, 40_000])
+def test_what_the_user_asked_of_the_recipe_holds(images: int) -> None:
+    asked = RecipeSettings(batch_size=512, patience=4, averaging=0.2, class_weights="balanced")
+    recipe = plan_recipe(StudySettings(recipe=asked), "baseline", images, seed=0)
+    assert (recipe.batch_size, recipe.patience, recipe.averaging) == (512, 4, 0.2)
+    assert recipe.class_weights == "balanced"
+    assert recipe.lr == pytest.approx(2e-3)  # by the rule, from 1e-3 at 128
+    told = plan_recipe(
+        StudySettings(recipe=RecipeSettings(batch_size=512, lr=0.01)), "baseline", images, seed=0
+    )
+    assert told.lr == 0.01

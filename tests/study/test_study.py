@@ -19,7 +19,8 @@ from tellapart.errors import UserError, WorkspaceError
 from tellapart.plan import StudySettings, TransferSettings
 from tellapart.records import STEPS, RunRecord, StudyRecord, SweepStep
 from tellapart.study import run_study
-from tellapart.train.loop import Rows, Task, fit_network
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, fit_network
 from tellapart.train.progress import Watch
 from tellapart.workspace import read_record
 
@@ -190,8 +191,8 @@ def test_a_failed_training_is_counted_and_not_done_again(
         place = (task.model.width, task.recipe.seed)
         tried.append(place)
         if place in failing:
-            recipe = TrainSettings(epochs=1, lr=1e30, schedule="constant", precision="float32")
-            task = Task(ModelSettings(width=4, dense=8), recipe, "cpu")
+            recipe = TrainSettings(epochs=1, lr=1e30, schedule="constant")
+            task = Task(ModelSettings(width=4, dense=8), recipe, "cpu", precision="float32")
         return fit_network(dataset, rows, task, folder, watch)
 
     monkeypatch.setattr("tellapart.study.bench.fit_network", fit)

@@ -15,11 +15,12 @@ from tellapart.data.loader import Batch
 from tellapart.data.split import Split
 from tellapart.models.forward import prepare_batch
 from tellapart.records import EpochRow, RunRecord
-from tellapart.train.loop import Rows, Task, train_model
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, train_model
 
 CPU = torch.device("cpu")
 MODEL = ModelSettings(width=8, dense=32)
-RECIPE = TrainSettings(epochs=3, batch_size=32, lr=3e-3, precision="float32", seed=5)
+RECIPE = TrainSettings(epochs=3, batch_size=32, lr=3e-3, seed=5)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,9 @@ def trained(
     folder = tmp_path_factory.mktemp("baseline") / "simple-0123456789"
     rows = Rows(digits_split.train, digits_split.val)
     watched: list[EpochRow] = []
-    record = train_model(digits, rows, Task(MODEL, RECIPE, "cpu"), folder, watched.append)
+    record = train_model(
+        digits, rows, Task(MODEL, RECIPE, "cpu", precision="float32"), folder, watched.append
+    )
     return Trained(folder, record, rows, watched)
 
 

@@ -38,8 +38,8 @@ def test_a_loaded_model_gives_the_logits_of_the_saved_one(digits: Dataset, tmp_p
     write_args(tmp_path, digits, model, RECIPE)
     loaded, args = load_model(tmp_path)
     rows = np.arange(100, dtype=np.int64)
-    expected = predict_logits(network, digits, rows, CPU, "float32")
-    found = predict_logits(loaded, digits, rows, CPU, "float32")
+    expected = predict_logits(network, digits, rows, "float32")
+    found = predict_logits(loaded, digits, rows, "float32")
     assert found == pytest.approx(expected, abs=1e-6)
     assert args["classes"] == list(digits.classes)
 
@@ -47,7 +47,7 @@ def test_a_loaded_model_gives_the_logits_of_the_saved_one(digits: Dataset, tmp_p
 def test_a_trained_model_loads_as_its_best_epoch(trained: Trained, digits: Dataset) -> None:
     network, args = load_model(trained.folder)
     rows, best = trained.rows.watch, trained.record.history[trained.record.best_epoch - 1]
-    logits = predict_logits(network, digits, rows, CPU, "float32")
+    logits = predict_logits(network, digits, rows, "float32")
     truth = digits.labels[rows]
     assert (logits.argmax(1) == truth).mean() == best.val_accuracy
     assert compute_loss(logits, truth) == pytest.approx(best.val_loss, rel=1e-5)

@@ -11,8 +11,11 @@ from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.metrics.intervals import estimate_proportion
+from tellapart.models.forward import predict_logits
 from tellapart.records import RunRecord
-from tellapart.train.loop import Rows, Task, train_model
+from tellapart.train.checkpoint import load_model
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, train_model
 from tellapart.workspace import read_record
 
 from .conftest import MODEL, RECIPE, Trained
@@ -71,7 +74,9 @@ def read_best(folder: Path) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np
 
 def run_short(digits: Dataset, rows: Rows, recipe: TrainSettings, folder: Path) -> RunRecord:
     model = ModelSettings(width=4, dense=8, dropout=0.2)
-    return train_model(digits, rows, Task(model, recipe, "cpu", "best"), folder)
+    return train_model(
+        digits, rows, Task(model, recipe, "cpu", "best", precision="float32"), folder
+    )
 
 
 @pytest.mark.parametrize("augment", ["none", "flip+shift", "strong+cutmix"])
@@ -79,7 +84,7 @@ def test_the_same_seed_gives_the_same_weights_to_the_bit(
     augment: str, digits: Dataset, digits_split: Split, tmp_path: Path
 ) -> None:
     rows = Rows(digits_split.train[:400], digits_split.val)
-    recipe = TrainSettings(epochs=2, augment=augment, precision="float32", seed=3)
+    recipe = TrainSettings(epochs=2, augment=augment, seed=3)
     for name in "ab":
         run_short(digits, rows, recipe, tmp_path / name)
     run_short(digits, rows, recipe.model_copy(update={"seed": 4}), tmp_path / "c")
@@ -93,7 +98,7 @@ def test_the_watched_rows_teach_nothing(
     digits: Dataset, digits_split: Split, tmp_path: Path
 ) -> None:
     train = digits_split.train[:400]
-    recipe = TrainSettings(epochs=1, precision="float32")
+    recipe = TrainSettings(epochs=1)
     run_short(digits, Rows(train, digits_split.val), recipe, tmp_path / "a")
     run_short(digits, Rows(train, digits_split.val[:9]), recipe, tmp_path / "b")
     first, second = read_best(tmp_path / "a"), read_best(tmp_path / "b")
@@ -113,7 +118,7 @@ def test_label_smoothing_moves_the_training_loss_and_no_other_number(
 ) -> None:
     """The rate is next to nothing, so the network stays as the seed made it."""
     rows = Rows(digits_split.train[:400], digits_split.val)
-    recipe = TrainSettings(epochs=1, lr=1e-12, precision="float32")
+    recipe = TrainSettings(epochs=1, lr=1e-12)
     plain = run_short(digits, rows, recipe, tmp_path / "a").history[0]
     smooth = run_short(
         digits, rows, recipe.model_copy(update={"label_smoothing": 0.3}), tmp_path / "b"
@@ -121,3 +126,50 @@ def test_label_smoothing_moves_the_training_loss_and_no_other_number(
     assert smooth.loss != plain.loss
     assert smooth.val_loss == pytest.approx(plain.val_loss, abs=1e-6)
     assert smooth.val_accuracy == plain.val_accuracy
+
+
+def test_training_ends_where_nothing_better_comes(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    """At a rate of next to nothing no epoch is better than the first."""
+    rows = Rows(digits_split.train[:100], digits_split.val)
+    recipe = TrainSettings(epochs=9, lr=1e-12, patience=3)
+    record = run_short(digits, rows, recipe, tmp_path / "a")
+    assert (len(record.history), record.best_epoch) == (4, 1)
+    patient = run_short(digits, rows, recipe.model_copy(update={"patience": 0}), tmp_path / "b")
+    assert len(patient.history) == 9
+
+
+def test_what_is_kept_is_the_average_and_it_is_what_val_sees(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    rows = Rows(digits_split.train[:400], digits_split.val)
+    recipe = TrainSettings(epochs=2, lr=3e-3, seed=3)
+    plain = run_short(digits, rows, recipe, tmp_path / "a")
+    averaged = recipe.model_copy(update={"averaging": 0.5})
+    record = run_short(digits, rows, averaged, tmp_path / "b")
+    assert [row.loss for row in record.history] == [row.loss for row in plain.history]
+    assert record.history[0].val_loss != plain.history[0].val_loss
+    first, second = read_best(tmp_path / "a"), read_best(tmp_path / "b")
+    assert not all(np.array_equal(first[name], second[name]) for name in first)
+    network, _ = load_model(tmp_path / "b")
+    logits = predict_logits(network, digits, rows.watch, "float32")
+    accuracy = (logits.argmax(1) == digits.labels[rows.watch]).mean()
+    assert accuracy == pytest.approx(record.val_accuracy.value)
+
+
+def test_class_weights_help_the_rare_class(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    """Of one digit a thirtieth is left: what is told of it rises, and the others' loss with it."""
+    train, labels = digits_split.train, digits.labels[digits_split.train]
+    rare = train[labels == 8]
+    rows = Rows(np.sort(np.concatenate([train[labels != 8], rare[:4]])), digits_split.val)
+    named = {}
+    for weights in ("none", "balanced"):
+        recipe = TrainSettings.model_validate({"epochs": 3, "lr": 3e-3, "class_weights": weights})
+        run_short(digits, rows, recipe, tmp_path / weights)
+        network, _ = load_model(tmp_path / weights)
+        logits = predict_logits(network, digits, rows.watch, "float32")
+        named[weights] = int((logits.argmax(1) == 8).sum())
+    assert named["balanced"] > named["none"]

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
+from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from tellapart.config import TrainSettings
-from tellapart.train.optim import make_optimizer, schedule_rate
+from tellapart.train.optim import make_optimizer, schedule_rate, weigh_classes
 
 
 def test_a_constant_rate_stays() -> None:
@@ -15,10 +18,13 @@ def test_a_constant_rate_stays() -> None:
 
 
 @pytest.mark.parametrize("steps", [10, 57, 400])
-def test_onecycle_climbs_in_a_line_and_falls_along_a_half_cosine(steps: int) -> None:
-    recipe = TrainSettings(schedule="onecycle", lr=0.2)
+@pytest.mark.parametrize(("schedule", "share"), [("onecycle", 0.2), ("cosine", 0.05)])
+def test_a_climb_in_a_line_and_a_fall_along_a_half_cosine(
+    schedule: Any, share: float, steps: int
+) -> None:
+    recipe = TrainSettings(schedule=schedule, lr=0.2)
     rates = np.array([schedule_rate(recipe, step, steps) for step in range(steps)])
-    rise = steps // 5
+    rise = max(1, int(share * steps))
     line = np.interp(np.arange(rise), [-1, rise], [0, 0.2])
     angles = np.linspace(0, np.pi, steps - rise + 1)[:-1]
     assert rates == pytest.approx(np.concatenate([line, 0.2 * np.cos(angles / 2) ** 2]))
@@ -77,3 +83,18 @@ def test_adam_is_the_published_one_with_keras_epsilon() -> None:
         rate = np.sqrt(second / (1 - 0.999**step)) + 1e-7
         theta = theta - 0.01 * first / (1 - 0.9**step) / rate
     assert weight.detach().numpy() == pytest.approx(theta, abs=1e-6)
+
+
+def test_balanced_weights_are_those_of_scikit_learn() -> None:
+    labels = np.repeat([0, 1, 3], [50, 7, 1])  # none of class 2
+    weights = weigh_classes(TrainSettings(class_weights="balanced"), labels, 4, torch.device("cpu"))
+    assert weights is not None
+    there = compute_class_weight("balanced", classes=np.array([0, 1, 3]), y=labels)
+    assert weights[[0, 1, 3]].numpy() == pytest.approx(there, rel=1e-6)
+    assert weights[labels].mean().item() == pytest.approx(1, rel=1e-6)
+    assert torch.isfinite(weights).all()
+
+
+def test_classes_count_as_their_images_unless_told() -> None:
+    labels = np.array([0, 0, 1])
+    assert weigh_classes(TrainSettings(), labels, 2, torch.device("cpu")) is None

@@ -12,7 +12,8 @@ from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import NotFinite
 from tellapart.records import EpochRow
-from tellapart.train.loop import Task, train_model
+from tellapart.train.learner import Task
+from tellapart.train.loop import train_model
 from tellapart.train.optim import schedule_rate
 from tellapart.train.outcome import STATUS, read_failure
 from tellapart.train.resume import list_checkpoints
@@ -36,7 +37,9 @@ def test_a_training_that_is_not_finite_stops_and_says_so(
     )
     said = r"epoch 1 is not finite; use a learning rate below 1e\+30"
     with pytest.raises(NotFinite, match=said) as got:
-        train_model(digits, ROWS, Task(model, recipe, "cpu", every=every), tmp_path)
+        train_model(
+            digits, ROWS, Task(model, recipe, "cpu", every=every, precision="float32"), tmp_path
+        )
     assert got.value.exit_code == 1
     assert read_json(tmp_path / STATUS)["status"] == "failed: not finite"
     assert read_failure(tmp_path) == str(got.value)
@@ -53,7 +56,9 @@ def test_the_last_good_weights_are_kept(
         return math.inf if step == EPOCH_STEPS + 1 else schedule_rate(recipe, step, steps)
 
     recipe = TrainSettings.model_validate(RECIPE.model_dump() | {"optimizer": "sgd"})
-    task = Task(MODEL.model_copy(update={"norm": False}), recipe, "cpu", every=0.0)
+    task = Task(
+        MODEL.model_copy(update={"norm": False}), recipe, "cpu", every=0.0, precision="float32"
+    )
     rows: list[EpochRow] = []
     monkeypatch.setattr("tellapart.train.loop.schedule_rate", explode)
     with pytest.raises(NotFinite, match="epoch 2 is not finite"):

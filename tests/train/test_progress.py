@@ -16,11 +16,12 @@ from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import Interrupted, WorkspaceError
 from tellapart.stop import clear_stop
-from tellapart.train.loop import Task, train_model
+from tellapart.train.learner import Task
+from tellapart.train.loop import train_model
 from tellapart.train.progress import SHARE, Pulse
 from tellapart.train.resume import list_checkpoints
 
-from .runs import EPOCH_STEPS, MUON, RECIPE, ROWS, SGD, SPEED, TASK, count_reads, read_end
+from .runs import AVERAGED, EPOCH_STEPS, MUON, RECIPE, ROWS, SGD, SPEED, TASK, count_reads, read_end
 
 ONCE = replace(TASK, every=1e9)  # a checkpoint where a stop is asked for, and nowhere else
 READS = RECIPE.epochs * (EPOCH_STEPS + 1)  # each epoch reads its batches, then the watched rows
@@ -28,8 +29,9 @@ TASKS = {
     "adam": ONCE,
     "sgd": replace(ONCE, recipe=TrainSettings.model_validate(RECIPE.model_dump() | SGD)),
     "muon": replace(ONCE, model=SPEED, recipe=RECIPE.model_copy(update=MUON)),
+    "averaged": replace(ONCE, recipe=RECIPE.model_copy(update=AVERAGED)),
 }
-FIRST = {"adam": 0, "sgd": 0, "muon": 1}
+FIRST = {"adam": 0, "sgd": 0, "muon": 1, "averaged": 0}
 """Reads before the first epoch: speednet looks at images before it is trained."""
 
 

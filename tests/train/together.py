@@ -23,22 +23,23 @@ from tellapart.data.digits import load_digits
 from tellapart.errors import NotFinite, TellapartError
 from tellapart.records import RunRecord
 from tellapart.stop import ask_stop
-from tellapart.train.loop import Rows, Task, train_model
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, train_model
 from tellapart.train.ranks import leave_ranks, read_ranks
 
 ROOT = Path(__file__).resolve().parents[2]
 SIMPLE = ModelSettings(width=4, dense=16)
 NORMED = ModelSettings(name="stages", width=4, stages=2, norm=True, dense=16)
 SPEED = ModelSettings(name="speed", width=4, convs=2)
-RECIPE = TrainSettings(
-    epochs=3, batch_size=64, lr=3e-3, augment="flip+shift", precision="float32", seed=11
-)
+RECIPE = TrainSettings(epochs=3, batch_size=64, lr=3e-3, augment="flip+shift", seed=11)
 MUON = RECIPE.model_copy(update={"optimizer": "muon", "lr": 0.05, "schedule": "linear"})
 MIXED = {"augment": "flip+shift+mixup", "label_smoothing": 0.1, "weight_decay": 1e-2}
+AVERAGED = {"averaging": 0.5, "class_weights": "balanced", "patience": 3}
 
 CASES: dict[str, tuple[ModelSettings, TrainSettings, int]] = {
     "adam": (SIMPLE, RECIPE, 203),
     "muon": (SIMPLE, MUON, 203),
+    "averaged": (NORMED, RECIPE.model_copy(update=AVERAGED), 203),
     "mixup": (SIMPLE, RECIPE.model_copy(update=MIXED), 203),
     "norm": (NORMED, RECIPE.model_copy(update={"optimizer": "sgd", "lr": 0.05}), 203),
     "speed": (SPEED, MUON, 193),
@@ -82,7 +83,9 @@ def train_case(name: str, folder: Path, stop_at: int = 0) -> tuple[RunRecord, li
         recipe = recipe.model_copy(update={"lr": 1e30})
     rows = Rows(np.arange(images, dtype=np.int64), np.arange(300, 401, dtype=np.int64))
     dataset, source = note_rows(stop_at)
-    record = train_model(dataset, rows, Task(model, recipe, "cpu"), folder / name)
+    record = train_model(
+        dataset, rows, Task(model, recipe, "cpu", precision="float32"), folder / name
+    )
     return record, source.rows
 
 

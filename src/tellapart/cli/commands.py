@@ -9,7 +9,7 @@ from cyclopts import App, Parameter
 
 from tellapart import __version__
 from tellapart.cli.flags import (
-    AugmentFlag,
+    RECIPE,
     Backbones,
     Data,
     DataDir,
@@ -20,6 +20,7 @@ from tellapart.cli.flags import (
     Minutes,
     Out,
     ProtocolFlag,
+    RecipeFlags,
     Seed,
     Seeds,
     Trials,
@@ -107,7 +108,7 @@ def train(
     dense: Dense = None,
     epochs: Epochs = None,
     minutes: Minutes = None,
-    augment: AugmentFlag = "none",
+    recipe: RecipeFlags = RECIPE,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
     out: Out = None,
@@ -125,7 +126,7 @@ def train(
         model={"name": model, "width": width, "dense": dense},
         epochs=epochs,
         minutes=minutes,
-        augment=augment,
+        recipe=vars(recipe),
         protocol=protocol,
         seed=seed,
         device=device,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -64,14 +65,46 @@ Minutes = Annotated[
 Trials = Annotated[
     int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
 ]
-AugmentFlag = Annotated[
-    str,
-    Parameter(
-        name="--augment",
-        help=f"Presets ({', '.join(PRESETS)}) and operations ({', '.join(OPERATIONS)}), joined by "
-        "+. No preset flips: add +flip where a mirrored image is of the same class.",
-    ),
-]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class RecipeFlags:
+    """How a network is trained; what is not given is left to its recipe."""
+
+    augment: Annotated[
+        str,
+        Parameter(
+            help=f"Presets ({', '.join(PRESETS)}) and operations ({', '.join(OPERATIONS)}), joined "
+            "by +. No preset flips: add +flip where a mirrored image is of the same class."
+        ),
+    ] = "none"
+    batch_size: Annotated[
+        int | None,
+        Parameter(
+            help="Images a step; the rate follows it [default: 128, or 32 for few images].",
+            converter=_read_whole,
+        ),
+    ] = None
+    lr: Annotated[float | None, Parameter(help="Highest learning rate.")] = None
+    averaging: Annotated[
+        float | None,
+        Parameter(help="Share of the steps that the weights are averaged over [default: 0]."),
+    ] = None
+    patience: Annotated[
+        int | None,
+        Parameter(
+            help="End after so many epochs with nothing better [default: never].",
+            converter=_read_whole,
+        ),
+    ] = None
+    class_weights: Annotated[
+        Literal["none", "balanced"] | None,
+        Parameter(help="balanced: every class has the same say, however few its images."),
+    ] = None
+
+
+RECIPE = RecipeFlags()
 Width = Annotated[
     int | None,
     Parameter(help="Filters of the first convolution.", show_default=False, converter=_read_whole),

@@ -17,7 +17,12 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
 
     Of several processes that ``torchrun`` started, rank 0 does; the others help it to train.
     """
-    from tellapart.config import HeadSettings, make_network_settings, make_settings
+    from tellapart.config import (
+        HeadSettings,
+        RecipeSettings,
+        make_network_settings,
+        make_settings,
+    )
     from tellapart.console import show_download
     from tellapart.plan import StudySettings, TransferSettings
     from tellapart.workspace import expand_path
@@ -27,6 +32,8 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     data_dir, out = (path and expand_path(path) for path in (data_dir, out))
     if "model" in values:
         values["model"] = make_network_settings(**values["model"])
+    if "recipe" in values:
+        values["recipe"] = make_settings(RecipeSettings, **values["recipe"])
     if "transfer" in values:
         head = make_settings(HeadSettings, **values["transfer"].pop("head", {}))
         values["transfer"] = TransferSettings(head=head, **values["transfer"])

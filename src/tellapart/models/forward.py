@@ -60,16 +60,23 @@ def predict_logits(
     network: nn.Module,
     dataset: Dataset,
     rows: Indices,
-    device: torch.device,
     precision: Precision,
+    mirrored: bool = False,
 ) -> NDArray[np.float32]:
-    """Return (len(rows), classes) float32 logits, in the order of ``rows``, which may be none."""
+    """Return (len(rows), classes) float32 logits, in the order of ``rows``, which may be none.
+
+    ``mirrored``: the mean of the logits of each image and of its mirror image, left to right.
+    """
+    device = next(network.parameters()).device
     chunk = limit_chunk(network, dataset, device)
     network.eval()
     found = [np.empty((0, len(dataset.classes)), np.float32)]
     with torch.inference_mode():
         for pixels, _, _ in iterate_batches(dataset, rows, chunk):
+            images = prepare_batch(pixels, device)
             with cast_forward(device, precision):
-                logits = network(prepare_batch(pixels, device))
-            found.append(logits.float().cpu().numpy())
+                logits = network(images).float()
+                if mirrored:
+                    logits = (logits + network(images.flip(3)).float()) / 2
+            found.append(logits.cpu().numpy())
     return np.concatenate(found)

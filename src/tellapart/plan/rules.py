@@ -13,10 +13,10 @@ from tellapart.config import (
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
     RECIPES,
-    Augment,
     HeadSettings,
     ModelSettings,
     Protocol,
+    RecipeSettings,
     Settings,
     TrainSettings,
 )
@@ -65,7 +65,7 @@ class StudySettings(Settings):
     protocol: Protocol = "holdout"
     steps: tuple[StepName, ...] = STEPS
     model: ModelSettings = ModelSettings()
-    augment: Augment = "none"
+    recipe: RecipeSettings = RecipeSettings()
     epochs: Annotated[int, Field(ge=1)] | None = None
     sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
     seeds: Annotated[int, Field(ge=1)] | None = None
@@ -115,21 +115,34 @@ def plan_recipe(
     """
     longer = part == "baseline" and model.name != "simple"
     epochs = plan_epochs(settings, "search" if longer else part, images)
+    asked = settings.recipe.model_dump(exclude_none=True)
     if settings.protocol == "notebook":
-        own = {"epochs": epochs, "augment": settings.augment, "seed": seed}
-        return NOTEBOOK.model_copy(update=own)
-    own = {
-        "epochs": epochs,
-        "batch_size": plan_batch(images),
-        "augment": settings.augment,
-        "seed": seed,
-    }
-    return RECIPES[model.name].model_copy(update=own)
+        return NOTEBOOK.model_copy(update={"epochs": epochs, "seed": seed} | asked)
+    batch = asked.get("batch_size", plan_batch(images))
+    recipe = scale_rate(RECIPES[model.name], batch)
+    return recipe.model_copy(update={"epochs": epochs, "seed": seed} | asked)
 
 
 def plan_batch(images: int) -> int:
     """Return the batch size: 128, or 32 for fewer than ``FEW_IMAGES``."""
     return 128 if images >= FEW_IMAGES else 32
+
+
+def scale_rate(recipe: TrainSettings, batch_size: int) -> TrainSettings:
+    """Return a recipe at another batch size, its learning rate changed by the rule.
+
+    Above the recipe's own batch size the rate grows: with ``sgd`` as the batch size does (Goyal et
+    al. 2017, arXiv 1706.02677); with ``adam`` and ``muon``, whose steps have a length that does not
+    depend on the gradient's, as its square root does (Malladi et al. 2022, arXiv 2205.10287).
+    Below, it stays: in the few epochs that a study has, a lower one learned less
+    (``benchmarks/rates.py``).
+
+    >>> scale_rate(TrainSettings(batch_size=128, lr=1e-3), 512).lr
+    0.002
+    """
+    power = 1.0 if recipe.optimizer == "sgd" else 0.5
+    lr = recipe.lr * max(1.0, batch_size / recipe.batch_size) ** power
+    return recipe.model_copy(update={"batch_size": batch_size, "lr": lr})
 
 
 def plan_head(settings: StudySettings) -> HeadSettings:

@@ -6,17 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from tellapart import __version__
-from tellapart.config import RECIPES, ModelSettings, TrainSettings, hash_settings
+from tellapart.config import ModelSettings, TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.device import choose_device
 from tellapart.errors import NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models import Shape
-from tellapart.plan import StudySettings, plan_batch, plan_study
+from tellapart.plan import StudySettings, plan_recipe, plan_study
 from tellapart.records import (
     STEPS,
     EpochRow,
@@ -30,7 +30,8 @@ from tellapart.report.plots import draw_run
 from tellapart.stop import check_stop
 from tellapart.study.answers import label_network
 from tellapart.study.follow import announce_training
-from tellapart.train.loop import Rows, Task, fit_network, resolve_precision
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, fit_network
 from tellapart.train.outcome import finish_run, read_failure
 from tellapart.train.pace import measure_pace
 from tellapart.workspace import read_json, read_record, write_json
@@ -98,8 +99,7 @@ class Bench:
 
         @cache
         def measure(model: ModelSettings) -> float:
-            own = {"batch_size": plan_batch(self.images), "augment": settings.augment}
-            recipe = RECIPES[model.name].model_copy(update=own)
+            recipe = plan_recipe(settings, "baseline", self.images, settings.seed, model)
             return measure_pace(dataset, self.split.train, model, recipe, settings.device)
 
         return plan_study(settings, shape, self.images, measure)
@@ -150,20 +150,22 @@ class Bench:
             NotFinite: its loss, or an output, was not finite, now or by an earlier start.
             Interrupted: a stop was asked for.
         """
-        device = choose_device(self.settings.device)
-        format = resolve_precision(recipe, device)
-        cell = self.name_cell(label, model, recipe, device.type, format)
+        precision: Literal["float32", "auto"] = "float32" if self.notebook else "auto"
+        keep: Literal["both", "best"] = "both" if step == "baseline" else "best"
+        task = Task(model, recipe, self.settings.device, keep, precision=precision)
+        kind = choose_device(task.device).type
+        cell = self.name_cell(label, model, recipe, kind, task.choose_precision())
         found = self.find_cell(cell)
         if found is not None:
             self.reporter.skip(recipe.epochs, f"{label}: read")
             return found
         self.check_failure(cell)
         check_stop()
-        task = Task(model, recipe, self.settings.device, "both" if step == "baseline" else "best")
         folder = self.folder / step / cell
         rows = self.open_rows(step)
         announce_training(rows, task)
         run = fit_network(self.dataset, rows, task, folder, self.watch(label))
+        self.reporter.skip(recipe.epochs - run.history[-1].epoch, f"{label}: nothing better came")
         draw_run(run, None, self.dataset.classes, folder)
         self.keep_time(step, cell, run.seconds)
         finish_run(folder, run)  # last of all: a cell with a record is not looked at again

@@ -17,7 +17,8 @@ from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.device import DeviceName
 from tellapart.errors import Interrupted, NotFinite, SettingError
-from tellapart.train.loop import Rows, Task, fit_network
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, fit_network
 from tellapart.train.ranks import Ranks, join_ranks, leave_ranks, read_ranks, send_bytes
 
 NOWHERE = Path("other-ranks-write-nothing")
@@ -31,6 +32,7 @@ def announce_training(rows: Rows, task: Task) -> None:
     order = {
         "model": task.model.model_dump(),
         "recipe": task.recipe.model_dump(),
+        "precision": task.precision,
         "train": rows.train.tolist(),
         "watch": rows.watch.tolist(),
     }
@@ -49,8 +51,9 @@ def follow_trainings(ranks: Ranks, dataset: Dataset, device: DeviceName) -> None
         order = json.loads(content)
         train, watch = (np.array(order[name], np.int64) for name in ("train", "watch"))
         model, recipe = ModelSettings(**order["model"]), TrainSettings(**order["recipe"])
+        task = Task(model, recipe, device, precision=order["precision"])
         try:
-            fit_network(dataset, Rows(train, watch), Task(model, recipe, device), NOWHERE)
+            fit_network(dataset, Rows(train, watch), task, NOWHERE)
         except (Interrupted, NotFinite):  # rank 0 has the same, and may yet have files to write
             send_bytes(ranks)
             raise

@@ -59,6 +59,7 @@ def write_args(
             "channels": dataset.channels,
             "resize": "whole image to a square, bilinear, antialiased",
             "scale": "uint8 / 255",
+            "views": ["image", "mirror image"] if recipe.mirrors else ["image"],
         },
         "data": dataset.name,
         "fingerprint": dataset.fingerprint,

@@ -13,40 +13,25 @@ from typing import Literal
 
 import numpy as np
 import torch
-from torch import nn
 from torch.nn import functional
 
-from tellapart.config import ModelSettings, TrainSettings, describe_settings
+from tellapart.config import TrainSettings, describe_settings
 from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, read_batches, shuffle_order, split_batch
-from tellapart.device import (
-    DeviceName,
-    Meter,
-    Precision,
-    choose_device,
-    choose_precision,
-    prepare_process,
-    release_memory,
-    seed_step,
-)
+from tellapart.device import Meter, release_memory, seed_step
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
-from tellapart.models import Shape, adapt_model, count_parameters, make_model
-from tellapart.models.forward import (
-    cast_forward,
-    has_norm,
-    limit_chunk,
-    predict_logits,
-    prepare_batch,
-)
+from tellapart.models import count_parameters
+from tellapart.models.forward import cast_forward, has_norm, predict_logits
 from tellapart.owner import own_folder
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
 from tellapart.train.checkpoint import copy_state, save_weights, write_args
+from tellapart.train.learner import Learner, Task, make_learner
 from tellapart.train.norm import share_norms
-from tellapart.train.optim import make_optimizer, schedule_rate
+from tellapart.train.optim import schedule_rate, weigh_classes
 from tellapart.train.outcome import finish_run, raise_not_finite, write_history
 from tellapart.train.progress import (
     Pulse,
@@ -69,9 +54,6 @@ from tellapart.train.ranks import (
 )
 from tellapart.train.resume import is_finite
 
-ADAPT_IMAGES = 2000
-"""Images that a network may look at before it is trained."""
-
 
 @dataclass(frozen=True)
 class Rows:
@@ -83,28 +65,11 @@ class Rows:
 
 
 @dataclass(frozen=True)
-class Task:
-    """One training: the network, the recipe, the device, and whether weights are kept.
-
-    ``keep`` is ``both`` (best and last), or ``best`` where many trainings share a disk. A
-    checkpoint to go on from is written about ``every`` so many seconds, and removed at the end.
-    """
-
-    model: ModelSettings
-    recipe: TrainSettings
-    device: DeviceName = "auto"
-    keep: Literal["both", "best"] = "both"
-    every: float = 30.0
-
-
-@dataclass(frozen=True)
 class Pace:
-    """How one epoch runs: the recipe, which epoch, the number format, images at once, by whom."""
+    """How one epoch runs: the recipe, which epoch, by whom."""
 
     recipe: TrainSettings
     epoch: int
-    precision: Precision
-    chunk: int
     ranks: Ranks = ALONE
 
 
@@ -140,10 +105,10 @@ def fit_network(
 ) -> RunRecord:
     """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
     recipe, ranks = task.recipe, join_ranks(task.device)
-    network, optimizer, precision, chunk = make_training(dataset, rows.train, task)
+    learner = make_learner(dataset, rows.train, task)
     if ranks.count > 1:
-        share_norms(network)
-    device = next(network.parameters()).device
+        share_norms(learner.network)
+    device, precision = learner.device, learner.precision
     truth, share = dataset.labels[rows.watch], split_batch(rows.watch, ranks.rank, ranks.count)
     used = (rows.train, rows.watch)
     key = name_training(dataset, used, task.model, recipe, device.type, precision)
@@ -151,22 +116,22 @@ def fit_network(
         write_args(folder, dataset, task.model, recipe)
     pulse = Pulse(task.every if ranks.leads else math.inf)
     with Meter() as meter:
-        progress = read_progress(folder, key, network, optimizer, ranks)
+        progress = read_progress(folder, key, learner, ranks)
         history = progress.history
         for epoch in range(len(history), recipe.epochs):
             tally = progress.tally
             start = time.perf_counter() - tally.seconds
-            pace = Pace(recipe, epoch, precision, chunk, ranks)
-            for _ in train_epoch(network, optimizer, dataset, rows.train, pace, tally):
+            pace = Pace(recipe, epoch, ranks)
+            for _ in train_epoch(learner, dataset, rows.train, pace, tally):
                 if agree_on(ranks, pulse.is_due()):
                     if not is_finite(tally.loss):
                         raise_not_finite(folder, progress, recipe.lr, ranks)
                     tally.seconds = time.perf_counter() - start
                     if ranks.leads:
-                        pulse.rest(save_progress(folder, key, network, optimizer, progress, meter))
+                        pulse.rest(save_progress(folder, key, learner, progress, meter))
                     if agree_stop(ranks):
                         check_stop()
-            own = predict_logits(network, dataset, share, device, precision)
+            own = predict_logits(learner.kept, dataset, share, precision, recipe.mirrors)
             logits = gather_logits(ranks, own, rows.watch)
             if not (is_finite(tally.loss) and np.isfinite(logits).all()):
                 raise_not_finite(folder, progress, recipe.lr, ranks)
@@ -182,16 +147,18 @@ def fit_network(
             history.append(row)
             progress.tally = start_tally(device)
             if progress.best_row is None or row.val_accuracy > progress.best_row.val_accuracy:
-                progress.best_row, progress.best = row, copy_state(network)
+                progress.best_row, progress.best = row, copy_state(learner.kept)
             if ranks.leads:
                 watch(row)
+            if 0 < recipe.patience <= row.epoch - progress.best_row.epoch:
+                break
     best_row = progress.best_row
     assert best_row is not None
 
     if ranks.leads:
         save_weights(folder / "weights" / "best.safetensors", progress.best)
         if task.keep == "both":
-            save_weights(folder / "weights" / "last.safetensors", copy_state(network))
+            save_weights(folder / "weights" / "last.safetensors", copy_state(learner.kept))
         write_history(folder / "history.csv", history)
     hits = round(best_row.val_accuracy * len(rows.watch))
     record = RunRecord(
@@ -200,7 +167,7 @@ def fit_network(
         model=task.model.name,
         settings=describe_settings(task.model, recipe),
         seed=recipe.seed,
-        parameters=count_parameters(network),
+        parameters=count_parameters(learner.network),
         best_epoch=best_row.epoch,
         chosen_on=rows.chosen_on,
         seconds=progress.seconds + meter.seconds,
@@ -210,45 +177,13 @@ def fit_network(
         val_accuracy=estimate_proportion(hits, len(rows.watch)),
         history=tuple(history),
     )
-    del network, optimizer, progress
+    del learner, progress
     release_memory()
     return record
 
 
-def make_training(
-    dataset: Dataset, rows: Indices, task: Task
-) -> tuple[nn.Module, torch.optim.Optimizer, Precision, int]:
-    """Return network, optimiser, number format, and how many images go through at once.
-
-    Args:
-        rows: training images; the network may look at some before it is trained.
-    """
-    model, recipe, device = task.model, task.recipe, choose_device(task.device)
-    precision = resolve_precision(recipe, device)
-    prepare_process(recipe.seed)
-    shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
-    network = make_model(model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
-    adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
-    optimizer = make_optimizer(network, recipe)
-    chunk = limit_chunk(network, dataset, device)
-    if has_norm(network):
-        chunk = recipe.batch_size  # its statistics are those of the whole batch
-    return network, optimizer, precision, chunk
-
-
-def resolve_precision(recipe: TrainSettings, device: torch.device) -> Precision:
-    """Return the number format that a recipe means on a device."""
-    return choose_precision(device) if recipe.precision == "auto" else recipe.precision
-
-
 def train_epoch(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    dataset: Dataset,
-    rows: Indices,
-    pace: Pace,
-    tally: Tally,
+    learner: Learner, dataset: Dataset, rows: Indices, pace: Pace, tally: Tally
 ) -> Iterator[None]:
     """Train what is left of one epoch, a step each time the caller asks for the next.
 
@@ -259,13 +194,14 @@ def train_epoch(
     fit in memory; the gradient is that of the whole batch, all ranks' shares of it together.
     """
     recipe, epoch, ranks = pace.recipe, pace.epoch, pace.ranks
-    device = next(network.parameters()).device
+    network, optimizer, device = learner.network, learner.optimizer, learner.device
     draws = draw_augmentation(
         recipe.augment, len(dataset), rows, dataset.image_size, recipe.seed, epoch
     )
     order = rows[shuffle_order(len(rows), recipe.seed, epoch)]
     bounds = cut_epoch(len(rows), recipe.batch_size, even=has_norm(network))
     steps, whole = len(bounds) - 1, [order[a:b] for a, b in pairwise(bounds)][tally.step :]
+    weights = weigh_classes(recipe, dataset.labels[rows], len(dataset.classes), device)
 
     network.train()
     parts = [split_batch(batch, ranks.rank, ranks.count) for batch in whole]
@@ -280,13 +216,13 @@ def train_epoch(
         optimizer.zero_grad(set_to_none=True)
         total, hits = torch.zeros_like(tally.loss), torch.zeros_like(tally.hits)
         for part, answers in zip(
-            torch.split(images, pace.chunk), torch.split(truth, pace.chunk), strict=True
+            torch.split(images, learner.chunk), torch.split(truth, learner.chunk), strict=True
         ):
-            with cast_forward(device, pace.precision):
+            with cast_forward(device, learner.precision):
                 logits = network(part)
             logits = logits.float()
             loss = functional.cross_entropy(
-                logits, answers, label_smoothing=recipe.label_smoothing, reduction="sum"
+                logits, answers, weights, label_smoothing=recipe.label_smoothing, reduction="sum"
             )
             (loss / count).backward()  # type: ignore[no-untyped-call]  # untyped in torch
             total += loss.detach()
@@ -297,4 +233,5 @@ def train_epoch(
         tally.loss += total
         tally.hits += hits
         tally.step += 1
+        learner.advance_average(epoch * steps + tally.step)
         yield

@@ -5,14 +5,19 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from tellapart.config import TrainSettings
+from tellapart.data.dataset import Labels
 from tellapart.train.muon import Muon
 
 HEAD_SCALE, BIAS_SCALE = 3.0, 0.6
 """Learning rates of the last layer and of biases, over that of Muon's filters."""
+
+RISE = {"onecycle": 5, "cosine": 20}
+"""Schedules that climb first, and into how many parts a training is cut of which one climbs."""
 
 
 def make_optimizer(network: nn.Module, recipe: TrainSettings) -> torch.optim.Optimizer:
@@ -50,7 +55,8 @@ def schedule_rate(recipe: TrainSettings, step: int, steps: int) -> float:
     """Return the learning rate of one step of ``steps``.
 
     ``onecycle`` climbs in a straight line over the first fifth, then falls along a half cosine
-    to nearly zero (after Smith and Topin 2018). ``linear`` falls in a straight line to zero.
+    to nearly zero (after Smith and Topin 2018). ``cosine`` does so with a climb of a twentieth.
+    ``linear`` falls in a straight line to zero.
 
     >>> recipe = TrainSettings(lr=1.0, schedule="onecycle")
     >>> [round(schedule_rate(recipe, step, 10), 2) for step in (0, 1, 2, 6, 9)]
@@ -60,7 +66,25 @@ def schedule_rate(recipe: TrainSettings, step: int, steps: int) -> float:
         return recipe.lr
     if recipe.schedule == "linear":
         return recipe.lr * (1 - step / steps)
-    rise = max(1, steps // 5)
+    rise = max(1, steps // RISE[recipe.schedule])
     if step < rise:
         return recipe.lr * (step + 1) / (rise + 1)
     return recipe.lr * 0.5 * (1 + math.cos(math.pi * (step - rise) / (steps - rise)))
+
+
+def weigh_classes(
+    recipe: TrainSettings, labels: Labels, classes: int, device: torch.device
+) -> torch.Tensor | None:
+    """Return the weight of each class in the loss, (classes,) float32, or None where all are 1.
+
+    ``balanced`` is ``n / (k * n_c)``, as in scikit-learn: of n training images in the k classes
+    that have any, n_c are of class c; their mean over the images is 1.
+
+    Args:
+        labels: of the training images, (n,) int64.
+    """
+    if recipe.class_weights == "none":
+        return None
+    counts = np.bincount(labels, minlength=classes)
+    weights = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return torch.from_numpy(weights.astype(np.float32)).to(device)

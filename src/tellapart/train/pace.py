@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import time
 
-import torch
-from torch import nn
-
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.device import DeviceName, release_memory
 from tellapart.stop import check_stop
-from tellapart.train.loop import Pace, Task, make_training, train_epoch
+from tellapart.train.learner import Learner, Task, make_learner
+from tellapart.train.loop import Pace, train_epoch
 from tellapart.train.progress import start_tally
 
 LEAST_SECONDS, ENOUGH_SECONDS = 0.05, 1.0
@@ -32,35 +30,28 @@ def measure_pace(
     training images; what is trained is thrown away.
     """
     task = Task(model, recipe, device)
-    network, optimizer, precision, chunk = make_training(dataset, rows, task)
-    pace = Pace(recipe, 0, precision, chunk)
+    learner, pace = make_learner(dataset, rows, task), Pace(recipe, 0)
     batch = recipe.batch_size
-    _time(network, optimizer, dataset, rows[:batch], pace)
+    _time(learner, dataset, rows[:batch], pace)
     steps, spent = 1, 0.0
     paces: list[float] = []
     while len(paces) < REPEATS and (spent < ENOUGH_SECONDS or not paces):
         some = rows[: steps * batch]
-        seconds = _time(network, optimizer, dataset, some, pace)
+        seconds = _time(learner, dataset, some, pace)
         spent += seconds
         if seconds >= LEAST_SECONDS or len(some) == len(rows):
             paces.append(seconds / len(some))
         else:
             steps *= 4
-    del network, optimizer
+    del learner
     release_memory()
     return min(paces)
 
 
-def _time(
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    dataset: Dataset,
-    rows: Indices,
-    pace: Pace,
-) -> float:
+def _time(learner: Learner, dataset: Dataset, rows: Indices, pace: Pace) -> float:
     start = time.perf_counter()
-    tally = start_tally(next(network.parameters()).device)
-    for _ in train_epoch(network, optimizer, dataset, rows, pace, tally):
+    tally = start_tally(learner.device)
+    for _ in train_epoch(learner, dataset, rows, pace, tally):
         check_stop()
     tally.loss.item()  # until then a GPU may still be at work
     return time.perf_counter() - start

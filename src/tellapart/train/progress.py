@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
 from tellapart import __version__
 from tellapart.config import hash_settings
@@ -24,6 +23,7 @@ from tellapart.errors import SettingError
 from tellapart.records import EpochRow
 from tellapart.stop import is_stop_asked
 from tellapart.train.checkpoint import State
+from tellapart.train.learner import Learner
 from tellapart.train.ranks import ALONE, Ranks, send_bytes, send_weights
 from tellapart.train.resume import (
     pack_checkpoint,
@@ -111,8 +111,7 @@ def name_training(dataset: Dataset, rows: tuple[Indices, Indices], *settings: ob
 def save_progress(
     folder: Path,
     key: str,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     progress: Progress,
     meter: Meter,
 ) -> float:
@@ -126,8 +125,9 @@ def save_progress(
     start = time.perf_counter()
     tally = progress.tally
     tree = {
-        "network": network.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "network": learner.network.state_dict(),
+        "optimizer": learner.optimizer.state_dict(),
+        "average": learner.average and learner.average.state_dict(),
         "best": progress.best,
         "best_row": progress.best_row and progress.best_row.model_dump(),
         "history": [row.model_dump() for row in progress.history],
@@ -142,11 +142,10 @@ def save_progress(
 def read_progress(
     folder: Path,
     key: str,
-    network: nn.Module,
-    optimizer: torch.optim.Optimizer,
+    learner: Learner,
     ranks: Ranks = ALONE,
 ) -> Progress:
-    """Bring network and optimiser to the newest checkpoint of a training, and return the rest.
+    """Bring what is trained to the newest checkpoint of a training, and return the rest.
 
     Where there is none, they stay as they are and nothing is done yet. Of several processes
     rank 0 reads, and gives the others what it found, and its weights.
@@ -154,15 +153,17 @@ def read_progress(
     Raises:
         SettingError: rank 0 has another training.
     """
-    device = next(network.parameters()).device
     tree = read_checkpoint(folder, key) if ranks.leads else None
     if ranks.count > 1:
         tree = send_tree(ranks, key, tree)
-    send_weights(ranks, network)
+    send_weights(ranks, learner.network)
+    device = learner.device
     if tree is None:
         return Progress(start_tally(device))
-    network.load_state_dict(tree["network"])
-    optimizer.load_state_dict(tree["optimizer"])
+    learner.network.load_state_dict(tree["network"])
+    learner.optimizer.load_state_dict(tree["optimizer"])
+    if learner.average is not None:
+        learner.average.load_state_dict(tree["average"])
     tally = Tally(**tree["tally"])
     tally.loss, tally.hits = tally.loss.to(device), tally.hits.to(device)
     best_row = tree["best_row"] and EpochRow(**tree["best_row"])

@@ -1,0 +1,96 @@
+"""Training speed against Keras on TensorFlow, and against a textbook PyTorch script.
+
+    python benchmarks/speed.py FOLDER --peers .peers/bin/python
+
+FOLDER holds CIFAR-10's binary batches; the peers' Python has `benchmarks/requirements-peers.txt`.
+Each figure is of processes that take turns: ours, theirs, ours, theirs, five times. Every process
+trains two epochs on the same images, and the second is timed: no start-up, no compilation.
+Prints a Markdown table: images a second (median), the ratio of each pair (median, least, most),
+and the peak memory of a process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+HERE = Path(__file__).resolve().parent
+KERAS, TEXTBOOK, OURS = (
+    HERE / name for name in ("peers/keras_reference.py", "peers/textbook.py", "pace.py")
+)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One network against one peer; ``batch`` is ours, theirs is 64."""
+
+    name: str
+    network: tuple[str, ...]
+    images: int
+    batch: int = 64
+    textbook: bool = False
+
+
+WIDE, DENSE = ("simple", "--width", "1024"), ("simple", "--width", "64", "--dense", "2048")
+CASES = (
+    Case("deep", ("deep",), 20_000),
+    Case("simple 32/128", ("simple",), 20_000),
+    Case("simple 1024/128", WIDE, 2_048),
+    Case("simple 1024/128, our batch 256", WIDE, 2_048, 256),
+    Case("simple 64/2048", DENSE, 4_096),
+    Case("simple 64/2048, our batch 256", DENSE, 4_096, 256),
+    Case("deep, textbook PyTorch", (), 20_000, textbook=True),
+)
+
+
+def run_once(command: list[str], images: int) -> tuple[float, float]:
+    """Return the images a second of the second epoch, and the peak memory in MiB."""
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}\n{done.stderr[-2000:]}")
+    lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    second = next(line for line in lines if line.get("epoch") == 2)
+    return images / second["seconds"], lines[-1]["peak_mib"]
+
+
+def measure_case(case: Case, folder: Path, peers: str, pairs: int) -> None:
+    """Print the table's rows of one case, one for each policy of Keras."""
+    tail = ["--images", str(case.images), "--epochs", "2"]
+    network = case.network or ("deep",)
+    ours = [sys.executable, str(OURS), str(folder), *network, "--batch", str(case.batch), *tail]
+    theirs = [peers, str(KERAS), str(folder), *network, *tail]
+    if case.textbook:
+        theirs = [sys.executable, str(TEXTBOOK), str(folder), *tail]
+    found = [(run_once(ours, case.images), run_once(theirs, case.images)) for _ in range(pairs)]
+    ratios = [mine[0] / other[0] for mine, other in found]
+    mine, other = ([pair[side] for pair in found] for side in (0, 1))
+    print(
+        f"| {case.name} | {median(speed for speed, _ in mine):,.0f} | "
+        f"{median(speed for speed, _ in other):,.0f} | {median(ratios):.2f} "
+        f"({min(ratios):.2f} to {max(ratios):.2f}) | {max(peak for _, peak in mine):,.0f} | "
+        f"{max(peak for _, peak in other):,.0f} |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--peers", default=".peers/bin/python")
+    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--only", help="part of a case's name")
+    args = parser.parse_args()
+    print("| network | ours, images/s | theirs | ratio | our peak MiB | theirs |")
+    print("|---|---|---|---|---|---|")
+    for case in CASES:
+        if not args.only or args.only in case.name:
+            measure_case(case, args.folder, args.peers, args.pairs)
+
+
+if __name__ == "__main__":
+    main()
