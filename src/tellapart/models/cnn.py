@@ -10,6 +10,7 @@ from torch import nn
 
 from tellapart.config import DEEP, ModelSettings
 from tellapart.errors import SettingError
+from tellapart.models.pool import PooledConv
 from tellapart.models.shape import Shape
 
 
@@ -33,8 +34,7 @@ def make_simple(settings: ModelSettings, shape: Shape) -> nn.Module:
         raise SettingError(f"model simple needs images of at least 4 px, but got {shape.size}")
     side = (shape.size - 2) // 2
     layers: list[nn.Module] = [
-        nn.Conv2d(shape.channels, settings.width, 3),
-        nn.MaxPool2d(2),
+        PooledConv(shape.channels, settings.width, 3),
         nn.ReLU(),
         Flatten(),
     ]

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from tellapart.models import pool
+from tellapart.models.pool import PooledConv
+
+CASES = [(1, 8, 8, 1), (3, 5, 9, 0), (2, 16, 33, 0), (4, 3, 6, 1)]
+
+
+def make_pair(
+    channels: int, width: int, size: int, padding: int, wants: bool
+) -> tuple[torch.Tensor, PooledConv]:
+    torch.manual_seed(size)
+    images = torch.rand(7, channels, size, size).contiguous(memory_format=torch.channels_last)
+    layer = PooledConv(channels, width, 3, padding=padding)
+    return images.requires_grad_(wants), layer.to(memory_format=torch.channels_last)
+
+
+def pool_plainly(images: torch.Tensor, layer: PooledConv) -> torch.Tensor:
+    found = functional.conv2d(images, layer.weight, layer.bias, padding=layer.padding)
+    return functional.max_pool2d(found, 2)
+
+
+@pytest.mark.parametrize("wants", [False, True])
+@pytest.mark.parametrize(("channels", "width", "size", "padding"), CASES)
+def test_cut_up_it_is_the_convolution_and_the_pooling(
+    channels: int,
+    width: int,
+    size: int,
+    padding: int,
+    wants: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "CACHED_BYTES", 2 * width * size * size * 4)  # two images at once
+    images, layer = make_pair(channels, width, size, padding, wants)
+    tensors = [*layer.parameters(), *([images] if wants else [])]
+    mine, plain = layer(images), pool_plainly(images, layer)
+    assert mine.grad_fn is not None
+    assert "PooledConv" in mine.grad_fn.name()
+    assert mine.is_contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(mine, plain)
+    seed = torch.randn_like(plain)
+    for got, want in zip(
+        torch.autograd.grad(mine, tensors, seed),
+        torch.autograd.grad(plain, tensors, seed),
+        strict=True,
+    ):
+        torch.testing.assert_close(got, want, rtol=1e-4, atol=1e-4)
+
+
+def test_in_bfloat16_the_weights_gradient_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CACHED_BYTES", 1)
+    images, layer = make_pair(3, 16, 12, 0, wants=False)
+    with torch.autocast("cpu", torch.bfloat16):
+        mine, plain = layer(images), pool_plainly(images, layer)
+    assert mine.dtype == plain.dtype == torch.bfloat16
+    seed = torch.randn_like(plain)
+    got = torch.autograd.grad(mine, list(layer.parameters()), seed)
+    want = torch.autograd.grad(plain, list(layer.parameters()), seed)
+    for ours, theirs in zip(got, want, strict=True):
+        assert ours.dtype == torch.float32
+        torch.testing.assert_close(ours, theirs, rtol=0.03, atol=0.3)
+
+
+def test_a_map_of_more_places_than_two_bytes_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CACHED_BYTES", 1)
+    images, layer = make_pair(1, 1, 200, 0, wants=True)
+    seed = torch.ones(7, 1, 99, 99)
+    (got,) = torch.autograd.grad(layer(images), images, seed)
+    (want,) = torch.autograd.grad(pool_plainly(images, layer), images, seed)
+    torch.testing.assert_close(got, want)
+
+
+def test_a_batch_that_fits_goes_through_as_a_whole() -> None:
+    images, layer = make_pair(3, 16, 12, 0, wants=False)
+    found = layer(images)
+    assert found.grad_fn is not None
+    assert "PooledConv" not in found.grad_fn.name()
+    assert torch.equal(found, pool_plainly(images, layer))
+
+
+def test_exported_it_is_the_two_stock_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is exported holds nothing of ours."""
+    monkeypatch.setattr(pool, "CACHED_BYTES", 1)
+    images, layer = make_pair(3, 16, 12, 0, wants=False)
+    exported = torch.export.export(layer, (images,))
+    said = [str(node.target) for node in exported.graph.nodes if node.op == "call_function"]
+    assert said == ["aten.conv2d.default", "aten.max_pool2d.default"]
+    assert torch.equal(exported.module()(images), pool_plainly(images, layer))
