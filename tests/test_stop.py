@@ -22,7 +22,11 @@ from tellapart.stop import (
 
 @pytest.fixture(autouse=True)
 def unasked() -> Iterator[None]:
+    """No stop asked for, and signals heard even where the tests run in a shell's background."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
     yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
     clear_stop()
 
 
@@ -48,6 +52,14 @@ def test_a_signal_sets_the_flag_and_nothing_else(number: signal.Signals) -> None
             check_stop()
     assert [signal.getsignal(each) for each in SIGNALS] == before
     assert not is_stop_asked()
+
+
+def test_a_signal_that_is_ignored_stays_so() -> None:
+    """As in a shell's background, where Ctrl-C is for the foreground."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with catch_signals():
+        os.kill(os.getpid(), signal.SIGINT)
+        assert not is_stop_asked()
 
 
 def test_a_second_signal_stops_at_once() -> None:
