@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 import torch
 
+from tellapart import device
 from tellapart.device import (
+    PRECISION_VARIABLE,
     DeviceName,
     Meter,
     choose_device,
@@ -19,6 +21,7 @@ from tellapart.device import (
     count_cores,
     describe_environment,
     measure_free_memory,
+    measure_gain,
     measure_tree_memory,
     prepare_process,
     release_memory,
@@ -89,7 +92,27 @@ def test_bfloat16_only_where_the_processor_says_so() -> None:
         return
     words = set(flags.read_text("utf-8").split())
     native = bool(words & {"amx_tile", "avx512_bf16"})
-    assert choose_precision(torch.device("cpu")) == ("bfloat16" if native else "float32")
+    faster = native and measure_gain() > 1
+    assert choose_precision(torch.device("cpu")) == ("bfloat16" if faster else "float32")
+
+
+def test_float32_where_bfloat16_was_measured_to_be_slower(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    for gain, chosen in ((0.5, "float32"), (2.0, "bfloat16")):
+        monkeypatch.setattr(device, "measure_gain", lambda gain=gain: gain)
+        assert choose_precision(torch.device("cpu")) == chosen
+
+
+@pytest.mark.parametrize("asked", ["float32", "bfloat16"])
+def test_the_user_has_the_last_word_on_the_number_format(
+    asked: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(PRECISION_VARIABLE, asked)
+    assert choose_precision(torch.device("cpu")) == asked
+    monkeypatch.setenv(PRECISION_VARIABLE, "float16")
+    with pytest.raises(DeviceError, match=r"TELLAPART_PRECISION must be auto.*'float16'.*unset"):
+        choose_precision(torch.device("cpu"))
 
 
 def test_float32_where_it_is_not_native(monkeypatch: pytest.MonkeyPatch) -> None:
