@@ -82,6 +82,20 @@ def test_a_batch_that_fits_goes_through_as_a_whole() -> None:
     assert torch.equal(found, pool_plainly(images, layer))
 
 
+def test_numbers_of_two_bytes_take_half_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    images, layer = make_pair(3, 16, 12, 0, wants=False)
+    halves = 7 * 12 * 12 * 16 * 2
+    monkeypatch.setattr(pool, "CACHED_BYTES", halves // 2)
+    names = {}
+    for reduced in (False, True):
+        with torch.autocast("cpu", torch.bfloat16, enabled=reduced):
+            found = layer(images)
+        assert found.grad_fn is not None
+        names[reduced] = found.grad_fn.name()
+    assert "PooledConv" in names[False]
+    assert "PooledConv" not in names[True]
+
+
 def test_exported_it_is_the_two_stock_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is exported holds nothing of ours."""
     monkeypatch.setattr(pool, "CACHED_BYTES", 1)

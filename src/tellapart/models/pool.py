@@ -47,7 +47,8 @@ class PooledConv(nn.Conv2d):
         """Return whether the batch is worth cutting up: too large for the cache, on a CPU."""
         if images.device.type != "cpu" or torch.compiler.is_compiling():
             return False
-        size = images[:, 0].numel() * self.out_channels * images.element_size()
+        kind = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else images.dtype
+        size = images[:, 0].numel() * self.out_channels * kind.itemsize
         return size > 2 * CACHED_BYTES and images.is_contiguous(memory_format=torch.channels_last)
 
 
