@@ -3,10 +3,10 @@
     python benchmarks/speed.py FOLDER --peers .peers/bin/python
 
 FOLDER holds CIFAR-10's binary batches; the peers' Python has `benchmarks/requirements-peers.txt`.
-Each figure is of processes that take turns: ours, theirs, ours, theirs, five times. Every process
-trains two epochs on the same images, and the second is timed: no start-up, no compilation.
-Prints a Markdown table: images a second (median), the ratio of each pair (median, least, most),
-and the peak memory of a process.
+Each figure is of processes that take turns: ours, then theirs in each number format, five times.
+Every process trains two epochs on the same images, and the second is timed: no start-up, no
+compilation. Prints a Markdown table: images a second (median), the ratio of each pair (median,
+least, most), and the peak memory of a process.
 """
 
 from __future__ import annotations
@@ -37,14 +37,15 @@ class Case:
 
 
 WIDE, DENSE = ("simple", "--width", "1024"), ("simple", "--width", "64", "--dense", "2048")
+POLICIES = ("float32", "mixed_bfloat16")
 CASES = (
-    Case("deep", ("deep",), 20_000),
+    Case("deep", ("deep",), 12_800),
     Case("simple 32/128", ("simple",), 20_000),
     Case("simple 1024/128", WIDE, 2_048),
     Case("simple 1024/128, our batch 256", WIDE, 2_048, 256),
     Case("simple 64/2048", DENSE, 4_096),
     Case("simple 64/2048, our batch 256", DENSE, 4_096, 256),
-    Case("deep, textbook PyTorch", (), 20_000, textbook=True),
+    Case("deep, textbook PyTorch", (), 12_800, textbook=True),
 )
 
 
@@ -59,23 +60,31 @@ def run_once(command: list[str], images: int) -> tuple[float, float]:
 
 
 def measure_case(case: Case, folder: Path, peers: str, pairs: int) -> None:
-    """Print the table's rows of one case, one for each policy of Keras."""
+    """Print the table's rows of one case, one for each number format of the peer."""
     tail = ["--images", str(case.images), "--epochs", "2"]
     network = case.network or ("deep",)
     ours = [sys.executable, str(OURS), str(folder), *network, "--batch", str(case.batch), *tail]
-    theirs = [peers, str(KERAS), str(folder), *network, *tail]
+    theirs = {
+        policy: [peers, str(KERAS), str(folder), *network, "--policy", policy, *tail]
+        for policy in POLICIES
+    }
     if case.textbook:
-        theirs = [sys.executable, str(TEXTBOOK), str(folder), *tail]
-    found = [(run_once(ours, case.images), run_once(theirs, case.images)) for _ in range(pairs)]
-    ratios = [mine[0] / other[0] for mine, other in found]
-    mine, other = ([pair[side] for pair in found] for side in (0, 1))
-    print(
-        f"| {case.name} | {median(speed for speed, _ in mine):,.0f} | "
-        f"{median(speed for speed, _ in other):,.0f} | {median(ratios):.2f} "
-        f"({min(ratios):.2f} to {max(ratios):.2f}) | {max(peak for _, peak in mine):,.0f} | "
-        f"{max(peak for _, peak in other):,.0f} |",
-        flush=True,
-    )
+        theirs = {"float32": [sys.executable, str(TEXTBOOK), str(folder), *tail]}
+    mine: list[tuple[float, float]] = []
+    other: dict[str, list[tuple[float, float]]] = {policy: [] for policy in theirs}
+    for _ in range(pairs):
+        mine.append(run_once(ours, case.images))
+        for policy, command in theirs.items():
+            other[policy].append(run_once(command, case.images))
+    for policy, found in other.items():
+        ratios = [first[0] / second[0] for first, second in zip(mine, found, strict=True)]
+        print(
+            f"| {case.name} | {policy} | {median(speed for speed, _ in mine):,.0f} | "
+            f"{median(speed for speed, _ in found):,.0f} | {median(ratios):.2f} "
+            f"({min(ratios):.2f} to {max(ratios):.2f}) | {max(peak for _, peak in mine):,.0f} | "
+            f"{max(peak for _, peak in found):,.0f} |",
+            flush=True,
+        )
 
 
 def main() -> None:
@@ -85,8 +94,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--only", help="part of a case's name")
     args = parser.parse_args()
-    print("| network | ours, images/s | theirs | ratio | our peak MiB | theirs |")
-    print("|---|---|---|---|---|---|")
+    print("| network | peer in | ours, images/s | theirs | ratio | our peak MiB | theirs |")
+    print("|---|---|---|---|---|---|---|")
     for case in CASES:
         if not args.only or args.only in case.name:
             measure_case(case, args.folder, args.peers, args.pairs)

@@ -46,7 +46,7 @@ FEWEST = {"baseline": 10, "conv": 4, "dense": 4, "trial": 5, "search": 15}
 MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
 
 FEW_IMAGES = 10_000
-MINUTES = (40.0, 20.0)
+MINUTES = (30.0, 15.0)
 """What the trainings of a study may take unless told, and with fewer than ``FEW_IMAGES``."""
 
 SIMPLE = ModelSettings()
