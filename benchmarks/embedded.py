@@ -16,26 +16,27 @@ import torch
 from safetensors.torch import save
 
 from tellapart import __version__
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import RECIPES, make_network_settings
 from tellapart.data import load_images
 from tellapart.data.split import make_split
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
-from tellapart.models.cnn import make_trunk
+from tellapart.models.speednet import make_speed_trunk
+from tellapart.plan.rules import scale_rate
 from tellapart.train.checkpoint import read_weights
 from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
 from tellapart.workspace import write_bytes, write_json
 
-MODEL = ModelSettings(name="stages", width=64, stages=3, convs=2, norm=True, dense=0, dropout=0.1)
+MODEL = make_network_settings("speed", width=64)
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "tellapart" / "models"
 
 
-def write_trunk(folder: Path) -> int:
+def write_trunk(folder: Path, size: int) -> int:
     """Write the trunk of a trained network into the package; return its number of features."""
-    trunk, features = make_trunk(MODEL, 3)
+    trunk, features = make_speed_trunk(MODEL, 3, size)
     weights = read_weights(folder / "weights" / "best.safetensors")
     kept = {
-        name: weights[f"0.{name}"].to(torch.float16)
+        name: weights[name].to(torch.float16)
         for name in trunk.state_dict()
         if not name.endswith("num_batches_tracked")
     }
@@ -47,20 +48,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path)
     parser.add_argument("--out", type=Path, default=Path("runs/embedded"))
-    parser.add_argument("--epochs", type=int, default=14)
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch", type=int, default=256)
     args = parser.parse_args()
 
     dataset = load_images("cifar10", args.data_dir)
     split = make_split(dataset)
     seal = Seal(dataset, split, args.out)
-    recipe = TrainSettings(
-        epochs=args.epochs,
-        batch_size=128,
-        lr=3e-3,
-        weight_decay=0.05,
-        label_smoothing=0.1,
-        augment="flip+shift",
-    )
+    recipe = scale_rate(RECIPES["speed"], args.batch)
+    recipe = recipe.model_copy(update={"epochs": args.epochs, "augment": "flip+shift"})
     folder = args.out / "train" / "embedded"
     run = train_model(
         dataset,
@@ -72,16 +68,20 @@ def main() -> None:
     look = Look("train", "embedded", "accuracy for the card of the embedded backbone")
     test = evaluate_model(seal, look, predict_run(dataset, folder, "auto", run), folder)
 
-    features = write_trunk(folder)
+    features = write_trunk(folder, dataset.image_size)
     card = {
         "name": "embedded",
         "license": "apache-2.0",
         "image_size": dataset.image_size,
         "features": features,
-        "model": MODEL.model_dump(),
+        "model": MODEL.model_dump(include={"name", "width", "convs"}),
         "trained_on": "CIFAR-10, 45,000 training images (default split, seed 0)",
         "recipe": recipe.model_dump(),
-        "command": f"python benchmarks/embedded.py --data-dir FOLDER --epochs {args.epochs}",
+        "command": (
+            "python benchmarks/embedded.py --data-dir FOLDER "
+            f"--epochs {args.epochs} --batch {args.batch}"
+        ),
+        "mirror_images_averaged": recipe.mirrors,
         "best_epoch": run.best_epoch,
         "seconds": round(run.seconds),
         "val_accuracy": run.val_accuracy.model_dump(),

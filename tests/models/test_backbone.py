@@ -4,6 +4,7 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from tellapart.models.backbone import (
     make_backbone,
     read_card,
 )
+from tellapart.models.speednet import WIDEN
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "weights"
 TINY = "test_resnet"
@@ -130,7 +132,7 @@ def test_a_grey_image_is_one_of_three_equal_channels() -> None:
 @pytest.mark.parametrize("channels", [1, 3])
 def test_the_embedded_backbone_gives_features_of_its_cards_width(channels: int) -> None:
     backbone, card = make_backbone(EMBEDDED), read_card()
-    width = card["model"]["width"] * 2 ** (card["model"]["stages"] - 1)
+    width = card["model"]["width"] * WIDEN
     assert backbone.features == width
     assert backbone.image_size == card["image_size"]
     assert (backbone.name, backbone.source) == (EMBEDDED, "package")
@@ -142,6 +144,11 @@ def test_the_embedded_backbone_gives_features_of_its_cards_width(channels: int) 
     assert features.isfinite().all()
     assert not torch.allclose(features[0], features[1])
     assert make_backbone(EMBEDDED).key == backbone.key
+
+
+def test_the_embedded_backbone_takes_at_most_4_mb() -> None:
+    weights = resources.files("tellapart.models").joinpath("embedded.safetensors")
+    assert len(weights.read_bytes()) <= 4_000_000
 
 
 def test_the_default_is_a_cached_backbone_else_the_embedded_one(

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from tellapart.config import ModelSettings
 from tellapart.errors import BackboneError
-from tellapart.models.cnn import make_trunk
+from tellapart.models.speednet import make_speed_trunk
 from tellapart.workspace import expand_path, locate_cache
 
 EMBEDDED = "embedded"
@@ -131,12 +131,13 @@ def _make_embedded() -> Backbone:
 
     card = read_card()
     content = resources.files("tellapart.models").joinpath("embedded.safetensors").read_bytes()
-    trunk, features = make_trunk(ModelSettings(**card["model"]), 3)
+    size = int(card["image_size"])
+    trunk, features = make_speed_trunk(ModelSettings(**card["model"]), 3, size)
     state = {name: tensor.to(torch.float32) for name, tensor in load(content).items()}
     missing = trunk.load_state_dict(state, strict=False)
     assert not missing.unexpected_keys, missing
     assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys), missing
-    pixel = PixelBackbone(trunk, card["image_size"], [0.0] * 3, [1.0] * 3).eval()
+    pixel = PixelBackbone(trunk, size, [0.0] * 3, [1.0] * 3).eval()
     return Backbone(
         name=EMBEDDED,
         source="package",
