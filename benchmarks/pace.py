@@ -20,6 +20,7 @@ import numpy as np
 from tellapart.config import NOTEBOOK, RECIPES, make_network_settings
 from tellapart.data import load_images
 from tellapart.plan.rules import scale_rate
+from tellapart.train.held import hold_images
 from tellapart.train.learner import Task, make_learner
 from tellapart.train.loop import Pace, train_epoch
 from tellapart.train.progress import start_tally
@@ -42,6 +43,7 @@ def main() -> None:
     recipe = RECIPES["speed"] if args.network == "speed" else NOTEBOOK
     recipe = scale_rate(recipe, args.batch).model_copy(update={"epochs": args.epochs})
     learner = make_learner(dataset, rows, Task(model, recipe))
+    dataset = hold_images(dataset, learner.device)
     for epoch in range(args.epochs):
         start, tally = time.perf_counter(), start_tally(learner.device)
         for _ in train_epoch(learner, dataset, rows, Pace(recipe, epoch), tally):
@@ -51,6 +53,7 @@ def main() -> None:
         print(json.dumps(row | {"seconds": time.perf_counter() - start}), flush=True)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     said = {"precision": learner.precision, "chunk": learner.chunk, "peak_mib": peak}
+    said["warm_up_seconds"] = learner.replay.seconds
     print(json.dumps(said))
 
 

@@ -11,13 +11,15 @@ from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.loader import iterate_batches
 from tellapart.device import Precision
 
-CHUNK_BYTES = 192_000_000
-"""What the layers' outputs for one chunk of images may take."""
+CHUNK_BYTES, CHUNK = 192_000_000, 256
+"""What the layers' outputs for one chunk of images may take, and the most images in one."""
+GPU_SHARE, GPU_CHUNK = 0.25, 4096
+"""On a GPU: the share of its free memory, and the most images."""
 
 
-def prepare_batch(pixels: Pixels, device: torch.device) -> torch.Tensor:
+def prepare_batch(pixels: Pixels | torch.Tensor, device: torch.device) -> torch.Tensor:
     """Turn (n, h, w, c) uint8 into (n, c, h, w) float32 in [0, 1], channels-last, on the device."""
-    batch = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
+    batch = torch.as_tensor(pixels, device=device).permute(0, 3, 1, 2)
     return batch.to(torch.float32).mul_(1 / 255)
 
 
@@ -32,9 +34,10 @@ def has_norm(network: nn.Module) -> bool:
 
 
 def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> int:
-    """Return how many images may go through a network at once, a power of two up to 256.
+    """Return how many images may go through a network at once, a power of two up to ``CHUNK``.
 
-    The outputs of all its layers together stay within ``CHUNK_BYTES`` at two bytes a number.
+    The outputs of all its layers together stay within ``CHUNK_BYTES`` at two bytes a number; on a
+    GPU both bounds are larger.
     Measured by sending one blank image through.
     """
     total = 0
@@ -52,8 +55,11 @@ def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> i
     network.train(training)
     for hook in hooks:
         hook.remove()
-    fit = max(1, CHUNK_BYTES // (2 * total))
-    return min(256, 1 << (fit.bit_length() - 1))
+    room, most = CHUNK_BYTES, CHUNK
+    if device.type == "cuda":
+        room, most = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0]), GPU_CHUNK
+    fit = max(1, room // (2 * total))
+    return min(most, 1 << (fit.bit_length() - 1))
 
 
 def predict_logits(

@@ -29,7 +29,11 @@ class EpochRow(Record):
 
 
 class RunRecord(Record):
-    """One finished training. ``folder`` is relative to the study's or run's folder."""
+    """One finished training. ``folder`` is relative to the study's or run's folder.
+
+    ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
+    a GPU took.
+    """
 
     cell: str
     folder: str
@@ -40,6 +44,7 @@ class RunRecord(Record):
     best_epoch: int
     chosen_on: Literal["val", "test"]
     seconds: float
+    warm_up_seconds: float = 0.0
     peak_memory_mb: float
     device: str
     precision: Literal["float32", "bfloat16"]

@@ -17,6 +17,7 @@ from tellapart.device import DeviceName, Precision, choose_device, choose_precis
 from tellapart.models import Shape, adapt_model, make_model
 from tellapart.models.forward import has_norm, limit_chunk, prepare_batch
 from tellapart.train.optim import make_optimizer
+from tellapart.train.replay import Replay
 
 ADAPT_IMAGES = 2000
 """Images that a network may look at before it is trained."""
@@ -49,7 +50,8 @@ class Learner:
     """A network in training.
 
     ``average`` is None where the weights of the last step are those that count; else it goes over
-    ``span`` steps. ``chunk`` images go through at once.
+    ``span`` steps. ``chunk`` images go through at once; a batch that is one chunk goes through
+    ``replay``.
     """
 
     network: nn.Module
@@ -58,6 +60,9 @@ class Learner:
     chunk: int
     average: nn.Module | None = None
     span: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.replay = Replay(self.network, self.precision)
 
     @property
     def device(self) -> torch.device:

@@ -29,6 +29,7 @@ from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
 from tellapart.train.checkpoint import copy_state, save_weights, write_args
+from tellapart.train.held import hold_images
 from tellapart.train.learner import Learner, Task, make_learner
 from tellapart.train.norm import share_norms
 from tellapart.train.optim import schedule_rate, weigh_classes
@@ -114,6 +115,7 @@ def fit_network(
     key = name_training(dataset, used, task.model, recipe, device.type, precision)
     if ranks.leads:
         write_args(folder, dataset, task.model, recipe)
+    held = hold_images(dataset, device)
     pulse = Pulse(task.every if ranks.leads else math.inf)
     with Meter() as meter:
         progress = read_progress(folder, key, learner, ranks)
@@ -122,7 +124,7 @@ def fit_network(
             tally = progress.tally
             start = time.perf_counter() - tally.seconds
             pace = Pace(recipe, epoch, ranks)
-            for _ in train_epoch(learner, dataset, rows.train, pace, tally):
+            for _ in train_epoch(learner, held, rows.train, pace, tally):
                 if agree_on(ranks, pulse.is_due()):
                     if not is_finite(tally.loss):
                         raise_not_finite(folder, progress, recipe.lr, ranks)
@@ -171,13 +173,14 @@ def fit_network(
         best_epoch=best_row.epoch,
         chosen_on=rows.chosen_on,
         seconds=progress.seconds + meter.seconds,
+        warm_up_seconds=learner.replay.seconds,
         peak_memory_mb=max(progress.peak_memory_mb, meter.peak_memory_mb),
         device=str(device),
         precision=precision,
         val_accuracy=estimate_proportion(hits, len(rows.watch)),
         history=tuple(history),
     )
-    del learner, progress
+    del learner, progress, held
     release_memory()
     return record
 
@@ -214,12 +217,14 @@ def train_epoch(
 
         images, truth = make_examples(dataset, draws, batch, device)
         optimizer.zero_grad(set_to_none=True)
+        alone = ranks.count == 1 and len(images) <= learner.chunk
+        run = learner.replay if alone else network
         total, hits = torch.zeros_like(tally.loss), torch.zeros_like(tally.hits)
         for part, answers in zip(
             torch.split(images, learner.chunk), torch.split(truth, learner.chunk), strict=True
         ):
             with cast_forward(device, learner.precision):
-                logits = network(part)
+                logits = run(part)
             logits = logits.float()
             loss = functional.cross_entropy(
                 logits, answers, weights, label_smoothing=recipe.label_smoothing, reduction="sum"
