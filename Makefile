@@ -23,10 +23,12 @@ lint: $(READY)  ## Format, lint, types.
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
-bench: $(READY)  ## Time what RESULTS.md reports.
+bench: $(READY)  ## Run the benchmarks that need no data; RESULTS.md names the others.
 	@echo "== bench: prints figures; results are kept in benchmarks/RESULTS.md"
 	$(BIN)/python benchmarks/allocator.py
 	$(BIN)/python benchmarks/augment.py
+	$(BIN)/python benchmarks/rates.py
+	$(BIN)/python benchmarks/untuned.py
 
 docs: $(READY)  ## Run every example in README, docs and docstrings.
 	@echo "== docs: run the examples"

@@ -329,6 +329,16 @@ def test_speed_trains_and_is_tested(here: Path, capsys: pytest.CaptureFixture[st
     assert isinstance(record, BaselineStep)
     assert record.model == "speed 4, 2 a group"
     assert record.test_accuracy.low > 0.2
+    assert record.run.settings["schedule"] == "linear"
+
+
+def test_depth_and_schedule_can_be_named(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    flags = ("--model", "speed", "--width", "4", "--convs", "3", "--schedule", "cosine")
+    assert main(["train", "digits", *flags, "--epochs", "1", "--out", "out", "--json"]) == 0
+    record = StudyRecord.model_validate_json(capsys.readouterr().out).steps["baseline"]
+    assert isinstance(record, BaselineStep)
+    assert record.model == "speed 4, 3 a group"
+    assert record.run.settings["schedule"] == "cosine"
 
 
 def test_report_of_no_study(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

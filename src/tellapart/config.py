@@ -64,6 +64,7 @@ Augment = Annotated[str, AfterValidator(spell_augment)]
 
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
+Schedule = Literal["constant", "cosine", "onecycle", "linear"]
 
 
 class Settings(BaseModel):
@@ -111,7 +112,7 @@ class TrainSettings(Settings):
     batch_size: Positive = 128
     optimizer: Literal["adam", "sgd", "muon"] = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
-    schedule: Literal["constant", "cosine", "onecycle", "linear"] = "onecycle"
+    schedule: Schedule = "onecycle"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     label_smoothing: Share = 0.0
     augment: Augment = "none"
@@ -141,6 +142,7 @@ class RecipeSettings(Settings):
 
     batch_size: Positive | None = None
     lr: Annotated[float, Field(gt=0)] | None = None
+    schedule: Schedule | None = None
     augment: Augment | None = None
     averaging: Share | None = None
     patience: Annotated[int, Field(ge=0)] | None = None

@@ -81,7 +81,7 @@ def test_the_notebook_is_never_cut_nor_measured() -> None:
     assert plan.sweeps["conv"].epochs == 20
 
 
-@pytest.mark.parametrize(("images", "minutes"), [(1_769, 20), (45_000, 40)])
+@pytest.mark.parametrize(("images", "minutes"), [(1_769, 15), (45_000, 30)])
 def test_few_images_have_fewer_minutes(images: int, minutes: float) -> None:
     assert make_plan(1.0, images).minutes == minutes
 
@@ -112,7 +112,8 @@ def test_a_training_with_minutes_ends_on_time(minutes: float) -> None:
     plan = make_plan(1.0, minutes=minutes, steps=("baseline",))
     assert plan.baseline is not None
     epoch = plan.seconds / plan.baseline
-    assert plan.baseline == max(1, min(MOST_EPOCHS, int(60 * minutes / epoch)))
+    assert plan.seconds <= 60 * minutes or plan.baseline == 1
+    assert plan.seconds + epoch > 60 * minutes or plan.baseline == MOST_EPOCHS
     assert make_plan(1.0, minutes=minutes, steps=("baseline",), epochs=3).baseline == 3
 
 

@@ -88,7 +88,7 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
         return given[-1]
 
     journal = tmp_path / "trials.journal"
-    trials, best = run_search(
+    trials, number, best = run_search(
         SPACE, Budget(4), note, journal, lambda trial, of: seen.append((trial.number, of))
     )
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -105,6 +105,7 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
         assert isinstance(run.settings["width"], int)
         assert run.settings["width"] <= SPACE.width
     assert best == max(given, key=lambda run: run.val_accuracy.value)
+    assert trials[number - 1].cell == best.cell
 
 
 @pytest.mark.parametrize(
@@ -193,13 +194,15 @@ def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path)
             raise TellapartError("the loss was not finite")
         return score(model, recipe)
 
-    trials, best = run_search(SPACE, Budget(TRIALS), fail, tmp_path / "trials.journal", ignore)
+    trials, number, best = run_search(
+        SPACE, Budget(TRIALS), fail, tmp_path / "trials.journal", ignore
+    )
     failed = [trial for trial in trials if trial.status == "failed"]
     assert trials[0] in failed
     assert len(trials) == TRIALS
     assert all(trial.note == "the loss was not finite" for trial in failed)
     assert all(trial.settings["convs"] != 3 for trial in failed)
-    assert best.settings["convs"] == 3
+    assert best.settings["convs"] == trials[number - 1].settings["convs"] == 3
     assert search(tmp_path, fail) == list(trials)
 
 
@@ -220,21 +223,21 @@ def test_stages_fit_the_image(size: int, stages: int) -> None:
 
 def test_the_smallest_images_can_be_searched(tmp_path: Path) -> None:
     space = fit_space(2, 64, TrainSettings())
-    trials, _ = run_search(space, Budget(3), score, tmp_path / "trials.journal", ignore)
+    trials, *_ = run_search(space, Budget(3), score, tmp_path / "trials.journal", ignore)
     assert {trial.settings["stages"] for trial in trials} == {1}
 
 
 def test_trials_end_when_their_seconds_are_spent(tmp_path: Path) -> None:
     journal = tmp_path / "trials.journal"
     each = score(*split_settings(dict(NOTEBOOK_TRIAL), SPACE)).seconds
-    trials, _ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
+    trials, *_ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
     assert len(trials) == 4
-    again, _ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
+    again, *_ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
     assert again == trials
 
 
 def test_the_given_trials_run_whatever_the_seconds(tmp_path: Path) -> None:
-    trials, _ = run_search(SPACE, Budget(TRIALS, 0.0), score, tmp_path / "trials.journal", ignore)
+    trials, *_ = run_search(SPACE, Budget(TRIALS, 0.0), score, tmp_path / "trials.journal", ignore)
     assert len(trials) == len(GIVEN)
 
 
@@ -242,7 +245,7 @@ def test_the_given_trials_run_whatever_the_seconds(tmp_path: Path) -> None:
 def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> None:
     space = fit_space(size, width, TrainSettings())
     journal = tmp_path / "trials.journal"
-    trials, _ = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore)
+    trials, *_ = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore)
     for trial in trials:
         model, _ = split_settings(trial.settings, space)
         assert model.width <= (max(width, DEEP.width) if model.name == "stages" else width)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -70,6 +71,35 @@ def test_results_hold_what_the_design_lists(finished: Path) -> None:
         assert results["steps"][name]["verdict"]["sentence"]
     assert results["steps"]["transfer"]["backbones"][0]["name"] == "embedded"
     assert len(results["comparisons"]) == 10
+
+
+def test_a_study_keeps_the_number_format_that_it_began_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SMALL.model_copy(update={"steps": ("conv",)})
+    monkeypatch.setenv("TELLAPART_PRECISION", "bfloat16")
+    trained = 0
+
+    def stop_in_the_second(*args: Any) -> RunRecord:
+        nonlocal trained
+        trained += 1
+        if trained == 2:
+            raise KeyboardInterrupt
+        return fit_network(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tellapart.study.bench.fit_network", stop_in_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(load_images("digits"), settings, tmp_path / "study")
+    before = list_cells(tmp_path / "study")
+    monkeypatch.setenv("TELLAPART_PRECISION", "float32")
+    run_study(load_images("digits"), settings, tmp_path / "study")
+    after = list_cells(tmp_path / "study")
+    assert len(before) == 1 and len(after) == 4
+    assert before.items() <= after.items()
+    for cell in after:
+        run = read_record(tmp_path / "study" / cell / "record.json", RunRecord)
+        assert run.precision == "bfloat16"
 
 
 def test_confusion_counts_every_test_image_once(finished: Path) -> None:

@@ -61,6 +61,8 @@ def kill_trainings(root: Path, kills: int, seed: int) -> None:
             continue
         assert os.WIFSIGNALED(status), "the training failed"
         killed += 1
+        if (folder / "record.json").exists():  # it had ended: what comes next begins anew
+            place = ""
         found = list_checkpoints(folder)
         for path in found:
             assert path.name >= place, "went back behind an earlier checkpoint"

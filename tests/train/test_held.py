@@ -9,10 +9,11 @@ import torch
 from tellapart.data.dataset import Dataset
 from tellapart.models.forward import prepare_batch
 from tellapart.train.held import hold_images, place_images
+from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
 
 from .conftest import CPU
-from .runs import MODEL, RECIPE, ROWS, TASK, Task, read_end
+from .runs import MODEL, RECIPE, ROWS, TASK, read_end
 
 
 def test_a_cpu_reads_images_as_before(digits: Dataset) -> None:

@@ -124,23 +124,54 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert not before.exists()
 
 
-def fill_disk(patch: pytest.MonkeyPatch, after: int) -> list[str]:
-    """Let so many files be opened for writing, and no more; return the list of their names."""
+class HalfStream:
+    """Writes half of what it is given to a file, and then there is no room."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> HalfStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def write(self, content: bytes) -> None:
+        self._stream.write(content[: len(content) // 2])
+        refuse()
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def fill_disk(patch: pytest.MonkeyPatch, after: int, where: str = "open") -> list[str]:
+    """Let so many files be written, and of the next no more than up to ``where``.
+
+    Returns the list of the names that were opened for writing.
+    """
     opened: list[str] = []
     real = builtins.open
 
     def count(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
-        if "w" in mode or "x" in mode:
-            opened.append(Path(file).name)
-            if len(opened) > after:
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        return real(file, mode, *rest, **named)
+        if "w" not in mode and "x" not in mode:
+            return real(file, mode, *rest, **named)
+        opened.append(Path(file).name)
+        full = len(opened) > after
+        if full and where == "open":
+            refuse()
+        stream = real(file, mode, *rest, **named)
+        if full and where in ("fsync", "replace"):
+            patch.setattr(os, where, refuse)
+        return HalfStream(stream) if full and where == "write" else stream
 
     patch.setattr("tellapart.workspace.open", count, raising=False)
     return opened
 
 
+@pytest.mark.parametrize("where", ["open", "write", "fsync", "replace"])
 def test_a_disk_that_fills_at_any_write_costs_no_result(
+    where: str,
     digits: Dataset,
     ends: dict[str, Any],
     tmp_path: Path,
@@ -154,10 +185,11 @@ def test_a_disk_that_fills_at_any_write_costs_no_result(
     for after in range(writes):
         folder = tmp_path / str(after)
         with monkeypatch.context() as patch:
-            fill_disk(patch, after)
+            fill_disk(patch, after, where)
             with pytest.raises(WorkspaceError, match="No space left on device") as got:
                 train_model(digits, ROWS, TASK, folder)
         assert got.value.exit_code == 2
+        assert not list(folder.glob("**/.*.tmp"))
         assert len(list_checkpoints(folder)) == min(2, max(0, min(after - 2, 12)))
         train_model(digits, ROWS, TASK, folder)
         assert read_end(folder) == ends["adam"], after

@@ -40,11 +40,15 @@ CASES: dict[str, tuple[ModelSettings, TrainSettings, int]] = {
     "adam": (SIMPLE, RECIPE, 203),
     "muon": (SIMPLE, MUON, 203),
     "averaged": (NORMED, RECIPE.model_copy(update=AVERAGED), 203),
-    "mixup": (SIMPLE, RECIPE.model_copy(update=MIXED), 203),
+    "mixup": (SIMPLE, RECIPE.model_copy(update=MIXED), 193),
     "norm": (NORMED, RECIPE.model_copy(update={"optimizer": "sgd", "lr": 0.05}), 203),
     "speed": (SPEED, MUON, 193),
+    "lone": (NORMED, RECIPE, 1),
 }
-"""Network, recipe, training images: 193 in batches of 64 leave one image, and a share of none."""
+"""Network, recipe, training images: 193 in batches of 64 leave one, and a share of none.
+
+Networks with norms have even batches; theirs has a share of none where there is one image in all.
+"""
 
 STOPPED = "adam-stopped"
 RESUMED = "adam-resumed"

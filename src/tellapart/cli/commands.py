@@ -11,6 +11,7 @@ from tellapart import __version__
 from tellapart.cli.flags import (
     RECIPE,
     Backbones,
+    Convs,
     Data,
     DataDir,
     Dense,
@@ -106,6 +107,7 @@ def train(
     ] = "simple",
     width: Width = None,
     dense: Dense = None,
+    convs: Convs = None,
     epochs: Epochs = None,
     minutes: Minutes = None,
     recipe: RecipeFlags = RECIPE,
@@ -123,7 +125,7 @@ def train(
     run_steps(
         ("train", data, data_dir, out, json),
         steps=("baseline",),
-        model={"name": model, "width": width, "dense": dense},
+        model={"name": model, "width": width, "dense": dense, "convs": convs},
         epochs=epochs,
         minutes=minutes,
         recipe=vars(recipe),

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, Token
 
-from tellapart.config import OPERATIONS, PRESETS
+from tellapart.config import OPERATIONS, PRESETS, Schedule
 from tellapart.errors import SettingError, suggest_name
 from tellapart.records import STEPS
 
@@ -58,7 +58,7 @@ Minutes = Annotated[
     float | None,
     Parameter(
         help="Minutes that the trainings may take; the plan is shortened to fit "
-        "[default: 40, or 20 below 10,000 training images].",
+        "[default: 30, or 15 below 10,000 training images].",
         show_default=False,
     ),
 ]
@@ -87,6 +87,13 @@ class RecipeFlags:
         ),
     ] = None
     lr: Annotated[float | None, Parameter(help="Highest learning rate.")] = None
+    schedule: Annotated[
+        Schedule | None,
+        Parameter(
+            help="How the rate goes: onecycle climbs for a fifth of the steps, cosine for a "
+            "twentieth, then both fall; linear falls all the way."
+        ),
+    ] = None
     averaging: Annotated[
         float | None,
         Parameter(help="Share of the steps that the weights are averaged over [default: 0]."),
@@ -108,6 +115,12 @@ RECIPE = RecipeFlags()
 Width = Annotated[
     int | None,
     Parameter(help="Filters of the first convolution.", show_default=False, converter=_read_whole),
+]
+Convs = Annotated[
+    int | None,
+    Parameter(
+        help="Convolutions in each group of speed.", show_default=False, converter=_read_whole
+    ),
 ]
 Dense = Annotated[
     int | None,

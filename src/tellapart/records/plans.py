@@ -56,11 +56,13 @@ class PlanRecord(Record):
     """``plan.json``: what a study will do, settled when it starts first.
 
     ``baseline`` is the epochs of step 2. Seconds are what the measured pace of this machine lets
-    expect; ``cut`` says whether that shortened what the data alone would have had.
+    expect; ``cut`` says whether that shortened what the data alone would have had. ``precision``
+    is the number format of all its trainings, however often it is started again.
     """
 
     minutes: float | None
     cut: bool
+    precision: Literal["float32", "bfloat16"] = "float32"
     baseline: int | None = None
     sweeps: dict[StepName, SweepPlan]
     search: SearchPlan | None

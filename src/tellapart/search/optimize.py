@@ -45,8 +45,8 @@ class Budget:
 
 def run_search(
     space: Space, budget: Budget, objective: Objective, storage: Path, watch: Watch
-) -> tuple[tuple[TrialRecord, ...], RunRecord]:
-    """Run the trials that the budget allows; return them and the best run.
+) -> tuple[tuple[TrialRecord, ...], int, RunRecord]:
+    """Run the trials that the budget allows; return them, the best one's number, and its run.
 
     Trials in the journal count. No other process may be at work on it.
 
@@ -88,7 +88,8 @@ def run_search(
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
     winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
     model, recipe = split_settings(name_settings(winner.params), space)
-    return records, runs.get(winner.number) or objective(model, recipe)
+    run = runs.get(winner.number) or objective(model, recipe)
+    return records, ended.index(winner) + 1, run
 
 
 def _is_spent(study: optuna.Study, budget: Budget) -> bool:

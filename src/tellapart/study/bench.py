@@ -12,7 +12,7 @@ from tellapart import __version__
 from tellapart.config import ModelSettings, TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
-from tellapart.device import choose_device
+from tellapart.device import Precision, choose_device, choose_precision
 from tellapart.errors import NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models import Shape
@@ -37,6 +37,8 @@ from tellapart.train.pace import measure_pace
 from tellapart.workspace import read_json, read_record, write_json
 
 PLAN = "plan.json"
+LOOK = 1 / 3
+"""What an image costs that is only told, over one that is trained on (forward, and twice back)."""
 UNMEASURED = {"status": "done", "seconds": 0.0, "peak_memory_mb": 0.0}
 
 
@@ -100,9 +102,15 @@ class Bench:
         @cache
         def measure(model: ModelSettings) -> float:
             recipe = plan_recipe(settings, "baseline", self.images, settings.seed, model)
-            return measure_pace(dataset, self.split.train, model, recipe, settings.device)
+            pace = measure_pace(dataset, self.split.train, model, recipe, settings.device)
+            looks = (1 + recipe.mirrors) * len(self.split.val) / self.images
+            return pace * (1 + LOOK * looks)
 
-        return plan_study(settings, shape, self.images, measure)
+        plan = plan_study(settings, shape, self.images, measure)
+        precision: Precision = "float32"
+        if not self.notebook:
+            precision = choose_precision(choose_device(settings.device))
+        return plan.model_copy(update={"precision": precision})
 
     @property
     def images(self) -> int:
@@ -150,11 +158,10 @@ class Bench:
             NotFinite: its loss, or an output, was not finite, now or by an earlier start.
             Interrupted: a stop was asked for.
         """
-        precision: Literal["float32", "auto"] = "float32" if self.notebook else "auto"
         keep: Literal["both", "best"] = "both" if step == "baseline" else "best"
-        task = Task(model, recipe, self.settings.device, keep, precision=precision)
+        task = Task(model, recipe, self.settings.device, keep, precision=self.plan.precision)
         kind = choose_device(task.device).type
-        cell = self.name_cell(label, model, recipe, kind, task.choose_precision())
+        cell = self.name_cell(label, model, recipe, kind, task.precision)
         found = self.find_cell(cell)
         if found is not None:
             self.reporter.skip(recipe.epochs, f"{label}: read")

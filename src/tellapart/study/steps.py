@@ -126,10 +126,8 @@ def run_search_step(bench: Bench) -> SearchStep:
             bench.reporter.say(f"trial {trial.number} of {of}: {said}")
 
         journal = bench.folder / "search" / "trials.journal"
-        records, winner = run_search(space, budget, run_trial, journal, show)
-        best = next(trial.number for trial in records if trial.cell == winner.cell)
-        chosen = next(trial for trial in records if trial.number == best)
-        model, recipe = split_settings(dict(chosen.settings), space)
+        records, best, winner = run_search(space, budget, run_trial, journal, show)
+        model, recipe = split_settings(dict(records[best - 1].settings), space)
         recipe = recipe.model_copy(update={"epochs": fit_winner(plan, winner)})
         try:
             final = bench.train_cell("search", "best", model, recipe)

@@ -8,6 +8,7 @@ from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.device import DeviceName, release_memory
 from tellapart.stop import check_stop
+from tellapart.train.held import hold_images
 from tellapart.train.learner import Learner, Task, make_learner
 from tellapart.train.loop import Pace, train_epoch
 from tellapart.train.progress import start_tally
@@ -31,6 +32,7 @@ def measure_pace(
     """
     task = Task(model, recipe, device)
     learner, pace = make_learner(dataset, rows, task), Pace(recipe, 0)
+    dataset = hold_images(dataset, learner.device)
     batch = recipe.batch_size
     _time(learner, dataset, rows[:batch], pace)
     steps, spent = 1, 0.0
