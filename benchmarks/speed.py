@@ -16,6 +16,7 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from statistics import median
 
@@ -27,25 +28,23 @@ KERAS, TEXTBOOK, OURS = (
 
 @dataclass(frozen=True)
 class Case:
-    """One network against one peer; ``batch`` is ours, theirs is 64."""
+    """One network against one peer; ``batches`` are ours, theirs is 64."""
 
     name: str
     network: tuple[str, ...]
     images: int
-    batch: int = 64
+    batches: tuple[int, ...] = (64,)
     textbook: bool = False
 
 
-WIDE, DENSE = ("simple", "--width", "1024"), ("simple", "--width", "64", "--dense", "2048")
 POLICIES = ("float32", "mixed_bfloat16")
+WIDE, DENSE = ("simple", "--width", "1024"), ("simple", "--width", "64", "--dense", "2048")
 CASES = (
     Case("deep", ("deep",), 12_800),
     Case("simple 32/128", ("simple",), 20_000),
-    Case("simple 1024/128", WIDE, 2_048),
-    Case("simple 1024/128, our batch 256", WIDE, 2_048, 256),
-    Case("simple 64/2048", DENSE, 4_096),
-    Case("simple 64/2048, our batch 256", DENSE, 4_096, 256),
-    Case("deep, textbook PyTorch", (), 12_800, textbook=True),
+    Case("simple 1024/128", WIDE, 1_536, (64, 256)),
+    Case("simple 64/2048", DENSE, 3_072, (64, 256)),
+    Case("deep, textbook PyTorch", ("deep",), 12_800, textbook=True),
 )
 
 
@@ -60,29 +59,32 @@ def run_once(command: list[str], images: int) -> tuple[float, float]:
 
 
 def measure_case(case: Case, folder: Path, peers: str, pairs: int) -> None:
-    """Print the table's rows of one case, one for each number format of the peer."""
+    """Print the table's rows of one case: each of our batches against each format of the peer."""
     tail = ["--images", str(case.images), "--epochs", "2"]
-    network = case.network or ("deep",)
-    ours = [sys.executable, str(OURS), str(folder), *network, "--batch", str(case.batch), *tail]
+    start = [sys.executable, str(OURS), str(folder), *case.network]
+    ours = {batch: [*start, "--batch", str(batch), *tail] for batch in case.batches}
     theirs = {
-        policy: [peers, str(KERAS), str(folder), *network, "--policy", policy, *tail]
+        policy: [peers, str(KERAS), str(folder), *case.network, "--policy", policy, *tail]
         for policy in POLICIES
     }
     if case.textbook:
         theirs = {"float32": [sys.executable, str(TEXTBOOK), str(folder), *tail]}
-    mine: list[tuple[float, float]] = []
+    mine: dict[int, list[tuple[float, float]]] = {batch: [] for batch in ours}
     other: dict[str, list[tuple[float, float]]] = {policy: [] for policy in theirs}
     for _ in range(pairs):
-        mine.append(run_once(ours, case.images))
+        for batch, command in ours.items():
+            mine[batch].append(run_once(command, case.images))
         for policy, command in theirs.items():
             other[policy].append(run_once(command, case.images))
-    for policy, found in other.items():
-        ratios = [first[0] / second[0] for first, second in zip(mine, found, strict=True)]
+    for batch, policy in product(ours, theirs):
+        pair = list(zip(mine[batch], other[policy], strict=True))
+        ratios = [first[0] / second[0] for first, second in pair]
+        speeds = [f"{median(own[side][0] for own in pair):,.0f}" for side in (0, 1)]
+        peaks = [f"{max(own[side][1] for own in pair):,.0f}" for side in (0, 1)]
         print(
-            f"| {case.name} | {policy} | {median(speed for speed, _ in mine):,.0f} | "
-            f"{median(speed for speed, _ in found):,.0f} | {median(ratios):.2f} "
-            f"({min(ratios):.2f} to {max(ratios):.2f}) | {max(peak for _, peak in mine):,.0f} | "
-            f"{max(peak for _, peak in found):,.0f} |",
+            f"| {case.name} | {batch} | {policy} | {speeds[0]} | {speeds[1]} | "
+            f"{median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) | {peaks[0]} | "
+            f"{peaks[1]} |",
             flush=True,
         )
 
@@ -94,8 +96,8 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=5)
     parser.add_argument("--only", help="part of a case's name")
     args = parser.parse_args()
-    print("| network | peer in | ours, images/s | theirs | ratio | our peak MiB | theirs |")
-    print("|---|---|---|---|---|---|---|")
+    print("| network | our batch | peer in | ours, images/s | theirs | ratio | our MiB | theirs |")
+    print("|---|---|---|---|---|---|---|---|")
     for case in CASES:
         if not args.only or args.only in case.name:
             measure_case(case, args.folder, args.peers, args.pairs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
@@ -42,5 +43,5 @@ def hold_images(dataset: Dataset, device: torch.device) -> Dataset:
 
 def place_images(dataset: Dataset, device: torch.device) -> Dataset:
     """Return the dataset with all its images on a device."""
-    pixels = dataset.source.read(torch.arange(len(dataset)).numpy())
+    pixels = dataset.source.read(np.arange(len(dataset)))
     return replace(dataset, source=HeldSource(pixels, device))
