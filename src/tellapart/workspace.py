@@ -23,13 +23,16 @@ CACHE_VARIABLE = "TELLAPART_CACHE"
 RecordT = TypeVar("RecordT", bound=BaseModel)
 
 
-def write_bytes(path: Path, content: bytes) -> Path:
+def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
     """Write a file whole or not at all: beside, fsync, ``os.replace``, fsync of the folder.
+
+    Args:
+        parts: the content; in parts where to join them would take memory.
 
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. An older file stays.
     """
-    with _explain_failure(path), _write_beside(path, content) as beside:
+    with _explain_failure(path), _write_beside(path, *parts) as beside:
         os.replace(beside, path)
         _sync_folder(path.parent)
     return path
@@ -59,13 +62,14 @@ def create_bytes(path: Path, content: bytes) -> bool:
 
 
 @contextmanager
-def _write_beside(path: Path, content: bytes) -> Iterator[Path]:
+def _write_beside(path: Path, *parts: bytes | memoryview) -> Iterator[Path]:
     """Write to a name of its own in the same folder, which is gone at the end."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(beside, "wb") as stream:
-            stream.write(content)
+            for part in parts:
+                stream.write(part)
             stream.flush()
             os.fsync(stream.fileno())
         yield beside

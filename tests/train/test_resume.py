@@ -9,14 +9,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from safetensors.torch import load_file
+from safetensors.torch import load, load_file
 
 from tellapart.errors import WorkspaceError
 from tellapart.train.resume import (
+    _TYPES,
     list_checkpoints,
+    pack_checkpoint,
     pack_tree,
     read_checkpoint,
     remove_checkpoints,
+    unpack_checkpoint,
     unpack_tree,
     write_checkpoint,
 )
@@ -67,6 +70,34 @@ def test_the_newest_is_read_and_the_last_two_are_kept(tmp_path: Path) -> None:
 def test_a_checkpoint_is_a_safetensors_file(tmp_path: Path) -> None:
     tensors = load_file(write(tmp_path, 7))
     assert sorted(tensor.numel() for tensor in tensors.values()) == [1, 6]
+
+
+def test_tensors_of_every_kind_are_as_the_package_reads_them() -> None:
+    kinds = sorted(_TYPES, key=str)
+    tree: dict[str, Any] = {
+        str(kind): torch.arange(number % 3 * 5, dtype=torch.float32).to(kind).view(-1, 5)
+        for number, kind in enumerate(kinds)
+    }
+    tree["one"] = torch.tensor(7, dtype=torch.int8)
+    parts = pack_checkpoint(KEY, tree)
+    assert parts is not None
+    expected: dict[str, torch.Tensor] = {}
+    pack_tree(tree, expected)
+    found = load(b"".join(parts))
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
+        assert found[name].dtype == tensor.dtype
+        assert torch.equal(found[name], tensor)
+    again = unpack_checkpoint(b"".join(parts), KEY)
+    assert again is not None and again.keys() == tree.keys()
+
+
+def test_a_checkpoint_takes_no_copy_of_what_it_holds() -> None:
+    weights = torch.zeros(10)
+    parts = pack_checkpoint(KEY, {"weights": weights})
+    assert parts is not None
+    weights.fill_(1)
+    assert bytes(parts[-1]) == weights.numpy().tobytes()
 
 
 def flip_a_bit(content: bytes) -> bytes:

@@ -179,7 +179,7 @@ def send_tree(ranks: Ranks, key: str, tree: dict[str, Any] | None) -> dict[str, 
         SettingError: it is not.
     """
     packed = pack_checkpoint(key, tree or {}) if ranks.leads else None
-    found = unpack_checkpoint(send_bytes(ranks, packed or b""), key)
+    found = unpack_checkpoint(send_bytes(ranks, b"".join(packed or ())), key)
     if found is None:
         raise SettingError(
             f"all processes of a training need the same images and settings, but those of rank "

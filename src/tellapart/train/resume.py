@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load
 
 from tellapart.errors import WorkspaceError
 from tellapart.workspace import write_bytes
@@ -28,6 +28,19 @@ DIGITS = 16
 _NAME = re.compile(rf"\d{{6}}-\d{{8}}-([0-9a-f]{{{DIGITS}}})\.safetensors")
 
 Tensors = dict[str, torch.Tensor]
+_TYPES = {
+    torch.float64: "F64",
+    torch.float32: "F32",
+    torch.float16: "F16",
+    torch.bfloat16: "BF16",
+    torch.int64: "I64",
+    torch.int32: "I32",
+    torch.int16: "I16",
+    torch.int8: "I8",
+    torch.uint8: "U8",
+    torch.bool: "BOOL",
+}
+"""The names that the format has for kinds of numbers."""
 
 
 def write_checkpoint(
@@ -47,12 +60,12 @@ def write_checkpoint(
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. Older checkpoints stay.
     """
-    content = pack_checkpoint(key, tree)
-    if content is None:
+    parts = pack_checkpoint(key, tree)
+    if parts is None:
         return None
-    name = f"{place[0]:06d}-{place[1]:08d}-{_digest(content)}.safetensors"
+    name = f"{place[0]:06d}-{place[1]:08d}-{_digest(*parts)}.safetensors"
     try:
-        path = write_bytes(folder / FOLDER / name, content)
+        path = write_bytes(folder / FOLDER / name, *parts)
     except WorkspaceError as error:
         raise WorkspaceError(
             f"{error}; the checkpoint before is kept, and the same command goes on from it"
@@ -95,13 +108,29 @@ def list_checkpoints(folder: Path) -> list[Path]:
     return sorted((path for path in files if _NAME.fullmatch(path.name)), reverse=True)
 
 
-def pack_checkpoint(key: str, tree: dict[str, Any]) -> bytes | None:
-    """Return a checkpoint as bytes, or None where a number is not finite."""
+def pack_checkpoint(key: str, tree: dict[str, Any]) -> list[bytes | memoryview] | None:
+    """Return a checkpoint's bytes in parts, or None where a number is not finite.
+
+    The parts are the tensors' own memory. The package's ``save`` copies all of it twice, which for
+    a large network is more than training takes. The format: the length of the header in 8 bytes,
+    the header as JSON, the tensors; largest numbers first, so that each begins at a multiple of
+    its numbers' size (github.com/huggingface/safetensors).
+    """
     tensors: Tensors = {}
     plain = pack_tree(tree, tensors)
     if not all(is_finite(tensor) for tensor in tensors.values()):
         return None
-    return save(tensors, {"key": key, "tree": json.dumps(plain)})
+    header: dict[str, Any] = {"__metadata__": {"key": key, "tree": json.dumps(plain)}}
+    parts: list[bytes | memoryview] = []
+    end = 0
+    for name, tensor in sorted(tensors.items(), key=lambda pair: -pair[1].itemsize):
+        start, end = end, end + tensor.nbytes
+        named = {"dtype": _TYPES[tensor.dtype], "shape": list(tensor.shape)}
+        header[name] = named | {"data_offsets": [start, end]}
+        parts.append(tensor.reshape(-1).view(torch.uint8).numpy().data)
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    return [len(text).to_bytes(8, "little"), text, *parts]
 
 
 def unpack_checkpoint(content: bytes, key: str) -> dict[str, Any] | None:
@@ -156,8 +185,11 @@ def is_finite(tensor: torch.Tensor) -> bool:
     return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
 
 
-def _digest(content: bytes) -> str:
-    return hashlib.sha256(content).hexdigest()[:DIGITS]
+def _digest(*parts: bytes | memoryview) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.hexdigest()[:DIGITS]
 
 
 def _remove(path: Path) -> None:
