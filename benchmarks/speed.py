@@ -40,11 +40,11 @@ class Case:
 POLICIES = ("float32", "mixed_bfloat16")
 WIDE, DENSE = ("simple", "--width", "1024"), ("simple", "--width", "64", "--dense", "2048")
 CASES = (
-    Case("deep", ("deep",), 12_800),
-    Case("simple 32/128", ("simple",), 20_000),
-    Case("simple 1024/128", WIDE, 1_536, (64, 256)),
-    Case("simple 64/2048", DENSE, 3_072, (64, 256)),
-    Case("deep, textbook PyTorch", ("deep",), 12_800, textbook=True),
+    Case("deep", ("deep",), 9_600),
+    Case("simple 32/128", ("simple",), 12_800),
+    Case("simple 1024/128", WIDE, 1_024, (64, 256)),
+    Case("simple 64/2048", DENSE, 2_048, (64, 256)),
+    Case("deep, textbook PyTorch", ("deep",), 9_600, textbook=True),
 )
 
 
