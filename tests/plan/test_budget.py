@@ -17,7 +17,7 @@ from tellapart.plan.budget import (
     share_seconds,
     typical_network,
 )
-from tellapart.plan.rules import CONV_SIZES, DENSE_SIZES, StudySettings, plan_epochs
+from tellapart.plan.rules import CONV_SIZES, DENSE_SIZES, StudySettings, plan_epochs, plan_trials
 from tellapart.records import STEPS, PlanRecord, StepName
 from tellapart.search.space import GIVEN
 
@@ -39,7 +39,7 @@ def test_a_fast_machine_plans_what_the_data_ask_for() -> None:
     assert plan.sweeps["dense"].sizes == DENSE_SIZES
     assert plan.sweeps["conv"].epochs == plan_epochs(StudySettings(), "conv", IMAGES)
     assert plan.search is not None
-    assert plan.search.trial_seconds is None
+    assert plan.search.trials == plan_trials(StudySettings())
     assert plan == make_plan(0.1).model_copy(update={"seconds": plan.seconds})
 
 
@@ -48,6 +48,12 @@ def test_a_plan_fits_its_minutes(slowness: float, minutes: float) -> None:
     plan = make_plan(slowness, minutes=minutes)
     smallest = any(len(sweep.sizes) == FEWEST_SIZES for sweep in plan.sweeps.values())
     assert plan.seconds <= 60 * minutes * 1.001 or smallest
+    assert plan.search is not None
+    assert plan.search.trial_seconds is not None
+    assert plan.search.winner_seconds is not None
+    limits = plan.search.trial_seconds + plan.search.winner_seconds
+    others = plan.seconds - plan.search.seconds
+    assert others + limits == pytest.approx(max(60 * minutes, plan.seconds)) or plan.cut
     for sweep in plan.sweeps.values():
         assert len(sweep.sizes) >= FEWEST_SIZES
         assert sweep.epochs >= 3
@@ -78,6 +84,8 @@ def test_what_the_user_named_is_kept() -> None:
 def test_the_notebook_is_never_cut_nor_measured() -> None:
     plan = plan_study(StudySettings(protocol="notebook"), CIFAR, IMAGES, _refuse)
     assert (plan.minutes, plan.cut) == (None, False)
+    assert plan.search is not None
+    assert plan.search.trial_seconds is None
     assert plan.sweeps["conv"].epochs == 20
 
 

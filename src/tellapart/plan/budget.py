@@ -71,11 +71,14 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
         }
         if search is not None:
             search = cut_search(search, settings, shape, images, limits["search"], measure)
-    planned = [sweep.seconds for sweep in sweeps.values()]
-    planned += [epoch * epochs, search.seconds if search is not None else 0.0]
+    cut = (epochs, sweeps, search) != whole
+    planned = [sweep.seconds for sweep in sweeps.values()] + [epoch * epochs]
+    if minutes is not None and search is not None:
+        search = bound_search(search, 60 * minutes - sum(planned))
+    planned.append(search.seconds if search is not None else 0.0)
     return PlanRecord(
         minutes=minutes,
-        cut=(epochs, sweeps, search) != whole,
+        cut=cut,
         baseline=epochs if "baseline" in settings.steps else None,
         sweeps=sweeps,
         search=search,
@@ -112,6 +115,18 @@ def share_seconds(asked: dict[StepName, float], seconds: float) -> dict[StepName
         left -= sum(content.values())
         waiting = {step: wanted for step, wanted in waiting.items() if step not in content}
     return limits
+
+
+def bound_search(plan: SearchPlan, limit: float) -> SearchPlan:
+    """Return a search that ends within ``limit`` seconds, more or less, whatever it tries.
+
+    What it should take is reckoned for a network of middling cost; those that it tries can take
+    ten times as long.
+    """
+    if plan.trial_seconds is not None:
+        return plan
+    half = max(limit, plan.seconds) / 2
+    return plan.model_copy(update={"trial_seconds": half, "winner_seconds": half})
 
 
 def _measure_nothing(model: ModelSettings) -> float:

@@ -39,8 +39,9 @@ class SweepPlan(Record):
 class SearchPlan(Record):
     """What the search will try.
 
-    Trials end early once ``trial_seconds`` are spent, never before the given ones are done; the
-    winner is trained for at most ``epochs``, fewer where ``winner_seconds`` are short.
+    No trial begins once ``trial_seconds`` are spent, the given ones aside; the winner is trained
+    for at most ``epochs``, fewer where ``winner_seconds`` are short. Both are None where there is
+    no budget.
     """
 
     trials: int
