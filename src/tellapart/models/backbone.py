@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import hashlib
 import json
+import textwrap
 import warnings
 from dataclasses import dataclass
 from importlib import resources
@@ -161,7 +162,9 @@ def _make_timm(name: str) -> tuple[nn.Module, dict[str, Any]]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm's own imports warn of torch's deprecations
         import timm
+        from huggingface_hub.utils import logging
 
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # a failure is said once, by us
         if ":" not in name and not timm.is_model(name.partition(".")[0]):
             near = difflib.get_close_matches(name, timm.list_models(), n=3)
             raise BackboneError(
@@ -197,7 +200,7 @@ def _check_folder(folder: Path, name: str) -> None:
 
 def _explain_failure(name: str, error: Exception) -> str:
     cause = str(error).strip().splitlines()
-    first = cause[0][:160] if cause else type(error).__name__
+    first = textwrap.shorten(cause[0], 160) if cause else type(error).__name__
     if name.startswith("local-dir:"):
         return f"--backbone {name}: the weights do not fit their config.json ({first})"
     return (
