@@ -87,22 +87,25 @@ def test_the_simple_network_is_what_keras_computes() -> None:
     assert as_array(found[0]) == pytest.approx(expected, abs=1e-5)
 
 
-def test_pooling_before_the_rectifier_changes_nothing() -> None:
-    network = make_model(ModelSettings(name="stages", width=8, dense=16), CIFAR)
-    trunk = network.get_submodule("0")
-    assert isinstance(trunk, nn.Sequential)
-    layers = list(trunk)
-    swapped: list[nn.Module] = []
-    swaps = 0
-    for layer in layers:
-        if isinstance(layer, nn.ReLU) and swapped and isinstance(swapped[-1], nn.MaxPool2d):
-            swapped.insert(-1, layer)
-            swaps += 1
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_stage_is_made_of_the_stock_layers(norm: bool) -> None:
+    """Where it pools, it does so before the rectifier: the two commute."""
+    trunk, _ = make_trunk(ModelSettings(name="stages", width=8, norm=norm), 3)
+    trunk = trunk.to(memory_format=torch.channels_last)
+    convs = [layer for layer in trunk if isinstance(layer, nn.Conv2d)]
+    norms: list[nn.Module] = [layer for layer in trunk if isinstance(layer, nn.BatchNorm2d)]
+    images = torch.randn(4, 3, 32, 32).contiguous(memory_format=torch.channels_last)
+    maps = images
+    for number, conv in enumerate(convs):
+        maps = functional.conv2d(maps, conv.weight, conv.bias, padding=1)
+        if norm:  # this one does not commute: it stands after the pooling
+            maps = functional.max_pool2d(maps, 2) if number < 2 else maps
+            maps = functional.relu(norms[number](maps))
         else:
-            swapped.append(layer)
-    assert swaps == 2
-    images = torch.randn(4, 3, 32, 32)
-    assert torch.equal(trunk(images), nn.Sequential(*swapped)(images))
+            maps = functional.relu(maps)
+            maps = functional.max_pool2d(maps, 2) if number < 2 else maps
+    assert len(convs) == 3
+    torch.testing.assert_close(trunk(images), maps.mean((2, 3)))
 
 
 def test_flattening_is_height_width_channel() -> None:
@@ -116,7 +119,7 @@ def test_flattening_is_height_width_channel() -> None:
 def test_the_trunk_ends_in_a_mean_over_the_image() -> None:
     trunk, width = make_trunk(ModelSettings(name="stages", width=4, stages=2), 3)
     images = torch.rand(2, 3, 8, 8)
-    maps = trunk[:-2](images)
+    maps = trunk[:-1](images)
     assert width == 8
     assert maps.shape == (2, 8, 4, 4)
     assert torch.allclose(trunk(images), maps.mean((2, 3)))

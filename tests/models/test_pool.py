@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional
 
 from tellapart.models import pool
-from tellapart.models.pool import PooledConv
+from tellapart.models.pool import BITS, MaxPool, PooledConv, max_pool
 
 CASES = [(1, 8, 8, 1), (3, 5, 9, 0), (2, 16, 33, 0), (4, 3, 6, 1)]
 
@@ -21,7 +21,7 @@ def make_pair(
 
 def pool_plainly(images: torch.Tensor, layer: PooledConv) -> torch.Tensor:
     found = functional.conv2d(images, layer.weight, layer.bias, padding=layer.padding)
-    return functional.max_pool2d(found, 2)
+    return functional.relu(functional.max_pool2d(found, 2))
 
 
 @pytest.mark.parametrize("wants", [False, True])
@@ -65,15 +65,6 @@ def test_in_bfloat16_the_weights_gradient_is_float32(monkeypatch: pytest.MonkeyP
         torch.testing.assert_close(ours, theirs, rtol=0.03, atol=0.3)
 
 
-def test_a_map_of_more_places_than_two_bytes_count(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool, "CACHED_BYTES", 1)
-    images, layer = make_pair(1, 1, 200, 0, wants=True)
-    seed = torch.ones(7, 1, 99, 99)
-    (got,) = torch.autograd.grad(layer(images), images, seed)
-    (want,) = torch.autograd.grad(pool_plainly(images, layer), images, seed)
-    torch.testing.assert_close(got, want)
-
-
 def test_a_batch_that_fits_goes_through_as_a_whole() -> None:
     images, layer = make_pair(3, 16, 12, 0, wants=False)
     found = layer(images)
@@ -96,11 +87,47 @@ def test_numbers_of_two_bytes_take_half_the_cache(monkeypatch: pytest.MonkeyPatc
     assert "PooledConv" not in names[True]
 
 
-def test_exported_it_is_the_two_stock_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_exported_it_is_the_stock_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is exported holds nothing of ours."""
     monkeypatch.setattr(pool, "CACHED_BYTES", 1)
     images, layer = make_pair(3, 16, 12, 0, wants=False)
     exported = torch.export.export(layer, (images,))
     said = [str(node.target) for node in exported.graph.nodes if node.op == "call_function"]
-    assert said == ["aten.conv2d.default", "aten.max_pool2d.default"]
+    assert said == ["aten.conv2d.default", "aten.max_pool2d.default", "aten.relu.default"]
     assert torch.equal(exported.module()(images), pool_plainly(images, layer))
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+@pytest.mark.parametrize("kind", list(BITS))
+@pytest.mark.parametrize("size", [2, 7, 8])
+def test_pooling_is_that_of_the_stock_layers_to_the_last_bit(
+    size: int, kind: torch.dtype, rectify: bool
+) -> None:
+    torch.manual_seed(size)
+    images = torch.randint(-3, 4, (5, 6, size, size)).to(kind)  # few values: many ties
+    images[0] = torch.randn(6, size, size)
+    images = images.contiguous(memory_format=torch.channels_last).requires_grad_()
+    plain = functional.max_pool2d(images, 2)
+    plain = functional.relu(plain) if rectify else plain
+    mine = MaxPool(rectify)(images)
+    assert type(mine.grad_fn).__name__ == "_MaxPoolBackward"
+    assert torch.equal(mine, plain)
+    assert mine.is_contiguous(memory_format=torch.channels_last)
+    seed = torch.randn_like(plain)
+    (got,) = torch.autograd.grad(mine, images, seed)
+    (want,) = torch.autograd.grad(plain, images, seed)
+    assert got.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(got, want)
+
+
+@pytest.mark.parametrize("rectify", [False, True])
+def test_what_is_not_a_number_stays_so(rectify: bool) -> None:
+    for nan in (float("nan"), -float("nan")):
+        images = torch.full((1, 2, 4, 4), nan).contiguous(memory_format=torch.channels_last)
+        assert max_pool(images, rectify).isnan().all()
+
+
+def test_numbers_in_another_order_of_memory_or_another_format_are_pooled_too() -> None:
+    for images in (torch.randn(2, 3, 6, 6), torch.randn(2, 3, 6, 6).double()):
+        want = functional.relu(functional.max_pool2d(images, 2))
+        assert torch.equal(max_pool(images, rectify=True), want)

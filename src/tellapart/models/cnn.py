@@ -10,7 +10,7 @@ from torch import nn
 
 from tellapart.config import DEEP, ModelSettings
 from tellapart.errors import SettingError
-from tellapart.models.pool import PooledConv
+from tellapart.models.pool import MaxPool, PooledConv
 from tellapart.models.shape import Shape
 
 
@@ -19,6 +19,13 @@ class Flatten(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return images.permute(0, 2, 3, 1).flatten(1)
+
+
+class GlobalMean(nn.Module):
+    """(n, c, h, w) to (n, c). Its gradient is a view, so that it stays channels-last."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.sum((2, 3)) / (images.shape[2] * images.shape[3])
 
 
 def make_simple(settings: ModelSettings, shape: Shape) -> nn.Module:
@@ -35,7 +42,6 @@ def make_simple(settings: ModelSettings, shape: Shape) -> nn.Module:
     side = (shape.size - 2) // 2
     layers: list[nn.Module] = [
         PooledConv(shape.channels, settings.width, 3),
-        nn.ReLU(),
         Flatten(),
     ]
     layers += _make_head(side * side * settings.width, settings, shape.classes)
@@ -72,15 +78,22 @@ def make_trunk(settings: ModelSettings, channels: int) -> tuple[nn.Sequential, i
     for stage in range(settings.stages):
         for position in range(settings.convs):
             wider = settings.width * 2**stage
-            layers.append(nn.Conv2d(width, wider, 3, padding=1, bias=not settings.norm))
-            if position == 0 and stage < settings.stages - 1:
-                layers.append(nn.MaxPool2d(2))
-            if settings.norm:
-                layers.append(nn.BatchNorm2d(wider))
-            layers.append(nn.ReLU())
+            pools = position == 0 and stage < settings.stages - 1
+            layers += _make_block(width, wider, pools, settings.norm)
             width = wider
-    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    layers.append(GlobalMean())
     return nn.Sequential(*layers), width
+
+
+def _make_block(channels: int, width: int, pools: bool, norm: bool) -> list[nn.Module]:
+    if pools and not norm:
+        return [PooledConv(channels, width, 3, padding=1)]
+    layers: list[nn.Module] = [nn.Conv2d(channels, width, 3, padding=1, bias=not norm)]
+    if pools:
+        layers.append(MaxPool())
+    if norm:
+        layers.append(nn.BatchNorm2d(width))
+    return [*layers, nn.ReLU()]
 
 
 def _make_head(features: int, settings: ModelSettings, classes: int) -> list[nn.Module]:

@@ -42,9 +42,10 @@ def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> i
     """
     total = 0
 
-    def add(layer: nn.Module, inputs: object, output: torch.Tensor) -> None:
+    def add(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
         nonlocal total
-        total += output.numel()
+        if output.data_ptr() != inputs[0].data_ptr():  # else a view, which takes no memory
+            total += output.numel()
 
     hooks = [m.register_forward_hook(add) for m in network.modules() if not list(m.children())]
     training = network.training

@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from tellapart.config import ModelSettings
 from tellapart.errors import SettingError
+from tellapart.models.pool import max_pool
 from tellapart.models.shape import Shape
 
 PAIRS = 12
@@ -87,7 +88,7 @@ class Group(nn.Module):
         for number, (conv, norm) in enumerate(zip(self.convs, self.norms, strict=True)):
             images = conv(images)
             if number == 0:
-                images = functional.max_pool2d(images, 2)
+                images = max_pool(images)
             images = functional.gelu(norm(images))
         return images
 
