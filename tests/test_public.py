@@ -25,6 +25,7 @@ def test_the_public_list() -> None:
         "TransferSettings",
         "__version__",
         "audit_images",
+        "compare_models",
         "evaluate_model",
         "extract_features",
         "fit_head",

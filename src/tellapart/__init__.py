@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tellapart.search.space import Space
     from tellapart.search.sweep import run_sweep
     from tellapart.study import run_study
+    from tellapart.study.compare import compare_models
     from tellapart.train.learner import Task
     from tellapart.train.loop import Rows, train_model
     from tellapart.transfer.features import extract_features
@@ -40,6 +41,7 @@ _HOMES = {
     "TrainSettings": "tellapart.config",
     "TransferSettings": "tellapart.plan",
     "audit_images": "tellapart.audit",
+    "compare_models": "tellapart.study.compare",
     "evaluate_model": "tellapart.evaluate",
     "extract_features": "tellapart.transfer.features",
     "fit_head": "tellapart.transfer.head",
@@ -66,6 +68,7 @@ __all__ = [
     "TransferSettings",
     "__version__",
     "audit_images",
+    "compare_models",
     "evaluate_model",
     "extract_features",
     "fit_head",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ from tellapart.workspace import read_json, write_json, write_text
 
 Predict = Callable[[Indices], NDArray[np.float32]]
 LEDGER = "ledger.json"
+PREDICTIONS = "predictions.csv"
 
 
 @dataclass(frozen=True)
@@ -105,13 +107,14 @@ def evaluate_model(
     logits = predict(rows)
     predicted = logits.argmax(1)
     confusion = count_confusions(truth, predicted, len(dataset.classes))
-    write_predictions(folder / "predictions.csv", dataset, rows, logits)
+    digest = write_predictions(folder / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
         loss=compute_loss(logits, truth),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         per_class=score_classes(confusion, dataset.classes),
         look=number,
+        predictions=digest,
         optimistic=optimistic,
     )
 
@@ -136,8 +139,12 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
 
 def write_predictions(
     path: Path, dataset: Dataset, rows: Indices, logits: NDArray[np.float32]
-) -> None:
-    """Write a line an image: row, hash, true and predicted class, whether right, probability."""
+) -> str:
+    """Write a line an image: row, hash, true and predicted class, whether right, probability.
+
+    Returns:
+        The SHA-256 of the file, hexadecimal.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(("row", "hash", "true", "predicted", "correct", "probability"))
@@ -149,6 +156,7 @@ def write_predictions(
         correct = int(guess == dataset.labels[row])
         writer.writerow((row, dataset.hashes[row], *named, correct, f"{share[guess]:.4f}"))
     write_text(path, text.getvalue())
+    return hashlib.sha256(text.getvalue().encode()).hexdigest()
 
 
 def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:

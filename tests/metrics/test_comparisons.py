@@ -8,11 +8,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from tellapart.metrics.comparisons import (
+    bootstrap_difference,
     compare_pairs,
     compute_mcnemar,
     correct_holm,
+    find_detectable,
     interval_difference,
 )
 
@@ -73,6 +76,50 @@ def test_the_interval_of_a_difference_turns_around_with_the_models() -> None:
     assert interval_difference(0, 1, 1)[1] <= 1
 
 
+@pytest.mark.parametrize(("b", "c", "n"), [(30, 55, 1000), (4, 9, 150), (200, 120, 2500)])
+def test_the_bootstrap_is_scipys_paired_one(b: int, c: int, n: int) -> None:
+    first = np.repeat([1.0, 0.0, 1.0], [b, c, n - b - c])
+    second = np.repeat([0.0, 1.0, 1.0], [b, c, n - b - c])
+    oracle = stats.bootstrap(
+        (first, second),
+        lambda x, y, axis: np.mean(y - x, axis),
+        paired=True,
+        method="percentile",
+        n_resamples=10_000,
+        batch=500,
+        rng=np.random.default_rng(8),
+    ).confidence_interval
+    found = bootstrap_difference(b, c, n)
+    assert found == pytest.approx((oracle.low, oracle.high), abs=2.5 / n)
+    assert found == pytest.approx(interval_difference(b, c, n), abs=0.01)
+    assert found == bootstrap_difference(b, c, n)
+
+
+def test_models_that_never_differ_have_a_bootstrap_without_width() -> None:
+    assert bootstrap_difference(0, 0, 80) == (0, 0)
+    assert interval_difference(0, 0, 80)[1] > 0.01
+
+
+@pytest.mark.parametrize(("share", "n"), [(0.1, 1000), (0.3, 400), (0.02, 5000)])
+@pytest.mark.parametrize("alpha", [0.05, 0.005])
+def test_a_detectable_difference_is_shown_four_times_in_five(
+    share: float, n: int, alpha: float
+) -> None:
+    rng = np.random.default_rng(4)
+    d = find_detectable(round(share * n), n, alpha)
+    cells = ((share - d) / 2, (share + d) / 2, 1 - share)
+    tables = rng.multinomial(n, cells, 1500)
+    p_values = [compute_mcnemar(int(b), int(c)) for b, c, _ in tables]
+    assert 0.74 <= np.mean(np.array(p_values) < alpha) <= 0.84  # the exact test asks a little more
+
+
+def test_more_images_and_fewer_tests_show_smaller_differences() -> None:
+    assert find_detectable(40, 400) > find_detectable(400, 4000)
+    assert find_detectable(40, 400, 0.005) > find_detectable(40, 400)
+    assert find_detectable(0, 3) == 1
+    assert 0 < find_detectable(0, 1000) < 0.02
+
+
 def make_correct(n: int = 400) -> dict[str, np.ndarray[tuple[int], np.dtype[np.bool_]]]:
     rng = np.random.default_rng(2)
     return {
@@ -95,6 +142,8 @@ def test_every_pair_is_compared_once_and_corrected_together() -> None:
         assert one.only_second == sum(b and not a for a, b in zip(first, second, strict=True))
         assert one.p_value == compute_mcnemar(one.only_first, one.only_second)
         assert one.low <= one.difference <= one.high
+        assert one.bootstrap_low <= one.difference <= one.bootstrap_high
+        assert one.detectable == find_detectable(one.only_first + one.only_second, 400, 0.05 / 3)
         assert one.n == 400
 
 
@@ -102,6 +151,7 @@ def test_a_sentence_names_the_better_one_or_says_that_it_cannot_tell() -> None:
     alike, told, _ = compare_pairs(make_correct(), LABELS)
     assert alike.p_holm >= 0.05
     assert alike.sentence.startswith("Network A and network B cannot be told apart")
+    assert f"difference of {100 * alike.detectable:.1f} points would have been" in alike.sentence
     assert told.p_holm < 0.05
     assert told.sentence.startswith("Network C is better than network A by ")
     assert f"{100 * told.difference:.1f} points" in told.sentence

@@ -118,7 +118,8 @@ def make_test(
         )
     return rec.TestRecord(
         accuracy=make_estimate(hits / (count * support), count * support), loss=1.1,
-        confusion=tuple(confusion), per_class=tuple(scores), look=look, optimistic=optimistic,
+        confusion=tuple(confusion), per_class=tuple(scores), look=look, predictions="0" * 64,
+        optimistic=optimistic,
     )  # fmt: skip
 
 
@@ -239,7 +240,8 @@ def make_study(
     models = [name for name in steps if name != "inspect"]
     comparisons = tuple(
         rec.Comparison(
-            first=a, second=b, difference=0.08, low=0.05, high=0.11, only_first=41,
+            first=a, second=b, difference=0.08, low=0.05, high=0.11, bootstrap_low=0.05,
+            bootstrap_high=0.11, detectable=0.03, only_first=41,
             only_second=121, n=1000, p_value=1e-6, p_holm=3e-6,
             sentence=f"{b} is right more often than {a}: 8.0 points (5.0 to 11.0).",
         )

@@ -234,6 +234,22 @@ def transfer(
 
 
 @app.command
+def compare(
+    *runs: Annotated[Path, Parameter(help="Folders of studies, or of their steps.")],
+    json: Json = False,
+) -> None:
+    """Say which of several finished models is better, by the test images that they share.
+
+    Example: `tellapart compare runs/digits-train-1 runs/digits-train-2`
+    """
+    from tellapart.study.compare import compare_models, describe_comparison
+    from tellapart.workspace import expand_path
+
+    found = compare_models([expand_path(run) for run in runs])
+    print(found.model_dump_json(indent=1) if json else describe_comparison(found))
+
+
+@app.command
 def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None:
     """Write report.html again from results.json.
 

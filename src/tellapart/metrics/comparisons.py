@@ -7,11 +7,15 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
+from scipy import optimize, stats
 
 from tellapart.records import Comparison
 
 Correct = NDArray[np.bool_]
+
+ALPHA, POWER = 0.05, 0.8
+"""The level of the tests, and how often a difference that is called detectable is shown."""
+RESAMPLES = 10_000
 
 
 def compare_pairs(correct: dict[str, Correct], labels: dict[str, str]) -> tuple[Comparison, ...]:
@@ -20,7 +24,9 @@ def compare_pairs(correct: dict[str, Correct], labels: dict[str, str]) -> tuple[
     ``correct[name]`` is (n,) booleans; ``labels[name]`` is how a sentence calls the model. The
     p-value is the exact McNemar test (a binomial test on the images where just one of the two
     is right), corrected for the number of comparisons by Holm's method; the interval of the
-    difference is Agresti and Min's (Statistics in Medicine 24:729, 2005).
+    difference is Agresti and Min's (Statistics in Medicine 24:729, 2005), for where two models
+    hardly differ the bootstrap's, which is given beside it, has no width. The interval is of one
+    comparison, not corrected.
     """
     names = list(correct)
     pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
@@ -34,6 +40,8 @@ def compare_pairs(correct: dict[str, Correct], labels: dict[str, str]) -> tuple[
     for (first, second), (b, c, p), holm in zip(pairs, raw, corrected, strict=True):
         n = len(correct[first])
         low, high = interval_difference(b, c, n)
+        bootstrap = bootstrap_difference(b, c, n)
+        seen = find_detectable(b + c, n, ALPHA / len(pairs))
         found.append(
             Comparison(
                 first=first,
@@ -41,12 +49,15 @@ def compare_pairs(correct: dict[str, Correct], labels: dict[str, str]) -> tuple[
                 difference=(c - b) / n,
                 low=low,
                 high=high,
+                bootstrap_low=bootstrap[0],
+                bootstrap_high=bootstrap[1],
+                detectable=seen,
                 only_first=b,
                 only_second=c,
                 n=n,
                 p_value=p,
                 p_holm=holm,
-                sentence=_say(labels[first], labels[second], (b, c, n), (low, high), holm),
+                sentence=_say(labels[first], labels[second], (b, c, n), (low, high), (holm, seen)),
             )
         )
     return tuple(found)
@@ -74,6 +85,43 @@ def interval_difference(only_first: int, only_second: int, n: int) -> tuple[floa
     return max(-1.0, middle - half), min(1.0, middle + half)
 
 
+def bootstrap_difference(only_first: int, only_second: int, n: int) -> tuple[float, float]:
+    """Return the 95 % percentile interval of the paired bootstrap of (second - first) accuracy.
+
+    Images are drawn with replacement, ``RESAMPLES`` times, each with what both models made of it
+    (Efron and Tibshirani 1993, chapter 13). An image says one of three things, so that their
+    counts are drawn instead. The same counts give the same interval.
+    """
+    shares = [only_first / n, only_second / n, 1 - (only_first + only_second) / n]
+    counts = np.random.default_rng(0).multinomial(n, shares, RESAMPLES)
+    low, high = np.quantile((counts[:, 1] - counts[:, 0]) / n, [0.025, 0.975])
+    return float(low), float(high)
+
+
+def find_detectable(differing: int, n: int, alpha: float = ALPHA) -> float:
+    """Return the smallest difference of accuracy that McNemar's test would show, of n images.
+
+    The difference d for which the test at level ``alpha`` has a power of ``POWER``, where the
+    models disagree about as many images as they did: the root of Connor's formula (Biometrics
+    43:207, 1987), ``d sqrt(n) = z(1 - alpha/2) sqrt(q) + z(power) sqrt(q - d^2)``, q being the
+    share of images on which they disagree, at least d. 1 where no difference would do.
+
+    >>> round(find_detectable(100, 1000), 3)
+    0.028
+    """
+    share = (differing + 1) / (n + 2)
+    level, power = (float(stats.norm.ppf(p)) for p in (1 - alpha / 2, POWER))
+
+    def miss(difference: float) -> float:
+        q = max(share, difference)
+        reach = level * math.sqrt(q) + power * math.sqrt(q - difference**2)
+        return reach - difference * math.sqrt(n)
+
+    if miss(1.0) > 0:
+        return 1.0
+    return float(optimize.brentq(miss, 0.0, 1.0))
+
+
 def correct_holm(p_values: Sequence[float]) -> list[float]:
     """Return Holm's step-down adjusted p-values, in the order given (Holm 1979).
 
@@ -94,16 +142,23 @@ def _say(
     second: str,
     counts: tuple[int, int, int],
     interval: tuple[float, float],
-    p: float,
+    test: tuple[float, float],
 ) -> str:
     only_first, only_second, n = counts
+    p, seen = test
     points = 100 * abs(only_second - only_first) / n
-    if p >= 0.05:
+    if p >= ALPHA:
         edge = 100 * max(abs(interval[0]), abs(interval[1]))
+        shown = (
+            f"A true difference of {100 * seen:.1f} points would have been shown four times in "
+            "five."
+            if seen < 1
+            else "So few images could show no difference at all."
+        )
         sentence = (
             f"{first} and {second} cannot be told apart on these {n:,} images: they differ by "
             f"{points:.1f} points, which chance could explain (corrected p = {p:.2g}). "
-            f"The true difference is hardly above {edge:.1f} points."
+            f"The true difference is hardly above {edge:.1f} points. {shown}"
         )
     else:
         better, worse = (second, first) if only_second > only_first else (first, second)

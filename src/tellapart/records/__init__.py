@@ -40,7 +40,9 @@ __all__ = [
     "BackboneRecord",
     "BaselineStep",
     "ClassScore",
+    "ComparedRun",
     "Comparison",
+    "ComparisonRecord",
     "DataRecord",
     "EpochRow",
     "Estimate",
@@ -122,9 +124,11 @@ class LookRecord(Record):
 
 
 class Comparison(Record):
-    """Two steps' models on the same test images: exact McNemar test, Holm-corrected.
+    """Two models on the same test images: exact McNemar test, Holm-corrected.
 
-    ``difference`` is second minus first, as a fraction, with its 95 % interval.
+    ``difference`` is second minus first, as a fraction, with its 95 % interval (``low`` to
+    ``high``), and that of the paired bootstrap beside it. ``detectable`` is the smallest true
+    difference that would have been shown in four of five such tests.
     """
 
     first: str
@@ -132,12 +136,33 @@ class Comparison(Record):
     difference: float
     low: float
     high: float
+    bootstrap_low: float
+    bootstrap_high: float
+    detectable: float
     only_first: int
     only_second: int
     n: int
     p_value: float
     p_holm: float
     sentence: str
+
+
+class ComparedRun(Record):
+    """One of the runs that ``compare`` was given; ``folder`` is where its predictions are."""
+
+    name: str
+    folder: str
+    model: str
+    accuracy: Estimate
+
+
+class ComparisonRecord(Record):
+    """What ``compare`` says: the runs, and every two of them on the same test images."""
+
+    version: str
+    data: str
+    runs: tuple[ComparedRun, ...]
+    comparisons: tuple[Comparison, ...]
 
 
 class StepRecord(Record):

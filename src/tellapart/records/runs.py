@@ -63,7 +63,10 @@ class ClassScore(Record):
 
 
 class TestRecord(Record):
-    """What one look at the test split showed. ``confusion[true][predicted]`` counts images."""
+    """What one look at the test split showed. ``confusion[true][predicted]`` counts images.
+
+    ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
+    """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
 
@@ -72,6 +75,7 @@ class TestRecord(Record):
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScore, ...]
     look: int
+    predictions: str
     optimistic: bool
 
 

@@ -12,7 +12,7 @@ from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split, write_split
 from tellapart.device import Meter, choose_device, describe_environment, release_memory
 from tellapart.errors import BudgetError, Interrupted, SettingError, WorkspaceError
-from tellapart.evaluate import Seal, read_correct
+from tellapart.evaluate import PREDICTIONS, Seal, read_correct
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.backbone import make_backbone
 from tellapart.owner import own_folder
@@ -211,7 +211,7 @@ def run_step(bench: Bench, step: StepName) -> AnyStep:
 def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparison, ...]:
     """Return the paired tests between the steps' final models, all on the same test images."""
     files: dict[str, Path] = {
-        step: bench.folder / record.run.folder / "predictions.csv"
+        step: bench.folder / record.run.folder / PREDICTIONS
         for step, record in done.items()
         if isinstance(record, ModelStep)
     }

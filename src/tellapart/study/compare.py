@@ -1,0 +1,175 @@
+"""Finished runs, of one study or of several, compared on the test images that they share."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tellapart import __version__
+from tellapart.errors import DataError, WorkspaceError
+from tellapart.evaluate import PREDICTIONS, read_correct
+from tellapart.metrics.comparisons import compare_pairs
+from tellapart.records import (
+    STEPS,
+    ComparedRun,
+    ComparisonRecord,
+    ModelStep,
+    StepName,
+)
+from tellapart.study.steps import KIND
+from tellapart.workspace import IDENTITY, read_json, read_record
+
+
+@dataclass(frozen=True)
+class Found:
+    """A step that ended in a model: where its study is, and what it says."""
+
+    study: Path
+    step: StepName
+    record: ModelStep
+
+    @property
+    def predictions(self) -> Path:
+        """The file of what the model made of each test image."""
+        return self.study / self.record.run.folder / PREDICTIONS
+
+
+def compare_models(folders: Sequence[Path]) -> ComparisonRecord:
+    """Compare every two models by the test images that each got right.
+
+    Args:
+        folders: of studies, each standing for all its models, or of their steps.
+
+    Raises:
+        WorkspaceError: a folder is none of these, is unfinished, or a file in it was altered.
+        DataError: fewer than two models, one given twice, or models of other images or splits.
+    """
+    found = [one for folder in folders for one in find_models(folder)]
+    keys = [one.study.resolve() / one.step for one in found]
+    for place, key in enumerate(keys):
+        if key in keys[:place]:
+            raise DataError(
+                f"a run is compared with others, but {key} is given twice; name each run once"
+            )
+    if len(found) < 2:
+        raise DataError(
+            f"compare needs at least two models, but got {len(found)}"
+            f"{' in ' if folders else ''}{' '.join(map(str, folders))}; name another run"
+        )
+    check_alike(found)
+    names = name_models(found)
+    correct = read_correct(dict(zip(names, (one.predictions for one in found), strict=True)))
+    return ComparisonRecord(
+        version=__version__,
+        data=str(read_json(found[0].study / IDENTITY)["data"]),
+        runs=tuple(
+            ComparedRun(
+                name=name,
+                folder=str(one.predictions.parent),
+                model=one.record.model,
+                accuracy=one.record.test_accuracy,
+            )
+            for name, one in zip(names, found, strict=True)
+        ),
+        comparisons=compare_pairs(correct, {name: name for name in names}),
+    )
+
+
+def find_models(folder: Path) -> list[Found]:
+    """Return the tested models of a study's folder, or of one step's.
+
+    Raises:
+        WorkspaceError: it is neither, or is unfinished, or predictions are not as they were.
+    """
+    if (folder / IDENTITY).is_file():
+        study, steps = folder, STEPS
+    elif folder.name in STEPS and (folder.parent / IDENTITY).is_file():
+        study, steps = folder.parent, (folder.name,)
+    else:
+        raise WorkspaceError(
+            f"a run is the folder of a study or of one of its steps, but {folder} is "
+            f"{'another folder' if folder.is_dir() else 'not there'}; "
+            "name one such as runs/digits-train-1 or runs/digits-study-1/search"
+        )
+    done = [step for step in steps if (study / step / "record.json").is_file()]
+    asked = read_json(study / IDENTITY).get("steps", list(STEPS))
+    missing = [step for step in steps if step in asked and step not in done]
+    if missing:
+        raise WorkspaceError(
+            f"runs are compared when they are finished, but {study} has no {missing[0]} yet; "
+            "start its command again to go on with it"
+        )
+    found = []
+    for step in done:
+        record = read_record(study / step / "record.json", KIND[step])
+        if isinstance(record, ModelStep):
+            found.append(Found(study, step, record))
+            check_predictions(found[-1])
+    return found
+
+
+def check_predictions(one: Found) -> None:
+    """Refuse predictions that are not those that the record counted.
+
+    Raises:
+        WorkspaceError: the file is missing, or was altered.
+    """
+    try:
+        digest = hashlib.sha256(one.predictions.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WorkspaceError(
+            f"{one.predictions} cannot be read ({error.strerror}); copy the folder as a whole"
+        ) from error
+    if digest != one.record.test.predictions:
+        raise WorkspaceError(
+            f"{one.predictions} was altered since it was written (its SHA-256 is not the record's);"
+            " restore it, or run the step again in another folder"
+        )
+
+
+def check_alike(found: Sequence[Found]) -> None:
+    """Refuse models of different data or splits.
+
+    Raises:
+        DataError: two studies do not divide the same images in the same way.
+    """
+    first = found[0].study
+    for other in {one.study for one in found[1:]}:
+        ours, theirs = (read_json(study / "split.json") for study in (first, other))
+        if ours["fingerprint"] != theirs["fingerprint"]:
+            raise DataError(
+                "models are compared on the same images, but "
+                f"{first} and {other} are of different data; compare runs of one dataset"
+            )
+        if ours != theirs:
+            raise DataError(
+                f"models are compared on one split, but {first} and {other} divide the images "
+                "differently; run one again with the other's split"
+            )
+
+
+def name_models(found: Sequence[Found]) -> list[str]:
+    """Return a name for each: its study's or its step's where that tells them apart, else both."""
+    studies = [one.study.resolve().name for one in found]
+    steps = [str(one.step) for one in found]
+    for names in (steps if len(set(studies)) == 1 else studies, studies):
+        if len(set(names)) == len(names):
+            return names
+    names = [f"{study}/{step}" for study, step in zip(studies, steps, strict=True)]
+    if len(set(names)) == len(names):
+        return names
+    return [f"{one.study}/{one.step}" for one in found]
+
+
+def describe_comparison(record: ComparisonRecord) -> str:
+    """Return what a person reads: a line a model, then a sentence a pair."""
+    wide = max(len(run.name) for run in record.runs)
+    lines = [
+        f"{run.name:<{wide}}  {100 * run.accuracy.value:5.1f} % "
+        f"({100 * run.accuracy.low:.1f} to {100 * run.accuracy.high:.1f}, "
+        f"n = {run.accuracy.n:,})  {run.model}"
+        for run in record.runs
+    ]
+    return "\n".join([*lines, "", *(one.sentence for one in record.comparisons)])
