@@ -1,7 +1,7 @@
 """Accuracy against time on CIFAR-10's batches 1 to 4, tested on the 10,000 images of batch 5.
 
     python benchmarks/accuracy.py FOLDER speed --width 64 --epochs 10 --augment flip+shift --seeds 3
-    python benchmarks/accuracy.py FOLDER deep --epochs 8 --batch 128 --lr 0.003
+    python benchmarks/accuracy.py FOLDER deep --epochs 7 --lr 0.1
     python benchmarks/accuracy.py FOLDER speed --width 64 --augment flip+shift --official
 
 FOLDER holds CIFAR-10's binary batches. Nothing is chosen on batch 5: the figure is that after the
@@ -21,7 +21,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.config import RECIPES, RecipeSettings, make_network_settings, make_settings
+from tellapart.config import RecipeSettings, choose_recipe, make_network_settings, make_settings
 from tellapart.data import load_images
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.plan.rules import scale_rate
@@ -46,6 +46,7 @@ def main() -> None:
     parser.add_argument("--convs", type=int)
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--batch", type=int, default=128)
+    parser.add_argument("--optimizer", choices=["adam", "sgd", "muon"])
     parser.add_argument("--lr", type=float)
     parser.add_argument("--averaging", type=float)
     parser.add_argument("--augment", default="none")
@@ -60,11 +61,16 @@ def main() -> None:
     model = make_network_settings(
         args.network, width=args.width, dense=args.dense, convs=args.convs
     )
-    asked = make_settings(
-        RecipeSettings, augment=args.augment, lr=args.lr, averaging=args.averaging
-    ).model_dump(exclude_none=True)
+    given = make_settings(
+        RecipeSettings,
+        optimizer=args.optimizer,
+        augment=args.augment,
+        lr=args.lr,
+        averaging=args.averaging,
+    )
+    asked = given.model_dump(exclude_none=True)
     for seed in range(args.first, args.first + args.seeds):
-        recipe = scale_rate(RECIPES[args.network], args.batch)
+        recipe = scale_rate(choose_recipe(args.network, given), args.batch)
         recipe = recipe.model_copy(update=asked | {"epochs": args.epochs, "seed": seed})
         with tempfile.TemporaryDirectory() as folder:
             run = train_model(dataset, rows, Task(model, recipe), Path(folder), show)

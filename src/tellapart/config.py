@@ -65,6 +65,7 @@ Augment = Annotated[str, AfterValidator(spell_augment)]
 Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Schedule = Literal["constant", "cosine", "onecycle", "linear"]
+OptimizerName = Literal["adam", "sgd", "muon"]
 
 
 class Settings(BaseModel):
@@ -110,7 +111,7 @@ class TrainSettings(Settings):
 
     epochs: Positive = 10
     batch_size: Positive = 128
-    optimizer: Literal["adam", "sgd", "muon"] = "adam"
+    optimizer: OptimizerName = "adam"
     lr: Annotated[float, Field(gt=0)] = 1e-3
     schedule: Schedule = "onecycle"
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -141,6 +142,7 @@ class RecipeSettings(Settings):
     """What the user asked of the training from scratch; None leaves it to the network's recipe."""
 
     batch_size: Positive | None = None
+    optimizer: OptimizerName | None = None
     lr: Annotated[float, Field(gt=0)] | None = None
     schedule: Schedule | None = None
     augment: Augment | None = None
@@ -168,11 +170,18 @@ NOTEBOOK = TrainSettings(batch_size=64, schedule="constant")
 
 NOTEBOOK_EPOCHS = {"baseline": 200, "conv": 20, "dense": 20, "search": 50, "transfer": 100}
 
+OPTIMIZERS: dict[OptimizerName, TrainSettings] = {
+    "adam": TrainSettings(),
+    "sgd": TrainSettings(optimizer="sgd", lr=0.05),
+    "muon": TrainSettings(optimizer="muon", lr=0.05, schedule="linear"),
+}
+"""The rate and schedule of each optimiser, at a batch of 128."""
+
 RECIPES: dict[ModelName, TrainSettings] = {
-    "simple": TrainSettings(),
-    "deep": TrainSettings(),
-    "stages": TrainSettings(),
-    "speed": TrainSettings(optimizer="muon", lr=0.05, schedule="linear", label_smoothing=0.2),
+    "simple": OPTIMIZERS["muon"],
+    "deep": OPTIMIZERS["muon"],
+    "stages": OPTIMIZERS["adam"],
+    "speed": OPTIMIZERS["muon"].model_copy(update={"label_smoothing": 0.2}),
 }
 """How each network is trained unless told."""
 
@@ -243,6 +252,20 @@ def make_network_settings(name: ModelName, **values: Any) -> ModelSettings:
 def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Any]:
     """Return the settings that have a say in a training; the seed is recorded beside them."""
     return model.model_dump(include=set(SIZES[model.name])) | recipe.model_dump(exclude={"seed"})
+
+
+def choose_recipe(model: ModelName, asked: RecipeSettings) -> TrainSettings:
+    """Return a network's recipe; with another optimiser, at that one's rate and schedule.
+
+    >>> choose_recipe("simple", RecipeSettings(optimizer="adam")).lr
+    0.001
+    """
+    recipe = RECIPES[model]
+    if asked.optimizer in (None, recipe.optimizer):
+        return recipe
+    other = OPTIMIZERS[asked.optimizer]
+    changed = other.model_dump(include={"optimizer", "lr", "schedule"})
+    return recipe.model_copy(update=changed)
 
 
 def hash_settings(*parts: Any) -> str:

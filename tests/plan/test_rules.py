@@ -7,6 +7,8 @@ from pydantic import ValidationError
 
 from tellapart.config import (
     NOTEBOOK_EPOCHS,
+    OPTIMIZERS,
+    RECIPES,
     HeadSettings,
     Protocol,
     RecipeSettings,
@@ -152,8 +154,18 @@ def test_what_the_user_asked_of_the_recipe_holds(images: int) -> None:
     recipe = plan_recipe(StudySettings(recipe=asked), "baseline", images, seed=0)
     assert (recipe.batch_size, recipe.patience, recipe.averaging) == (512, 4, 0.2)
     assert recipe.class_weights == "balanced"
-    assert recipe.lr == pytest.approx(2e-3)  # by the rule, from 1e-3 at 128
+    assert recipe.lr == pytest.approx(2 * RECIPES["simple"].lr)  # by the rule, from 128
     told = plan_recipe(
         StudySettings(recipe=RecipeSettings(batch_size=512, lr=0.01)), "baseline", images, seed=0
     )
     assert told.lr == 0.01
+
+
+def test_another_optimizer_brings_its_own_rate_and_schedule() -> None:
+    settings = StudySettings(recipe=RecipeSettings(optimizer="sgd"))
+    recipe = plan_recipe(settings, "baseline", 40_000, seed=0)
+    own = OPTIMIZERS["sgd"]
+    assert (recipe.optimizer, recipe.lr, recipe.schedule) == ("sgd", own.lr, own.schedule)
+    same = StudySettings(recipe=RecipeSettings(optimizer=RECIPES["simple"].optimizer))
+    plain = plan_recipe(StudySettings(), "baseline", 40_000, seed=0)
+    assert plan_recipe(same, "baseline", 40_000, seed=0) == plain

@@ -23,6 +23,17 @@ def test_orthogonal_steps_keep_the_singular_vectors(rows: int, columns: int, see
     assert ((inside.diagonal()[clear] > 0.5) & (inside.diagonal()[clear] < 1.3)).all()
 
 
+def test_products_in_bfloat16_come_near_enough() -> None:
+    torch.manual_seed(3)
+    matrix = torch.randn(24, 216)
+    found = make_orthogonal(matrix, torch.bfloat16, steps=5)
+    assert found.dtype == torch.bfloat16
+    values = torch.linalg.svdvals(found.float())
+    assert values.min() > 0.5 and values.max() < 1.3
+    whole = make_orthogonal(matrix, steps=5)
+    assert torch.nn.functional.cosine_similarity(found.float().ravel(), whole.ravel(), 0) > 0.99
+
+
 def test_a_zero_gradient_moves_nothing() -> None:
     assert make_orthogonal(torch.zeros(3, 5)).equal(torch.zeros(3, 5))
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, Token
 
-from tellapart.config import OPERATIONS, PRESETS, Schedule
+from tellapart.config import OPERATIONS, PRESETS, OptimizerName, Schedule
 from tellapart.errors import SettingError, suggest_name
 from tellapart.records import STEPS
 
@@ -86,7 +86,13 @@ class RecipeFlags:
             converter=_read_whole,
         ),
     ] = None
-    lr: Annotated[float | None, Parameter(help="Highest learning rate.")] = None
+    optimizer: Annotated[
+        OptimizerName | None,
+        Parameter(help="muon makes its steps orthogonal [default: the network's own, muon]."),
+    ] = None
+    lr: Annotated[
+        float | None, Parameter(help="Highest learning rate [default: the optimiser's own].")
+    ] = None
     schedule: Annotated[
         Schedule | None,
         Parameter(

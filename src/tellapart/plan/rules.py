@@ -12,13 +12,13 @@ from pydantic import Field, field_validator
 from tellapart.config import (
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
-    RECIPES,
     HeadSettings,
     ModelSettings,
     Protocol,
     RecipeSettings,
     Settings,
     TrainSettings,
+    choose_recipe,
 )
 from tellapart.device import DeviceName
 from tellapart.models import Shape, count_planned
@@ -119,7 +119,7 @@ def plan_recipe(
     if settings.protocol == "notebook":
         return NOTEBOOK.model_copy(update={"epochs": epochs, "seed": seed} | asked)
     batch = asked.get("batch_size", plan_batch(images))
-    recipe = scale_rate(RECIPES[model.name], batch)
+    recipe = scale_rate(choose_recipe(model.name, settings.recipe), batch)
     return recipe.model_copy(update={"epochs": epochs, "seed": seed} | asked)
 
 

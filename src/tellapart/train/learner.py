@@ -97,12 +97,13 @@ def make_learner(dataset: Dataset, rows: Indices, task: Task) -> Learner:
     network = make_model(model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
     seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
     adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
-    optimizer = make_optimizer(network, recipe)
+    precision = task.choose_precision()
+    optimizer = make_optimizer(network, recipe, precision)
     chunk = limit_chunk(network, dataset, device)
     if has_norm(network):
         chunk = recipe.batch_size  # its statistics are those of the whole batch
     steps = recipe.epochs * (len(cut_epoch(len(rows), recipe.batch_size)) - 1)
-    learner = Learner(network, optimizer, task.choose_precision(), chunk)
+    learner = Learner(network, optimizer, precision, chunk)
     if recipe.averaging:
         learner.average, learner.span = deepcopy(network), recipe.averaging * steps
     return learner

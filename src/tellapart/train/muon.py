@@ -17,11 +17,15 @@ class Muon(torch.optim.Optimizer):
 
     A group with ``filters`` true holds weights of two or more dimensions, seen as (out, rest)
     matrices: before its step each is brought to the norm sqrt(out), so that the learning rate
-    means the same for every layer. Other groups take plain Nesterov steps.
+    means the same for every layer. Other groups take plain Nesterov steps. ``kind`` is the number
+    format of the products; weights and momentum keep their own.
     """
 
-    def __init__(self, groups: list[dict[str, Any]], lr: float) -> None:
+    def __init__(
+        self, groups: list[dict[str, Any]], lr: float, kind: torch.dtype = torch.float32
+    ) -> None:
         super().__init__(groups, {"lr": lr, "momentum": 0.85, "filters": False})
+        self.kind = kind
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure is called
@@ -35,25 +39,37 @@ class Muon(torch.optim.Optimizer):
                 if not state:
                     state["momentum"] = torch.zeros_like(weight)
                 moved = state["momentum"].mul_(momentum).add_(weight.grad)
-                ahead = weight.grad.add(moved, alpha=momentum)
+                ahead = weight.grad.add_(moved, alpha=momentum)  # it is not needed again
                 if group["filters"]:
                     weight.mul_(len(weight) ** 0.5 / weight.norm())
-                    ahead = make_orthogonal(ahead.flatten(1)).view_as(weight)
+                    ahead = make_orthogonal(ahead.flatten(1), self.kind).view_as(weight)
                 weight.add_(ahead, alpha=-lr)
 
 
-def make_orthogonal(matrix: torch.Tensor, steps: int = STEPS) -> torch.Tensor:
+def make_orthogonal(
+    matrix: torch.Tensor, kind: torch.dtype | None = None, steps: int = STEPS
+) -> torch.Tensor:
     """Return a matrix with the singular vectors of ``matrix`` and singular values near 1.
 
-    A Newton-Schulz iteration: products alone, no decomposition. A zero matrix stays zero.
+    A Newton-Schulz iteration: products alone, no decomposition. Each step multiplies the matrix
+    by a polynomial of its product with itself, (rows, rows), from the left; so the polynomials are
+    multiplied first, and the matrix, which may have far more columns, is gone through twice
+    whatever the number of steps. A zero matrix stays zero.
+
+    Args:
+        kind: number format of those two products and of what is returned; the matrix's own unless
+            told.
     """
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
-    found = matrix.T if tall else matrix
-    found = found / (found.norm() + 1e-7)
+    found = (matrix.T if tall else matrix).to(kind or matrix.dtype)
+    square = (found @ found.T).to(torch.promote_types(found.dtype, torch.float32))
+    norm = square.trace().sqrt() + 1e-7  # of the matrix, by the sum of its squares
+    square /= norm**2
+    whole = torch.eye(len(square), dtype=square.dtype, device=square.device) / norm
     for _ in range(steps):
-        square = found @ found.T
-        found = torch.addmm(
-            found, torch.addmm(square, square, square, beta=b, alpha=c), found, beta=a
-        )
+        factor = torch.addmm(square, square, square, beta=b, alpha=c)
+        factor.diagonal().add_(a)
+        whole, square = factor @ whole, factor @ square @ factor
+    found = whole.to(found.dtype) @ found
     return found.T if tall else found

@@ -11,6 +11,7 @@ from torch import nn
 
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Labels
+from tellapart.device import Precision
 from tellapart.train.muon import Muon
 
 HEAD_SCALE, BIAS_SCALE = 3.0, 0.6
@@ -20,8 +21,12 @@ RISE = {"onecycle": 5, "cosine": 20}
 """Schedules that climb first, and into how many parts a training is cut of which one climbs."""
 
 
-def make_optimizer(network: nn.Module, recipe: TrainSettings) -> torch.optim.Optimizer:
+def make_optimizer(
+    network: nn.Module, recipe: TrainSettings, precision: Precision = "float32"
+) -> torch.optim.Optimizer:
     """Return the recipe's optimiser; weight decay leaves biases and norms alone.
+
+    Muon has products of its own, in the number format ``precision``.
 
     ``adam`` with a weight decay is AdamW (decoupled); epsilon is 1e-7, as in Keras.
     """
@@ -32,7 +37,8 @@ def make_optimizer(network: nn.Module, recipe: TrainSettings) -> torch.optim.Opt
     ]
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "muon":
-        return Muon(group_weights(network, recipe), lr=recipe.lr)
+        kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        return Muon(group_weights(network, recipe), recipe.lr, kind)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=recipe.lr, eps=1e-7, fused=True)
