@@ -185,6 +185,9 @@ RECIPES: dict[ModelName, TrainSettings] = {
 }
 """How each network is trained unless told."""
 
+EQUIVALENCE = 0.02
+"""Differences of accuracy up to this count as none in a verdict, unless told."""
+
 DEEP = ModelSettings(name="deep", width=32, dense=2048, stages=3)
 """The reference study's best network from scratch."""
 

@@ -8,6 +8,7 @@
     │   ├── WorkspaceError     the output folder cannot be used
     │   └── DeviceError        the device asked for is not there
     ├── NotFinite              exit code 1: a training came to a loss or output that is no number
+    ├── Hopeless               exit code 1: a trial of a search that was stopped before its end
     ├── Interrupted            exit code 3: stopped by a signal, resumable
     └── BudgetError            exit code 4: time or memory asked for is too small
 
@@ -54,6 +55,10 @@ class DeviceError(UserError):
 
 class NotFinite(TellapartError):
     """A loss, or an output of a network, was infinite or not a number."""
+
+
+class Hopeless(TellapartError):
+    """A trial was behind the others by so much that its search stopped it before its end."""
 
 
 class Interrupted(TellapartError):

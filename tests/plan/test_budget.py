@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tellapart.config import ModelSettings
 from tellapart.models import Shape, count_planned
 from tellapart.plan.budget import (
+    CONFIRMING,
     FEWEST_SIZES,
     GIVEN_TRIALS,
     MOST_EPOCHS,
@@ -19,6 +20,7 @@ from tellapart.plan.budget import (
 )
 from tellapart.plan.rules import CONV_SIZES, DENSE_SIZES, StudySettings, plan_epochs, plan_trials
 from tellapart.records import STEPS, PlanRecord, StepName
+from tellapart.search import confirm
 from tellapart.search.space import GIVEN
 
 CIFAR, IMAGES = Shape(3, 32, 10), 45_000
@@ -51,9 +53,12 @@ def test_a_plan_fits_its_minutes(slowness: float, minutes: float) -> None:
     assert plan.search is not None
     assert plan.search.trial_seconds is not None
     assert plan.search.winner_seconds is not None
+    assert plan.expected.keys() == set(TRAINING)
+    assert sum(plan.expected.values()) == pytest.approx(plan.seconds)
     limits = plan.search.trial_seconds + plan.search.winner_seconds
+    extra = sum(sweep.extra_seconds or 0.0 for sweep in plan.sweeps.values())
     others = plan.seconds - plan.search.seconds
-    assert others + limits == pytest.approx(max(60 * minutes, plan.seconds)) or plan.cut
+    assert plan.cut or others + limits + extra <= max(60 * minutes, plan.seconds) * 1.001
     for sweep in plan.sweeps.values():
         assert len(sweep.sizes) >= FEWEST_SIZES
         assert sweep.epochs >= 3
@@ -140,6 +145,7 @@ def test_shares_name_the_steps_that_train() -> None:
 
 def test_the_budget_counts_the_trials_that_every_search_makes() -> None:
     assert len(GIVEN) == GIVEN_TRIALS
+    assert CONFIRMING == confirm.CONFIRMING
 
 
 def test_the_typical_network_fits_small_images() -> None:

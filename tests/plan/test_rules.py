@@ -19,6 +19,7 @@ from tellapart.plan.rules import (
     CONV_SIZES,
     DENSE_SIZES,
     MOST_PARAMETERS,
+    MOST_SEEDS,
     StudySettings,
     TransferSettings,
     plan_batch,
@@ -59,7 +60,8 @@ def test_the_notebook_has_its_own_epochs_and_recipe() -> None:
     recipe = plan_recipe(NOTEBOOK, "conv", 50_000, seed=4)
     assert (recipe.batch_size, recipe.lr, recipe.schedule) == (64, 1e-3, "constant")
     assert (recipe.epochs, recipe.seed) == (20, 4)
-    assert plan_seeds(NOTEBOOK, 50_000) == plan_trials(NOTEBOOK) == 1
+    assert plan_seeds(NOTEBOOK, 50_000) == (1, 1)
+    assert plan_trials(NOTEBOOK) == 1
 
 
 @pytest.mark.parametrize("part", PARTS)
@@ -75,13 +77,16 @@ def test_a_recipe_follows_from_the_data() -> None:
     small = plan_recipe(StudySettings(), "baseline", 1257, seed=2)
     assert (small.batch_size, small.seed) == (plan_batch(1257), 2)
     assert plan_batch(9_999) < plan_batch(10_000)
-    assert plan_seeds(StudySettings(), 20_000) > plan_seeds(StudySettings(), 20_001) >= 2
+    assert plan_seeds(StudySettings(), 20_000) == (3, MOST_SEEDS)
+    assert plan_seeds(StudySettings(), 20_001) == (2, MOST_SEEDS)
 
 
 @pytest.mark.parametrize("protocol", ["holdout", "notebook"])
 def test_named_seeds_and_trials_are_kept(protocol: Protocol) -> None:
     settings = StudySettings(protocol=protocol, seeds=5, trials=11)
-    assert plan_seeds(settings, 10**6) == 5
+    assert plan_seeds(settings, 10**6) == (5, 5)
+    auto = StudySettings(protocol=protocol, seeds="auto")
+    assert plan_seeds(auto, 10**6) == (2, MOST_SEEDS)
     assert plan_trials(settings) == 11
 
 

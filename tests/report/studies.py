@@ -158,6 +158,7 @@ def make_sweep(
                 seconds=40 + 0.6 * size,
                 val_accuracy=rec.Estimate(value=mean, low=mean - 0.014, high=mean + 0.014, n=5000),
                 seeds=values,
+                seed_numbers=(0, 1, 2),
                 best_epochs=tuple(run.best_epoch for run in mine),
             )
         )
@@ -167,7 +168,9 @@ def make_sweep(
         setting=setting, sizes=tuple(rows), runs=tuple(runs),
         left_out=(rec.LeftOut(size=2048, reason="9 minutes more on this machine"),),
         verdict=rec.Verdict(
-            kind="flat", size=tied[0], best=sizes[-1], tied=tied, margin=0.01,
+            kind="flat", size=tied[0], best=sizes[-1], one_error=tied[0], tied=tied, margin=0.01,
+            equivalence=0.02, firm=True, more_seeds=0,
+            trend=rec.Trend(per_doubling=0.006, low=0.002, high=0.01),
             sentence=f"{tied[0]} {setting} are enough: bigger is within 1 point of the best.",
         ),
         **fill_model(classes, 0.66, f"cnn-{setting}-{tied[0]}", look, protocol, **{setting: 64}),
@@ -188,7 +191,7 @@ def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
         rec.TrialRecord(
             number=i, status="failed" if i in (5, 11) else "done", cell=f"t{i}",
             settings={"blocks": 2 + i % 3, "width": 32 * (1 + i % 4), "lr": 1e-3 / (i + 1)},
-            parameters=40_000 * (1 + i * i), seconds=60.0 + i,
+            parameters=40_000 * (1 + i * i), seconds=60.0 + 7 * i, predict_seconds=2e-5 * (1 + i),
             val_accuracy=None if i in (5, 11) else make_estimate(
                 0.62 + 0.16 * math.sin(i * 0.9) ** 2, 5000),
             note="out of memory" if i in (5, 11) else "",
@@ -217,6 +220,12 @@ def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
         "dense": make_sweep("dense", (64, 128, 256, 512, 1024), classes, 3, protocol),
         "search": rec.SearchStep(
             answer="Three blocks and little rate: 77 %.", trials=trials, best_trial=best.number,
+            confirmation=rec.Confirmation(
+                score=make_estimate(0.776, 5000), accuracy=make_estimate(0.771, 5000),
+                seeds=(0.769, 0.774, 0.770), luck=0.005,
+            ),
+            importances={"stages": {"width": 0.55, "lr": 0.35, "blocks": 0.1}},
+            frontier={"parameters": (0, 1, 2), "seconds": (0, 2), "predict_seconds": (0, 2)},
             **fill_model(classes, 0.77, "cnn-3-blocks", 4, protocol),
         ),
         "transfer": rec.TransferStep(
@@ -260,6 +269,7 @@ def make_study(
         environment={"python": "3.11.7", "torch": "2.10.0", "cores": 2, "memory_gb": 24.5},
         plan=rec.PlanRecord(
             minutes=60, cut=True, baseline=10, sweeps={}, search=None, seconds=3600,
+            expected={"baseline": 60.0, "conv": 1100.0, "dense": 900.0, "search": 1400.0},
         ),
         seconds=6120.0, peak_memory_mb=2417.0, steps=steps, comparisons=comparisons,
         ledger=ledger,

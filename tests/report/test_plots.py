@@ -14,6 +14,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from tellapart.records import (
+    COSTS,
     BaselineStep,
     InspectStep,
     SearchStep,
@@ -28,6 +29,7 @@ from tellapart.report.plots import (
     plot_backbones,
     plot_class_scores,
     plot_confusion,
+    plot_costs,
     plot_counts,
     plot_curves,
     plot_steps,
@@ -132,12 +134,28 @@ def test_trials_mark_best_and_failed(study: StudyRecord) -> None:
     step = study.steps["search"]
     assert isinstance(step, SearchStep)
     lines = {line.get_label(): line for line in plot_trials(step).axes[0].lines}
-    assert list_values(lines["failed"], "x") == [5, 11]
+    assert list_values(lines["failed or stopped"], "x") == [5, 11]
     assert list_values(lines[f"best: trial {step.best_trial}"], "x") == [step.best_trial]
     climb = list_values(lines["best so far"], "y")
     assert climb == sorted(climb) and len(climb) == len(step.trials) - 2
     failed = tuple(t.model_copy(update={"status": "failed"}) for t in step.trials)
     render_png(plot_trials(step.model_copy(update={"trials": failed})))
+
+
+def test_costs_have_their_frontiers_and_the_best(study: StudyRecord) -> None:
+    step = study.steps["search"]
+    assert isinstance(step, SearchStep)
+    figure = plot_costs(step)
+    assert len(figure.axes) == 3
+    for axes, cost in zip(figure.axes, COSTS, strict=True):
+        lines = {line.get_label(): line for line in axes.lines}
+        front = lines["frontier: none cheaper is better"]
+        assert len(list_values(front, "x")) == len(step.frontier[cost])
+        assert len(list_values(lines["trial"], "x")) == len(step.trials) - 2
+    failed = tuple(t.model_copy(update={"val_accuracy": None}) for t in step.trials)
+    render_png(plot_costs(step.model_copy(update={"trials": failed})))
+    unconfirmed = step.model_copy(update={"confirmation": None})
+    assert not plot_trials(unconfirmed).axes[1].axison
 
 
 def test_backbones_one_and_many(study: StudyRecord) -> None:

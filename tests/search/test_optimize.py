@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tellapart.config import DEEP, ModelSettings, TrainSettings
-from tellapart.errors import DeviceError, TellapartError, WorkspaceError
+from tellapart.errors import DeviceError, Hopeless, TellapartError, WorkspaceError
 from tellapart.models import Shape, make_model
-from tellapart.records import RunRecord, TrialRecord
-from tellapart.search.optimize import Budget, run_search
+from tellapart.records import EpochRow, RunRecord, TrialRecord
+from tellapart.search.optimize import ENOUGH, Budget, Follow, run_search
 from tellapart.search.space import (
     AUGMENTS,
     GIVEN,
@@ -27,7 +27,7 @@ SPACE = Space(stages=3, width=64, epochs=5, batch_size=64, seed=2)
 TRIALS = 7
 
 
-def score(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+def score(model: ModelSettings, recipe: TrainSettings, follow: Follow | None = None) -> RunRecord:
     """Wide, normalised networks with a rate near 0.003 are best; no two score alike."""
     accuracy = 0.5 + 0.1 * model.norm + model.width / 640 - abs(recipe.lr - 3e-3)
     return make_run(model, recipe, accuracy - 0.01 * recipe.weight_decay - 0.001 * model.convs)
@@ -37,8 +37,11 @@ def ignore(trial: TrialRecord, of: int) -> None:
     pass
 
 
-def search(folder: Path, objective: Any = score, trials: int = TRIALS) -> list[TrialRecord]:
-    return list(run_search(SPACE, Budget(trials), objective, folder / "trials.journal", ignore)[0])
+def search(
+    folder: Path, objective: Any = score, trials: int = TRIALS, seconds: float | None = None
+) -> list[TrialRecord]:
+    journal = folder / "trials.journal"
+    return list(run_search(SPACE, Budget(trials, seconds), objective, journal, ignore).trials)
 
 
 def list_states(folder: Path) -> list[str]:
@@ -83,14 +86,15 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
     given: list[RunRecord] = []
     seen: list[tuple[int, int]] = []
 
-    def note(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+    def note(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         given.append(score(model, recipe))
         return given[-1]
 
     journal = tmp_path / "trials.journal"
-    trials, number, best = run_search(
+    found = run_search(
         SPACE, Budget(4), note, journal, lambda trial, of: seen.append((trial.number, of))
     )
+    trials, number, best = found.trials, found.best, found.run
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     for trial, run in zip(trials, given, strict=True):
         named = dict(trial.settings)
@@ -117,7 +121,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(
 ) -> None:
     calls = 0
 
-    def stop(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+    def stop(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         nonlocal calls
         calls += 1
         if calls == stop_at + 1:
@@ -140,7 +144,7 @@ from tests.search.test_optimize import score, search
 journal = Path(sys.argv[1])
 calls = []
 
-def die(model, recipe):
+def die(model, recipe, follow):
     calls.append(model)
     return score(model, recipe) if len(calls) < 4 else os._exit(9)
 
@@ -164,7 +168,7 @@ def test_half_a_line_in_the_journal_is_cut(whole: list[TrialRecord], tmp_path: P
 
 
 def test_a_journal_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    def fill(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+    def fill(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         (tmp_path / "trials.journal").unlink()
         (tmp_path / "trials.journal").mkdir()
         return score(model, recipe)
@@ -179,7 +183,7 @@ def test_a_finished_search_is_read_and_longer_ones_begin_with_it(
     assert search(tmp_path, trials=4) == whole[:4]
     calls: list[ModelSettings] = []
 
-    def count(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+    def count(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         calls.append(model)
         return score(model, recipe)
 
@@ -189,25 +193,24 @@ def test_a_finished_search_is_read_and_longer_ones_begin_with_it(
 
 
 def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path) -> None:
-    def fail(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
-        if model.convs < 3:
+    def fail(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        if model.convs < 2:
             raise TellapartError("the loss was not finite")
         return score(model, recipe)
 
-    trials, number, best = run_search(
-        SPACE, Budget(TRIALS), fail, tmp_path / "trials.journal", ignore
-    )
+    found = run_search(SPACE, Budget(TRIALS), fail, tmp_path / "trials.journal", ignore)
+    trials, number, best = found.trials, found.best, found.run
     failed = [trial for trial in trials if trial.status == "failed"]
     assert trials[0] in failed
     assert len(trials) == TRIALS
     assert all(trial.note == "the loss was not finite" for trial in failed)
-    assert all(trial.settings["convs"] != 3 for trial in failed)
-    assert best.settings["convs"] == trials[number - 1].settings["convs"] == 3
+    assert all(trial.settings["convs"] == 1 for trial in failed)
+    assert best.settings["convs"] == trials[number - 1].settings["convs"] != 1
     assert search(tmp_path, fail) == list(trials)
 
 
 def test_a_search_without_one_success_fails(tmp_path: Path) -> None:
-    def fail(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
+    def fail(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         raise TellapartError("no luck")
 
     with pytest.raises(TellapartError, match="all 3 trials of the search failed: no luck"):
@@ -223,21 +226,21 @@ def test_stages_fit_the_image(size: int, stages: int) -> None:
 
 def test_the_smallest_images_can_be_searched(tmp_path: Path) -> None:
     space = fit_space(2, 64, TrainSettings())
-    trials, *_ = run_search(space, Budget(3), score, tmp_path / "trials.journal", ignore)
+    trials = run_search(space, Budget(3), score, tmp_path / "trials.journal", ignore).trials
     assert {trial.settings["stages"] for trial in trials} == {1}
 
 
 def test_trials_end_when_their_seconds_are_spent(tmp_path: Path) -> None:
     journal = tmp_path / "trials.journal"
     each = score(*split_settings(dict(NOTEBOOK_TRIAL), SPACE)).seconds
-    trials, *_ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
+    trials = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore).trials
     assert len(trials) == 4
-    again, *_ = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore)
+    again = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore).trials
     assert again == trials
 
 
 def test_the_given_trials_run_whatever_the_seconds(tmp_path: Path) -> None:
-    trials, *_ = run_search(SPACE, Budget(TRIALS, 0.0), score, tmp_path / "trials.journal", ignore)
+    trials = search(tmp_path, trials=TRIALS, seconds=0.0)
     assert len(trials) == len(GIVEN)
 
 
@@ -245,7 +248,7 @@ def test_the_given_trials_run_whatever_the_seconds(tmp_path: Path) -> None:
 def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> None:
     space = fit_space(size, width, TrainSettings())
     journal = tmp_path / "trials.journal"
-    trials, *_ = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore)
+    trials = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore).trials
     for trial in trials:
         model, _ = split_settings(trial.settings, space)
         assert model.width <= (max(width, DEEP.width) if model.name == "stages" else width)
@@ -253,3 +256,80 @@ def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> 
     assert trials[0].settings["width"] == DEEP.width
     models = {trial.settings["model"] for trial in trials}
     assert ("speed" in models) == (space.stages > 1)
+
+
+def climb(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    """Train for real epochs: accuracy climbs in a straight line to what `score` gives."""
+    run = score(model, recipe)
+    for epoch in range(1, recipe.epochs + 1):
+        accuracy = run.val_accuracy.value * epoch / recipe.epochs
+        follow(
+            EpochRow(
+                epoch=epoch,
+                seconds=0.25,
+                lr=recipe.lr,
+                loss=1.0,
+                accuracy=accuracy,
+                val_loss=1.0,
+                val_accuracy=accuracy,
+            )
+        )
+    return run
+
+
+def test_hopeless_trials_are_stopped_and_have_no_accuracy(tmp_path: Path) -> None:
+    trials = search(tmp_path, climb, trials=16)
+    stopped = [trial for trial in trials if trial.status == "stopped"]
+    done = [trial for trial in trials if trial.status == "done"]
+    assert stopped and len(done) + len(stopped) == 16
+    assert all(trial.number > len(GIVEN) for trial in stopped)
+    medians = sorted(trial.val_accuracy.value for trial in done if trial.val_accuracy)
+    for trial in stopped:
+        assert trial.val_accuracy is None
+        assert trial.note.startswith("stopped after epoch 2 at ")
+        assert trial.seconds == 2 * 0.25
+        model, recipe = split_settings(trial.settings, SPACE)
+        assert score(model, recipe).val_accuracy.value < medians[-1]
+    assert list_states(tmp_path).count("PRUNED") == len(stopped)
+    assert search(tmp_path, climb, trials=16) == trials
+
+
+def test_a_search_stopped_in_a_trial_prunes_as_if_it_had_not_been(tmp_path: Path) -> None:
+    whole = search(tmp_path / "whole", climb, trials=12)
+    calls = 0
+
+    def stop(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        nonlocal calls
+        calls += 1
+        if calls == 7:
+            raise KeyboardInterrupt
+        return climb(model, recipe, follow)
+
+    with pytest.raises(KeyboardInterrupt):
+        search(tmp_path / "cut", stop, trials=12)
+    assert search(tmp_path / "cut", climb, trials=12) == whole
+
+
+def test_the_objective_says_itself_that_a_trial_is_hopeless(tmp_path: Path) -> None:
+    def give_up(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        if model.name == "speed":
+            raise Hopeless("no hope")
+        return score(model, recipe)
+
+    trials = search(tmp_path, give_up, trials=4)
+    assert [trial.status for trial in trials] == ["done", "stopped", "stopped", "done"]
+
+
+def test_importances_name_the_setting_that_decides(tmp_path: Path) -> None:
+    def decide(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        return make_run(model, recipe, 0.5 + model.width / 200 + 0.001 * (recipe.lr < 0.05))
+
+    found = run_search(SPACE, Budget(40), decide, tmp_path / "trials.journal", ignore)
+    assert found.importances
+    for kind, shares in found.importances.items():
+        counted = [t for t in found.trials if t.settings["model"] == kind and t.status == "done"]
+        assert len(counted) >= ENOUGH
+        assert sum(shares.values()) == pytest.approx(1)
+        assert max(shares, key=lambda name: shares[name]) == "width"
+    few = run_search(SPACE, Budget(5), decide, tmp_path / "few.journal", ignore)
+    assert few.importances == {}

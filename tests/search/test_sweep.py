@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection
 
+import numpy as np
 import pytest
 
 from tellapart.config import ModelSettings, TrainSettings
@@ -9,7 +10,7 @@ from tellapart.errors import Interrupted, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import RunRecord
 from tellapart.search.executor import InlineExecutor
-from tellapart.search.sweep import Cell, check_sizes, run_sweep
+from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
 from tellapart.search.verdict import judge_sizes
 
 from .runs import N, make_run
@@ -30,7 +31,7 @@ def test_every_size_runs_with_every_seed_small_ones_first() -> None:
         asked.append(cell)
         return run_cell(cell)
 
-    sweep = run_sweep([64, 8, 16], 3, note, InlineExecutor())
+    sweep = run_sweep([64, 8, 16], Seeds(3, 3), note, InlineExecutor())
     assert asked == [Cell(size, seed) for size in (8, 16, 64) for seed in range(3)]
     assert list(sweep.runs) == [run_cell(cell) for cell in asked]
     assert [size.size for size in sweep.sizes] == [8, 16, 64]
@@ -39,7 +40,7 @@ def test_every_size_runs_with_every_seed_small_ones_first() -> None:
 
 
 def test_a_size_is_the_mean_over_its_seeds_with_the_spread_of_all() -> None:
-    sizes = run_sweep([8, 16, 64], 3, run_cell, InlineExecutor()).sizes
+    sizes = run_sweep([8, 16, 64], Seeds(3, 3), run_cell, InlineExecutor()).sizes
     spread, freedom = pool_spread([size.seeds for size in sizes])
     assert spread == pytest.approx(0.01)
     assert freedom == 6
@@ -63,7 +64,7 @@ def diverge(cells: Collection[Cell]) -> Callable[[Cell], RunRecord]:
 
 
 def test_a_size_has_the_seeds_that_were_finite() -> None:
-    sweep = run_sweep([8, 16, 64], 3, diverge({Cell(16, 1)}), InlineExecutor())
+    sweep = run_sweep([8, 16, 64], Seeds(3, 3), diverge({Cell(16, 1)}), InlineExecutor())
     assert [size.failed for size in sweep.sizes] == [0, 1, 0]
     assert sweep.sizes[1].seeds == pytest.approx((0.59, 0.61))
     assert len(sweep.runs) == 8
@@ -73,7 +74,7 @@ def test_a_size_has_the_seeds_that_were_finite() -> None:
 
 def test_a_size_that_failed_altogether_is_left_out() -> None:
     gone = {Cell(64, seed) for seed in range(3)}
-    sweep = run_sweep([8, 16, 64], 3, diverge(gone), InlineExecutor())
+    sweep = run_sweep([8, 16, 64], Seeds(3, 3), diverge(gone), InlineExecutor())
     assert [size.size for size in sweep.sizes] == [8, 16]
     assert [(left.size, left.reason) for left in sweep.left_out] == [
         (64, "no training of it was finite")
@@ -83,12 +84,12 @@ def test_a_size_that_failed_altogether_is_left_out() -> None:
 
 def test_one_size_left_has_no_verdict_and_none_left_is_a_failure() -> None:
     gone = {Cell(size, seed) for size in (8, 64) for seed in range(3)}
-    sweep = run_sweep([8, 16, 64], 3, diverge(gone), InlineExecutor())
+    sweep = run_sweep([8, 16, 64], Seeds(3, 3), diverge(gone), InlineExecutor())
     assert (sweep.verdict.kind, sweep.verdict.size) == ("unknown", 16)
     assert "only 16" in sweep.verdict.sentence
     every = gone | {Cell(16, seed) for seed in range(3)}
     with pytest.raises(NotFinite, match="the loss is not finite"):
-        run_sweep([8, 16, 64], 3, diverge(every), InlineExecutor())
+        run_sweep([8, 16, 64], Seeds(3, 3), diverge(every), InlineExecutor())
 
 
 def test_a_stop_ends_the_sweep() -> None:
@@ -99,7 +100,7 @@ def test_a_stop_ends_the_sweep() -> None:
         raise Interrupted("stopped")
 
     with pytest.raises(Interrupted):
-        run_sweep([8, 16], 2, stop, InlineExecutor())
+        run_sweep([8, 16], Seeds(2, 2), stop, InlineExecutor())
     assert len(asked) == 1
 
 
@@ -108,7 +109,7 @@ def test_any_other_failure_fails_the_sweep() -> None:
         raise OSError("disk")
 
     with pytest.raises(OSError, match="disk"):
-        run_sweep([8, 16], 1, fail, InlineExecutor())
+        run_sweep([8, 16], Seeds(1, 1), fail, InlineExecutor())
 
 
 @pytest.mark.parametrize(
@@ -123,3 +124,53 @@ def test_any_other_failure_fails_the_sweep() -> None:
 def test_sizes_that_make_no_sweep_are_refused(sizes: list[int], said: str) -> None:
     with pytest.raises(SettingError, match=said):
         check_sizes(sizes)
+
+
+def draw(truth: dict[int, float], spread: float, start: int) -> Callable[[Cell], RunRecord]:
+    """Return trainings whose accuracy is the truth and chance."""
+
+    def run(cell: Cell) -> RunRecord:
+        chance = np.random.default_rng([start, cell.size, cell.seed]).normal(0, spread)
+        recipe = TrainSettings(seed=cell.seed)
+        return make_run(ModelSettings(width=cell.size), recipe, truth[cell.size] + chance)
+
+    return run
+
+
+def test_seeds_are_spent_where_they_decide() -> None:
+    truth = {8: 0.40, 16: 0.600, 32: 0.604, 64: 0.602}
+    sweep = run_sweep(list(truth), Seeds(3, 10), draw(truth, 0.012, 4), InlineExecutor())
+    counts = {size.size: len(size.seeds) for size in sweep.sizes}
+    assert counts[8] == 3
+    assert min(counts[16], counts[32], counts[64]) > 3
+    assert sweep.verdict.firm or max(counts.values()) == 10
+    assert [run.seed for run in sweep.runs][:3] == [0, 1, 2]
+
+
+def test_a_firm_verdict_needs_no_more_seeds() -> None:
+    truth = {8: 0.4, 16: 0.5, 32: 0.6}
+    sweep = run_sweep(list(truth), Seeds(3, 10), draw(truth, 0.002, 1), InlineExecutor())
+    assert sweep.verdict.firm
+    assert {len(size.seeds) for size in sweep.sizes} == {3}
+
+
+def test_more_seeds_end_where_their_seconds_are_spent() -> None:
+    truth = dict.fromkeys((8, 16, 32), 0.6)
+    few = run_sweep(
+        list(truth), Seeds(2, 10, seconds=2 * 3 * 1.5), draw(truth, 0.02, 3), InlineExecutor()
+    )
+    assert not few.verdict.firm
+    assert {len(size.seeds) for size in few.sizes} == {4}
+    none = run_sweep(list(truth), Seeds(2, 10, seconds=0.0), draw(truth, 0.02, 3), InlineExecutor())
+    assert {len(size.seeds) for size in none.sizes} == {2}
+
+
+@pytest.mark.parametrize("spread", [0.006, 0.012])
+def test_looking_again_and_again_seldom_finds_what_is_not_there(spread: float) -> None:
+    """Seeds are added until the verdict is firm: that must not make chance look like truth."""
+    truth = dict.fromkeys((16, 32, 64, 128, 256, 512, 1024), 0.6)
+    repeats, wrong = 200, 0
+    for start in range(repeats):
+        sweep = run_sweep(list(truth), Seeds(3, 10), draw(truth, spread, start), InlineExecutor())
+        wrong += sweep.verdict.kind in ("ideal", "bigger")
+    assert wrong / repeats <= 0.05 + 2 * (0.05 * 0.95 / repeats) ** 0.5

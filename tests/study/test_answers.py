@@ -5,8 +5,14 @@ import re
 import pytest
 
 from tellapart.config import ModelSettings, TrainSettings
-from tellapart.records import EpochRow, RunRecord
-from tellapart.study.answers import describe_fit, describe_network
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.records import Confirmation, EpochRow, RunRecord
+from tellapart.study.answers import (
+    describe_fit,
+    describe_network,
+    say_confirmation,
+    say_optimism,
+)
 
 from ..search.runs import make_run
 
@@ -53,3 +59,30 @@ def test_mixed_images_do_not_show_that_nothing_overfits(
 ) -> None:
     run = make_trained(augment, [(0.5, 0.9), last])
     assert re.search(said, describe_fit(run))
+
+
+@pytest.mark.parametrize(
+    ("last", "said"), [(0.87, "gets 87.0 %, 3.0 points less."), (0.90, "90.0 %, as much")]
+)
+def test_choosing_the_epoch_on_test_is_set_against_an_epoch_that_nothing_chose(
+    last: float, said: str
+) -> None:
+    run = make_trained("none", [(0.9, 0.9), (0.9, last)])
+    assert say_optimism(run) == ""
+    assert said in say_optimism(run.model_copy(update={"chosen_on": "test"}))
+
+
+@pytest.mark.parametrize(
+    ("luck", "said"), [(0.012, "1.2 points of the score were luck"), (-0.01, "no luck")]
+)
+def test_a_confirmed_score_says_how_much_was_luck(luck: float, said: str) -> None:
+    score = estimate_proportion(620, 1000)
+    found = Confirmation(
+        score=score,
+        accuracy=score.model_copy(update={"value": 0.62 - luck}),
+        seeds=(0.61, 0.6),
+        luck=luck,
+    )
+    sentence = say_confirmation(found, "val")
+    assert "62.0 % of val" in sentence and "2 fresh seeds" in sentence
+    assert said in sentence

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from cyclopts import Parameter, Token
 
-from tellapart.config import OPERATIONS, PRESETS, OptimizerName, Schedule
+from tellapart.config import EQUIVALENCE, OPERATIONS, PRESETS, OptimizerName, Schedule
 from tellapart.errors import SettingError, suggest_name
 from tellapart.records import STEPS
 
@@ -52,7 +52,19 @@ Backbones = Annotated[
     ),
 ]
 Seeds = Annotated[
-    int | None, Parameter(help="Seeds a size.", show_default=False, converter=_read_whole)
+    str | None,
+    Parameter(
+        help="Seeds a size; auto: 2 or 3, and more where they decide [default: auto].",
+        show_default=False,
+    ),
+]
+Margin = Annotated[
+    float | None,
+    Parameter(
+        help="Points of accuracy up to which sizes count as equal "
+        f"[default: {100 * EQUIVALENCE:g}].",
+        show_default=False,
+    ),
 ]
 Minutes = Annotated[
     float | None,
@@ -146,6 +158,22 @@ def split_steps(text: str) -> tuple[str, ...]:
     if not names:
         raise SettingError(f"--steps must name at least one of {', '.join(STEPS)}")
     return names
+
+
+def read_seeds(text: str | None) -> int | str | None:
+    """Read a number of seeds, or ``auto``."""
+    if text is None or text == "auto":
+        return text
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingError(f"--seeds must be a whole number from 1, or auto, but got {text!r}")
+    return int(text)
+
+
+def read_margin(points: float | None) -> float | None:
+    """Read points of accuracy as a fraction."""
+    if points is not None and not 0 <= points < 100:
+        raise SettingError(f"--margin must be points of accuracy from 0 to 99, but got {points:g}")
+    return None if points is None else points / 100
 
 
 def split_sizes(text: str | None) -> tuple[int, ...] | None:

@@ -26,8 +26,10 @@ SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, 
 FEWEST_SIZES = 3
 MOST_EPOCHS = 200
 """Of one training that is given minutes and nothing else."""
-GIVEN_TRIALS = 3
+GIVEN_TRIALS = 4
 """Trials that a search makes whatever they take; its winner is trained as long as a trial."""
+CONFIRMING = 3
+"""Times that a search trains its winner again as in its trial, with fresh seeds."""
 WIDEST, NARROWEST = 64, 16
 """Filters in the first stage of the search's networks."""
 
@@ -72,17 +74,24 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
         if search is not None:
             search = cut_search(search, settings, shape, images, limits["search"], measure)
     cut = (epochs, sweeps, search) != whole
-    planned = [sweep.seconds for sweep in sweeps.values()] + [epoch * epochs]
-    if minutes is not None and search is not None:
-        search = bound_search(search, 60 * minutes - sum(planned))
-    planned.append(search.seconds if search is not None else 0.0)
+    expected: dict[StepName, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
+    if "baseline" in settings.steps:
+        expected["baseline"] = epoch * epochs
+    if search is not None:
+        expected["search"] = search.seconds
+    if minutes is not None:
+        left = 60 * minutes - sum(expected.values())
+        sweeps = {step: allow_seeds(sweep, left / 4) for step, sweep in sweeps.items()}
+        if search is not None:
+            search = bound_search(search, search.seconds + left / 2)
     return PlanRecord(
         minutes=minutes,
         cut=cut,
         baseline=epochs if "baseline" in settings.steps else None,
         sweeps=sweeps,
         search=search,
-        seconds=sum(planned),
+        expected=expected if minutes is not None else {},
+        seconds=sum(expected.values()),
     )
 
 
@@ -117,6 +126,11 @@ def share_seconds(asked: dict[StepName, float], seconds: float) -> dict[StepName
     return limits
 
 
+def allow_seeds(plan: SweepPlan, limit: float) -> SweepPlan:
+    """Return a sweep whose further seeds take at most ``limit`` seconds, and half of its own."""
+    return plan.model_copy(update={"extra_seconds": max(0.0, min(limit, plan.seconds / 2))})
+
+
 def bound_search(plan: SearchPlan, limit: float) -> SearchPlan:
     """Return a search that ends within ``limit`` seconds, more or less, whatever it tries.
 
@@ -145,12 +159,13 @@ def plan_sweep(
 ) -> SweepPlan:
     """Return the sweep that the data alone ask for, and the seconds it should take here."""
     sizes, left_out = plan_sizes(settings, step, shape)
-    epochs, seeds = plan_epochs(settings, step, images), plan_seeds(settings, images)
+    epochs, (seeds, most) = plan_epochs(settings, step, images), plan_seeds(settings, images)
     pace = sum(measure(plan_swept(step, size)) for size in sizes)
     return SweepPlan(
         sizes=sizes,
         left_out=left_out,
         seeds=seeds,
+        most_seeds=most,
         epochs=epochs,
         seconds=pace * images * epochs * seeds,
     )
@@ -195,7 +210,8 @@ def plan_search(settings: StudySettings, shape: Shape, images: int, measure: Mea
     trials = plan_trials(settings)
     epochs = plan_epochs(settings, "trial", images)
     longer = plan_epochs(settings, "search", images)
-    shown = images * (trials * epochs + (0 if settings.protocol == "notebook" else longer))
+    again = 0 if settings.protocol == "notebook" else CONFIRMING * epochs + longer
+    shown = images * (trials * epochs + again)
     return SearchPlan(
         trials=trials,
         trial_epochs=epochs,

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator
 
 from tellapart.config import (
+    EQUIVALENCE,
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
     HeadSettings,
@@ -17,6 +18,7 @@ from tellapart.config import (
     Protocol,
     RecipeSettings,
     Settings,
+    Share,
     TrainSettings,
     choose_recipe,
 )
@@ -45,6 +47,9 @@ VIEWS = {
 FEWEST = {"baseline": 10, "conv": 4, "dense": 4, "trial": 5, "search": 15}
 MOST = {"baseline": 40, "conv": 20, "dense": 20, "trial": 20, "search": 60}
 
+MOST_SEEDS = 10
+"""Of a size on which a verdict hangs."""
+
 FEW_IMAGES = 10_000
 MINUTES = (30.0, 15.0)
 """What the trainings of a study may take unless told, and with fewer than ``FEW_IMAGES``."""
@@ -68,7 +73,8 @@ class StudySettings(Settings):
     recipe: RecipeSettings = RecipeSettings()
     epochs: Annotated[int, Field(ge=1)] | None = None
     sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
-    seeds: Annotated[int, Field(ge=1)] | None = None
+    seeds: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    equivalence: Share = EQUIVALENCE
     trials: Annotated[int, Field(ge=1)] | None = None
     transfer: TransferSettings = TransferSettings()
     seed: Annotated[int, Field(ge=0)] = 0
@@ -163,13 +169,17 @@ def plan_head(settings: StudySettings) -> HeadSettings:
     return head.model_copy(update={"epochs": epochs, "seed": settings.seed})
 
 
-def plan_seeds(settings: StudySettings, images: int) -> int:
-    """Return the seeds a size: 3, or 2 above 20,000 images; the notebook had 1."""
-    if settings.seeds is not None:
-        return settings.seeds
-    if settings.protocol == "notebook":
-        return 1
-    return 3 if images <= 20_000 else 2
+def plan_seeds(settings: StudySettings, images: int) -> tuple[int, int]:
+    """Return the seeds that every size has, and the most that one may have.
+
+    A number that the user named is both. Else 3, or 2 above 20,000 images, and ``MOST_SEEDS`` where
+    they decide; the notebook had 1.
+    """
+    if isinstance(settings.seeds, int):
+        return settings.seeds, settings.seeds
+    if settings.protocol == "notebook" and settings.seeds is None:
+        return 1, 1
+    return (3 if images <= 20_000 else 2), MOST_SEEDS
 
 
 def plan_trials(settings: StudySettings) -> int:

@@ -24,16 +24,19 @@ from tellapart.records.plans import (
 )
 from tellapart.records.runs import (
     ClassScore,
+    Confirmation,
     EpochRow,
     Estimate,
     RunRecord,
     SizeRecord,
     TestRecord,
+    Trend,
     TrialRecord,
     Verdict,
 )
 
 __all__ = [
+    "COSTS",
     "ROLES",
     "STEPS",
     "AnyStep",
@@ -43,6 +46,8 @@ __all__ = [
     "ComparedRun",
     "Comparison",
     "ComparisonRecord",
+    "Confirmation",
+    "Cost",
     "DataRecord",
     "EpochRow",
     "Estimate",
@@ -66,6 +71,7 @@ __all__ = [
     "SweepStep",
     "TestRecord",
     "TransferStep",
+    "Trend",
     "TrialRecord",
     "Verdict",
 ]
@@ -165,6 +171,11 @@ class ComparisonRecord(Record):
     comparisons: tuple[Comparison, ...]
 
 
+Cost = Literal["parameters", "seconds", "predict_seconds"]
+"""What a trial costs: its size, its training, and telling an image."""
+COSTS: tuple[Cost, ...] = ("parameters", "seconds", "predict_seconds")
+
+
 class StepRecord(Record):
     """What every step says."""
 
@@ -188,12 +199,17 @@ class InspectStep(StepRecord):
 
 
 class ModelStep(StepRecord):
-    """What the five steps that end in a model say; ``run`` is the model that was tested."""
+    """What the five steps that end in a model say; ``run`` is the model that was tested.
+
+    Where its epoch was chosen on test, ``honest_accuracy`` is that of its last epoch, which nothing
+    chose, on the same images.
+    """
 
     model: str
     parameters: int
     val_accuracy: Estimate
     test_accuracy: Estimate
+    honest_accuracy: Estimate | None = None
     run: RunRecord
     test: TestRecord
 
@@ -216,11 +232,19 @@ class SweepStep(ModelStep):
 
 
 class SearchStep(ModelStep):
-    """Step 5."""
+    """Step 5.
+
+    ``importances`` say how much each setting decided of the trials' accuracy, by kind of network;
+    they sum to 1 in each, and are left out where there were too few trials to tell. ``frontier``
+    has, for each cost, the trials that no cheaper one beats.
+    """
 
     step: Literal["search"] = "search"
     trials: tuple[TrialRecord, ...]
     best_trial: int
+    confirmation: Confirmation | None = None
+    importances: dict[str, dict[str, float]] = Field(default_factory=dict)
+    frontier: dict[Cost, tuple[int, ...]] = Field(default_factory=dict)
 
 
 class TransferStep(ModelStep):

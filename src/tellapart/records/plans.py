@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 StepName = Literal["inspect", "baseline", "conv", "dense", "search", "transfer"]
 STEPS: tuple[StepName, ...] = ("inspect", "baseline", "conv", "dense", "search", "transfer")
@@ -27,11 +27,17 @@ class LeftOut(Record):
 
 
 class SweepPlan(Record):
-    """What a sweep will train, and how long that should take."""
+    """What a sweep will train, and how long that should take.
+
+    Every size has ``seeds``; sizes that the verdict hangs on have up to ``most_seeds``, for which
+    ``extra_seconds`` may be spent beyond ``seconds`` (None: no limit).
+    """
 
     sizes: tuple[int, ...]
     left_out: tuple[LeftOut, ...]
     seeds: int
+    most_seeds: int
+    extra_seconds: float | None = None
     epochs: int
     seconds: float
 
@@ -56,7 +62,8 @@ class SearchPlan(Record):
 class PlanRecord(Record):
     """``plan.json``: what a study will do, settled when it starts first.
 
-    ``baseline`` is the epochs of step 2. Seconds are what the measured pace of this machine lets
+    ``baseline`` is the epochs of step 2; ``expected`` has the seconds of each step that trains from
+    scratch. Seconds are what the measured pace of this machine lets
     expect; ``cut`` says whether that shortened what the data alone would have had. ``precision``
     is the number format of all its trainings, however often it is started again.
     """
@@ -67,4 +74,5 @@ class PlanRecord(Record):
     baseline: int | None = None
     sweeps: dict[StepName, SweepPlan]
     search: SearchPlan | None
+    expected: dict[StepName, float] = Field(default_factory=dict)
     seconds: float

@@ -32,7 +32,8 @@ class RunRecord(Record):
     """One finished training. ``folder`` is relative to the study's or run's folder.
 
     ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
-    a GPU took.
+    a GPU took. ``predict_seconds`` is what an image takes to be told, as one of many on this
+    machine: the quickest look at all that the best epoch is chosen on, over their number.
     """
 
     cell: str
@@ -45,6 +46,7 @@ class RunRecord(Record):
     chosen_on: Literal["val", "test"]
     seconds: float
     warm_up_seconds: float = 0.0
+    predict_seconds: float = 0.0
     peak_memory_mb: float
     device: str
     precision: Literal["float32", "bfloat16"]
@@ -82,7 +84,8 @@ class TestRecord(Record):
 class SizeRecord(Record):
     """One size of a sweep. ``val_accuracy`` is the mean over seeds; ``seeds`` has each.
 
-    ``failed`` counts the seeds whose training was not finite; they are in no other figure.
+    ``seed_numbers`` are the seeds, in the same order; sizes with the same ones are compared seed by
+    seed. ``failed`` counts those whose training was not finite; they are in no other figure.
     """
 
     size: int
@@ -90,29 +93,64 @@ class SizeRecord(Record):
     seconds: float
     val_accuracy: Estimate
     seeds: tuple[float, ...]
+    seed_numbers: tuple[int, ...]
     best_epochs: tuple[int, ...]
     failed: int = 0
 
 
+class Trend(Record):
+    """What doubling a size brings, as a fraction, with its 95 % interval."""
+
+    per_doubling: float
+    low: float
+    high: float
+
+
 class Verdict(Record):
-    """The answer to "is there an ideal size?". ``tied`` are the sizes not told from the best."""
+    """The answer to "is there an ideal size?".
+
+    ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
+    standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
+    that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
+    equal. ``firm`` says that more seeds would hardly change the answer; ``more_seeds``, how many
+    more a size would settle it.
+    """
 
     kind: Literal["ideal", "bigger", "flat", "unknown"]
     size: int
     best: int
+    one_error: int
     tied: tuple[int, ...]
     margin: float
+    equivalence: float
+    firm: bool
+    more_seeds: int
+    trend: Trend | None
     sentence: str
 
 
 class TrialRecord(Record):
-    """One trial of the search; a failed one has no accuracy."""
+    """One trial of the search; one that failed, or was stopped as hopeless, has no accuracy."""
 
     number: int
-    status: Literal["done", "failed"]
+    status: Literal["done", "failed", "stopped"]
     cell: str
     settings: dict[str, Scalar]
     parameters: int
     seconds: float
+    predict_seconds: float = 0.0
     val_accuracy: Estimate | None
     note: str
+
+
+class Confirmation(Record):
+    """The winner of a search trained again as in its trial, with seeds that chose nothing.
+
+    ``score`` is that of the search, the highest of many and therefore partly luck; ``accuracy`` is
+    the mean over the fresh ``seeds``, ``luck`` the score less that mean.
+    """
+
+    score: Estimate
+    accuracy: Estimate
+    seeds: tuple[float, ...]
+    luck: float

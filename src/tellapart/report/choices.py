@@ -20,6 +20,7 @@ from tellapart.report.canvas import (
     say_nothing,
     show_percent,
 )
+from tellapart.report.costs import draw_confirmation
 from tellapart.report.wording import say_estimate, shorten_label
 
 if TYPE_CHECKING:
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
 @calm_style()
 def plot_trials(step: SearchStep) -> Figure:
-    """Draw accuracy by trial with the best so far, and accuracy against parameters."""
+    """Draw accuracy by trial with the best so far, and what fresh seeds make of the winner."""
     figure = open_figure(9.0, 3.9)
-    left, right = figure.subplots(1, 2, width_ratios=(1.25, 1), sharey=True)
+    left, right = figure.subplots(1, 2, width_ratios=(1.7, 1))
     done = [t for t in step.trials if t.val_accuracy is not None]
     failed = [t for t in step.trials if t not in done]
     if not done:
@@ -39,19 +40,19 @@ def plot_trials(step: SearchStep) -> Figure:
         right.set_axis_off()
         return figure
     dress_axes(left)
-    dress_axes(right)
     _draw_history(left, sorted(done, key=lambda trial: trial.number), failed)
-    _draw_weights(right, done)
     split = step.run.chosen_on
     for trial in done:
         if trial.number == step.best_trial:
-            for axes, x in ((left, trial.number), (right, trial.parameters)):
-                axes.plot([x], [_value(trial)], "o", color=VERMILION, markersize=10, zorder=6,
-                          markeredgecolor=PAPER, markeredgewidth=1.4, linewidth=0,
-                          label=f"best: trial {trial.number}")  # fmt: skip
+            left.plot([trial.number], [_value(trial)], "o", color=VERMILION, markersize=10,
+                      zorder=6, markeredgecolor=PAPER, markeredgewidth=1.4, linewidth=0,
+                      label=f"best: trial {trial.number}")  # fmt: skip
     show_percent(left, "y")
     left.set_title(f"Accuracy on {split}, trial by trial")
-    right.set_title("Against parameters")
+    if step.confirmation is None:
+        say_nothing(right, "the winner was not trained again")
+    else:
+        draw_confirmation(right, step.confirmation, split)
     figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=4)
     return figure
 
@@ -74,36 +75,10 @@ def _draw_history(axes: Axes, done: list[TrialRecord], failed: list[TrialRecord]
     axes.set_ylim(low - 0.06 * (high - low) * bool(failed), high)
     if failed:
         axes.plot([trial.number for trial in failed], [0.025] * len(failed), "x", color=VERMILION,
-                  markersize=7, markeredgewidth=1.8, linewidth=0, label="failed",
+                  markersize=7, markeredgewidth=1.8, linewidth=0, label="failed or stopped",
                   transform=axes.get_xaxis_transform())  # fmt: skip
     axes.set_xlabel("trial")
     axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
-
-
-def _draw_weights(axes: Axes, done: list[TrialRecord]) -> None:
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
-
-    amounts = [max(trial.parameters, 1) for trial in done]
-    axes.plot(amounts, [_value(trial) for trial in done], "o", color=BLUE, markersize=6,
-              alpha=0.85, linewidth=0)  # fmt: skip
-    axes.set_xscale("log")
-    subs = (1.0,) if max(amounts) / min(amounts) > 100 else (1.0, 2.0, 5.0)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=9))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: say_size(value)))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.set_xlabel("parameters (log scale)")
-    axes.tick_params(labelleft=False)
-
-
-def say_size(value: float) -> str:
-    """Say a number of parameters on an axis.
-
-    >>> say_size(50_000), say_size(2e6)
-    ('50 k', '2 M')
-    """
-    if value >= 1e6:
-        return f"{value / 1e6:g} M"
-    return f"{value / 1e3:g} k" if value >= 1e3 else f"{value:g}"
 
 
 @calm_style()

@@ -23,6 +23,7 @@ from tellapart.report.plots import (
     plot_backbones,
     plot_class_scores,
     plot_confusion,
+    plot_costs,
     plot_counts,
     plot_curves,
     plot_steps,
@@ -76,9 +77,16 @@ def picture_step(step: StepRecord, classes: Sequence[str], folder: Path) -> dict
     if isinstance(step, SearchStep):
         pictures["trials"] = _embed(
             plot_trials(step),
-            f"Accuracy of {len(step.trials)} trials in order and against parameters; "
-            f"the best is trial {step.best_trial}.",
-            "Every trial of the search. The line is the best so far.",
+            f"Accuracy of {len(step.trials)} trials in order; the best is trial "
+            f"{step.best_trial}. Beside it the winner's score and what fresh seeds make of it.",
+            "Every trial of the search; the line is the best so far. Right: the highest of many "
+            "scores is partly luck, so its settings were trained again with fresh seeds.",
+        )
+        pictures["costs"] = _embed(
+            plot_costs(step),
+            "Accuracy of the trials against parameters, training time and prediction time, with "
+            "the trials that no cheaper one beats.",
+            "What accuracy costs. A trial on the line is beaten by none that costs less.",
         )
     if isinstance(step, TransferStep):
         said = "; ".join(f"{row.name} {say_estimate(row.val_accuracy)}" for row in step.backbones)

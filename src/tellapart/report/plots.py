@@ -16,6 +16,7 @@ from tellapart.records import (
 )
 from tellapart.report.canvas import save_figure
 from tellapart.report.choices import plot_backbones, plot_trials
+from tellapart.report.costs import plot_costs
 from tellapart.report.curves import plot_curves
 from tellapart.report.matrices import plot_confusion
 from tellapart.report.scores import plot_class_scores, plot_counts, plot_steps
@@ -27,6 +28,7 @@ __all__ = [
     "plot_backbones",
     "plot_class_scores",
     "plot_confusion",
+    "plot_costs",
     "plot_counts",
     "plot_curves",
     "plot_steps",
@@ -61,7 +63,7 @@ def draw_step(step: StepRecord, folder: Path) -> tuple[Path, ...]:
     """Write the figures that belong to a whole step, each as PNG and SVG; return the paths.
 
     ``class_counts`` for inspect, ``sweep_curves`` and ``sweep_sizes`` for the sweeps,
-    ``trials`` for the search, ``backbones`` for transfer; the baseline has none.
+    ``trials`` and ``costs`` for the search, ``backbones`` for transfer; the baseline has none.
 
     Raises:
         WorkspaceError: the folder cannot be written.
@@ -74,7 +76,10 @@ def draw_step(step: StepRecord, folder: Path) -> tuple[Path, ...]:
             *save_figure(plot_sweep_sizes(step), folder / "sweep_sizes"),
         )
     if isinstance(step, SearchStep):
-        return save_figure(plot_trials(step), folder / "trials")
+        return (
+            *save_figure(plot_trials(step), folder / "trials"),
+            *save_figure(plot_costs(step), folder / "costs"),
+        )
     if isinstance(step, TransferStep):
         return save_figure(plot_backbones(step), folder / "backbones")
     return ()

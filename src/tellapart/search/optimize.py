@@ -8,16 +8,16 @@ had not been.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from tellapart.config import ModelSettings, TrainSettings
-from tellapart.errors import TellapartError, WorkspaceError
+from tellapart.errors import Hopeless, TellapartError, WorkspaceError
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.records import Estimate, RunRecord, TrialRecord
+from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
 from tellapart.search.space import (
     GIVEN,
     Space,
@@ -31,8 +31,13 @@ from tellapart.workspace import write_bytes
 if TYPE_CHECKING:
     import optuna
 
-Objective = Callable[[ModelSettings, TrainSettings], RunRecord]
+Follow = Callable[[EpochRow], None]
+Objective = Callable[[ModelSettings, TrainSettings, Follow], RunRecord]
+"""Trains; calls its last argument after each epoch, which may raise `Hopeless` to stop it."""
 Watch = Callable[[TrialRecord, int], None]
+
+ENOUGH = 12
+"""Trials of one kind of network from which the importance of its settings is told."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +48,29 @@ class Budget:
     seconds: float | None = None
 
 
+@dataclass(frozen=True)
+class Search:
+    """What a search comes to: its trials, the number of the best one, and that one's run.
+
+    ``importances`` are those of settings, by kind of network.
+    """
+
+    trials: tuple[TrialRecord, ...]
+    best: int
+    run: RunRecord
+    importances: dict[str, dict[str, float]]
+
+
 def run_search(
     space: Space, budget: Budget, objective: Objective, storage: Path, watch: Watch
-) -> tuple[tuple[TrialRecord, ...], int, RunRecord]:
-    """Run the trials that the budget allows; return them, the best one's number, and its run.
+) -> Search:
+    """Run the trials that the budget allows.
 
     Trials in the journal count. No other process may be at work on it.
 
-    A trial whose training fails is recorded as failed, never as a low accuracy. A trial that a
-    kill left unfinished is tried again with the same settings.
+    A trial whose training fails is recorded as failed, never as a low accuracy. One that at some
+    epoch is below the median of those before it at the same epoch is stopped, the given ones
+    aside. A trial that a kill left unfinished is tried again with the same settings.
 
     Raises:
         TellapartError: every trial failed.
@@ -66,14 +85,16 @@ def run_search(
             trial = _ask(study, space, number)
             settings = suggest_settings(trial, space)
         model, recipe = split_settings(settings, space)
+        follow = _follow(trial, storage, number >= len(GIVEN))
         try:
-            run = objective(model, recipe)
+            run = objective(model, recipe, follow)
         except TellapartError as error:
             if error.exit_code != 1:
                 raise
+            stopped = isinstance(error, Hopeless)
             with _explain_failure(storage):
                 trial.set_user_attr("note", str(error))
-                study.tell(trial, state=_state("FAIL"))
+                study.tell(trial, state=_state("PRUNED" if stopped else "FAIL"))
         else:
             runs[trial.number] = run
             with _explain_failure(storage):
@@ -83,13 +104,63 @@ def run_search(
         watch(_record(_ended(study)[-1], number + 1), budget.trials)
     ended = _ended(study)[: budget.trials]
     records = tuple(_record(trial, number + 1) for number, trial in enumerate(ended))
-    done = [trial for trial in ended if trial.value is not None]
+    done = [trial for trial in ended if _is_done(trial)]
     if not done:
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
     winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
     model, recipe = split_settings(name_settings(winner.params), space)
-    run = runs.get(winner.number) or objective(model, recipe)
-    return records, ended.index(winner) + 1, run
+    run = runs.get(winner.number) or objective(model, recipe, _ignore)
+    return Search(records, ended.index(winner) + 1, run, weigh_settings(done))
+
+
+def _ignore(row: EpochRow) -> None:
+    """Stop nothing."""
+
+
+def _follow(trial: optuna.Trial, storage: Path, stoppable: bool) -> Follow:
+    """Return a function that keeps each epoch's accuracy, and stops a trial that is hopeless."""
+    spent = 0.0
+
+    def follow(row: EpochRow) -> None:
+        nonlocal spent
+        spent += row.seconds
+        with _explain_failure(storage):
+            trial.report(row.val_accuracy, row.epoch)
+            if not stoppable or not trial.should_prune():
+                return
+            trial.set_user_attr("seconds", spent)
+        raise Hopeless(
+            f"stopped after epoch {row.epoch} at {100 * row.val_accuracy:.1f} %, "
+            "below half of the trials before it"
+        )
+
+    return follow
+
+
+def weigh_settings(
+    trials: Sequence[optuna.trial.FrozenTrial],
+) -> dict[str, dict[str, float]]:
+    """Return how much each setting decided of the accuracy, for each kind of network.
+
+    By functional analysis of variance on a forest of random trees (Hutter et al. 2014), for the
+    settings that all networks of a kind have; the shares sum to 1. A kind with fewer than
+    ``ENOUGH`` finished trials is left out.
+    """
+    import optuna
+    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
+
+    found: dict[str, dict[str, float]] = {}
+    for kind in sorted({str(trial.params["model"]) for trial in trials}):
+        own = [trial for trial in trials if trial.params["model"] == kind]
+        if len(own) < ENOUGH or len({trial.value for trial in own}) < 2:
+            continue
+        study = optuna.create_study(direction="maximize")
+        study.add_trials(own)
+        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
+        found[kind] = {
+            name.rpartition(" ")[2]: share for name, share in shares.items() if name != "model"
+        }
+    return found
 
 
 def _is_spent(study: optuna.Study, budget: Budget) -> bool:
@@ -151,18 +222,26 @@ def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
     """Ask for the trial after ``number`` ended ones; the first are given."""
     study.sampler = _make_sampler(space.seed, number)
     waiting = study.get_trials(deepcopy=False, states=(_state("WAITING"),))
+    from optuna.pruners import MedianPruner
+
+    warm_up = -(-space.epochs // 3)  # epochs
+    study.pruner = MedianPruner(n_startup_trials=len(GIVEN), n_warmup_steps=warm_up)
     if number < len(GIVEN) and not waiting:
         study.enqueue_trial(fit_given(GIVEN[number], space))
     return study.ask()
 
 
 def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return finished trials in order: those done, and those that failed with a note."""
+    """Return finished trials in order: those done, and those with a note of why they are not."""
     return [
         trial
         for trial in study.get_trials(deepcopy=False)
-        if trial.state == _state("COMPLETE") or "note" in trial.user_attrs
+        if _is_done(trial) or "note" in trial.user_attrs
     ]
+
+
+def _is_done(trial: optuna.trial.FrozenTrial) -> bool:
+    return trial.state == _state("COMPLETE")
 
 
 def _state(name: str) -> optuna.trial.TrialState:
@@ -176,12 +255,13 @@ def _describe(run: RunRecord) -> dict[str, Any]:
         "cell": run.cell,
         "parameters": run.parameters,
         "seconds": run.seconds,
+        "predict_seconds": run.predict_seconds,
         "n": run.val_accuracy.n,
     }
 
 
 def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
-    if trial.value is None:
+    if not _is_done(trial) or trial.value is None:
         return None
     n = int(trial.user_attrs["n"])
     return estimate_proportion(round(trial.value * n), n)
@@ -189,13 +269,17 @@ def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
 
 def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
     found = trial.user_attrs
+    status: Literal["done", "failed", "stopped"] = "done"
+    if not _is_done(trial):
+        status = "stopped" if trial.state == _state("PRUNED") else "failed"
     return TrialRecord(
         number=number,
-        status="done" if trial.value is not None else "failed",
+        status=status,
         cell=found.get("cell", ""),
         settings=name_settings(trial.params),
         parameters=found.get("parameters", 0),
         seconds=found.get("seconds", 0.0),
+        predict_seconds=found.get("predict_seconds", 0.0),
         val_accuracy=_estimate(trial),
         note=found.get("note", ""),
     )

@@ -1,7 +1,7 @@
 """What a search may try: networks of stages, speednets, and how each is trained.
 
-Optuna keeps one list of choices a name, so settings that differ by network carry its name as a
-prefix in the journal; everywhere else they have the names of ``ModelSettings`` and
+Optuna keeps one list of choices a name, so settings that differ by network, or by optimiser, carry
+its name as a prefix in the journal; everywhere else they have the names of ``ModelSettings`` and
 ``TrainSettings``.
 """
 
@@ -10,7 +10,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from tellapart.config import DEEP, RECIPES, ModelName, ModelSettings, TrainSettings
+from tellapart.config import (
+    DEEP,
+    OPTIMIZERS,
+    RECIPES,
+    ModelName,
+    ModelSettings,
+    RecipeSettings,
+    TrainSettings,
+    choose_recipe,
+)
 from tellapart.records import Scalar
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ NOTEBOOK_TRIAL: dict[str, Scalar] = {
     "norm": False,
     "dense": 2048,
     "dropout": 0.0,
+    "optimizer": "adam",
     "lr": 1e-3,
     "weight_decay": 1e-5,
     "label_smoothing": 0.0,
@@ -49,7 +59,12 @@ SPEED_TRIAL: dict[str, Scalar] = {
 FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"augment": "flip+shift"}
 """The same with mirrored images, which are right for photographs and wrong for digits."""
 
-GIVEN = (NOTEBOOK_TRIAL, SPEED_TRIAL, FLIP_TRIAL)
+DEEP_TRIAL: dict[str, Scalar] = {
+    name: value for name, value in NOTEBOOK_TRIAL.items() if name != "weight_decay"
+} | {"optimizer": "muon", "lr": OPTIMIZERS["muon"].lr, "augment": "shift"}
+"""The reference study's network with today's training."""
+
+GIVEN = (NOTEBOOK_TRIAL, SPEED_TRIAL, FLIP_TRIAL, DEEP_TRIAL)
 
 
 @dataclass(frozen=True)
@@ -91,8 +106,11 @@ def suggest_settings(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
     trial.suggest_categorical("stages norm", [False, True])
     trial.suggest_categorical("stages dense", [0, 64, 256, 1024, 2048])
     trial.suggest_float("stages dropout", 0.0, 0.5, step=0.1)
-    trial.suggest_float("stages lr", 3e-4, 1e-2, log=True)
-    trial.suggest_float("stages weight_decay", 1e-5, 1e-1, log=True)
+    if trial.suggest_categorical("stages optimizer", ["adam", "muon"]) == "adam":
+        trial.suggest_float("stages adam lr", 3e-4, 1e-2, log=True)
+        trial.suggest_float("stages adam weight_decay", 1e-5, 1e-1, log=True)
+    else:
+        trial.suggest_float("stages muon lr", 0.015, 0.15, log=True)
     trial.suggest_categorical("stages label_smoothing", [0.0, 0.1])
     trial.suggest_categorical("stages augment", list(AUGMENTS))
     return name_settings(trial.params)
@@ -105,7 +123,12 @@ def fit_given(given: dict[str, Scalar], space: Space) -> dict[str, Scalar]:
     fitted = fitted | {"width": min(cast(int, fitted["width"]), list_widths(str(model), space)[-1])}
     if "stages" in fitted:
         fitted["stages"] = min(cast(int, fitted["stages"]), space.stages)
-    return {name if name == "model" else f"{model} {name}": value for name, value in fitted.items()}
+    own = ("lr", "weight_decay") if "optimizer" in fitted else ()
+    prefixes = {name: f"{model} {fitted['optimizer']}" for name in own}
+    return {
+        name if name == "model" else f"{prefixes.get(name, model)} {name}": value
+        for name, value in fitted.items()
+    }
 
 
 def name_settings(params: dict[str, Any]) -> dict[str, Scalar]:
@@ -137,7 +160,8 @@ def split_settings(
     for key, value in settings.items():
         if key != "model":
             (own if key in ModelSettings.model_fields else rest)[key] = value
-    return ModelSettings(name=name, **own), RECIPES[name].model_copy(update=rest)
+    recipe = choose_recipe(name, RecipeSettings(optimizer=rest.get("optimizer")))
+    return ModelSettings(name=name, **own), recipe.model_copy(update=rest)
 
 
 def list_widths(model: str, space: Space) -> list[int]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from tellapart.config import EQUIVALENCE
 from tellapart.errors import NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import LeftOut, RunRecord, SizeRecord, Verdict
@@ -19,6 +20,18 @@ class Cell:
 
     size: int
     seed: int
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """How many seeds a size has: ``first``, and up to ``most`` while they decide something.
+
+    What goes beyond the first ones may take ``seconds`` of training; None sets no limit.
+    """
+
+    first: int
+    most: int
+    seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -48,47 +61,90 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
 
 def run_sweep(
     sizes: Sequence[int],
-    seeds: int,
+    seeds: Seeds,
     run_cell: Callable[[Cell], RunRecord],
     executor: Executor,
+    equivalence: float = EQUIVALENCE,
 ) -> Sweep:
-    """Train every size with every seed, and judge what comes out.
+    """Train every size with the first seeds, then those that matter with more.
 
-    Small sizes run first, so that an early look shows something soon. A training that is not
-    finite is counted as failed and the others go on: its size has the other seeds, or is left
-    out where it has none.
+    Small sizes run first, so that an early look shows something soon. While no verdict is firm,
+    the sizes that are not told from the best get a seed more each, the same one; clear losers get
+    none. A training that is not finite is counted as failed and the others go on: its size has the
+    other seeds, or is left out where it has none.
+
+    Args:
+        equivalence: differences of accuracy up to this count as none.
 
     Raises:
         NotFinite: no training of any size was finite.
     """
     ordered = check_sizes(sizes)
-    futures: dict[tuple[int, int], Future[RunRecord]] = {}
-    for size in ordered:
-        for seed in range(seeds):
-            future = executor.submit(run_cell, Cell(size, seed))
-            if future.done() and not isinstance(future.exception(), NotFinite):
-                future.result()  # a failure is told now, not after all the others
-            futures[size, seed] = future
-    runs: dict[int, list[RunRecord]] = {size: [] for size in ordered}
-    failures: dict[int, list[NotFinite]] = {size: [] for size in ordered}
-    for (size, _), future in futures.items():
+    found: dict[Cell, RunRecord | NotFinite] = {}
+
+    def run_all(some: Sequence[int], numbers: Sequence[int]) -> None:
+        cells = [Cell(size, number) for size in some for number in numbers]
+        found.update(zip(cells, _run_cells(cells, run_cell, executor), strict=True))
+
+    run_all(ordered, range(seeds.first))
+    sweep = _conclude(ordered, found, equivalence)
+    spent = 0.0
+    for number in range(seeds.first, seeds.most):
+        wanted = [size for size in sweep.sizes if size.size in sweep.verdict.tied]
+        costs = sum(size.seconds for size in wanted)
+        if sweep.verdict.firm or len(sweep.sizes) < 2:
+            break
+        if seeds.seconds is not None and spent + costs > seeds.seconds:
+            break
+        run_all([size.size for size in wanted], [number])
+        spent += costs
+        sweep = _conclude(ordered, found, equivalence)
+    return sweep
+
+
+def _run_cells(
+    cells: Sequence[Cell], run_cell: Callable[[Cell], RunRecord], executor: Executor
+) -> list[RunRecord | NotFinite]:
+    futures: list[Future[RunRecord]] = []
+    for cell in cells:
+        future = executor.submit(run_cell, cell)
+        if future.done() and not isinstance(future.exception(), NotFinite):
+            future.result()  # a failure is told now, not after all the others
+        futures.append(future)
+    found: list[RunRecord | NotFinite] = []
+    for future in futures:
         try:
-            runs[size].append(future.result())
+            found.append(future.result())
         except NotFinite as error:
-            failures[size].append(error)
-    trained = [size for size in ordered if runs[size]]
+            found.append(error)
+    return found
+
+
+def _conclude(
+    sizes: Sequence[int], found: Mapping[Cell, RunRecord | NotFinite], equivalence: float
+) -> Sweep:
+    """Judge what was found so far; the order of finishing has no say in it."""
+    runs: dict[int, list[RunRecord]] = {size: [] for size in sizes}
+    failures: dict[int, list[NotFinite]] = {size: [] for size in sizes}
+    for cell in sorted(found, key=lambda cell: (cell.size, cell.seed)):
+        outcome = found[cell]
+        if isinstance(outcome, NotFinite):
+            failures[cell.size].append(outcome)
+        else:
+            runs[cell.size].append(outcome)
+    trained = [size for size in sizes if runs[size]]
     if not trained:
-        raise failures[ordered[0]][0]
+        raise failures[sizes[0]][0]
     records = summarize_sizes(
         trained, [runs[size] for size in trained], [len(failures[size]) for size in trained]
     )
     return Sweep(
         sizes=records,
-        verdict=judge_sizes(records),
+        verdict=judge_sizes(records, equivalence),
         runs=tuple(run for size in trained for run in runs[size]),
         left_out=tuple(
             LeftOut(size=size, reason="no training of it was finite")
-            for size in ordered
+            for size in sizes
             if not runs[size]
         ),
     )
@@ -107,6 +163,7 @@ def summarize_sizes(
             seconds=sum(run.seconds for run in group) / len(group),
             val_accuracy=estimate_mean(accuracies, group[0].val_accuracy.n, spread, freedom),
             seeds=tuple(accuracies),
+            seed_numbers=tuple(run.seed for run in group),
             best_epochs=tuple(run.best_epoch for run in group),
             failed=missing,
         )

@@ -4,58 +4,92 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
+import numpy as np
 from scipy import stats
 
-from tellapart.metrics.intervals import LEVEL, pool_spread
-from tellapart.records import SizeRecord, Verdict
+from tellapart.config import EQUIVALENCE
+from tellapart.metrics.intervals import LEVEL
+from tellapart.metrics.layout import Layout, fit_layout
+from tellapart.records import SizeRecord, Trend, Verdict
+
+MOST_SEEDS = 100
+"""Seeds beyond which none are counted on."""
 
 
-def judge_sizes(sizes: Sequence[SizeRecord]) -> Verdict:
+@dataclass(frozen=True)
+class Standing:
+    """A size against the best one: it is ``worse``, or as good (``near``), or not yet told."""
+
+    behind: float
+    chance: float
+    worse: bool
+    near: bool
+
+    @property
+    def tied(self) -> bool:
+        """Whether it may be as good as the best."""
+        return self.near or not self.worse
+
+
+def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -> Verdict:
     """Tell the sizes that cannot be told from the best, and say what follows.
 
-    The spread over seeds is pooled over the sizes. Size does not matter unless the highest and
-    the lowest mean differ by more than Tukey's margin (the studentized range at 95 %): where
-    all sizes are equal in truth, that happens in 5 % of sweeps. Otherwise a size is tied with
-    the best unless its mean lies below the best's by more than Dunnett's one-sided margin,
-    approximated from above by Bonferroni: Student's t at 1 - 0.05/(k - 1), times spread, times
-    sqrt(2 / seeds). No margin is below one image. The size to take is the smallest tied one.
+    Chance is what is left of the accuracies when sizes and seeds are taken out (`fit_layout`).
+    No size is worse than the best unless the highest and the lowest mean differ by more than
+    Tukey's margin (the studentized range at 95 %, for unequal numbers of seeds Kramer's): where
+    all sizes are equal in truth, that happens in 5 % of sweeps. Otherwise a size is worse where
+    its mean lies below the best's by more than Dunnett's one-sided margin, approximated from
+    above by Bonferroni: Student's t at 1 - 0.05/(k - 1) times the standard error of their
+    difference. No margin is below one image. A size is as good where even with that margin it
+    loses no more than ``equivalence``. The size to take is the smallest that is not worse.
     """
-    best = max(sizes, key=lambda size: size.val_accuracy.value)
     if len(sizes) == 1:
-        return Verdict(
-            kind="unknown",
-            size=best.size,
-            best=best.size,
-            tied=(best.size,),
-            margin=1.0,
-            sentence=f"Cannot tell: of all sizes only {best.size} could be trained.",
+        only = sizes[0].size
+        return _unknown(sizes, 0, f"of all sizes only {only} could be trained", equivalence)
+    fit = fit_layout([dict(zip(s.seed_numbers, s.seeds, strict=True)) for s in sizes])
+    best = max(range(len(sizes)), key=lambda place: fit.means[place])
+    if fit.freedom < 1:
+        why = (
+            "with one seed a size there is no measure of chance. "
+            f"{sizes[best].size} came out highest; run it with at least 3 seeds (--seeds 3)"
         )
-    spread, freedom = pool_spread([size.seeds for size in sizes])
-    count = min(len(size.seeds) for size in sizes)
-    if freedom < 1:
-        return Verdict(
-            kind="unknown",
-            size=best.size,
-            best=best.size,
-            tied=tuple(size.size for size in sizes),
-            margin=1.0,
-            sentence=(
-                f"Cannot tell: with one seed a size there is no measure of chance. {best.size} "
-                "came out highest; run it with at least 3 seeds (--seeds 3)."
-            ),
-        )
-    level = 1 - (1 - LEVEL) / (len(sizes) - 1)
-    image = 1 / best.val_accuracy.n  # nothing finer was measured
-    margin = max(image, float(stats.t.ppf(level, freedom)) * spread * math.sqrt(2 / count))
-    top = best.val_accuracy.value
-    tied = [size for size in sizes if top - size.val_accuracy.value <= margin + 1e-12]
-    flat = max(image, find_range(len(sizes), freedom) * spread / math.sqrt(count))
-    if top - min(size.val_accuracy.value for size in sizes) <= flat + 1e-12:
-        tied, margin = list(sizes), flat
-    return _decide(sizes, best, tied, margin)
+        return _unknown(sizes, best, why, equivalence)
+    standings = [
+        compare_size(fit, place, best, 1 / sizes[best].val_accuracy.n, equivalence)
+        for place in range(len(sizes))
+    ]
+    return _decide(sizes, fit, best, standings, equivalence)
+
+
+def compare_size(
+    fit: Layout, place: int, best: int, image: float, equivalence: float = EQUIVALENCE
+) -> Standing:
+    """Return how a size stands against the best one.
+
+    Args:
+        image: what one image is of the accuracy: nothing finer was measured.
+    """
+    count, means = len(fit.means), fit.means
+    behind = means[best] - means[place]
+    if place == best:
+        return Standing(0.0, 0.0, worse=False, near=True)
+    level = 1 - (1 - LEVEL) / (count - 1)
+    factor = float(stats.t.ppf(level, fit.freedom)) * fit.spread
+    chance = max(image, factor * fit.scale_error(place, best))
+    lowest = min(range(count), key=lambda other: means[other])
+    error = fit.spread * fit.scale_error(lowest, best) / math.sqrt(2)
+    reach = max(image, find_range(count, fit.freedom) * error)
+    told = means[best] - means[lowest] > reach + 1e-12
+    return Standing(
+        behind=behind,
+        chance=chance,
+        worse=told and behind > chance + 1e-12,
+        near=behind + chance <= equivalence + 1e-12,
+    )
 
 
 @cache
@@ -68,49 +102,134 @@ def find_range(groups: int, freedom: int) -> float:
     return float(stats.studentized_range.ppf(LEVEL, groups, freedom))
 
 
+def count_seeds(fit: Layout, seeds: int, behind: float, equivalence: float) -> int:
+    """Return how many more seeds a size would tell one that is not yet told from the best.
+
+    Either its loss is then larger than chance, or the loss and chance together are within
+    ``equivalence``: what needs fewer, if the loss is in truth what it seems.
+    """
+    groups = len(fit.means)
+    reach = max(behind, equivalence - behind)
+    for count in range(seeds + 1, MOST_SEEDS):
+        freedom = (groups - 1) * (count - 1)
+        t = float(stats.t.ppf(1 - (1 - LEVEL) / (groups - 1), freedom))
+        if t * fit.spread * math.sqrt(2 / count) <= reach:
+            return count - seeds
+    return MOST_SEEDS - seeds
+
+
+def estimate_trend(sizes: Sequence[SizeRecord]) -> Trend | None:
+    """Return what doubling a size brings, the slope of a straight line, with its 95 % interval.
+
+    The line is of all seeds' accuracies over the logarithm of the size, to base 2; Student's t.
+    None with fewer than three figures, or one size.
+    """
+    points = [(math.log2(size.size), value) for size in sizes for value in size.seeds]
+    if len(points) < 3 or len(sizes) < 2:
+        return None
+    x, y = np.array(points).T
+    line = stats.linregress(x, y)
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(points) - 2)) * float(line.stderr)
+    slope = float(line.slope)
+    return Trend(per_doubling=slope, low=slope - half, high=slope + half)
+
+
+def find_one_error(sizes: Sequence[SizeRecord], fit: Layout, best: int) -> int:
+    """Return the smallest size within one standard error of the best (Breiman et al. 1984)."""
+    error = fit.spread / math.sqrt(len(sizes[best].seeds))
+    top = fit.means[best]
+    return next(s.size for s, m in zip(sizes, fit.means, strict=True) if top - m <= error + 1e-12)
+
+
+def _unknown(sizes: Sequence[SizeRecord], best: int, why: str, equivalence: float) -> Verdict:
+    return Verdict(
+        kind="unknown",
+        size=sizes[best].size,
+        best=sizes[best].size,
+        one_error=sizes[best].size,
+        tied=tuple(size.size for size in sizes),
+        margin=1.0,
+        equivalence=equivalence,
+        firm=False,
+        more_seeds=2 if len(sizes) > 1 else 0,
+        trend=estimate_trend(sizes),
+        sentence=f"Cannot tell: {why}.",
+    )
+
+
 def _decide(
-    sizes: Sequence[SizeRecord], best: SizeRecord, tied: list[SizeRecord], margin: float
+    sizes: Sequence[SizeRecord],
+    fit: Layout,
+    best: int,
+    standings: Sequence[Standing],
+    equivalence: float,
 ) -> Verdict:
-    smallest, largest = tied[0], tied[-1]
+    tied = [place for place, one in enumerate(standings) if one.tied]
+    smallest, largest = sizes[tied[0]].size, sizes[tied[-1]].size
     low, high = sizes[0].size, sizes[-1].size
+    without_gap = len(tied) == tied[-1] - tied[0] + 1
+    every = len(tied) == len(sizes)
+    open_ = [place for place in tied if not standings[place].near]
+    if not every and without_gap:  # the others do not change what is taken
+        open_ = [place for place in open_ if place == tied[0]]
+    more = max(
+        (
+            count_seeds(fit, len(sizes[place].seeds), standings[place].behind, equivalence)
+            for place in open_
+        ),
+        default=0,
+    )
+    margin = max(standings[place].chance for place in tied)
+    margin = margin or max(one.chance for one in standings)  # the best one alone is tied
+    points = f"{100 * equivalence:.2g} point{'s' if equivalence != 0.01 else ''}"
     chance = f"differences below {100 * margin:.1f} points are within the chance of seeds"
-    without_gap = len(tied) == sum(smallest.size <= s.size <= largest.size for s in sizes)
+    needed = f"{more} more seeds" if more < MOST_SEEDS - 10 else f"over {MOST_SEEDS - 10} seeds"
+    wanting = f"{needed} a size would be needed to see a difference of {points}"
     kind: Literal["ideal", "bigger", "flat", "unknown"]
-    if len(tied) == len(sizes):
+    if every and not open_:
         kind = "flat"
         sentence = (
-            f"Size does not matter between {low} and {high} ({chance}): take {smallest.size}, "
-            "the cheapest."
+            f"Size does not matter between {low} and {high} (by {points} or more): "
+            f"take {smallest}, the cheapest."
         )
-    elif largest.size == high and without_gap:
+    elif every or not without_gap:
+        kind = "unknown"
+        names = ", ".join(str(sizes[place].size) for place in tied)
+        seen = (
+            f"no size is clearly the best between {low} and {high}"
+            if every
+            else f"{names} are tied with the best, but sizes between them are not"
+        )
+        sentence = f"Cannot tell: {seen} ({chance}); {wanting}."
+    elif largest == high:
         kind = "bigger"
         beyond = (
             "the largest tried, so more might gain still"
-            if smallest.size == high
-            else f"beyond that nothing is gained up to {high} ({chance})"
+            if smallest == high
+            else f"beyond that nothing is gained up to {high}"
         )
-        sentence = f"Bigger is better up to {smallest.size}; {beyond}."
-    elif without_gap:
+        sentence = f"Bigger is better up to {smallest}; {beyond} ({chance})."
+    else:
         kind = "ideal"
         span = (
-            f"{smallest.size}"
-            if smallest is largest
-            else f"{smallest.size} to {largest.size}, of which {smallest.size} is the cheapest"
+            f"{smallest}"
+            if smallest == largest
+            else f"{smallest} to {largest}, of which {smallest} is the cheapest"
         )
-        others = "larger ones" if smallest.size == low else "smaller and larger ones"
-        sentence = f"There is an ideal size: {span}; {others} do worse ({chance})."
-    else:
-        kind = "unknown"
-        names = ", ".join(str(size.size) for size in tied)
-        sentence = (
-            f"Cannot tell: {names} are tied with the best, but sizes between them are not "
-            f"({chance}); more seeds would settle it."
-        )
+        others = "larger ones" if smallest == low else "smaller and larger ones"
+        sentence = f"There is an ideal size, {span}; {others} do worse ({chance})."
+    if open_ and kind in ("bigger", "ideal"):
+        sentence += f" {smallest} may still lose more than that to {sizes[best].size}: {wanting}."
     return Verdict(
         kind=kind,
-        size=smallest.size,
-        best=best.size,
-        tied=tuple(size.size for size in tied),
+        size=smallest,
+        best=sizes[best].size,
+        one_error=find_one_error(sizes, fit, best),
+        tied=tuple(sizes[place].size for place in tied),
         margin=margin,
+        equivalence=equivalence,
+        firm=not open_ and kind != "unknown",
+        more_seeds=more,
+        trend=estimate_trend(sizes),
         sentence=sentence,
     )

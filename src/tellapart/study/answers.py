@@ -5,20 +5,18 @@ from __future__ import annotations
 from tellapart.config import list_operations
 from tellapart.records import (
     BackboneRecord,
+    Confirmation,
     ModelStep,
     PlanRecord,
     RunRecord,
     SizeRecord,
+    SweepPlan,
     TestRecord,
     TrialRecord,
     Verdict,
 )
 from tellapart.report.wording import say_estimate, say_seconds
 
-OPTIMISTIC = (
-    " This figure is optimistic: the best epoch was chosen on these same test images "
-    "(protocol notebook)."
-)
 OVERFIT = 0.05
 """Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
 
@@ -26,7 +24,7 @@ OVERFIT = 0.05
 def say_plan(plan: PlanRecord) -> str:
     """Say what a study will train and how long that should take."""
     parts = [
-        f"{step} of {len(sweep.sizes)} sizes, {sweep.seeds} seeds, {sweep.epochs} epochs"
+        f"{step} of {len(sweep.sizes)} sizes, {say_seeds(sweep)}, {sweep.epochs} epochs"
         for step, sweep in plan.sweeps.items()
     ]
     if plan.baseline is not None:
@@ -50,11 +48,22 @@ def say_plan(plan: PlanRecord) -> str:
     )
 
 
+def say_seeds(sweep: SweepPlan) -> str:
+    """Say how many seeds a size has.
+
+    >>> say_seeds(SweepPlan(sizes=(8,), left_out=(), seeds=2, most_seeds=10, epochs=1, seconds=1))
+    '2 seeds (up to 10 where they decide)'
+    """
+    said = f"{sweep.seeds} seed{'s' if sweep.seeds > 1 else ''}"
+    more = sweep.most_seeds > sweep.seeds
+    return f"{said} (up to {sweep.most_seeds} where they decide)" if more else said
+
+
 def describe_plan(plan: PlanRecord) -> str:
     """Return the plan as lines: one a step that trains, and what they come to."""
     lines = [] if plan.baseline is None else [f"baseline: {plan.baseline} epochs"]
     lines += [
-        f"{step}: sizes {', '.join(map(str, sweep.sizes))}; {sweep.seeds} seeds of "
+        f"{step}: sizes {', '.join(map(str, sweep.sizes))}; {say_seeds(sweep)} of "
         f"{sweep.epochs} epochs; {say_seconds(sweep.seconds)}"
         + "".join(f"; {size.size} left out ({size.reason})" for size in sweep.left_out)
         for step, sweep in plan.sweeps.items()
@@ -77,42 +86,77 @@ def answer_baseline(run: RunRecord, test: TestRecord, classes: tuple[str, ...]) 
             describe_fit(run),
             describe_confusion(test, classes),
         )
-    ) + (OPTIMISTIC if test.optimistic else "")
+    ) + say_optimism(run)
 
 
 def answer_sweep(
-    setting: str, verdict: Verdict, test: TestRecord, sizes: tuple[SizeRecord, ...]
+    setting: str,
+    verdict: Verdict,
+    run: RunRecord,
+    test: TestRecord,
+    sizes: tuple[SizeRecord, ...],
 ) -> str:
     """Answer steps 3 and 4: whether there is an ideal size."""
     taken = next(size for size in sizes if size.size == verdict.size)
-    seeds = len(taken.seeds)
+    counts = sorted({len(size.seeds) for size in sizes})
+    seeds = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
     failed = sum(size.failed for size in sizes)
     return (
         f"{verdict.sentence} The network with {setting} {verdict.size} gets "
         f"{say_estimate(test.accuracy)} of the test images right "
-        f"({seeds} seed{'s' if seeds > 1 else ''} a size, {taken.seconds:.0f} s a training)."
+        f"({seeds} seed{'' if seeds == '1' else 's'} a size, {taken.seconds:.0f} s a training)."
         + (f" Not counted are trainings that failed (not finite): {failed}." if failed else "")
-    ) + (OPTIMISTIC if test.optimistic else "")
+    ) + say_optimism(run)
 
 
 def answer_search(
-    trials: tuple[TrialRecord, ...], best: int, run: RunRecord, test: TestRecord
+    trials: tuple[TrialRecord, ...],
+    confirmation: Confirmation | None,
+    run: RunRecord,
+    test: TestRecord,
 ) -> str:
-    """Answer step 5: the best network from scratch."""
-    failed = sum(trial.status == "failed" for trial in trials)
+    """Answer step 5: the best network from scratch, and how much of its score was luck."""
     tried = f"The best of {len(trials)} networks tried" if len(trials) > 1 else "The network tried"
-    return (
+    gone = {status: sum(t.status == status for t in trials) for status in ("failed", "stopped")}
+    counts = ", ".join(
+        f"{count} {'failed' if status == 'failed' else 'stopped early as hopeless'}"
+        for status, count in gone.items()
+        if count
+    )
+    parts = [
         f"{tried} is {describe_network(run)}; trained for {len(run.history)} epochs it gets "
         f"{say_estimate(test.accuracy)} of the test images right"
-        + (f" (trial {best}" if len(trials) > 1 else " (the reference study's own")
-        + (f"; {failed} failed)." if failed else ").")
-    ) + (OPTIMISTIC if test.optimistic else "")
+        + (
+            f" ({counts})."
+            if counts
+            else "."
+            if len(trials) > 1
+            else " (the reference study's own)."
+        )
+    ]
+    if confirmation is not None:
+        parts.append(say_confirmation(confirmation, run.chosen_on))
+    return " ".join(parts) + say_optimism(run)
+
+
+def say_confirmation(found: Confirmation, split: str) -> str:
+    """Say how much of the best trial's score fresh seeds leave."""
+    seeds = len(found.seeds)
+    own = f"{seeds} fresh seed{'s' if seeds > 1 else ''}"
+    start = (
+        f"The search's score, {100 * found.score.value:.1f} % of {split}, was the highest of its "
+        f"trials; with {own} the same training gets {say_estimate(found.accuracy)}"
+    )
+    if found.luck > 0:
+        return f"{start}: {100 * found.luck:.1f} points of the score were luck."
+    return f"{start}: no luck in that score."
 
 
 def answer_transfer(
     chosen: BackboneRecord, others: int, test: TestRecord, scratch: ModelStep | None
 ) -> str:
     """Answer step 6: what a pretrained backbone adds."""
+    run = chosen.run
     answer = (
         f"A head of {chosen.head_parameters:,} parameters on the frozen backbone {chosen.name} "
         f"gets {say_estimate(test.accuracy)} of the test images right"
@@ -124,7 +168,7 @@ def answer_transfer(
             f" That is {abs(gain):.1f} points {'above' if gain >= 0 else 'below'} the best network "
             "trained from scratch; the comparisons say whether chance explains it."
         )
-    return answer + (OPTIMISTIC if test.optimistic else "")
+    return answer + say_optimism(run)
 
 
 def label_network(run: RunRecord) -> str:
@@ -175,6 +219,28 @@ def _describe_layers(run: RunRecord) -> str:
         parts.append("batch normalisation")
     parts.append(f"a dense layer of {settings['dense']}" if settings["dense"] else "no dense layer")
     return ", ".join(parts)
+
+
+def say_optimism(run: RunRecord) -> str:
+    """Say what choosing the epoch on the test images has added; nothing where it was not done.
+
+    The last epoch is one that nothing chose, so its accuracy on the same images is honest; the best
+    of all epochs is at least as high.
+    """
+    if run.chosen_on != "test":
+        return ""
+    last = run.history[-1].val_accuracy
+    gap = 100 * (run.val_accuracy.value - last)
+    return (
+        " This figure is optimistic: the best epoch was chosen on these same test images "
+        f"(protocol notebook). The last epoch of the same training, which nothing chose, gets "
+        f"{100 * last:.1f} %"
+        + (
+            f", {gap:.1f} points less."
+            if gap > 0.05
+            else ", as much: this time nothing was gained."
+        )
+    )
 
 
 def describe_fit(run: RunRecord) -> str:

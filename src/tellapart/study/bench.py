@@ -13,13 +13,15 @@ from tellapart.config import ModelSettings, TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.device import Precision, choose_device, choose_precision
-from tellapart.errors import NotFinite
+from tellapart.errors import Hopeless, NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
+from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models import Shape
 from tellapart.plan import StudySettings, plan_recipe, plan_study
 from tellapart.records import (
     STEPS,
     EpochRow,
+    Estimate,
     PlanRecord,
     RunRecord,
     StepName,
@@ -34,6 +36,8 @@ from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.outcome import finish_run, read_failure
 from tellapart.train.pace import measure_pace
+from tellapart.train.progress import Watch, ignore_epoch
+from tellapart.train.resume import remove_checkpoints
 from tellapart.workspace import read_json, read_record, write_json
 
 PLAN = "plan.json"
@@ -150,12 +154,21 @@ class Bench:
         return None
 
     def train_cell(
-        self, step: StepName, label: str, model: ModelSettings, recipe: TrainSettings
+        self,
+        step: StepName,
+        label: str,
+        model: ModelSettings,
+        recipe: TrainSettings,
+        follow: Watch = ignore_epoch,
     ) -> RunRecord:
         """Train a cell, or read it where it was trained before.
 
+        Args:
+            follow: called after each epoch; may raise `Hopeless` to stop the training.
+
         Raises:
             NotFinite: its loss, or an output, was not finite, now or by an earlier start.
+            Hopeless: as ``follow`` raised it; what the training left is removed.
             Interrupted: a stop was asked for.
         """
         keep: Literal["both", "best"] = "both" if step == "baseline" else "best"
@@ -171,7 +184,17 @@ class Bench:
         folder = self.folder / step / cell
         rows = self.open_rows(step)
         announce_training(rows, task)
-        run = fit_network(self.dataset, rows, task, folder, self.watch(label))
+        show = self.watch(label)
+
+        def watch(row: EpochRow) -> None:
+            show(row)
+            follow(row)
+
+        try:
+            run = fit_network(self.dataset, rows, task, folder, watch)
+        except Hopeless:
+            remove_checkpoints(folder)
+            raise
         self.reporter.skip(recipe.epochs - run.history[-1].epoch, f"{label}: nothing better came")
         draw_run(run, None, self.dataset.classes, folder)
         self.keep_time(step, cell, run.seconds)
@@ -238,6 +261,14 @@ class Bench:
         return read_record(path, kind) if path.is_file() else None
 
 
+def estimate_last(run: RunRecord) -> Estimate | None:
+    """Return the last epoch's accuracy where the best one was chosen on test, else None."""
+    if run.chosen_on != "test":
+        return None
+    n = run.val_accuracy.n
+    return estimate_proportion(round(run.history[-1].val_accuracy * n), n)
+
+
 def describe_model(run: RunRecord, test: TestRecord) -> dict[str, Any]:
     """Return the fields that every step with a model has."""
     return UNMEASURED | {
@@ -245,6 +276,7 @@ def describe_model(run: RunRecord, test: TestRecord) -> dict[str, Any]:
         "parameters": run.parameters,
         "val_accuracy": run.val_accuracy,
         "test_accuracy": test.accuracy,
+        "honest_accuracy": estimate_last(run),
         "run": run,
         "test": test,
     }

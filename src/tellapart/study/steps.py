@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from tellapart.audit import audit_images
 from tellapart.config import DEEP, ModelSettings, TrainSettings
@@ -14,6 +15,7 @@ from tellapart.plan import plan_recipe, plan_swept
 from tellapart.records import (
     AnyStep,
     BaselineStep,
+    Confirmation,
     InspectStep,
     RunRecord,
     SearchPlan,
@@ -25,10 +27,11 @@ from tellapart.records import (
 )
 from tellapart.report.plots import draw_step
 from tellapart.report.wording import say_estimate
+from tellapart.search.confirm import CONFIRMING, confirm_winner, find_frontiers
 from tellapart.search.executor import InlineExecutor
-from tellapart.search.optimize import Budget, run_search
+from tellapart.search.optimize import Budget, Follow, Search, run_search
 from tellapart.search.space import fit_space, split_settings
-from tellapart.search.sweep import Cell, check_sizes, run_sweep
+from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
 from tellapart.study.answers import (
     answer_baseline,
     answer_search,
@@ -82,7 +85,8 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
         label = f"{setting}-{cell.size}-seed-{recipe.seed}"
         return bench.train_cell(step, label, plan_swept(step, cell.size), recipe)
 
-    sweep = run_sweep(sizes, plan.seeds, run_cell, InlineExecutor())
+    seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds)
+    sweep = run_sweep(sizes, seeds, run_cell, InlineExecutor(), settings.equivalence)
     final = next(run for run in sweep.runs if run.settings[setting] == sweep.verdict.size)
     test = bench.test_run(step, final)
     record = SweepStep(
@@ -92,7 +96,7 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
         verdict=sweep.verdict,
         runs=sweep.runs,
         left_out=(*sweep.left_out, *plan.left_out),
-        answer=answer_sweep(setting, sweep.verdict, test, sweep.sizes),
+        answer=answer_sweep(setting, sweep.verdict, final, test, sweep.sizes),
         **describe_model(final, test),
     )
     draw_step(record, bench.folder / step)
@@ -106,60 +110,86 @@ def run_search_step(bench: Bench) -> SearchStep:
     assert plan is not None
     first = plan_recipe(settings, "trial", bench.images, settings.seed)
     first = first.model_copy(update={"epochs": plan.trial_epochs})
-    bench.reporter.begin(
-        "search", plan.trials * first.epochs + (0 if bench.notebook else plan.epochs)
+    confirming = 0 if bench.notebook else CONFIRMING * first.epochs + plan.epochs
+    bench.reporter.begin("search", plan.trials * first.epochs + confirming)
+
+    found = (
+        _run_notebook_search(bench, first) if bench.notebook else _run_search(bench, plan, first)
     )
-
-    if bench.notebook:
-        records, final = _run_notebook_search(bench, first)
-        best = 1
-    else:
-        space = fit_space(bench.dataset.image_size, plan.width, first)
-        budget = Budget(plan.trials, plan.trial_seconds)
-
-        def run_trial(model: ModelSettings, recipe: TrainSettings) -> RunRecord:
-            return bench.train_cell("search", "trial", model, recipe)
-
-        def show(trial: TrialRecord, of: int) -> None:
-            found = trial.val_accuracy
-            said = f"val {say_estimate(found)}" if found else f"failed: {trial.note}"
-            bench.reporter.say(f"trial {trial.number} of {of}: {said}")
-
-        journal = bench.folder / "search" / "trials.journal"
-        records, best, winner = run_search(space, budget, run_trial, journal, show)
-        model, recipe = split_settings(dict(records[best - 1].settings), space)
-        recipe = recipe.model_copy(update={"epochs": fit_winner(plan, winner)})
-        try:
-            final = bench.train_cell("search", "best", model, recipe)
-        except NotFinite as error:  # the trial itself was well: its network is the answer then
-            bench.reporter.say(f"the longer training failed ({error}); its trial is taken")
-            final = winner
-        if winner.val_accuracy.value > final.val_accuracy.value:
-            bench.reporter.say("the longer training is worse on val; its trial is taken")
-            final = winner
-
+    search, confirmation, final = found
     test = bench.test_run("search", final)
     record = SearchStep(
-        trials=records,
-        best_trial=best,
-        answer=answer_search(records, best, final, test),
+        trials=search.trials,
+        best_trial=search.best,
+        confirmation=confirmation,
+        importances=search.importances,
+        frontier=find_frontiers(search.trials),
+        answer=answer_search(search.trials, confirmation, final, test),
         **describe_model(final, test),
     )
     draw_step(record, bench.folder / "search")
     return record
 
 
-def fit_winner(plan: SearchPlan, trial: RunRecord) -> int:
+Found = tuple[Search, Confirmation | None, RunRecord]
+"""A search, its winner with fresh seeds, and the network that is tested."""
+
+
+def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
+    """Search; train the winner again as in its trial with fresh seeds, and longer with the first.
+
+    The network that is tested has a seed that chose nothing: the longer training, or where that
+    is worse on val, the first of the others.
+    """
+    space = fit_space(bench.dataset.image_size, plan.width, first)
+    budget = Budget(plan.trials, plan.trial_seconds)
+
+    def run_trial(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        return bench.train_cell("search", "trial", model, recipe, follow)
+
+    def show(trial: TrialRecord, of: int) -> None:
+        accuracy = trial.val_accuracy
+        said = f"val {say_estimate(accuracy)}" if accuracy else f"{trial.status}: {trial.note}"
+        bench.reporter.say(f"trial {trial.number} of {of}: {said}")
+
+    journal = bench.folder / "search" / "trials.journal"
+    search = run_search(space, budget, run_trial, journal, show)
+    model, recipe = split_settings(dict(search.trials[search.best - 1].settings), space)
+    fresh = count_confirming(plan, search.run)
+    again: list[RunRecord] = []
+    for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh):
+        own = recipe.model_copy(update={"seed": seed})
+        with suppress(NotFinite):  # said by the record's number of seeds
+            again.append(bench.train_cell("search", f"again-seed-{seed}", model, own))
+    longer = {"epochs": fit_winner(plan, search.run, fresh), "seed": recipe.seed + 1}
+    try:
+        final = bench.train_cell("search", "best", model, recipe.model_copy(update=longer))
+    except NotFinite as error:  # the trial itself was well: its network is the answer then
+        bench.reporter.say(f"the longer training failed ({error}); a trial's length is taken")
+        final = again[0] if again else search.run
+    if again and again[0].val_accuracy.value > final.val_accuracy.value:
+        bench.reporter.say("the longer training is worse on val; a trial's length is taken")
+        final = again[0]
+    return search, confirm_winner(search.run, again) if again else None, final
+
+
+def count_confirming(plan: SearchPlan, trial: RunRecord) -> int:
+    """Return the fresh seeds of a winner: fewer where they would take half of what is left."""
+    if plan.winner_seconds is None:
+        return CONFIRMING
+    return max(1, min(CONFIRMING, int(plan.winner_seconds / 2 / trial.seconds)))
+
+
+def fit_winner(plan: SearchPlan, trial: RunRecord, fresh: int) -> int:
     """Return the winner's epochs: those planned, or fewer if its trial was slow for the minutes."""
     if plan.winner_seconds is None:
         return plan.epochs
-    fit = int(plan.winner_seconds / (trial.seconds / len(trial.history)))
+    left = plan.winner_seconds - fresh * trial.seconds
+    fit = int(left / (trial.seconds / len(trial.history)))
     return max(plan.trial_epochs, min(plan.epochs, fit))
 
 
-def _run_notebook_search(
-    bench: Bench, recipe: TrainSettings
-) -> tuple[tuple[TrialRecord, ...], RunRecord]:
+def _run_notebook_search(bench: Bench, recipe: TrainSettings) -> Found:
     """The reference study searched by hand: its own best network is the one trial."""
     run = bench.train_cell("search", "deep", DEEP, recipe)
     trial = TrialRecord(
@@ -169,10 +199,11 @@ def _run_notebook_search(
         settings=run.settings,
         parameters=run.parameters,
         seconds=run.seconds,
+        predict_seconds=run.predict_seconds,
         val_accuracy=run.val_accuracy,
         note="the reference study's network, chosen by hand",
     )
-    return (trial,), run
+    return Search((trial,), 1, run, {}), None, run
 
 
 RUN_STEP: dict[StepName, Callable[[Bench], AnyStep]] = {

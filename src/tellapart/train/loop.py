@@ -119,7 +119,7 @@ def fit_network(
     pulse = Pulse(task.every if ranks.leads else math.inf)
     with Meter() as meter:
         progress = read_progress(folder, key, learner, ranks)
-        history = progress.history
+        history, quickest = progress.history, math.inf
         for epoch in range(len(history), recipe.epochs):
             tally = progress.tally
             start = time.perf_counter() - tally.seconds
@@ -133,7 +133,9 @@ def fit_network(
                         pulse.rest(save_progress(folder, key, learner, progress, meter))
                     if agree_stop(ranks):
                         check_stop()
+            looked = time.perf_counter()
             own = predict_logits(learner.kept, dataset, share, precision, recipe.mirrors)
+            quickest = min(quickest, (time.perf_counter() - looked) / max(1, len(share)))
             logits = gather_logits(ranks, own, rows.watch)
             if not (is_finite(tally.loss) and np.isfinite(logits).all()):
                 raise_not_finite(folder, progress, recipe.lr, ranks)
@@ -174,6 +176,7 @@ def fit_network(
         chosen_on=rows.chosen_on,
         seconds=progress.seconds + meter.seconds,
         warm_up_seconds=learner.replay.seconds,
+        predict_seconds=quickest if math.isfinite(quickest) else 0.0,
         peak_memory_mb=max(progress.peak_memory_mb, meter.peak_memory_mb),
         device=str(device),
         precision=precision,

@@ -1,0 +1,48 @@
+"""What a search's best trial is worth: again with other seeds, and against what trials cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.records import COSTS, Confirmation, Cost, RunRecord, TrialRecord
+
+CONFIRMING = 3
+"""Fresh seeds that a winner is trained again with, where there is time."""
+
+
+def confirm_winner(score: RunRecord, again: Sequence[RunRecord]) -> Confirmation:
+    """Return what fresh seeds make of the settings that scored best.
+
+    The highest of many scores is high by luck too (the winner's curse); runs whose seeds chose
+    nothing are not.
+
+    Args:
+        score: the trial that won.
+        again: the same settings, as long trained, with other seeds.
+    """
+    values = [run.val_accuracy.value for run in again]
+    accuracy = estimate_mean(values, score.val_accuracy.n, *pool_spread([values]))
+    return Confirmation(
+        score=score.val_accuracy,
+        accuracy=accuracy,
+        seeds=tuple(values),
+        luck=score.val_accuracy.value - accuracy.value,
+    )
+
+
+def find_frontiers(trials: Sequence[TrialRecord]) -> dict[Cost, tuple[int, ...]]:
+    """Return, for each cost, the numbers of the trials that no other beats, cheapest first."""
+    return {cost: find_frontier(trials, cost) for cost in COSTS}
+
+
+def find_frontier(trials: Sequence[TrialRecord], cost: Cost) -> tuple[int, ...]:
+    """Return the trials than which none is both as cheap and more accurate, nor the reverse."""
+    done = [(getattr(t, cost), -t.val_accuracy.value, t.number) for t in trials if t.val_accuracy]
+    found: list[int] = []
+    best = 1.0
+    for _, loss, number in sorted(done):
+        if loss < best:
+            found.append(number)
+            best = loss
+    return tuple(found)
