@@ -255,7 +255,7 @@ def read_cell(folder: Path) -> dict[str, Any]:
     record: dict[str, Any] = json.loads((cell / "record.json").read_text())
     for row in (record, *record["history"]):
         del row["seconds"]
-    del record["peak_memory_mb"]
+    del record["peak_memory_mb"], record["predict_seconds"]
     return record | {
         path.name: path.read_bytes() for path in (cell / "weights").glob("*.safetensors")
     }

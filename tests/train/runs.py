@@ -53,7 +53,9 @@ def count_reads(dataset: Dataset, stop_at: int = 0) -> tuple[Dataset, CountingSo
 def read_end(folder: Path) -> dict[str, Any]:
     """Return all that must not depend on interruptions: weights to the bit, history, record."""
     record = RunRecord.model_validate_json((folder / "record.json").read_text())
-    plain = record.model_dump(exclude={"seconds", "peak_memory_mb", "cell", "folder"})
+    plain = record.model_dump(
+        exclude={"seconds", "predict_seconds", "peak_memory_mb", "cell", "folder"}
+    )
     for row in plain["history"]:
         del row["seconds"]
     weights = {
