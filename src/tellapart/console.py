@@ -20,16 +20,17 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from tellapart.records import ModelStep, StepName, StepRecord
+from tellapart.records import ModelStep, Place, StepName, StepRecord
 from tellapart.report.wording import say_estimate, say_seconds
 
-TITLES: dict[StepName, str] = {
+TITLES: dict[Place, str] = {
     "inspect": "1 inspect",
     "baseline": "2 baseline",
     "conv": "3 conv sweep",
     "dense": "4 dense sweep",
     "search": "5 search",
     "transfer": "6 transfer",
+    "learn": "+ more data",
 }
 
 
@@ -52,7 +53,7 @@ class ConsoleReporter:
             disable=not self._live,
         )
         self._task: TaskID | None = None
-        self._step: StepName | None = None
+        self._step: Place | None = None
         self._units, self._done, self._start = 1, 0, 0.0
 
     def __enter__(self) -> ConsoleReporter:
@@ -67,7 +68,9 @@ class ConsoleReporter:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, step: StepName, units: int) -> None:
+    def begin(self, step: Place, units: int) -> None:
+        if self._task is not None:  # of work that had no record of its own
+            self._progress.remove_task(self._task)
         self._step, self._units, self._done, self._start = step, units, 0, time.monotonic()
         if self._live:
             self._task = self._progress.add_task("", total=units, title=TITLES[step])

@@ -119,6 +119,20 @@ def prepare_process(seed: int | None = None) -> None:
         torch.manual_seed(seed)
 
 
+def limit_threads(count: int) -> None:
+    """Let this process compute with so many threads."""
+    import torch
+
+    torch.set_num_threads(count)
+
+
+def count_threads() -> int:
+    """Return the number of threads that this process computes with."""
+    import torch
+
+    return torch.get_num_threads()
+
+
 def seed_step(device: torch.device, seed: int, epoch: int, step: int, rank: int = 0) -> None:
     """Seed the device's generator for one step, as a pure function of whole numbers.
 

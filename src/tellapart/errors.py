@@ -8,6 +8,7 @@
     │   ├── WorkspaceError     the output folder cannot be used
     │   └── DeviceError        the device asked for is not there
     ├── NotFinite              exit code 1: a training came to a loss or output that is no number
+    ├── CellDied               exit code 1: the process of a training died, and died again
     ├── Hopeless               exit code 1: a trial of a search that was stopped before its end
     ├── Interrupted            exit code 3: stopped by a signal, resumable
     └── BudgetError            exit code 4: time or memory asked for is too small
@@ -55,6 +56,10 @@ class DeviceError(UserError):
 
 class NotFinite(TellapartError):
     """A loss, or an output of a network, was infinite or not a number."""
+
+
+class CellDied(TellapartError):
+    """The process in which a training ran died, and the one after it too."""
 
 
 class Hopeless(TellapartError):

@@ -62,6 +62,11 @@ def is_stop_asked() -> bool:
     return bool(_asked)
 
 
+def find_stop() -> signal.Signals | None:
+    """Return the signal that asked for a stop, or None."""
+    return _asked[0] if _asked else None
+
+
 def check_stop() -> None:
     """Return if the work may go on.
 

@@ -239,6 +239,25 @@ def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def make_learning() -> rec.LearningRecord:
+    images = (2812, 5625, 11250, 22500, 45000)
+    curve = rec.CurveRecord(floor=0.05, scale=0.07, power=0.5, largest=45000)
+    points = tuple(
+        rec.LearningPoint(
+            images=n, seconds=n / 300, seeds=(level - 0.004, level, level + 0.004),
+            accuracy=rec.Estimate(value=level, low=level - 0.012, high=level + 0.012, n=5000),
+        )
+        for n in images
+        for level in (0.95 - 0.07 * (n / 45000) ** -0.5,)
+    )  # fmt: skip
+    return rec.LearningRecord(
+        model="speed 16, 2 a group", points=points, curve=curve,
+        gain=rec.GainRecord(value=0.0205, low=0.012, high=0.031),
+        sentence="More data would help: twice as many images should bring about 2.1 points.",
+        seconds=300.0, peak_memory_mb=1200.0,
+    )  # fmt: skip
+
+
 def make_study(
     classes: tuple[str, ...] = CIFAR,
     protocol: Literal["holdout", "notebook"] = "holdout",
@@ -272,5 +291,6 @@ def make_study(
             expected={"baseline": 60.0, "conv": 1100.0, "dense": 900.0, "search": 1400.0},
         ),
         seconds=6120.0, peak_memory_mb=2417.0, steps=steps, comparisons=comparisons,
+        learning=make_learning() if only == rec.STEPS and protocol == "holdout" else None,
         ledger=ledger,
     )  # fmt: skip

@@ -73,6 +73,19 @@ def test_results_hold_what_the_design_lists(finished: Path) -> None:
     assert len(results["comparisons"]) == 10
 
 
+def test_whether_more_data_would_help_is_asked_after_the_steps(finished: Path) -> None:
+    record = read_record(finished / "results.json", StudyRecord)
+    assert record.learning is not None
+    search = record.steps["search"]
+    assert record.learning.model == search.model  # type: ignore[union-attr]  # all but inspect
+    train = sum(record.data.counts["train"].values())
+    images = [point.images for point in record.learning.points]
+    assert images[-1] == train and images == sorted(images)
+    assert all(len(point.seeds) == 2 for point in record.learning.points)
+    assert record.learning.sentence in (finished / "report.html").read_text().replace("&nbsp;", " ")
+    assert not [look for look in record.ledger if look.step == "learn"]
+
+
 def test_a_study_keeps_the_number_format_that_it_began_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,6 +21,7 @@ from tellapart.cli.flags import (
     Margin,
     Minutes,
     Out,
+    Processes,
     ProtocolFlag,
     RecipeFlags,
     Seed,
@@ -54,6 +55,7 @@ def study(
     steps: Annotated[str, Parameter(help="Steps to run, separated by commas.")] = ",".join(STEPS),
     seeds: Seeds = None,
     margin: Margin = None,
+    processes: Processes = None,
     trials: Trials = None,
     epochs: Epochs = None,
     width: Width = None,
@@ -81,6 +83,7 @@ def study(
         transfer={"backbones": tuple(backbone or ())},
         seeds=read_seeds(seeds),
         equivalence=read_margin(margin),
+        processes=processes,
         trials=trials,
         epochs=epochs,
         model={"name": "simple", "width": width, "dense": dense},
@@ -152,6 +155,7 @@ def sweep(
     ] = None,
     seeds: Seeds = None,
     margin: Margin = None,
+    processes: Processes = None,
     epochs: Epochs = None,
     minutes: Minutes = None,
     protocol: ProtocolFlag = "holdout",
@@ -173,6 +177,7 @@ def sweep(
         sizes=None if named is None else {step: named},
         seeds=read_seeds(seeds),
         equivalence=read_margin(margin),
+        processes=processes,
         epochs=epochs,
         minutes=minutes,
         protocol=protocol,
@@ -235,6 +240,40 @@ def transfer(
         transfer={"backbones": tuple(backbone or ()), "head": {"dense": dense}},
         epochs=epochs,
         protocol=protocol,
+        seed=seed,
+        device=device,
+    )
+
+
+@app.command
+def learn(
+    data: Data = "digits",
+    *,
+    model: Annotated[
+        Literal["simple", "deep", "speed"], Parameter(help="The network that is trained.")
+    ] = "simple",
+    width: Width = None,
+    dense: Dense = None,
+    convs: Convs = None,
+    seeds: Seeds = None,
+    epochs: Epochs = None,
+    data_dir: DataDir = None,
+    out: Out = None,
+    seed: Seed = 0,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Would more data help? Train on growing shares of the images, and look ahead.
+
+    Example: `tellapart learn digits --seeds 2 --epochs 5`
+    """
+    run_steps(
+        ("learn", data, data_dir, out, json),
+        steps=(),
+        learn=True,
+        model={"name": model, "width": width, "dense": dense, "convs": convs},
+        seeds=read_seeds(seeds),
+        epochs=epochs,
         seed=seed,
         device=device,
     )

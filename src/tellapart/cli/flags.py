@@ -74,6 +74,15 @@ Minutes = Annotated[
         show_default=False,
     ),
 ]
+Processes = Annotated[
+    int | None,
+    Parameter(
+        help="Trainings of a sweep at once, one core each [default: as many as cores, where "
+        "that is measured to be faster].",
+        show_default=False,
+        converter=_read_whole,
+    ),
+]
 Trials = Annotated[
     int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
 ]

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.records import Excluded
+from tellapart.workspace import write_bytes
 
 Pixels = NDArray[np.uint8]
 Labels = NDArray[np.int64]
@@ -43,6 +46,17 @@ class ArraySource:
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         return self.pixels[indices]
+
+
+class MappedSource(ArraySource):
+    """Images in a file that the system reads as they are needed, for several processes once."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(np.load(path, mmap_mode="r"))
+        self._path = path
+
+    def __reduce__(self) -> tuple[type[MappedSource], tuple[Path]]:
+        return MappedSource, (self._path,)
 
 
 @dataclass(frozen=True)
@@ -95,6 +109,25 @@ class Dataset:
         for row in sorted(rows):
             digest.update(repr(row).encode())
         return digest.hexdigest()[:12]
+
+
+def map_dataset(dataset: Dataset, path: Path) -> Dataset:
+    """Return a dataset that other processes can be handed without a copy of its pixels.
+
+    Pixels in memory are written to ``path``, which must stay while the dataset is in use; a source
+    that reads files is handed on as it is.
+
+    Raises:
+        WorkspaceError: the file cannot be written.
+    """
+    source = dataset.source
+    if source.streamed or not isinstance(source, ArraySource):
+        return dataset
+    head = io.BytesIO()
+    pixels = np.ascontiguousarray(source.pixels)
+    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(pixels))
+    write_bytes(path, head.getvalue(), pixels.reshape(-1).data)
+    return replace(dataset, source=MappedSource(path))
 
 
 def hash_pixels(pixels: Pixels) -> tuple[str, ...]:

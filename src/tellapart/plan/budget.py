@@ -37,22 +37,29 @@ Measure = Callable[[ModelSettings], float]
 """Gives the seconds that training a network on one image takes here."""
 
 
-def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Measure) -> PlanRecord:
+def plan_study(
+    settings: StudySettings, shape: Shape, images: int, measure: Measure, gain: float = 1.0
+) -> PlanRecord:
     """Return what the study will train.
 
     Args:
         images: training images.
         measure: is asked for the pace of each network that the plan holds.
+        gain: how many times as fast sweeps are, whose cells may be trained several at once.
     """
     minutes = plan_minutes(settings, images)
     if minutes is None:
         measure = _measure_nothing
+
+    def measure_cell(model: ModelSettings) -> float:
+        return measure(model) / gain
+
     epochs = plan_recipe(settings, "baseline", images, settings.seed, settings.model).epochs
     epoch = measure(settings.model) * images if "baseline" in settings.steps else 0.0
     if settings.steps == ("baseline",) and settings.minutes is not None:
         epochs = fit_epochs(settings, max(epochs, MOST_EPOCHS), epoch, 60 * settings.minutes)
     sweeps: dict[StepName, SweepPlan] = {
-        step: plan_sweep(settings, step, shape, images, measure)
+        step: plan_sweep(settings, step, shape, images, measure_cell)
         for step in settings.steps
         if step in ("conv", "dense")
     }
@@ -68,7 +75,7 @@ def plan_study(settings: StudySettings, shape: Shape, images: int, measure: Meas
         if "baseline" in limits:
             epochs = fit_epochs(settings, epochs, epoch, limits["baseline"])
         sweeps = {
-            step: cut_sweep(sweep, settings, step, limits[step], measure)
+            step: cut_sweep(sweep, settings, step, limits[step], measure_cell)
             for step, sweep in sweeps.items()
         }
         if search is not None:

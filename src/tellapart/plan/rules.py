@@ -80,6 +80,14 @@ class StudySettings(Settings):
     seed: Annotated[int, Field(ge=0)] = 0
     minutes: Annotated[float, Field(gt=0)] | None = None
     device: DeviceName = "auto"
+    learn: bool | None = None
+    processes: Annotated[int, Field(ge=1)] | None = None
+
+    @property
+    def learns(self) -> bool:
+        """Whether to ask if more data would help: unless told, after all steps, on val alone."""
+        whole = self.steps == STEPS and self.protocol == "holdout"
+        return whole if self.learn is None else self.learn
 
     @field_validator("steps")
     @classmethod

@@ -11,9 +11,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tellapart.records.plans import (
+    PLACES,
     ROLES,
     STEPS,
     LeftOut,
+    Place,
     PlanRecord,
     Record,
     Role,
@@ -25,8 +27,11 @@ from tellapart.records.plans import (
 from tellapart.records.runs import (
     ClassScore,
     Confirmation,
+    CurveRecord,
     EpochRow,
     Estimate,
+    GainRecord,
+    LearningPoint,
     RunRecord,
     SizeRecord,
     TestRecord,
@@ -37,6 +42,7 @@ from tellapart.records.runs import (
 
 __all__ = [
     "COSTS",
+    "PLACES",
     "ROLES",
     "STEPS",
     "AnyStep",
@@ -48,14 +54,19 @@ __all__ = [
     "ComparisonRecord",
     "Confirmation",
     "Cost",
+    "CurveRecord",
     "DataRecord",
     "EpochRow",
     "Estimate",
     "Excluded",
+    "GainRecord",
     "InspectStep",
+    "LearningPoint",
+    "LearningRecord",
     "LeftOut",
     "LookRecord",
     "ModelStep",
+    "Place",
     "PlanRecord",
     "Record",
     "Role",
@@ -261,6 +272,18 @@ AnyStep = Annotated[
 ]
 
 
+class LearningRecord(Record):
+    """Would more data help? One network on growing shares of the training images."""
+
+    model: str
+    points: tuple[LearningPoint, ...]
+    curve: CurveRecord | None
+    gain: GainRecord | None
+    sentence: str
+    seconds: float
+    peak_memory_mb: float
+
+
 class StudyRecord(Record):
     """``results.json``: everything that the report says."""
 
@@ -274,4 +297,5 @@ class StudyRecord(Record):
     peak_memory_mb: float
     steps: dict[StepName, AnyStep]
     comparisons: tuple[Comparison, ...]
+    learning: LearningRecord | None = None
     ledger: tuple[LookRecord, ...]

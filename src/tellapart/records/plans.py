@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 StepName = Literal["inspect", "baseline", "conv", "dense", "search", "transfer"]
 STEPS: tuple[StepName, ...] = ("inspect", "baseline", "conv", "dense", "search", "transfer")
+Place = StepName | Literal["learn"]
+"""Where work is done: a step, or the question whether more data would help."""
+PLACES: tuple[Place, ...] = (*STEPS, "learn")
 Role = Literal["train", "val", "test"]
 ROLES: tuple[Role, ...] = ("train", "val", "test")
 Scalar = str | int | float | bool | None | tuple[int, ...]
@@ -65,12 +68,14 @@ class PlanRecord(Record):
     ``baseline`` is the epochs of step 2; ``expected`` has the seconds of each step that trains from
     scratch. Seconds are what the measured pace of this machine lets
     expect; ``cut`` says whether that shortened what the data alone would have had. ``precision``
-    is the number format of all its trainings, however often it is started again.
+    is the number format of all its trainings, however often it is started again, and ``processes``
+    how many train a sweep's cells at once, with one core each where there are several.
     """
 
     minutes: float | None
     cut: bool
     precision: Literal["float32", "bfloat16"] = "float32"
+    processes: int = 1
     baseline: int | None = None
     sweeps: dict[StepName, SweepPlan]
     search: SearchPlan | None

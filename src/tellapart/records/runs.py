@@ -129,6 +129,32 @@ class Verdict(Record):
     sentence: str
 
 
+class LearningPoint(Record):
+    """One size of the training data; ``accuracy`` is the mean over ``seeds``, on val."""
+
+    images: int
+    accuracy: Estimate
+    seeds: tuple[float, ...]
+    seconds: float
+
+
+class CurveRecord(Record):
+    """``error = floor + scale * (images / largest) ** -power``, fitted to the points."""
+
+    floor: float
+    scale: float
+    power: float
+    largest: float
+
+
+class GainRecord(Record):
+    """What twice the data should bring, as a fraction, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
 class TrialRecord(Record):
     """One trial of the search; one that failed, or was stopped as hopeless, has no accuracy."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from tellapart.records import (
     BaselineStep,
     InspectStep,
+    LearningRecord,
     ModelStep,
     SearchStep,
     StepRecord,
@@ -26,6 +27,7 @@ from tellapart.report.plots import (
     plot_costs,
     plot_counts,
     plot_curves,
+    plot_learning,
     plot_steps,
     plot_sweep_curves,
     plot_sweep_sizes,
@@ -59,6 +61,16 @@ def picture_study(record: StudyRecord) -> Picture | None:
     if any(step.test.optimistic for _, step in models):
         caption += " Hollow dots are optimistic numbers."
     return _embed(plot_steps(record), f"Test accuracy by step: {said}.", caption)
+
+
+def picture_learning(record: LearningRecord) -> Picture:
+    """Return the picture of accuracy against the number of training images."""
+    said = "; ".join(f"{p.images:,}: {say_percent(p.accuracy.value)}" for p in record.points)
+    return _embed(
+        plot_learning(record),
+        f"Accuracy on val against the number of training images: {said}.",
+        f"{record.model}, trained on growing shares of the images, class by class.",
+    )
 
 
 def picture_step(step: StepRecord, classes: Sequence[str], folder: Path) -> dict[str, Picture]:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tellapart.records import (
     InspectStep,
+    LearningRecord,
     RunRecord,
     SearchStep,
     StepRecord,
@@ -18,11 +19,13 @@ from tellapart.report.canvas import save_figure
 from tellapart.report.choices import plot_backbones, plot_trials
 from tellapart.report.costs import plot_costs
 from tellapart.report.curves import plot_curves
+from tellapart.report.learning import plot_learning
 from tellapart.report.matrices import plot_confusion
 from tellapart.report.scores import plot_class_scores, plot_counts, plot_steps
 from tellapart.report.sweeps import plot_sweep_curves, plot_sweep_sizes
 
 __all__ = [
+    "draw_learning",
     "draw_run",
     "draw_step",
     "plot_backbones",
@@ -31,6 +34,7 @@ __all__ = [
     "plot_costs",
     "plot_counts",
     "plot_curves",
+    "plot_learning",
     "plot_steps",
     "plot_sweep_curves",
     "plot_sweep_sizes",
@@ -57,6 +61,15 @@ def draw_run(
         paths += save_figure(counts, folder / "confusion_matrix")
         paths += save_figure(shares, folder / "confusion_matrix_normalized")
     return tuple(paths)
+
+
+def draw_learning(record: LearningRecord, folder: Path) -> tuple[Path, ...]:
+    """Write ``learning``, accuracy against the number of training images, as PNG and SVG.
+
+    Raises:
+        WorkspaceError: the folder cannot be written.
+    """
+    return save_figure(plot_learning(record), folder / "learning")
 
 
 def draw_step(step: StepRecord, folder: Path) -> tuple[Path, ...]:

@@ -5,13 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from typing import TypeVar
 
 from tellapart.config import EQUIVALENCE
-from tellapart.errors import NotFinite, SettingError
+from tellapart.errors import CellDied, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import LeftOut, RunRecord, SizeRecord, Verdict
 from tellapart.search.executor import Executor
 from tellapart.search.verdict import judge_sizes
+
+Work = TypeVar("Work")
+Failure = NotFinite | CellDied
+FAILURES = (NotFinite, CellDied)
+"""What a cell may end in without ending the work of the others."""
 
 
 @dataclass(frozen=True)
@@ -80,11 +86,11 @@ def run_sweep(
         NotFinite: no training of any size was finite.
     """
     ordered = check_sizes(sizes)
-    found: dict[Cell, RunRecord | NotFinite] = {}
+    found: dict[Cell, RunRecord | Failure] = {}
 
     def run_all(some: Sequence[int], numbers: Sequence[int]) -> None:
         cells = [Cell(size, number) for size in some for number in numbers]
-        found.update(zip(cells, _run_cells(cells, run_cell, executor), strict=True))
+        found.update(zip(cells, run_cells(cells, run_cell, executor), strict=True))
 
     run_all(ordered, range(seeds.first))
     sweep = _conclude(ordered, found, equivalence)
@@ -102,33 +108,38 @@ def run_sweep(
     return sweep
 
 
-def _run_cells(
-    cells: Sequence[Cell], run_cell: Callable[[Cell], RunRecord], executor: Executor
-) -> list[RunRecord | NotFinite]:
+def run_cells(
+    cells: Sequence[Work], run_cell: Callable[[Work], RunRecord], executor: Executor
+) -> list[RunRecord | Failure]:
+    """Train cells, and return their records in the order of the cells.
+
+    A training that is not finite, or whose process died twice, gives its error instead; any other
+    failure is raised.
+    """
     futures: list[Future[RunRecord]] = []
     for cell in cells:
         future = executor.submit(run_cell, cell)
-        if future.done() and not isinstance(future.exception(), NotFinite):
+        if future.done() and not isinstance(future.exception(), FAILURES):
             future.result()  # a failure is told now, not after all the others
         futures.append(future)
-    found: list[RunRecord | NotFinite] = []
+    found: list[RunRecord | Failure] = []
     for future in futures:
         try:
             found.append(future.result())
-        except NotFinite as error:
+        except FAILURES as error:
             found.append(error)
     return found
 
 
 def _conclude(
-    sizes: Sequence[int], found: Mapping[Cell, RunRecord | NotFinite], equivalence: float
+    sizes: Sequence[int], found: Mapping[Cell, RunRecord | Failure], equivalence: float
 ) -> Sweep:
     """Judge what was found so far; the order of finishing has no say in it."""
     runs: dict[int, list[RunRecord]] = {size: [] for size in sizes}
-    failures: dict[int, list[NotFinite]] = {size: [] for size in sizes}
+    failures: dict[int, list[Failure]] = {size: [] for size in sizes}
     for cell in sorted(found, key=lambda cell: (cell.size, cell.seed)):
         outcome = found[cell]
-        if isinstance(outcome, NotFinite):
+        if isinstance(outcome, FAILURES):
             failures[cell.size].append(outcome)
         else:
             runs[cell.size].append(outcome)
@@ -143,11 +154,22 @@ def _conclude(
         verdict=judge_sizes(records, equivalence),
         runs=tuple(run for size in trained for run in runs[size]),
         left_out=tuple(
-            LeftOut(size=size, reason="no training of it was finite")
+            LeftOut(size=size, reason=say_failure(failures[size]))
             for size in sizes
             if not runs[size]
         ),
     )
+
+
+def say_failure(failures: Sequence[Failure]) -> str:
+    """Say why a size has no figures.
+
+    >>> say_failure([NotFinite("the loss is not finite")])
+    'no training of it was finite'
+    """
+    if all(isinstance(failure, NotFinite) for failure in failures):
+        return "no training of it was finite"
+    return str(next(failure for failure in failures if isinstance(failure, CellDied)))
 
 
 def summarize_sizes(

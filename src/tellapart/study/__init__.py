@@ -30,8 +30,10 @@ from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
 from tellapart.stop import check_stop
 from tellapart.study.answers import say_plan
-from tellapart.study.bench import PLAN, Bench, Reporter, SilentReporter
+from tellapart.study.bench import PLAN, Bench
+from tellapart.study.learn import run_learn
 from tellapart.study.pretrained import name_backbones
+from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.study.steps import KIND, RUN_STEP
 from tellapart.workspace import check_folder, open_folder, read_record, write_json
 
@@ -100,6 +102,8 @@ def _run_steps(bench: Bench, command: str) -> StudyRecord:
     """Run every step that is asked for, and write what they come to."""
     settings, folder = bench.settings, bench.folder
     done = {step: run_step(bench, step) for step in settings.steps}
+    learning = run_learn(bench, done) if settings.learns else None
+    parts = [*done.values(), *([] if learning is None else [learning])]
     record = StudyRecord(
         version=__version__,
         command=command,
@@ -107,10 +111,11 @@ def _run_steps(bench: Bench, command: str) -> StudyRecord:
         protocol=settings.protocol,
         environment=describe_environment(),
         plan=bench.plan,
-        seconds=sum(step.seconds for step in done.values()),
-        peak_memory_mb=max(step.peak_memory_mb for step in done.values()),
+        seconds=sum(part.seconds for part in parts),
+        peak_memory_mb=max(part.peak_memory_mb for part in parts),
         steps=done,
         comparisons=compare_steps(bench, done),
+        learning=learning,
         ledger=bench.seal.read_ledger(),
     )
     write_json(folder / "results.json", record)
@@ -135,7 +140,7 @@ def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> Pl
 
 def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, object]:
     """Return what must be equal for a folder to be gone on with."""
-    chosen = settings.model_dump(mode="json", exclude={"device", "transfer"})
+    chosen = settings.model_dump(mode="json", exclude={"device", "transfer", "processes"})
     backbones = [
         f"local-dir:{Path(name).name}" if name.startswith("local-dir:") else name
         for name in settings.transfer.backbones
@@ -162,6 +167,10 @@ def check_settings(bench: Bench) -> None:
         raise SettingError(
             f"--protocol notebook trains as long as the reference study did, but got --minutes "
             f"{settings.minutes:g}; use --epochs, or the holdout protocol"
+        )
+    if settings.learn and settings.protocol == "notebook":
+        raise SettingError(
+            "learn chooses epochs on val, which --protocol notebook does not have; leave it out"
         )
     for sizes in settings.sizes.values():
         check_sizes(sizes)

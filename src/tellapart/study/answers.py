@@ -68,6 +68,8 @@ def describe_plan(plan: PlanRecord) -> str:
         + "".join(f"; {size.size} left out ({size.reason})" for size in sweep.left_out)
         for step, sweep in plan.sweeps.items()
     ]
+    if plan.processes > 1:
+        lines.append(f"the sweeps train {plan.processes} networks at once, one core each")
     if plan.search is not None:
         lines.append(
             f"search: up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs, the "

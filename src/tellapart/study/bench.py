@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from tellapart import __version__
 from tellapart.config import ModelSettings, TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
+from tellapart.data.subset import take_share
 from tellapart.device import Precision, choose_device, choose_precision
 from tellapart.errors import Hopeless, NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
@@ -19,9 +20,10 @@ from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models import Shape
 from tellapart.plan import StudySettings, plan_recipe, plan_study
 from tellapart.records import (
-    STEPS,
+    PLACES,
     EpochRow,
     Estimate,
+    Place,
     PlanRecord,
     RunRecord,
     StepName,
@@ -32,6 +34,8 @@ from tellapart.report.plots import draw_run
 from tellapart.stop import check_stop
 from tellapart.study.answers import label_network
 from tellapart.study.follow import announce_training
+from tellapart.study.parallel import choose_processes
+from tellapart.study.reporter import Reporter
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.outcome import finish_run, read_failure
@@ -46,42 +50,9 @@ LOOK = 1 / 3
 UNMEASURED = {"status": "done", "seconds": 0.0, "peak_memory_mb": 0.0}
 
 
-class Reporter(Protocol):
-    """Shows a person how the work goes."""
-
-    def begin(self, step: StepName, units: int) -> None:
-        """A step starts that will take so many units (epochs, or images)."""
-
-    def advance(self, units: int, text: str) -> None:
-        """Units are done; ``text`` says what."""
-
-    def skip(self, units: int, text: str) -> None:
-        """Units were done by an earlier start; no time went into them now."""
-
-    def say(self, text: str) -> None:
-        """Something that a person should read."""
-
-    def end(self, record: StepRecord, step: StepName, again: bool) -> None:
-        """A step is finished, now or (``again``) by an earlier start."""
-
-
-class SilentReporter:
-    """Shows nothing."""
-
-    def begin(self, step: StepName, units: int) -> None: ...
-
-    def advance(self, units: int, text: str) -> None: ...
-
-    def skip(self, units: int, text: str) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def end(self, record: StepRecord, step: StepName, again: bool) -> None: ...
-
-
 @dataclass(frozen=True)
 class Bench:
-    """One study at work."""
+    """One study at work; with ``threads`` other than 0, in one of several processes."""
 
     settings: StudySettings
     dataset: Dataset
@@ -89,6 +60,7 @@ class Bench:
     seal: Seal
     folder: Path
     reporter: Reporter
+    threads: int = 0
 
     @cached_property
     def plan(self) -> PlanRecord:
@@ -111,10 +83,13 @@ class Bench:
             return pace * (1 + LOOK * looks)
 
         plan = plan_study(settings, shape, self.images, measure)
+        processes, gain = choose_processes(settings, plan, dataset, self.split.train)
+        if gain > 1:
+            plan = plan_study(settings, shape, self.images, measure, gain)
         precision: Precision = "float32"
         if not self.notebook:
             precision = choose_precision(choose_device(settings.device))
-        return plan.model_copy(update={"precision": precision})
+        return plan.model_copy(update={"precision": precision, "processes": processes})
 
     @property
     def images(self) -> int:
@@ -134,7 +109,7 @@ class Bench:
             *([hashes[row] for row in rows] for rows in (split.train, split.val, split.test))
         )
 
-    def open_rows(self, step: StepName) -> Rows:
+    def open_rows(self, step: Place) -> Rows:
         """Return the rows to train on and to choose on."""
         return self.seal.open_rows(self.settings.protocol, step)
 
@@ -145,26 +120,46 @@ class Bench:
         )
         return f"{label}-{digest}"
 
+    def name_training(
+        self, label: str, model: ModelSettings, recipe: TrainSettings, share: float = 1.0
+    ) -> str:
+        """Return the name of the cell of a training from scratch.
+
+        With one thread sums are added up in another order than with several, so that the last
+        bits differ.
+        """
+        parts: list[object] = [model, recipe, self.device, self.plan.precision]
+        parts += [] if share == 1.0 else [share]
+        parts += [f"threads {self.threads}"] if self.threads else []
+        return self.name_cell(label, *parts)
+
+    @property
+    def device(self) -> str:
+        """The kind of device that trains."""
+        return choose_device(self.settings.device).type
+
     def find_cell(self, cell: str) -> RunRecord | None:
         """Return the record of a finished cell of any step and label with the same hash."""
         digest = cell.rpartition("-")[2]
-        for step in STEPS:
+        for step in PLACES:
             for path in sorted((self.folder / step).glob(f"*-{digest}/record.json")):
                 return read_record(path, RunRecord)
         return None
 
     def train_cell(
         self,
-        step: StepName,
+        step: Place,
         label: str,
         model: ModelSettings,
         recipe: TrainSettings,
         follow: Watch = ignore_epoch,
+        share: float = 1.0,
     ) -> RunRecord:
         """Train a cell, or read it where it was trained before.
 
         Args:
             follow: called after each epoch; may raise `Hopeless` to stop the training.
+            share: how much of the training images there is to learn from, class by class.
 
         Raises:
             NotFinite: its loss, or an output, was not finite, now or by an earlier start.
@@ -173,8 +168,7 @@ class Bench:
         """
         keep: Literal["both", "best"] = "both" if step == "baseline" else "best"
         task = Task(model, recipe, self.settings.device, keep, precision=self.plan.precision)
-        kind = choose_device(task.device).type
-        cell = self.name_cell(label, model, recipe, kind, task.precision)
+        cell = self.name_training(label, model, recipe, share)
         found = self.find_cell(cell)
         if found is not None:
             self.reporter.skip(recipe.epochs, f"{label}: read")
@@ -183,6 +177,9 @@ class Bench:
         check_stop()
         folder = self.folder / step / cell
         rows = self.open_rows(step)
+        if share < 1:
+            own = take_share(self.dataset, rows.train, share, self.settings.seed)
+            rows = replace(rows, train=own)
         announce_training(rows, task)
         show = self.watch(label)
 
@@ -208,7 +205,7 @@ class Bench:
             NotFinite: its loss, or an output, was not finite.
         """
         digest = cell.rpartition("-")[2]
-        for step in STEPS:
+        for step in PLACES:
             for path in sorted((self.folder / step).glob(f"*-{digest}")):
                 if note := read_failure(path):
                     raise NotFinite(note)
@@ -242,18 +239,22 @@ class Bench:
         draw_run(run, test, self.dataset.classes, folder)
         return test
 
-    def keep_time(self, step: StepName, part: str, seconds: float) -> None:
-        """Keep the seconds of a part of a step, so that a start after a kill has them."""
-        parts = self._read_clock(step) | {part: seconds}
-        write_json(self.folder / step / "clock.json", {"seconds": parts})
+    def keep_time(self, step: Place, part: str, seconds: float) -> None:
+        """Keep the seconds of a part of a step, so that a start after a kill has them.
 
-    def read_time(self, step: StepName) -> float:
+        Of parts that several processes did at once, each is a share of the time that went by.
+        """
+        if self.threads:
+            seconds /= self.plan.processes
+        name = hash_settings(part)
+        write_json(
+            self.folder / step / "clock" / f"{name}.json", {"part": part, "seconds": seconds}
+        )
+
+    def read_time(self, step: Place) -> float:
         """Return the seconds of the finished parts of a step."""
-        return sum(self._read_clock(step).values())
-
-    def _read_clock(self, step: StepName) -> dict[str, float]:
-        path = self.folder / step / "clock.json"
-        return dict(read_json(path)["seconds"]) if path.is_file() else {}
+        paths = sorted((self.folder / step / "clock").glob("*.json"))
+        return float(sum(read_json(path)["seconds"] for path in paths))
 
     def read_step(self, step: StepName, kind: type[StepRecord]) -> StepRecord | None:
         """Return the record of a finished step, or None."""

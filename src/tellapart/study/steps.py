@@ -11,7 +11,7 @@ from contextlib import suppress
 from tellapart.audit import audit_images
 from tellapart.config import DEEP, ModelSettings, TrainSettings
 from tellapart.errors import NotFinite
-from tellapart.plan import plan_recipe, plan_swept
+from tellapart.plan import plan_recipe
 from tellapart.records import (
     AnyStep,
     BaselineStep,
@@ -28,16 +28,16 @@ from tellapart.records import (
 from tellapart.report.plots import draw_step
 from tellapart.report.wording import say_estimate
 from tellapart.search.confirm import CONFIRMING, confirm_winner, find_frontiers
-from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import Budget, Follow, Search, run_search
 from tellapart.search.space import fit_space, split_settings
-from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
+from tellapart.search.sweep import Seeds, check_sizes, run_sweep
 from tellapart.study.answers import (
     answer_baseline,
     answer_search,
     answer_sweep,
 )
 from tellapart.study.bench import Bench, describe_model
+from tellapart.study.cells import SweepCell, open_executor
 from tellapart.study.pretrained import run_transfer
 
 
@@ -77,16 +77,11 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
     plan = bench.plan.sweeps[step]
     sizes = check_sizes(plan.sizes)
     bench.reporter.begin(step, plan.epochs * len(sizes) * plan.seeds)
-    setting = "width" if step == "conv" else "dense"
-
-    def run_cell(cell: Cell) -> RunRecord:
-        recipe = plan_recipe(settings, step, bench.images, settings.seed + cell.seed)
-        recipe = recipe.model_copy(update={"epochs": plan.epochs})
-        label = f"{setting}-{cell.size}-seed-{recipe.seed}"
-        return bench.train_cell(step, label, plan_swept(step, cell.size), recipe)
-
+    work = SweepCell(bench, step, plan.epochs)
+    setting = work.setting
     seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds)
-    sweep = run_sweep(sizes, seeds, run_cell, InlineExecutor(), settings.equivalence)
+    with open_executor(work) as (executor, run_cell):
+        sweep = run_sweep(sizes, seeds, run_cell, executor, settings.equivalence)
     final = next(run for run in sweep.runs if run.settings[setting] == sweep.verdict.size)
     test = bench.test_run(step, final)
     record = SweepStep(

@@ -1,0 +1,138 @@
+"""Would more data help? One network trained on growing shares of the data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.metrics.learning import Curve, Gain, fit_curve, foresee_gain
+from tellapart.records import CurveRecord, GainRecord, LearningPoint, RunRecord
+from tellapart.search.executor import Executor
+from tellapart.search.sweep import run_cells
+
+SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
+"""Of the training images."""
+FEWEST_PER_CLASS = 2
+WIDE = 0.05
+"""Width of the interval of a gain from which nothing can be said of it."""
+HARDLY = 0.01
+"""A gain that is called hardly any, where even the upper end of its interval is below it."""
+
+
+@dataclass(frozen=True)
+class Portion:
+    """One training: a share of the training images, and the seed."""
+
+    share: float
+    seed: int
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What growing shares come to."""
+
+    points: tuple[LearningPoint, ...]
+    curve: CurveRecord | None
+    gain: GainRecord | None
+    sentence: str
+    runs: tuple[RunRecord, ...]
+
+
+def choose_shares(images: int, classes: int) -> tuple[float, ...]:
+    """Return the shares that leave at least ``FEWEST_PER_CLASS`` images a class.
+
+    >>> choose_shares(100, 5)
+    (0.125, 0.25, 0.5, 1.0)
+    """
+    return tuple(share for share in SHARES if share * images >= FEWEST_PER_CLASS * classes)
+
+
+def run_learning(
+    shares: Sequence[float],
+    seeds: int,
+    count_images: Callable[[float], int],
+    run_cell: Callable[[Portion], RunRecord],
+    executor: Executor,
+) -> Learning:
+    """Train on every share with every seed, fit a curve, and say what twice the data may bring.
+
+    A training that is not finite is left out.
+
+    Args:
+        shares: rising.
+        count_images: gives the number of images in a share.
+
+    Raises:
+        NotFinite: no training of the whole data was finite.
+    """
+    cells = [Portion(share, seed) for share in shares for seed in range(seeds)]
+    found = run_cells(cells, run_cell, executor)
+    groups: dict[float, list[RunRecord]] = {share: [] for share in shares}
+    for cell, run in zip(cells, found, strict=True):
+        if isinstance(run, RunRecord):
+            groups[cell.share].append(run)
+    if not groups[shares[-1]]:
+        raise next(run for run in found if not isinstance(run, RunRecord))
+    kept = [share for share in shares if groups[share]]
+    values = [[run.val_accuracy.value for run in groups[share]] for share in kept]
+    spread, freedom = pool_spread(values)
+    n = groups[kept[-1]][0].val_accuracy.n
+    points = tuple(
+        LearningPoint(
+            images=count_images(share),
+            accuracy=estimate_mean(own, n, spread, freedom),
+            seeds=tuple(own),
+            seconds=sum(run.seconds for run in groups[share]) / len(own),
+        )
+        for share, own in zip(kept, values, strict=True)
+    )
+    images = [point.images for point in points]
+    means = [point.accuracy.value for point in points]
+    curve = fit_curve(images, means) if len(points) > 2 else None
+    gain = foresee_gain(images, values)
+    return Learning(
+        points=points,
+        curve=None if curve is None else keep_curve(curve),
+        gain=None if gain is None else GainRecord(value=gain.value, low=gain.low, high=gain.high),
+        sentence=say_gain(images, means, gain),
+        runs=tuple(run for share in kept for run in groups[share]),
+    )
+
+
+def keep_curve(curve: Curve) -> CurveRecord:
+    """Return a curve as it is recorded."""
+    return CurveRecord(
+        floor=curve.floor, scale=curve.scale, power=curve.power, largest=curve.largest
+    )
+
+
+def say_gain(images: Sequence[int], means: Sequence[float], gain: Gain | None) -> str:
+    """Say what twice the data may bring, or that it cannot be said."""
+    if gain is None:
+        return (
+            "Cannot tell whether more data would help: that takes four sizes of data, with at "
+            "least two seeds."
+        )
+    low, high = 100 * gain.low, 100 * gain.high
+    if gain.high - gain.low > WIDE:
+        return (
+            f"Cannot tell whether more data would help: twice as many images ({2 * images[-1]:,}) "
+            f"might bring anything from {low:.1f} to {high:.1f} points; more seeds would narrow it."
+        )
+    last = f"from {images[-2]:,} to {images[-1]:,} images it was "
+    last += f"{100 * (means[-1] - means[-2]):+.1f} points"
+    if gain.high < HARDLY:
+        return (
+            f"More data would hardly help: twice as many images ({2 * images[-1]:,}) should bring "
+            f"{100 * gain.value:.1f} points ({low:.1f} to {high:.1f}); {last}."
+        )
+    if gain.low <= 0:
+        return (
+            f"More data may help: twice as many images ({2 * images[-1]:,}) should bring "
+            f"{100 * gain.value:.1f} points, but it may be none ({low:.1f} to {high:.1f}); {last}."
+        )
+    return (
+        f"More data would help: twice as many images ({2 * images[-1]:,}) should bring about "
+        f"{100 * gain.value:.1f} points ({low:.1f} to {high:.1f}), if they are like these; {last}."
+    )

@@ -1,0 +1,124 @@
+"""Would more data help? Asked after the six steps where time allows, or by itself."""
+
+from __future__ import annotations
+
+from tellapart.config import ModelSettings, TrainSettings
+from tellapart.data.subset import take_share
+from tellapart.device import Meter
+from tellapart.errors import DataError
+from tellapart.plan import plan_recipe
+from tellapart.records import (
+    AnyStep,
+    LearningRecord,
+    ModelStep,
+    RunRecord,
+    SearchStep,
+    StepName,
+)
+from tellapart.report.plots import draw_learning
+from tellapart.report.wording import say_seconds
+from tellapart.search.executor import InlineExecutor
+from tellapart.search.learn import FEWEST_PER_CLASS, Portion, choose_shares, run_learning
+from tellapart.study.answers import label_network
+from tellapart.study.bench import Bench
+from tellapart.train.checkpoint import ARGS
+from tellapart.workspace import read_json, read_record, write_json
+
+LEARN_SEEDS = 3
+Network = tuple[str, ModelSettings, TrainSettings]
+"""A part of the study whose epochs a network has, the network, and its recipe."""
+
+
+def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | None:
+    """Return what growing shares of the data come to, or None where there is no time for it.
+
+    The network is that of the search where the minutes allow, else that of the baseline, else, by
+    itself, the one that was asked for. It is trained on each share for the epochs that so many
+    images have, and looked at on val; test is not opened.
+    """
+    path = bench.folder / "learn" / "record.json"
+    if path.is_file():
+        return read_record(path, LearningRecord)
+    shares = choose_shares(bench.images, len(bench.dataset.classes))
+    if not shares:
+        if bench.settings.steps:
+            return None
+        raise DataError(
+            f"learn needs at least {FEWEST_PER_CLASS} training images a class, but got "
+            f"{bench.images} images of {len(bench.dataset.classes)} classes; add images"
+        )
+    seeds = bench.settings.seeds if isinstance(bench.settings.seeds, int) else LEARN_SEEDS
+    chosen = choose_network(bench, done, shares, seeds)
+    if chosen is None:
+        return None
+    part, model, recipe = chosen
+
+    def count_images(share: float) -> int:
+        return len(take_share(bench.dataset, bench.split.train, share, bench.settings.seed))
+
+    def count_epochs(share: float) -> int:
+        return plan_recipe(bench.settings, part, count_images(share), 0, model).epochs
+
+    def run_cell(portion: Portion) -> RunRecord:
+        images, epochs = count_images(portion.share), count_epochs(portion.share)
+        seed = bench.settings.seed + 1 + portion.seed
+        own = recipe.model_copy(update={"epochs": epochs, "seed": seed})
+        label = f"images-{images}-seed-{seed}"
+        return bench.train_cell("learn", label, model, own, share=portion.share)
+
+    bench.reporter.begin("learn", seeds * sum(map(count_epochs, shares)))
+    with Meter() as meter:
+        found = run_learning(shares, seeds, count_images, run_cell, InlineExecutor())
+    record = LearningRecord(
+        model=label_network(found.runs[-1]),
+        points=found.points,
+        curve=found.curve,
+        gain=found.gain,
+        sentence=found.sentence,
+        seconds=max(meter.seconds, bench.read_time("learn")),
+        peak_memory_mb=meter.peak_memory_mb,
+    )
+    draw_learning(record, bench.folder / "learn")
+    write_json(path, record)
+    bench.reporter.say(record.sentence)
+    return record
+
+
+def choose_network(
+    bench: Bench, done: dict[StepName, AnyStep], shares: tuple[float, ...], seeds: int
+) -> Network | None:
+    """Return the best network whose trainings fit what is left of the minutes, or None."""
+    settings = bench.settings
+    if not settings.steps:
+        recipe = plan_recipe(settings, "baseline", bench.images, settings.seed, settings.model)
+        return "baseline", settings.model, recipe
+    spent = sum(step.seconds for step in done.values())
+    left = 60 * (bench.plan.minutes or 0.0) - spent
+    for step in ("search", "baseline"):
+        record = done.get(step)
+        if not isinstance(record, ModelStep):
+            continue
+        args = read_json(bench.folder / record.run.folder / ARGS)
+        model, recipe = ModelSettings(**args["model"]), TrainSettings(**args["recipe"])
+        needed = reckon_seconds(bench, step, record.run, shares, seeds)
+        if needed <= left:
+            part = "search" if isinstance(record, SearchStep) else "baseline"
+            return part, model, recipe
+        bench.reporter.say(
+            f"would more data help? Asked of the network of {step} it would take "
+            f"{say_seconds(needed)}, and {say_seconds(max(0.0, left))} are left"
+        )
+    return None
+
+
+def reckon_seconds(
+    bench: Bench, part: StepName, run: RunRecord, shares: tuple[float, ...], seeds: int
+) -> float:
+    """Return the seconds that a network like that of ``run`` takes on all shares."""
+    pace = run.seconds / len(run.history) / bench.images
+    total = 0.0
+    for share in shares:
+        images = max(1, round(share * bench.images))
+        model = ModelSettings(name=run.model)  # type: ignore[arg-type]  # a name it was made with
+        total += images * plan_recipe(bench.settings, part, images, 0, model).epochs
+    return seeds * pace * total

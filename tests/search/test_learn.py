@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import pytest
+
+from tellapart.config import ModelSettings, TrainSettings
+from tellapart.errors import NotFinite
+from tellapart.metrics.learning import Gain
+from tellapart.records import RunRecord
+from tellapart.search.executor import InlineExecutor
+from tellapart.search.learn import SHARES, Portion, choose_shares, run_learning, say_gain
+
+from .runs import make_run
+
+TOTAL = 4000
+
+
+def count(share: float) -> int:
+    return round(TOTAL * share)
+
+
+def train(portion: Portion) -> RunRecord:
+    """Accuracy follows a power law; seeds differ by a little."""
+    accuracy = 0.9 - 0.1 * portion.share**-0.4 + 0.002 * (portion.seed - 1)
+    return make_run(ModelSettings(), TrainSettings(seed=portion.seed), accuracy)
+
+
+def test_every_share_runs_with_every_seed_and_the_curve_looks_ahead() -> None:
+    asked: list[Portion] = []
+
+    def note(portion: Portion) -> RunRecord:
+        asked.append(portion)
+        return train(portion)
+
+    found = run_learning(SHARES, 3, count, note, InlineExecutor())
+    assert asked == [Portion(share, seed) for share in SHARES for seed in range(3)]
+    assert [point.images for point in found.points] == [250, 500, 1000, 2000, 4000]
+    assert all(len(point.seeds) == 3 for point in found.points)
+    assert found.curve is not None and found.gain is not None
+    assert found.curve.power == pytest.approx(0.4, abs=0.02)
+    truth = 0.1 - 0.1 * 2**-0.4
+    assert found.gain.value == pytest.approx(truth, abs=1e-3)
+    assert found.gain.low < truth < found.gain.high
+    assert found.sentence.startswith("More data would help: twice as many images (8,000)")
+    assert f"from 2,000 to 4,000 images it was +{100 * (0.1 * 2**0.4 - 0.1):.1f}" in found.sentence
+
+
+def test_a_training_that_is_not_finite_is_left_out() -> None:
+    def fail(portion: Portion) -> RunRecord:
+        if portion.share == 0.25 or portion == Portion(1.0, 0):
+            raise NotFinite("not finite")
+        return train(portion)
+
+    found = run_learning(SHARES, 3, count, fail, InlineExecutor())
+    assert [point.images for point in found.points] == [250, 500, 2000, 4000]
+    assert len(found.points[-1].seeds) == 2
+
+    def fail_whole(portion: Portion) -> RunRecord:
+        if portion.share == 1.0:
+            raise NotFinite("not finite")
+        return train(portion)
+
+    with pytest.raises(NotFinite):
+        run_learning(SHARES, 2, count, fail_whole, InlineExecutor())
+
+
+def test_one_seed_cannot_tell() -> None:
+    found = run_learning(SHARES, 1, count, train, InlineExecutor())
+    assert found.gain is None
+    assert "Cannot tell whether more data would help" in found.sentence
+
+
+def test_shares_leave_images_in_every_class() -> None:
+    assert choose_shares(45_000, 10) == SHARES
+    assert choose_shares(60, 10) == (0.5, 1.0)
+    assert choose_shares(4, 10) == ()
+
+
+@pytest.mark.parametrize(
+    ("gain", "said"),
+    [
+        (Gain(0.02, 0.01, 0.03), "More data would help"),
+        (Gain(0.004, -0.001, 0.008), "More data would hardly help"),
+        (Gain(0.01, -0.005, 0.03), "More data may help"),
+        (Gain(0.03, -0.02, 0.08), "Cannot tell whether more data would help: twice"),
+        (None, "takes four sizes of data"),
+    ],
+)
+def test_each_outcome_has_its_sentence(gain: Gain | None, said: str) -> None:
+    assert said in say_gain([500, 1000], [0.6, 0.65], gain)

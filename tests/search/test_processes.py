@@ -1,0 +1,168 @@
+"""Work in other processes: the same results, and what happens when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tellapart.errors import CellDied, Interrupted, NotFinite
+from tellapart.search.executor import InlineExecutor
+from tellapart.search.processes import Gate, ProcessExecutor
+from tellapart.stop import ask_stop, check_stop, clear_stop
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Work:
+    """Does what a number says; some kinds of trouble need a folder to remember in."""
+
+    folder: Path
+
+    def __call__(self, number: int) -> tuple[int, int, int]:
+        import torch
+
+        if number == 13:
+            raise NotFinite("thirteen")
+        if number == 14 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if number == 15:
+            os._exit(7)
+        if number >= 100:
+            (self.folder / f"began-{number}").write_text(str(os.getpid()))
+            while True:
+                time.sleep(0.01)
+                check_stop()
+        return number * number, os.getpid(), torch.get_num_threads()
+
+
+@pytest.fixture(autouse=True)
+def forget_stops() -> Iterator[None]:
+    yield
+    clear_stop()
+
+
+def test_results_are_those_of_this_process_in_the_order_of_the_work(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    seen: list[int] = []
+    with ProcessExecutor(2, watch=lambda number, outcome: seen.append(number)) as executor:
+        futures = [executor.submit(work, number) for number in range(6)]
+        found = [future.result() for future in futures]
+    inline = InlineExecutor()
+    expected = [inline.submit(work, number).result()[0] for number in range(6)]
+    assert [square for square, _, _ in found] == expected
+    assert os.getpid() not in {process for _, process, _ in found}
+    assert len({process for _, process, _ in found}) <= 2
+    assert {threads for _, _, threads in found} == {1}
+    assert sorted(seen) == list(range(6))
+
+
+def test_an_exception_arrives_and_the_process_goes_on(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    with ProcessExecutor(1) as executor:
+        futures = [executor.submit(work, number) for number in (1, 13, 2)]
+        assert futures[0].result()[0] == 1
+        with pytest.raises(NotFinite, match="thirteen"):
+            futures[1].result()
+        assert futures[2].result()[1] == futures[0].result()[1]
+
+
+def test_work_whose_process_was_killed_is_done_again(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    with ProcessExecutor(2) as executor:
+        futures = [executor.submit(work, number) for number in (1, 14, 2, 3)]
+        assert [future.result()[0] for future in futures] == [1, 196, 4, 9]
+    assert (tmp_path / "died").exists()
+
+
+def test_work_that_dies_twice_is_failed_and_the_rest_goes_on(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    with ProcessExecutor(1) as executor:
+        futures = [executor.submit(work, number) for number in (15, 2)]
+        with pytest.raises(CellDied, match=r"died 2 times \(exit codes 7, 7"):
+            futures[0].result()
+        assert futures[1].result()[0] == 4
+
+
+def wait_for(paths: list[Path]) -> list[int]:
+    end = time.monotonic() + 60
+    while not all(path.exists() and path.read_text() for path in paths):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return [int(path.read_text()) for path in paths]
+
+
+def test_a_stop_reaches_the_processes_and_what_waits(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    with ProcessExecutor(2) as executor:
+        futures = [executor.submit(work, number) for number in (100, 101, 5)]
+        processes = wait_for([tmp_path / "began-100", tmp_path / "began-101"])
+        ask_stop(signal.SIGUSR1)
+        for future in futures:
+            with pytest.raises(Interrupted, match="stopped by SIGUSR1"):
+                future.result(timeout=30)
+    assert not any(psutil.pid_exists(process) for process in processes)
+
+
+def test_an_exception_in_the_block_ends_the_work(tmp_path: Path) -> None:
+    work = Work(tmp_path)
+    with pytest.raises(KeyboardInterrupt), ProcessExecutor(1) as executor:
+        first, second = executor.submit(work, 100), executor.submit(work, 101)
+        (process,) = wait_for([tmp_path / "began-100"])
+        raise KeyboardInterrupt
+    assert isinstance(first.exception(), Interrupted)
+    assert second.cancelled()
+    assert not psutil.pid_exists(process)
+
+
+ORPHANS = """
+import sys
+from pathlib import Path
+from tests.search.test_processes import Work
+from tellapart.search.processes import ProcessExecutor
+
+if __name__ == "__main__":
+    with ProcessExecutor(2) as executor:
+        for number in (100, 101):
+            executor.submit(Work(Path(sys.argv[1])), number)
+        input()
+"""
+
+
+def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
+    script = tmp_path / "orphans.py"
+    script.write_text(ORPHANS)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    parent = subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)], stdin=subprocess.PIPE, env=environment
+    )
+    processes = wait_for([tmp_path / "began-100", tmp_path / "began-101"])
+    parent.kill()
+    parent.communicate()
+    end = time.monotonic() + 10
+    while any(psutil.pid_exists(process) for process in processes):
+        assert time.monotonic() < end, "a process outlived its parent"
+        time.sleep(0.05)
+
+
+def test_no_more_goes_through_the_gate_than_fits() -> None:
+    gate = Gate(room=10)
+    with gate.hold(6), gate.hold(4):
+        ask_stop()
+        with pytest.raises(Interrupted), gate.hold(1):
+            pass
+    clear_stop()
+    with gate.hold(50):
+        pass
+    with gate.hold(10):
+        pass

@@ -1,0 +1,135 @@
+"""A sweep's cells in several processes: the same numbers, whoever is killed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tellapart.data import load_images
+from tellapart.data.dataset import map_dataset
+from tellapart.device import count_threads, limit_threads
+from tellapart.plan import StudySettings
+from tellapart.records import StudyRecord, SweepStep
+from tellapart.study import run_study
+from tellapart.workspace import read_record
+
+ROOT = Path(__file__).resolve().parents[2]
+SWEEP = StudySettings(
+    steps=("conv",), epochs=4, seeds=2, sizes={"conv": (4, 8, 12)}, processes=2, device="cpu"
+)
+
+
+def read_sweep(folder: Path) -> SweepStep:
+    step = read_record(folder / "results.json", StudyRecord).steps["conv"]
+    assert isinstance(step, SweepStep)
+    return step
+
+
+def read_weights(folder: Path) -> dict[str, bytes]:
+    """Return the best weights by size and seed, whatever the hash of the cell."""
+    return {
+        path.parent.parent.name.rpartition("-")[0]: path.read_bytes()
+        for path in folder.glob("conv/*/weights/best.safetensors")
+    }
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same sweep in this process, with one thread."""
+    folder = tmp_path_factory.mktemp("sweeps") / "alone"
+    before = count_threads()
+    limit_threads(1)
+    try:
+        run_study(load_images("digits"), SWEEP.model_copy(update={"processes": 1}), folder)
+    finally:
+        limit_threads(before)
+    return folder
+
+
+def test_several_processes_come_to_the_same_bits_as_one_with_one_thread(
+    alone: Path, tmp_path: Path
+) -> None:
+    run_study(load_images("digits"), SWEEP, tmp_path / "together")
+    one, several = read_sweep(alone), read_sweep(tmp_path / "together")
+    assert read_weights(alone) == read_weights(tmp_path / "together")
+    assert len(read_weights(alone)) == 6
+    assert [(s.size, s.seeds, s.best_epochs) for s in one.sizes] == [
+        (s.size, s.seeds, s.best_epochs) for s in several.sizes
+    ]
+    assert one.verdict == several.verdict
+    assert not list((tmp_path / "together").glob(".pixels*"))
+
+
+START = """
+import sys
+from pathlib import Path
+from tellapart.data import load_images
+from tellapart.study import run_study
+from tests.study.test_cells import SWEEP
+
+if __name__ == "__main__":
+    longer = SWEEP.model_copy(update={"epochs": 40})
+    run_study(load_images("digits"), longer, Path(sys.argv[1]))
+"""
+
+
+def start(folder: Path) -> subprocess.Popen[bytes]:
+    script = folder.parent / "start.py"
+    script.write_text(START)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen([sys.executable, str(script), str(folder)], env=environment)
+
+
+def list_records(folder: Path) -> dict[str, int]:
+    return {path.parent.name: path.stat().st_mtime_ns for path in folder.glob("conv/*/record.json")}
+
+
+def wait_for_records(process: subprocess.Popen[bytes], folder: Path, count: int) -> None:
+    end = time.monotonic() + 120
+    while len(list_records(folder)) < count:
+        assert process.poll() is None and time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_a_sweep_goes_on_after_its_worker_and_after_its_driver_were_killed(tmp_path: Path) -> None:
+    folder = tmp_path / "study"
+    with start(folder) as process:
+        wait_for_records(process, folder, 1)
+        workers = psutil.Process(process.pid).children(recursive=True)
+        trainers = [one for one in workers if "spawn_main" in " ".join(one.cmdline())]
+        trainers[0].kill()  # its cell is tried once more, by a new process
+        wait_for_records(process, folder, 3)
+        process.kill()
+        process.wait()
+    before = list_records(folder)
+    with start(folder) as process:
+        assert process.wait(timeout=180) == 0
+    after = list_records(folder)
+    assert len(after) == 6
+    assert before.items() <= after.items(), "a finished cell was done again"
+    step = read_sweep(folder)
+    assert [(size.size, len(size.seeds), size.failed) for size in step.sizes] == [
+        (4, 2, 0),
+        (8, 2, 0),
+        (12, 2, 0),
+    ]
+    assert not list(folder.glob(".pixels*"))
+
+
+def test_mapped_pixels_are_the_same_and_small_to_hand_on(tmp_path: Path) -> None:
+    import pickle
+
+    digits = load_images("digits")
+    mapped = map_dataset(digits, tmp_path / "pixels.npy")
+    rows = digits.labels[:50] * 7
+    assert (mapped.source.read(rows) == digits.source.read(rows)).all()
+    handed = pickle.dumps(mapped.source)
+    assert len(handed) < 500
+    assert (pickle.loads(handed).read(rows) == digits.source.read(rows)).all()
+    assert mapped.fingerprint == digits.fingerprint
