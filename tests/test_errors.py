@@ -17,6 +17,8 @@ CODES = {
     "WorkspaceError": 2,
     "DeviceError": 2,
     "NotFinite": 1,
+    "CellDied": 1,
+    "Hopeless": 1,
     "Interrupted": 3,
     "BudgetError": 4,
 }

@@ -20,6 +20,7 @@ def test_the_public_list() -> None:
         "Seal",
         "Space",
         "StudySettings",
+        "SweepSettings",
         "Task",
         "TrainSettings",
         "TransferSettings",

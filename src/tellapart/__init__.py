@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tellapart.data import load_images
     from tellapart.data.split import make_split
     from tellapart.evaluate import Look, Seal, evaluate_model
-    from tellapart.plan import StudySettings, TransferSettings
+    from tellapart.plan import StudySettings, SweepSettings, TransferSettings
     from tellapart.report.page import write_report
     from tellapart.search.optimize import Budget, run_search
     from tellapart.search.space import Space
@@ -37,6 +37,7 @@ _HOMES = {
     "Seal": "tellapart.evaluate",
     "Space": "tellapart.search.space",
     "StudySettings": "tellapart.plan",
+    "SweepSettings": "tellapart.plan",
     "Task": "tellapart.train.learner",
     "TrainSettings": "tellapart.config",
     "TransferSettings": "tellapart.plan",
@@ -63,6 +64,7 @@ __all__ = [
     "Seal",
     "Space",
     "StudySettings",
+    "SweepSettings",
     "Task",
     "TrainSettings",
     "TransferSettings",

@@ -77,7 +77,7 @@ def test_more_minutes_never_plan_less() -> None:
 
 
 def test_what_the_user_named_is_kept() -> None:
-    plan = make_plan(1000.0, sizes={"conv": (8, 4096)}, epochs=7, seeds=5, trials=3)
+    plan = make_plan(1000.0, sweep={"sizes": {"conv": (8, 4096)}, "seeds": 5}, epochs=7, trials=3)
     assert plan.cut
     conv, dense = plan.sweeps["conv"], plan.sweeps["dense"]
     assert (conv.sizes, conv.left_out) == ((8, 4096), ())

@@ -21,6 +21,7 @@ from tellapart.plan.rules import (
     MOST_PARAMETERS,
     MOST_SEEDS,
     StudySettings,
+    SweepSettings,
     TransferSettings,
     plan_batch,
     plan_epochs,
@@ -83,9 +84,9 @@ def test_a_recipe_follows_from_the_data() -> None:
 
 @pytest.mark.parametrize("protocol", ["holdout", "notebook"])
 def test_named_seeds_and_trials_are_kept(protocol: Protocol) -> None:
-    settings = StudySettings(protocol=protocol, seeds=5, trials=11)
+    settings = StudySettings(protocol=protocol, sweep=SweepSettings(seeds=5), trials=11)
     assert plan_seeds(settings, 10**6) == (5, 5)
-    auto = StudySettings(protocol=protocol, seeds="auto")
+    auto = StudySettings(protocol=protocol, sweep=SweepSettings(seeds="auto"))
     assert plan_seeds(auto, 10**6) == (2, MOST_SEEDS)
     assert plan_trials(settings) == 11
 
@@ -113,7 +114,7 @@ def test_sizes_of_the_reference_study_all_fit_cifar() -> None:
 
 
 def test_named_sizes_are_all_kept() -> None:
-    settings = StudySettings(sizes={"conv": (5, 100_000), "dense": (7, 10**6)})
+    settings = StudySettings(sweep=SweepSettings(sizes={"conv": (5, 100_000), "dense": (7, 10**6)}))
     assert plan_sizes(settings, "conv", CIFAR) == ((5, 100_000), ())
     assert plan_sizes(settings, "dense", CIFAR) == ((7, 10**6), ())
 

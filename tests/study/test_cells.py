@@ -14,14 +14,17 @@ import pytest
 from tellapart.data import load_images
 from tellapart.data.dataset import map_dataset
 from tellapart.device import count_threads, limit_threads
-from tellapart.plan import StudySettings
+from tellapart.plan import StudySettings, SweepSettings
 from tellapart.records import StudyRecord, SweepStep
 from tellapart.study import run_study
 from tellapart.workspace import read_record
 
 ROOT = Path(__file__).resolve().parents[2]
 SWEEP = StudySettings(
-    steps=("conv",), epochs=4, seeds=2, sizes={"conv": (4, 8, 12)}, processes=2, device="cpu"
+    steps=("conv",),
+    epochs=4,
+    sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8, 12)}, processes=2),
+    device="cpu",
 )
 
 
@@ -44,9 +47,10 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same sweep in this process, with one thread."""
     folder = tmp_path_factory.mktemp("sweeps") / "alone"
     before = count_threads()
+    alone = SWEEP.sweep.model_copy(update={"processes": 1})
     limit_threads(1)
     try:
-        run_study(load_images("digits"), SWEEP.model_copy(update={"processes": 1}), folder)
+        run_study(load_images("digits"), SWEEP.model_copy(update={"sweep": alone}), folder)
     finally:
         limit_threads(before)
     return folder

@@ -14,7 +14,7 @@ from tellapart.data.split import make_split, write_split
 from tellapart.errors import DataError, UserError, WorkspaceError
 from tellapart.evaluate import read_correct
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.plan import StudySettings
+from tellapart.plan import StudySettings, SweepSettings
 from tellapart.study import run_study
 from tellapart.study.compare import compare_models, describe_comparison
 
@@ -28,7 +28,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         settings = StudySettings(epochs=2, seed=seed, steps=("baseline",))
         run_study(digits, settings, folder / f"train-{seed}")
     two = StudySettings(
-        epochs=1, seeds=1, sizes={"conv": (2, 4)}, steps=("inspect", "baseline", "conv")
+        epochs=1,
+        sweep=SweepSettings(seeds=1, sizes={"conv": (2, 4)}),
+        steps=("inspect", "baseline", "conv"),
     )
     run_study(digits, two, folder / "study")
     return folder

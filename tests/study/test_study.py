@@ -17,7 +17,7 @@ from tellapart.config import HeadSettings, ModelSettings, TrainSettings
 from tellapart.data import load_images
 from tellapart.data.dataset import Dataset
 from tellapart.errors import UserError, WorkspaceError
-from tellapart.plan import StudySettings, TransferSettings
+from tellapart.plan import StudySettings, SweepSettings, TransferSettings
 from tellapart.records import STEPS, RunRecord, StudyRecord, SweepStep
 from tellapart.study import run_study
 from tellapart.train.learner import Task
@@ -27,9 +27,8 @@ from tellapart.workspace import read_record
 
 SMALL = StudySettings(
     epochs=2,
-    seeds=2,
     trials=2,
-    sizes={"conv": (4, 8), "dense": (8, 16)},
+    sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8), "dense": (8, 16)}),
     transfer=TransferSettings(backbones=("embedded",), head=HeadSettings(dense=32)),
 )
 
@@ -162,7 +161,7 @@ def test_finished_study_is_read_not_redone(finished: Path, monkeypatch: pytest.M
 
 
 def test_other_settings_are_refused(finished: Path) -> None:
-    other = SMALL.model_copy(update={"seeds": 3})
+    other = SMALL.model_copy(update={"sweep": SMALL.sweep.model_copy(update={"seeds": 3})})
     with pytest.raises(WorkspaceError, match="its seeds is 2"):
         run_study(load_images("digits"), other, finished)
 
@@ -215,7 +214,9 @@ def test_killed_study_ends_with_the_same_cells(finished: Path, tmp_path: Path) -
 
 def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path) -> None:
     settings = StudySettings(
-        steps=("conv", "dense"), epochs=1, seeds=1, sizes={"conv": (32, 64), "dense": (64, 128)}
+        steps=("conv", "dense"),
+        epochs=1,
+        sweep=SweepSettings(seeds=1, sizes={"conv": (32, 64), "dense": (64, 128)}),
     )
     record = run_study(load_images("digits"), settings, tmp_path / "s")
     conv, dense = record.steps["conv"].runs, record.steps["dense"].runs  # type: ignore[union-attr]  # sweeps
@@ -240,7 +241,10 @@ def test_a_failed_training_is_counted_and_not_done_again(
 
     monkeypatch.setattr("tellapart.study.bench.fit_network", fit)
     settings = StudySettings(
-        steps=("conv",), epochs=1, seeds=2, sizes={"conv": (4, 8, 16)}, device="cpu"
+        steps=("conv",),
+        epochs=1,
+        sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8, 16)}),
+        device="cpu",
     )
     record = run_study(load_images("digits"), settings, tmp_path / "s")
     step = record.steps["conv"]

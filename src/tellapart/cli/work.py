@@ -24,7 +24,7 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
         make_settings,
     )
     from tellapart.console import show_download
-    from tellapart.plan import StudySettings, TransferSettings
+    from tellapart.plan import StudySettings, SweepSettings, TransferSettings
     from tellapart.workspace import expand_path
 
     verb, data, data_dir, out, json = where
@@ -37,6 +37,8 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     if "transfer" in values:
         head = make_settings(HeadSettings, **values["transfer"].pop("head", {}))
         values["transfer"] = TransferSettings(head=head, **values["transfer"])
+    if "sweep" in values:
+        values["sweep"] = make_settings(SweepSettings, **values["sweep"])
     settings: StudySettings = make_settings(StudySettings, **values)
 
     from tellapart.data import load_images

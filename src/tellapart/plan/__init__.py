@@ -3,6 +3,7 @@
 from tellapart.plan.budget import plan_study
 from tellapart.plan.rules import (
     StudySettings,
+    SweepSettings,
     TransferSettings,
     plan_batch,
     plan_epochs,
@@ -13,6 +14,7 @@ from tellapart.plan.rules import (
 
 __all__ = [
     "StudySettings",
+    "SweepSettings",
     "TransferSettings",
     "plan_batch",
     "plan_epochs",

@@ -194,7 +194,7 @@ def cut_sweep(
     if settings.epochs is None:
         fewest = min(plan.epochs, max(3, plan.epochs // 3))
     sizes, gone = plan.sizes, []
-    while step not in settings.sizes and len(sizes) > FEWEST_SIZES:
+    while step not in settings.sweep.sizes and len(sizes) > FEWEST_SIZES:
         if each * fewest * sum(paces[size] for size in sizes) <= limit:
             break
         minutes = each * fewest * paces[sizes[-1]] / 60

@@ -64,6 +64,19 @@ class TransferSettings(Settings):
     head: HeadSettings = HeadSettings()
 
 
+class SweepSettings(Settings):
+    """What the user asked of the sweeps: sizes by step, seeds a size, the margin of a verdict.
+
+    ``equivalence`` is the difference of accuracy up to which sizes count as equal; ``processes``
+    how many cells are trained at once, with one core each (None: measured).
+    """
+
+    sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
+    seeds: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    equivalence: Share = EQUIVALENCE
+    processes: Annotated[int, Field(ge=1)] | None = None
+
+
 class StudySettings(Settings):
     """What the user asked of a study; None leaves the choice to the plan."""
 
@@ -72,16 +85,13 @@ class StudySettings(Settings):
     model: ModelSettings = ModelSettings()
     recipe: RecipeSettings = RecipeSettings()
     epochs: Annotated[int, Field(ge=1)] | None = None
-    sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
-    seeds: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
-    equivalence: Share = EQUIVALENCE
+    sweep: SweepSettings = SweepSettings()
     trials: Annotated[int, Field(ge=1)] | None = None
     transfer: TransferSettings = TransferSettings()
     seed: Annotated[int, Field(ge=0)] = 0
     minutes: Annotated[float, Field(gt=0)] | None = None
     device: DeviceName = "auto"
     learn: bool | None = None
-    processes: Annotated[int, Field(ge=1)] | None = None
 
     @property
     def learns(self) -> bool:
@@ -183,9 +193,9 @@ def plan_seeds(settings: StudySettings, images: int) -> tuple[int, int]:
     A number that the user named is both. Else 3, or 2 above 20,000 images, and ``MOST_SEEDS`` where
     they decide; the notebook had 1.
     """
-    if isinstance(settings.seeds, int):
-        return settings.seeds, settings.seeds
-    if settings.protocol == "notebook" and settings.seeds is None:
+    if isinstance(settings.sweep.seeds, int):
+        return settings.sweep.seeds, settings.sweep.seeds
+    if settings.protocol == "notebook" and settings.sweep.seeds is None:
         return 1, 1
     return (3 if images <= 20_000 else 2), MOST_SEEDS
 
@@ -218,8 +228,8 @@ def plan_sizes(
 
     Sizes that the user named are all kept.
     """
-    if step in settings.sizes:
-        return tuple(sorted(settings.sizes[step])), ()
+    if step in settings.sweep.sizes:
+        return tuple(sorted(settings.sweep.sizes[step])), ()
     sizes = CONV_SIZES if step == "conv" else DENSE_SIZES
     counts = {size: count_planned(plan_swept(step, size), shape) for size in sizes}
     return tuple(size for size in sizes if counts[size] <= MOST_PARAMETERS), tuple(

@@ -140,7 +140,7 @@ def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> Pl
 
 def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, object]:
     """Return what must be equal for a folder to be gone on with."""
-    chosen = settings.model_dump(mode="json", exclude={"device", "transfer", "processes"})
+    chosen = settings.model_dump(mode="json", exclude={"device", "transfer", "sweep"})
     backbones = [
         f"local-dir:{Path(name).name}" if name.startswith("local-dir:") else name
         for name in settings.transfer.backbones
@@ -150,6 +150,7 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, objec
         "data": dataset.name,
         "fingerprint": dataset.fingerprint,
         **chosen,
+        **settings.sweep.model_dump(mode="json", exclude={"processes"}),
         "head": settings.transfer.head.model_dump(mode="json"),
         "backbones": backbones,
     }
@@ -172,7 +173,7 @@ def check_settings(bench: Bench) -> None:
         raise SettingError(
             "learn chooses epochs on val, which --protocol notebook does not have; leave it out"
         )
-    for sizes in settings.sizes.values():
+    for sizes in settings.sweep.sizes.values():
         check_sizes(sizes)
     if "transfer" in settings.steps and not (bench.folder / "transfer/record.json").is_file():
         for name in name_backbones(bench):

@@ -27,12 +27,12 @@ def choose_processes(
         rows: training images.
     """
     cores = count_cores()
-    count = settings.processes or cores
+    count = settings.sweep.processes or cores
     seconds = sum(sweep.seconds for sweep in plan.sweeps.values())
     on_cpu = choose_device(settings.device).type == "cpu"
     if not plan.sweeps or count < 2:
         return 1, 1.0
-    if settings.processes is None and (not on_cpu or seconds < LEAST_SECONDS):
+    if settings.sweep.processes is None and (not on_cpu or seconds < LEAST_SECONDS):
         return 1, 1.0
     step, sweep = next(iter(plan.sweeps.items()))
     model = plan_swept(step, sweep.sizes[len(sweep.sizes) // 2])
@@ -42,6 +42,6 @@ def choose_processes(
         limit_threads(threads)
         paces.append(measure_pace(dataset, rows, model, recipe, settings.device))
     gain = min(count, cores) * paces[1] / paces[0]
-    if settings.processes is None and gain < WORTH:
+    if settings.sweep.processes is None and gain < WORTH:
         return 1, 1.0
     return count, gain

@@ -81,7 +81,7 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
     setting = work.setting
     seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds)
     with open_executor(work) as (executor, run_cell):
-        sweep = run_sweep(sizes, seeds, run_cell, executor, settings.equivalence)
+        sweep = run_sweep(sizes, seeds, run_cell, executor, settings.sweep.equivalence)
     final = next(run for run in sweep.runs if run.settings[setting] == sweep.verdict.size)
     test = bench.test_run(step, final)
     record = SweepStep(
