@@ -167,6 +167,15 @@ def test_what_the_user_asked_of_the_recipe_holds(images: int) -> None:
     assert told.lr == 0.01
 
 
+def test_in_the_notebook_protocol_another_optimizer_brings_its_own_rate_too() -> None:
+    asked = RecipeSettings(optimizer="muon")
+    settings = StudySettings(protocol="notebook", recipe=asked)
+    recipe = plan_recipe(settings, "baseline", 50_000, seed=0)
+    own = OPTIMIZERS["muon"]
+    assert (recipe.optimizer, recipe.lr, recipe.schedule) == ("muon", own.lr, own.schedule)
+    assert recipe.batch_size == 64
+
+
 def test_another_optimizer_brings_its_own_rate_and_schedule() -> None:
     settings = StudySettings(recipe=RecipeSettings(optimizer="sgd"))
     recipe = plan_recipe(settings, "baseline", 40_000, seed=0)

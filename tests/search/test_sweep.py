@@ -165,7 +165,7 @@ def test_more_seeds_end_where_their_seconds_are_spent() -> None:
     assert {len(size.seeds) for size in none.sizes} == {2}
 
 
-@pytest.mark.parametrize("spread", [0.006, 0.012])
+@pytest.mark.parametrize("spread", [0.006, 0.012, 0.03])
 def test_looking_again_and_again_seldom_finds_what_is_not_there(spread: float) -> None:
     """Seeds are added until the verdict is firm: that must not make chance look like truth."""
     truth = dict.fromkeys((16, 32, 64, 128, 256, 512, 1024), 0.6)

@@ -57,6 +57,14 @@ def test_a_study_stands_for_its_models_and_a_step_for_its_own(folder: Path) -> N
     assert len(three.comparisons) == 3
 
 
+def test_a_run_whose_epoch_was_chosen_on_test_is_marked(folder: Path, tmp_path: Path) -> None:
+    settings = StudySettings(epochs=2, steps=("baseline",), protocol="notebook")
+    run_study(load_images("digits"), settings, tmp_path / "notebook")
+    record = compare_models([tmp_path / "notebook", folder / "train-0"])
+    assert [run.optimistic for run in record.runs] == [True, False]
+    assert "Optimistic (notebook): the best epoch was chosen" in describe_comparison(record)
+
+
 def test_a_copied_folder_is_as_good(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "train-1", tmp_path / "elsewhere")
     found = compare_models([folder / "train-0", tmp_path / "elsewhere"])

@@ -254,7 +254,7 @@ def test_a_failed_training_is_counted_and_not_done_again(
         (8, 1, 1),
     ]
     assert [left.size for left in step.left_out] == [16]
-    assert "Not counted are trainings that failed (not finite): 1." in step.answer
+    assert "Not counted are trainings that failed: 1." in step.answer
     assert "(1 failed)" in (tmp_path / "s" / "report.html").read_text()
     assert len(tried) == 6
     (tmp_path / "s" / "conv" / "record.json").unlink()

@@ -77,8 +77,7 @@ Minutes = Annotated[
 Processes = Annotated[
     int | None,
     Parameter(
-        help="Trainings of a sweep at once, one core each [default: as many as cores, where "
-        "that is measured to be faster].",
+        help="Trainings of a sweep at once, one core each: faster for small networks [default: 1].",
         show_default=False,
         converter=_read_whole,
     ),

@@ -5,7 +5,7 @@ The rules depend on the data alone; ``plan.budget`` shortens what this machine i
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,8 +13,10 @@ from tellapart.config import (
     EQUIVALENCE,
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
+    OPTIMIZERS,
     HeadSettings,
     ModelSettings,
+    Positive,
     Protocol,
     RecipeSettings,
     Settings,
@@ -68,13 +70,14 @@ class SweepSettings(Settings):
     """What the user asked of the sweeps: sizes by step, seeds a size, the margin of a verdict.
 
     ``equivalence`` is the difference of accuracy up to which sizes count as equal; ``processes``
-    how many cells are trained at once, with one core each (None: measured).
+    how many cells are trained at once, with one core each where there are several. A Python script
+    that asks for several needs the guard ``if __name__ == "__main__"``, as for `multiprocessing`.
     """
 
     sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
     seeds: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     equivalence: Share = EQUIVALENCE
-    processes: Annotated[int, Field(ge=1)] | None = None
+    processes: Positive = 1
 
 
 class StudySettings(Settings):
@@ -141,7 +144,11 @@ def plan_recipe(
     epochs = plan_epochs(settings, "search" if longer else part, images)
     asked = settings.recipe.model_dump(exclude_none=True)
     if settings.protocol == "notebook":
-        return NOTEBOOK.model_copy(update={"epochs": epochs, "seed": seed} | asked)
+        own: dict[str, Any] = {}
+        if settings.recipe.optimizer not in (None, NOTEBOOK.optimizer):
+            other = OPTIMIZERS[settings.recipe.optimizer]
+            own = other.model_dump(include={"lr", "schedule"})
+        return NOTEBOOK.model_copy(update=own | {"epochs": epochs, "seed": seed} | asked)
     batch = asked.get("batch_size", plan_batch(images))
     recipe = scale_rate(choose_recipe(model.name, settings.recipe), batch)
     return recipe.model_copy(update={"epochs": epochs, "seed": seed} | asked)

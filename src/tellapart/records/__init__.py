@@ -165,12 +165,16 @@ class Comparison(Record):
 
 
 class ComparedRun(Record):
-    """One of the runs that ``compare`` was given; ``folder`` is where its predictions are."""
+    """One of the runs that ``compare`` was given; ``folder`` is where its predictions are.
+
+    ``optimistic``: its epoch was chosen on the test images (protocol notebook).
+    """
 
     name: str
     folder: str
     model: str
     accuracy: Estimate
+    optimistic: bool
 
 
 class ComparisonRecord(Record):

@@ -85,7 +85,8 @@ class SizeRecord(Record):
     """One size of a sweep. ``val_accuracy`` is the mean over seeds; ``seeds`` has each.
 
     ``seed_numbers`` are the seeds, in the same order; sizes with the same ones are compared seed by
-    seed. ``failed`` counts those whose training was not finite; they are in no other figure.
+    seed. ``failed`` counts those whose training was not finite, or whose process died; they are
+    in no other figure.
     """
 
     size: int

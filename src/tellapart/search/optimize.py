@@ -85,7 +85,7 @@ def run_search(
             trial = _ask(study, space, number)
             settings = suggest_settings(trial, space)
         model, recipe = split_settings(settings, space)
-        follow = _follow(trial, storage, number >= len(GIVEN))
+        follow = _follow(trial, storage, space.epochs if number >= len(GIVEN) else 0)
         try:
             run = objective(model, recipe, follow)
         except TellapartError as error:
@@ -117,8 +117,12 @@ def _ignore(row: EpochRow) -> None:
     """Stop nothing."""
 
 
-def _follow(trial: optuna.Trial, storage: Path, stoppable: bool) -> Follow:
-    """Return a function that keeps each epoch's accuracy, and stops a trial that is hopeless."""
+def _follow(trial: optuna.Trial, storage: Path, before: int) -> Follow:
+    """Return a function that keeps each epoch's accuracy, and stops a trial that is hopeless.
+
+    Args:
+        before: the epoch from which on a trial is not stopped: at its last one nothing is saved.
+    """
     spent = 0.0
 
     def follow(row: EpochRow) -> None:
@@ -126,7 +130,7 @@ def _follow(trial: optuna.Trial, storage: Path, stoppable: bool) -> Follow:
         spent += row.seconds
         with _explain_failure(storage):
             trial.report(row.val_accuracy, row.epoch)
-            if not stoppable or not trial.should_prune():
+            if row.epoch >= before or not trial.should_prune():
                 return
             trial.set_user_attr("seconds", spent)
         raise Hopeless(

@@ -18,11 +18,12 @@ from contextlib import contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
+from pickle import PicklingError
 from types import TracebackType
 from typing import Any
 
 from tellapart.device import limit_threads
-from tellapart.errors import CellDied
+from tellapart.errors import CellDied, TellapartError
 from tellapart.search.executor import Result, Settings
 from tellapart.stop import SIGNALS, ask_stop, check_stop, find_stop
 
@@ -113,12 +114,12 @@ class ProcessExecutor:
                     with self._gate.hold(self._weigh(settings)):
                         outcome: Any = hand.run(function, settings, self._closing)
                 except Exception as found:  # the caller's, by the future
-                    error = found.error if isinstance(found, Raised) else found
-                    self._watch(settings, error)
-                    future.set_exception(error)
+                    outcome = found.error if isinstance(found, Raised) else found
+                    future.set_exception(outcome)
                 else:
-                    self._watch(settings, outcome)
                     future.set_result(outcome)
+                with suppress(Exception, SystemExit):  # a pipe that nobody reads: work goes on
+                    self._watch(settings, outcome)
         finally:
             hand.close()
 
@@ -178,7 +179,7 @@ class Hand:
                 codes.append(self._bury())
         raise CellDied(
             f"its process died {TRIES} times (exit codes {', '.join(map(str, codes))}; "
-            "-9 is often a lack of memory); the same command tries it again"
+            "-9 is often a lack of memory); use fewer --processes"
         )
 
     def _try(
@@ -206,14 +207,15 @@ class Hand:
 
     def _start(self) -> None:
         context = get_context("spawn")
-        self._pipe, theirs = context.Pipe()
-        self._process = context.Process(target=serve, args=(theirs, os.getpid()), daemon=True)
-        self._process.start()
+        ours, theirs = context.Pipe()
+        process = context.Process(target=serve, args=(theirs, os.getpid()), daemon=True)
+        process.start()
         theirs.close()
-        self._sent = None
+        self._process, self._pipe, self._sent = process, ours, None
 
     def _bury(self) -> int | None:
-        assert self._process is not None and self._pipe is not None
+        if self._process is None or self._pipe is None:  # it could not even be started
+            return None
         self._pipe.close()
         self._process.join()
         code = self._process.exitcode
@@ -255,7 +257,10 @@ def serve(pipe: Connection, parent: int) -> None:
         except Exception as error:  # the parent raises it
             answer = False, error
         with suppress(BrokenPipeError):
-            pipe.send(answer)
+            try:
+                pipe.send(answer)
+            except (TypeError, AttributeError, PicklingError):  # it cannot be handed over
+                pipe.send((False, TellapartError(repr(answer[1]))))
 
 
 def _follow_parent(parent: int) -> None:

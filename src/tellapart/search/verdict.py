@@ -115,7 +115,7 @@ def count_seeds(fit: Layout, seeds: int, behind: float, equivalence: float) -> i
         t = float(stats.t.ppf(1 - (1 - LEVEL) / (groups - 1), freedom))
         if t * fit.spread * math.sqrt(2 / count) <= reach:
             return count - seeds
-    return MOST_SEEDS - seeds
+    return max(1, MOST_SEEDS - seeds)
 
 
 def estimate_trend(sizes: Sequence[SizeRecord]) -> Trend | None:

@@ -11,7 +11,13 @@ from tellapart.audit import describe_data
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split, write_split
 from tellapart.device import Meter, choose_device, describe_environment, release_memory
-from tellapart.errors import BudgetError, Interrupted, SettingError, WorkspaceError
+from tellapart.errors import (
+    BudgetError,
+    Interrupted,
+    NotFinite,
+    SettingError,
+    WorkspaceError,
+)
 from tellapart.evaluate import PREDICTIONS, Seal, read_correct
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.backbone import make_backbone
@@ -20,6 +26,7 @@ from tellapart.plan import StudySettings
 from tellapart.records import (
     AnyStep,
     Comparison,
+    LearningRecord,
     ModelStep,
     PlanRecord,
     StepName,
@@ -102,7 +109,7 @@ def _run_steps(bench: Bench, command: str) -> StudyRecord:
     """Run every step that is asked for, and write what they come to."""
     settings, folder = bench.settings, bench.folder
     done = {step: run_step(bench, step) for step in settings.steps}
-    learning = run_learn(bench, done) if settings.learns else None
+    learning = ask_learning(bench, done) if settings.learns else None
     parts = [*done.values(), *([] if learning is None else [learning])]
     record = StudyRecord(
         version=__version__,
@@ -121,6 +128,17 @@ def _run_steps(bench: Bench, command: str) -> StudyRecord:
     write_json(folder / "results.json", record)
     write_report(folder)
     return record
+
+
+def ask_learning(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | None:
+    """Ask whether more data would help; a failure does not cost a study its report."""
+    try:
+        return run_learn(bench, done)
+    except NotFinite as error:
+        if not done:
+            raise
+        bench.reporter.say(f"would more data help? Not told: {error}")
+        return None
 
 
 def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> PlanRecord:

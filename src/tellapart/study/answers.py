@@ -107,7 +107,7 @@ def answer_sweep(
         f"{verdict.sentence} The network with {setting} {verdict.size} gets "
         f"{say_estimate(test.accuracy)} of the test images right "
         f"({seeds} seed{'' if seeds == '1' else 's'} a size, {taken.seconds:.0f} s a training)."
-        + (f" Not counted are trainings that failed (not finite): {failed}." if failed else "")
+        + (f" Not counted are trainings that failed: {failed}." if failed else "")
     ) + say_optimism(run)
 
 

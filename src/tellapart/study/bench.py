@@ -13,7 +13,7 @@ from tellapart.config import ModelSettings, TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.data.subset import take_share
-from tellapart.device import Precision, choose_device, choose_precision
+from tellapart.device import Meter, Precision, choose_device, choose_precision
 from tellapart.errors import Hopeless, NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.metrics.intervals import estimate_proportion
@@ -34,7 +34,7 @@ from tellapart.report.plots import draw_run
 from tellapart.stop import check_stop
 from tellapart.study.answers import label_network
 from tellapart.study.follow import announce_training
-from tellapart.study.parallel import choose_processes
+from tellapart.study.parallel import measure_gain
 from tellapart.study.reporter import Reporter
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
@@ -83,13 +83,17 @@ class Bench:
             return pace * (1 + LOOK * looks)
 
         plan = plan_study(settings, shape, self.images, measure)
-        processes, gain = choose_processes(settings, plan, dataset, self.split.train)
-        if gain > 1:
+        gain = 1.0
+        if plan.minutes is not None:
+            gain = measure_gain(settings, plan, dataset, self.split.train)
+        if gain != 1.0:
             plan = plan_study(settings, shape, self.images, measure, gain)
         precision: Precision = "float32"
         if not self.notebook:
             precision = choose_precision(choose_device(settings.device))
-        return plan.model_copy(update={"precision": precision, "processes": processes})
+        return plan.model_copy(
+            update={"precision": precision, "processes": settings.sweep.processes}
+        )
 
     @property
     def images(self) -> int:
@@ -172,6 +176,8 @@ class Bench:
         found = self.find_cell(cell)
         if found is not None:
             self.reporter.skip(recipe.epochs, f"{label}: read")
+            for row in found.history:
+                follow(row)
             return found
         self.check_failure(cell)
         check_stop()
@@ -188,9 +194,11 @@ class Bench:
             follow(row)
 
         try:
-            run = fit_network(self.dataset, rows, task, folder, watch)
+            with Meter() as meter:
+                run = fit_network(self.dataset, rows, task, folder, watch)
         except Hopeless:
             remove_checkpoints(folder)
+            self.keep_time(step, cell, meter.seconds)
             raise
         self.reporter.skip(recipe.epochs - run.history[-1].epoch, f"{label}: nothing better came")
         draw_run(run, None, self.dataset.classes, folder)

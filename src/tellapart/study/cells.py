@@ -25,8 +25,8 @@ from tellapart.study.reporter import SilentReporter
 PIXELS = ".pixels.npy"
 CELL_BYTES, PARAMETER_BYTES = 1_000_000_000, 28
 """What a training takes: by itself, and for each weight (gradient, momentum, copies)."""
-SHARE, ROOM = 0.8, 2_600_000_000
-"""What processes may take together: a share of the free memory, and so much at most."""
+SHARE = 0.8
+"""What processes may take together of the free memory."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +103,7 @@ def open_executor(work: SweepCell) -> Iterator[tuple[Executor, SweepCell]]:
     seal = Seal(dataset, bench.split, bench.folder)
     apart = replace(bench, dataset=dataset, seal=seal, reporter=SilentReporter(), threads=1)
     there = replace(work, bench=apart)
-    room = min(SHARE * measure_free_memory(), ROOM)
+    room = SHARE * measure_free_memory()
     try:
         with ProcessExecutor(count, work.weigh, room, watch) as executor:
             here = replace(there, bench=replace(apart, reporter=bench.reporter))

@@ -70,6 +70,7 @@ def compare_models(folders: Sequence[Path]) -> ComparisonRecord:
                 folder=str(one.predictions.parent),
                 model=one.record.model,
                 accuracy=one.record.test_accuracy,
+                optimistic=one.record.test.optimistic,
             )
             for name, one in zip(names, found, strict=True)
         ),
@@ -169,7 +170,13 @@ def describe_comparison(record: ComparisonRecord) -> str:
     lines = [
         f"{run.name:<{wide}}  {100 * run.accuracy.value:5.1f} % "
         f"({100 * run.accuracy.low:.1f} to {100 * run.accuracy.high:.1f}, "
-        f"n = {run.accuracy.n:,})  {run.model}"
+        f"n = {run.accuracy.n:,})  {run.model}{'  (optimistic)' if run.optimistic else ''}"
         for run in record.runs
     ]
+    marked = [run.name for run in record.runs if run.optimistic]
+    if marked:
+        lines.append(
+            f"Optimistic ({', '.join(marked)}): the best epoch was chosen on these same images, "
+            "which favours it against runs that did not."
+        )
     return "\n".join([*lines, "", *(one.sentence for one in record.comparisons)])

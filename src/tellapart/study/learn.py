@@ -6,7 +6,7 @@ from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.subset import take_share
 from tellapart.device import Meter
 from tellapart.errors import DataError
-from tellapart.plan import plan_recipe
+from tellapart.plan import plan_batch, plan_recipe
 from tellapart.records import (
     AnyStep,
     LearningRecord,
@@ -65,6 +65,8 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
         images, epochs = count_images(portion.share), count_epochs(portion.share)
         seed = bench.settings.seed + 1 + portion.seed
         own = recipe.model_copy(update={"epochs": epochs, "seed": seed})
+        if own.batch_size == plan_batch(bench.images):  # not one that the user named
+            own = own.model_copy(update={"batch_size": plan_batch(images)})
         label = f"images-{images}-seed-{seed}"
         return bench.train_cell("learn", label, model, own, share=portion.share)
 
