@@ -10,6 +10,8 @@ import torch
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 """Of the quintic iteration; from Jordan et al. 2024."""
 STEPS = 3
+LONG = 4
+"""Columns over rows from which a matrix is gone through twice alone."""
 
 
 class Muon(torch.optim.Optimizer):
@@ -52,17 +54,24 @@ def make_orthogonal(
     """Return a matrix with the singular vectors of ``matrix`` and singular values near 1.
 
     A Newton-Schulz iteration: products alone, no decomposition. Each step multiplies the matrix
-    by a polynomial of its product with itself, (rows, rows), from the left; so the polynomials are
-    multiplied first, and the matrix, which may have far more columns, is gone through twice
-    whatever the number of steps. A zero matrix stays zero.
+    by a polynomial of its product with itself, (rows, rows), from the left. Where a matrix has far
+    more columns, the polynomials are multiplied first, so that it is gone through twice whatever
+    the number of steps. A zero matrix stays zero.
 
     Args:
-        kind: number format of those two products and of what is returned; the matrix's own unless
-            told.
+        kind: number format of the products with the matrix and of what is returned; the matrix's
+            own unless told.
     """
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]
     found = (matrix.T if tall else matrix).to(kind or matrix.dtype)
+    if found.shape[1] < LONG * found.shape[0]:
+        found = found / (found.norm() + 1e-7)
+        for _ in range(steps):
+            square = found @ found.T
+            factor = torch.addmm(square, square, square, beta=b, alpha=c)
+            found = torch.addmm(found, factor, found, beta=a)
+        return found.T if tall else found
     square = (found @ found.T).to(torch.promote_types(found.dtype, torch.float32))
     norm = square.trace().sqrt() + 1e-7  # of the matrix, by the sum of its squares
     square /= norm**2
