@@ -185,8 +185,8 @@ RECIPES: dict[ModelName, TrainSettings] = {
 }
 """How each network is trained unless told.
 
-``simple`` is what sweeps vary: Muon takes it further, but at a dense layer of 2048 its steps cost many
-times the rest of the training.
+``simple`` is what sweeps vary: Muon takes it further, but at a dense layer of 2048 its steps cost
+many times the rest of the training.
 """
 
 EQUIVALENCE = 0.02
