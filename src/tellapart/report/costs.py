@@ -72,7 +72,7 @@ def _draw_cost(axes: Axes, step: SearchStep, done: list[TrialRecord], cost: Cost
 
 def _scale_costs(axes: Axes, values: list[float]) -> None:
     """Give a logarithmic axis few labels, plain numbers, and air on both sides."""
-    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_xscale("log")
     low, high = min(values), max(values)
@@ -81,7 +81,7 @@ def _scale_costs(axes: Axes, values: list[float]) -> None:
     subs = (1.0,) if high / low > 60 else (1.0, 3.0) if high / low > 8 else (1.0, 2.0, 5.0)
     axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: say_amount(value)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def say_amount(value: float) -> str:
