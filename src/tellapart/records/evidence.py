@@ -1,0 +1,74 @@
+"""What comparisons, looks at the test split and growing shares of the data say."""
+
+from __future__ import annotations
+
+from tellapart.records.plans import Record
+from tellapart.records.runs import CurveRecord, Estimate, GainRecord, LearningPoint
+
+
+class LookRecord(Record):
+    """One look at the test split, as the ledger keeps it."""
+
+    look: int
+    when: str
+    step: str
+    cell: str
+    purpose: str
+
+
+class Comparison(Record):
+    """Two models on the same test images: exact McNemar test, Holm-corrected.
+
+    ``difference`` is second minus first, as a fraction, with its 95 % interval (``low`` to
+    ``high``), and that of the paired bootstrap beside it. ``detectable`` is the smallest true
+    difference that would have been shown in four of five such tests.
+    """
+
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    bootstrap_low: float
+    bootstrap_high: float
+    detectable: float
+    only_first: int
+    only_second: int
+    n: int
+    p_value: float
+    p_holm: float
+    sentence: str
+
+
+class ComparedRun(Record):
+    """One of the runs that ``compare`` was given; ``folder`` is where its predictions are.
+
+    ``optimistic``: its epoch was chosen on the test images (protocol notebook).
+    """
+
+    name: str
+    folder: str
+    model: str
+    accuracy: Estimate
+    optimistic: bool
+
+
+class ComparisonRecord(Record):
+    """What ``compare`` says: the runs, and every two of them on the same test images."""
+
+    version: str
+    data: str
+    runs: tuple[ComparedRun, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+class LearningRecord(Record):
+    """Would more data help? One network on growing shares of the training images."""
+
+    model: str
+    points: tuple[LearningPoint, ...]
+    curve: CurveRecord | None
+    gain: GainRecord | None
+    sentence: str
+    seconds: float
+    peak_memory_mb: float
