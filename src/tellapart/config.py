@@ -189,6 +189,9 @@ RECIPES: dict[ModelName, TrainSettings] = {
 many times the rest of the training.
 """
 
+WIDTHS = (16, 24, 32, 48, 64)
+"""Filters of the first layers of the networks that a search may try."""
+
 EQUIVALENCE = 0.02
 """Differences of accuracy up to this count as none in a verdict, unless told."""
 

@@ -31,6 +31,7 @@ TITLES: dict[Place, str] = {
     "search": "5 search",
     "transfer": "6 transfer",
     "learn": "+ more data",
+    "grid": "settings",
 }
 
 

@@ -14,6 +14,8 @@ from tellapart.plan.budget import (
     GIVEN_TRIALS,
     MOST_EPOCHS,
     SHARES,
+    Measure,
+    gain_nothing,
     plan_study,
     share_seconds,
     typical_network,
@@ -27,11 +29,13 @@ CIFAR, IMAGES = Shape(3, 32, 10), 45_000
 TRAINING: tuple[StepName, ...] = ("baseline", "conv", "dense", "search")
 
 
-def make_plan(slowness: float, images: int = IMAGES, **asked: object) -> PlanRecord:
+def make_plan(
+    slowness: float, images: int = IMAGES, gain: Measure = gain_nothing, **asked: object
+) -> PlanRecord:
     def measure(model: ModelSettings) -> float:
         return slowness * (model.width + model.dense / 8) * model.convs / 1e6
 
-    return plan_study(StudySettings.model_validate(asked), CIFAR, images, measure)
+    return plan_study(StudySettings.model_validate(asked), CIFAR, images, measure, gain)
 
 
 def test_a_fast_machine_plans_what_the_data_ask_for() -> None:
@@ -97,6 +101,38 @@ def test_the_notebook_is_never_cut_nor_measured() -> None:
 @pytest.mark.parametrize(("images", "minutes"), [(1_769, 15), (45_000, 30)])
 def test_few_images_have_fewer_minutes(images: int, minutes: float) -> None:
     assert make_plan(1.0, images).minutes == minutes
+
+
+def gain_while_small(model: ModelSettings) -> float:
+    return 1.6 if model.width * model.dense <= 64 * 256 else 1.0
+
+
+def test_small_sizes_are_trained_several_at_once_and_take_less() -> None:
+    one = make_plan(1.0, minutes=1000).sweeps
+    several = make_plan(1.0, minutes=1000, gain=gain_while_small).sweeps
+    assert several["conv"].apart == (16, 32, 64, 128)
+    assert several["dense"].apart == (64, 128, 256)
+    assert one["conv"].apart == ()
+    rest = [size for size in CONV_SIZES if size > 128]
+    paces = {size: size + 128 / 8 for size in CONV_SIZES}
+    small = sum(pace for size, pace in paces.items() if size not in rest)
+    whole = sum(paces.values())
+    assert several["conv"].seconds / one["conv"].seconds == pytest.approx(
+        (small / 1.6 + whole - small) / whole
+    )
+
+
+def test_processes_that_save_next_to_nothing_are_not_started() -> None:
+    assert make_plan(0.001, gain=gain_while_small).sweeps["conv"].apart == ()
+    named = make_plan(0.001, gain=gain_while_small, sweep={"processes": 2}).sweeps["conv"]
+    assert named.apart == (16, 32, 64, 128)
+
+
+def test_a_size_that_is_left_out_is_not_apart() -> None:
+    plan = make_plan(40.0, gain=lambda model: 1.3, minutes=20)
+    for sweep in plan.sweeps.values():
+        assert sweep.left_out
+        assert sweep.apart == sweep.sizes
 
 
 def test_a_step_that_is_not_asked_takes_nothing() -> None:

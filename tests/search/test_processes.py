@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from tellapart.errors import CellDied, Interrupted, NotFinite
+from tellapart.search import processes
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.processes import Gate, ProcessExecutor
 from tellapart.stop import ask_stop, check_stop, clear_stop
@@ -54,9 +55,10 @@ def forget_stops() -> Iterator[None]:
 
 def test_results_are_those_of_this_process_in_the_order_of_the_work(tmp_path: Path) -> None:
     work = Work(tmp_path)
-    seen: list[int] = []
-    with ProcessExecutor(2, watch=lambda number, outcome: seen.append(number)) as executor:
+    with ProcessExecutor(2) as executor:
         futures = [executor.submit(work, number) for number in range(6)]
+        executor.wait_idle()
+        assert all(future.done() for future in futures)
         found = [future.result() for future in futures]
     inline = InlineExecutor()
     expected = [inline.submit(work, number).result()[0] for number in range(6)]
@@ -64,7 +66,6 @@ def test_results_are_those_of_this_process_in_the_order_of_the_work(tmp_path: Pa
     assert os.getpid() not in {process for _, process, _ in found}
     assert len({process for _, process, _ in found}) <= 2
     assert {threads for _, _, threads in found} == {1}
-    assert sorted(seen) == list(range(6))
 
 
 def test_an_exception_arrives_and_the_process_goes_on(tmp_path: Path) -> None:
@@ -106,12 +107,12 @@ def test_a_stop_reaches_the_processes_and_what_waits(tmp_path: Path) -> None:
     work = Work(tmp_path)
     with ProcessExecutor(2) as executor:
         futures = [executor.submit(work, number) for number in (100, 101, 5)]
-        processes = wait_for([tmp_path / "began-100", tmp_path / "began-101"])
+        workers = wait_for([tmp_path / "began-100", tmp_path / "began-101"])
         ask_stop(signal.SIGUSR1)
         for future in futures:
             with pytest.raises(Interrupted, match="stopped by SIGUSR1"):
                 future.result(timeout=30)
-    assert not any(psutil.pid_exists(process) for process in processes)
+    assert not any(psutil.pid_exists(process) for process in workers)
 
 
 def test_an_exception_in_the_block_ends_the_work(tmp_path: Path) -> None:
@@ -131,12 +132,25 @@ from pathlib import Path
 from tests.search.test_processes import Work
 from tellapart.search.processes import ProcessExecutor
 
-if __name__ == "__main__":
-    with ProcessExecutor(2) as executor:
-        for number in (100, 101):
-            executor.submit(Work(Path(sys.argv[1])), number)
-        input()
+with ProcessExecutor(2) as executor:
+    for number in (100, 101):
+        executor.submit(Work(Path(sys.argv[1])), number)
+    input()
 """
+
+
+def test_a_process_without_work_ends_and_the_next_work_has_another(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(processes, "IDLE", 0.1)
+    work = Work(tmp_path)
+    with ProcessExecutor(1) as executor:
+        first = executor.submit(work, 1).result()[1]
+        end = time.monotonic() + 30
+        while psutil.pid_exists(first):
+            assert time.monotonic() < end, "an idle process stayed"
+            time.sleep(0.05)
+        assert executor.submit(work, 2).result()[1] != first
 
 
 def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
@@ -146,11 +160,11 @@ def test_processes_end_when_their_parent_is_killed(tmp_path: Path) -> None:
     parent = subprocess.Popen(
         [sys.executable, str(script), str(tmp_path)], stdin=subprocess.PIPE, env=environment
     )
-    processes = wait_for([tmp_path / "began-100", tmp_path / "began-101"])
+    workers = wait_for([tmp_path / "began-100", tmp_path / "began-101"])
     parent.kill()
     parent.communicate()
     end = time.monotonic() + 10
-    while any(psutil.pid_exists(process) for process in processes):
+    while any(psutil.pid_exists(process) for process in workers):
         assert time.monotonic() < end, "a process outlived its parent"
         time.sleep(0.05)
 

@@ -77,9 +77,8 @@ from tellapart.data import load_images
 from tellapart.study import run_study
 from tests.study.test_cells import SWEEP
 
-if __name__ == "__main__":
-    longer = SWEEP.model_copy(update={"epochs": 40})
-    run_study(load_images("digits"), longer, Path(sys.argv[1]))
+longer = SWEEP.model_copy(update={"epochs": 40})
+run_study(load_images("digits"), longer, Path(sys.argv[1]))
 """
 
 
@@ -106,7 +105,7 @@ def test_a_sweep_goes_on_after_its_worker_and_after_its_driver_were_killed(tmp_p
     with start(folder) as process:
         wait_for_records(process, folder, 1)
         workers = psutil.Process(process.pid).children(recursive=True)
-        trainers = [one for one in workers if "spawn_main" in " ".join(one.cmdline())]
+        trainers = [one for one in workers if "hand import serve" in " ".join(one.cmdline())]
         trainers[0].kill()  # its cell is tried once more, by a new process
         wait_for_records(process, folder, 3)
         process.kill()

@@ -6,11 +6,12 @@ import sys
 
 import cyclopts
 
+from tellapart.cli import tools  # its commands join the app's
 from tellapart.cli.commands import app
 from tellapart.errors import TellapartError
 from tellapart.stop import catch_signals
 
-__all__ = ["app", "main"]
+__all__ = ["app", "main", "tools"]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
@@ -20,22 +19,25 @@ from tellapart.cli.flags import (
     Json,
     Margin,
     Minutes,
+    ModelFlag,
     Out,
+    PlanFlag,
     Processes,
     ProtocolFlag,
     RecipeFlags,
     Seed,
     Seeds,
     Trials,
+    Vary,
     Whole,
     Width,
+    choose_varied,
+    read_count,
     read_margin,
-    read_seeds,
     split_sizes,
     split_steps,
 )
 from tellapart.cli.work import run_steps
-from tellapart.errors import SettingError
 from tellapart.records import STEPS
 
 app = App(
@@ -62,9 +64,7 @@ def study(
     dense: Dense = None,
     minutes: Minutes = None,
     protocol: ProtocolFlag = "holdout",
-    plan: Annotated[
-        bool, Parameter(help="Say what would be trained, and do nothing.", negative="")
-    ] = False,
+    plan: PlanFlag = False,
     data_dir: DataDir = None,
     out: Out = None,
     seed: Seed = 0,
@@ -82,9 +82,9 @@ def study(
         steps=names,
         transfer={"backbones": tuple(backbone or ())},
         sweep={
-            "seeds": read_seeds(seeds),
+            "seeds": read_count("--seeds", seeds),
             "equivalence": read_margin(margin),
-            "processes": processes,
+            "processes": read_count("--processes", processes),
         },
         trials=trials,
         epochs=epochs,
@@ -149,17 +149,18 @@ def train(
 def sweep(
     data: Data = "digits",
     *,
-    vary: Annotated[
-        Literal["width", "dense"], Parameter(help="The setting that varies: steps 3 and 4.")
-    ] = "width",
+    vary: Vary = None,
     sizes: Annotated[
-        str | None, Parameter(help="Sizes, separated by commas.", show_default=False)
+        str | None,
+        Parameter(help="Sizes of width or dense, separated by commas.", show_default=False),
     ] = None,
+    model: ModelFlag = "simple",
     seeds: Seeds = None,
     margin: Margin = None,
     processes: Processes = None,
     epochs: Epochs = None,
     minutes: Minutes = None,
+    plan: PlanFlag = False,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
     out: Out = None,
@@ -167,21 +168,24 @@ def sweep(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Steps 3 and 4: train several sizes with several seeds and say whether size matters.
+    """Vary a setting, several seeds each: steps 3 and 4 say whether size matters.
+
+    Any setting of a network or its training can vary, one or two at a time, on val alone.
 
     Example: `tellapart sweep digits --vary width --sizes 8,16,32 --seeds 3`
+    Example: `tellapart sweep digits --vary dense=32,64 --vary lr=1e-3,3e-3 --epochs 5`
     """
-    named = split_sizes(sizes)
-    step = "conv" if vary == "width" else "dense"
+    asked = choose_varied(vary or ["width"], split_sizes(sizes), model)
+    asked["sweep"] |= {
+        "seeds": read_count("--seeds", seeds),
+        "equivalence": read_margin(margin),
+        "processes": read_count("--processes", processes),
+    }
     run_steps(
         ("sweep", data, data_dir, out, json),
-        steps=(step,),
-        sweep={
-            "sizes": None if named is None else {step: named},
-            "seeds": read_seeds(seeds),
-            "equivalence": read_margin(margin),
-            "processes": processes,
-        },
+        **asked,
+        plan=plan,
+        model={"name": model},
         epochs=epochs,
         minutes=minutes,
         protocol=protocol,
@@ -253,9 +257,7 @@ def transfer(
 def learn(
     data: Data = "digits",
     *,
-    model: Annotated[
-        Literal["simple", "deep", "speed"], Parameter(help="The network that is trained.")
-    ] = "simple",
+    model: ModelFlag = "simple",
     width: Width = None,
     dense: Dense = None,
     convs: Convs = None,
@@ -276,87 +278,8 @@ def learn(
         steps=(),
         learn=True,
         model={"name": model, "width": width, "dense": dense, "convs": convs},
-        sweep={"seeds": read_seeds(seeds)},
+        sweep={"seeds": read_count("--seeds", seeds)},
         epochs=epochs,
         seed=seed,
         device=device,
     )
-
-
-@app.command
-def compare(
-    *runs: Annotated[Path, Parameter(help="Folders of studies, or of their steps.")],
-    json: Json = False,
-) -> None:
-    """Say which of several finished models is better, by the test images that they share.
-
-    Example: `tellapart compare runs/digits-train-1 runs/digits-train-2`
-    """
-    from tellapart.study.compare import compare_models, describe_comparison
-    from tellapart.workspace import expand_path
-
-    found = compare_models([expand_path(run) for run in runs])
-    print(found.model_dump_json(indent=1) if json else describe_comparison(found))
-
-
-@app.command
-def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None:
-    """Write report.html again from results.json.
-
-    Example: `tellapart report runs/digits-study-1`
-    """
-    from tellapart.report.page import write_report
-
-    print(write_report(folder))
-
-
-@app.command
-def fetch(
-    data: Annotated[str | None, Parameter(help="A named dataset.", show_default=False)] = None,
-    *,
-    backbone: Backbones = None,
-) -> None:
-    """Download data and weights ahead, for machines without a network.
-
-    Example: `tellapart fetch cifar10 --backbone mobilenetv2_100.ra_in1k`
-    """
-    if data is None and not backbone:
-        raise SettingError("fetch needs a dataset's name or --backbone NAME, but got neither")
-    if data is not None:
-        from tellapart.console import show_download
-        from tellapart.data import fetch_data
-
-        with show_download(data) as progress:
-            place = fetch_data(data, progress)
-        print(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
-    for name in backbone or ():
-        from tellapart.models.backbone import make_backbone
-
-        found = make_backbone(name)
-        print(f"{found.name}: {found.parameters:,} parameters, licence {found.license}")
-
-
-@app.command
-def doctor(*, json: Json = False) -> None:
-    """Describe this machine, and what tellapart would use of it.
-
-    Example: `tellapart doctor`
-    """
-    import json as writer
-
-    from tellapart.device import choose_device, choose_precision, describe_environment
-    from tellapart.models.backbone import find_default
-    from tellapart.workspace import locate_cache
-
-    device = choose_device()
-    found: dict[str, Any] = describe_environment() | {
-        "device": str(device),
-        "number format": choose_precision(device),
-        "default backbone": find_default(),
-        "cache": str(locate_cache()),
-    }
-    if json:
-        print(writer.dumps(found, indent=1))
-        return
-    for name, value in found.items():
-        print(f"{name:<17} {value}")

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter, Token
 
-from tellapart.config import EQUIVALENCE, OPERATIONS, PRESETS, OptimizerName, Schedule
+from tellapart.config import (
+    EQUIVALENCE,
+    OPERATIONS,
+    PRESETS,
+    ModelName,
+    OptimizerName,
+    Schedule,
+    make_network_settings,
+)
 from tellapart.errors import SettingError, suggest_name
 from tellapart.records import STEPS
 
@@ -74,12 +82,27 @@ Minutes = Annotated[
         show_default=False,
     ),
 ]
-Processes = Annotated[
-    int | None,
+Vary = Annotated[
+    list[str] | None,
     Parameter(
-        help="Trainings of a sweep at once, one core each: faster for small networks [default: 1].",
+        help="width or dense, whose sizes follow from the data; or SETTING=VALUE,VALUE, up to two "
+        "times, of any setting of the network or its training [default: width].",
+        negative="",
         show_default=False,
-        converter=_read_whole,
+    ),
+]
+ModelFlag = Annotated[
+    Literal["simple", "deep", "speed"], Parameter(help="The network that is trained.")
+]
+PlanFlag = Annotated[
+    bool, Parameter(help="Say what would be trained, and do nothing.", negative="")
+]
+Processes = Annotated[
+    str | None,
+    Parameter(
+        help="Networks of a sweep trained at once, one core each; auto: as many as cores, for the "
+        "sizes that it makes faster [default: auto].",
+        show_default=False,
     ),
 ]
 Trials = Annotated[
@@ -168,12 +191,12 @@ def split_steps(text: str) -> tuple[str, ...]:
     return names
 
 
-def read_seeds(text: str | None) -> int | str | None:
-    """Read a number of seeds, or ``auto``."""
+def read_count(flag: str, text: str | None) -> int | str | None:
+    """Read a number from 1 on, or ``auto``."""
     if text is None or text == "auto":
         return text
     if not text.isdecimal() or int(text) < 1:
-        raise SettingError(f"--seeds must be a whole number from 1, or auto, but got {text!r}")
+        raise SettingError(f"{flag} must be a whole number from 1, or auto, but got {text!r}")
     return int(text)
 
 
@@ -184,7 +207,40 @@ def read_margin(points: float | None) -> float | None:
     return None if points is None else points / 100
 
 
-def split_sizes(text: str | None) -> tuple[int, ...] | None:
+def choose_varied(
+    vary: Sequence[str], sizes: tuple[int, ...] | None, model: ModelName
+) -> dict[str, Any]:
+    """Return the step of a sweep over width or dense, or the settings that vary instead.
+
+    Raises:
+        SettingError: what was named cannot vary, or sizes of something that has none.
+    """
+    from tellapart.plan.vary import list_levels, read_vary
+
+    steps = {"width": "conv", "dense": "dense"}
+    name, _, values = vary[0].partition("=")
+    if len(vary) == 1 and name in steps and model == "simple":
+        if values and sizes is not None:
+            raise SettingError(f"--sizes and --vary {vary[0]} both name sizes; leave one out")
+        named = split_sizes(values, "--vary") if values else sizes
+        step = steps[name]
+        return {"steps": (step,), "sweep": {"sizes": None if named is None else {step: named}}}
+    if sizes is not None:
+        raise SettingError(
+            f"--sizes are those of --vary width or dense alone, but got --vary {' '.join(vary)}; "
+            "write --vary SETTING=VALUE,VALUE"
+        )
+    bare = [text for text in vary if "=" not in text]
+    if bare:
+        raise SettingError(
+            f"--vary {bare[0]} needs values here; write --vary {bare[0]}=VALUE,VALUE"
+        )
+    found = read_vary(vary, make_network_settings(model))
+    list_levels(found)
+    return {"steps": (), "sweep": {"vary": found}}
+
+
+def split_sizes(text: str | None, flag: str = "--sizes") -> tuple[int, ...] | None:
     """Read whole numbers separated by commas."""
     if text is None:
         return None
@@ -192,5 +248,5 @@ def split_sizes(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise SettingError(
-            f"--sizes must be whole numbers separated by commas, but got {text!r}"
+            f"{flag} must be whole numbers separated by commas, but got {text!r}"
         ) from None

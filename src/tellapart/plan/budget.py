@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tellapart.config import ModelSettings
+from tellapart.config import WIDTHS, ModelSettings
 from tellapart.models import Shape
 from tellapart.plan.rules import (
     StudySettings,
@@ -19,6 +19,7 @@ from tellapart.plan.rules import (
     plan_swept,
     plan_trials,
 )
+from tellapart.plan.vary import list_levels, plan_grid
 from tellapart.records import LeftOut, PlanRecord, SearchPlan, StepName, SweepPlan
 
 SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, "search": 0.40}
@@ -30,36 +31,43 @@ GIVEN_TRIALS = 4
 """Trials that a search makes whatever they take; its winner is trained as long as a trial."""
 CONFIRMING = 3
 """Times that a search trains its winner again as in its trial, with fresh seeds."""
-WIDEST, NARROWEST = 64, 16
-"""Filters in the first stage of the search's networks."""
+LEAST_SAVED = 10.0
+"""Seconds that a sweep must save by several processes: to start them takes some, too."""
 
 Measure = Callable[[ModelSettings], float]
 """Gives the seconds that training a network on one image takes here."""
 
 
+def gain_nothing(model: ModelSettings) -> float:
+    """Reckon with trainings one after another."""
+    return 1.0
+
+
 def plan_study(
-    settings: StudySettings, shape: Shape, images: int, measure: Measure, gain: float = 1.0
+    settings: StudySettings,
+    shape: Shape,
+    images: int,
+    measure: Measure,
+    gain: Measure = gain_nothing,
 ) -> PlanRecord:
     """Return what the study will train.
 
     Args:
         images: training images.
         measure: is asked for the pace of each network that the plan holds.
-        gain: how many times as fast sweeps are, whose cells may be trained several at once.
+        gain: how many times as fast a sweep's trainings of a network are where several are done at
+            once, in processes; 1 where they are not.
     """
     minutes = plan_minutes(settings, images)
     if minutes is None:
         measure = _measure_nothing
-
-    def measure_cell(model: ModelSettings) -> float:
-        return measure(model) / gain
 
     epochs = plan_recipe(settings, "baseline", images, settings.seed, settings.model).epochs
     epoch = measure(settings.model) * images if "baseline" in settings.steps else 0.0
     if settings.steps == ("baseline",) and settings.minutes is not None:
         epochs = fit_epochs(settings, max(epochs, MOST_EPOCHS), epoch, 60 * settings.minutes)
     sweeps: dict[StepName, SweepPlan] = {
-        step: plan_sweep(settings, step, shape, images, measure_cell)
+        step: plan_sweep(settings, step, shape, images, measure, gain)
         for step in settings.steps
         if step in ("conv", "dense")
     }
@@ -75,12 +83,15 @@ def plan_study(
         if "baseline" in limits:
             epochs = fit_epochs(settings, epochs, epoch, limits["baseline"])
         sweeps = {
-            step: cut_sweep(sweep, settings, step, limits[step], measure_cell)
+            step: cut_sweep(sweep, settings, step, limits[step], measure, gain)
             for step, sweep in sweeps.items()
         }
         if search is not None:
             search = cut_search(search, settings, shape, images, limits["search"], measure)
-    cut = (epochs, sweeps, search) != whole
+    grid = None
+    if settings.sweep.vary:
+        grid = plan_grid(settings, list_levels(settings.sweep.vary), images, measure, gain)
+    cut = (epochs, sweeps, search) != whole or (grid is not None and grid.cut)
     expected: dict[StepName, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
     if "baseline" in settings.steps:
         expected["baseline"] = epoch * epochs
@@ -97,8 +108,9 @@ def plan_study(
         baseline=epochs if "baseline" in settings.steps else None,
         sweeps=sweeps,
         search=search,
+        grid=grid,
         expected=expected if minutes is not None else {},
-        seconds=sum(expected.values()),
+        seconds=sum(expected.values()) + (0.0 if grid is None else grid.seconds),
     )
 
 
@@ -162,24 +174,57 @@ def typical_network(width: int, shape: Shape) -> ModelSettings:
 
 
 def plan_sweep(
-    settings: StudySettings, step: StepName, shape: Shape, images: int, measure: Measure
+    settings: StudySettings,
+    step: StepName,
+    shape: Shape,
+    images: int,
+    measure: Measure,
+    gain: Measure,
 ) -> SweepPlan:
     """Return the sweep that the data alone ask for, and the seconds it should take here."""
     sizes, left_out = plan_sizes(settings, step, shape)
     epochs, (seeds, most) = plan_epochs(settings, step, images), plan_seeds(settings, images)
-    pace = sum(measure(plan_swept(step, size)) for size in sizes)
+    shown = images * epochs * seeds
+    whole = {size: shown * measure(plan_swept(step, size)) for size in sizes}
+    gains = choose_apart(settings, step, whole, gain)
     return SweepPlan(
         sizes=sizes,
         left_out=left_out,
         seeds=seeds,
         most_seeds=most,
         epochs=epochs,
-        seconds=pace * images * epochs * seeds,
+        apart=tuple(gains),
+        seconds=sum(seconds / gains.get(size, 1.0) for size, seconds in whole.items()),
     )
 
 
+def choose_apart(
+    settings: StudySettings, step: StepName, whole: dict[int, float], gain: Measure
+) -> dict[int, float]:
+    """Return the sizes that are trained several at once, and how many times as fast that is.
+
+    Larger networks gain less, so from the first one that gains nothing on none is asked about.
+
+    Args:
+        whole: the seconds of each size, one training after another.
+    """
+    gains: dict[int, float] = {}
+    for size in whole:
+        found = gain(plan_swept(step, size))
+        if found == 1.0:
+            break
+        gains[size] = found
+    saved = sum(whole[size] * (1 - 1 / found) for size, found in gains.items())
+    return gains if saved >= LEAST_SAVED or settings.sweep.processes != "auto" else {}
+
+
 def cut_sweep(
-    plan: SweepPlan, settings: StudySettings, step: StepName, limit: float, measure: Measure
+    plan: SweepPlan,
+    settings: StudySettings,
+    step: StepName,
+    limit: float,
+    measure: Measure,
+    gain: Measure,
 ) -> SweepPlan:
     """Return a sweep that fits ``limit`` seconds, if one can: fewer epochs, then fewer sizes.
 
@@ -188,7 +233,8 @@ def cut_sweep(
     """
     if plan.seconds <= limit:
         return plan
-    paces = {size: measure(plan_swept(step, size)) for size in plan.sizes}
+    gains = {size: gain(plan_swept(step, size)) for size in plan.apart}
+    paces = {size: measure(plan_swept(step, size)) / gains.get(size, 1.0) for size in plan.sizes}
     each = plan.seconds / plan.epochs / sum(paces.values())
     fewest = plan.epochs
     if settings.epochs is None:
@@ -205,6 +251,7 @@ def cut_sweep(
     return plan.model_copy(
         update={
             "sizes": sizes,
+            "apart": tuple(size for size in plan.apart if size in sizes),
             "left_out": (*reversed(gone), *plan.left_out),
             "epochs": epochs,
             "seconds": epoch * epochs,
@@ -222,11 +269,11 @@ def plan_search(settings: StudySettings, shape: Shape, images: int, measure: Mea
     return SearchPlan(
         trials=trials,
         trial_epochs=epochs,
-        width=WIDEST,
+        width=WIDTHS[-1],
         epochs=longer,
         trial_seconds=None,
         winner_seconds=None,
-        seconds=shown * measure(typical_network(WIDEST // 2, shape)),
+        seconds=shown * measure(typical_network(WIDTHS[-1] // 2, shape)),
     )
 
 
@@ -240,21 +287,27 @@ def cut_search(
 ) -> SearchPlan:
     """Return a search that ends within about ``limit`` seconds: half of them for the winner.
 
-    Networks get narrower and trials shorter (to three fifths), then trials fewer; the winner's
-    epochs follow from how long its trial took.
+    Trials get shorter (to three fifths at most), and networks narrower until that many trials fit;
+    else trials get fewer. What is left over goes into longer trials; the winner's epochs follow
+    from how long its trial took.
     """
     if plan.seconds <= limit:
         return plan
     half = limit / 2
-    epochs = (
-        plan.trial_epochs if settings.epochs is not None else max(1, -(-plan.trial_epochs * 3 // 5))
-    )
-    width = WIDEST
-    while width > NARROWEST:
-        if plan.trials * epochs * images * measure(typical_network(width, shape)) <= half:
+    fewest = epochs = plan.trial_epochs
+    if settings.epochs is None:
+        fewest = max(1, -(-plan.trial_epochs * 3 // 5))
+
+    def reckon(width: int) -> float:
+        return images * measure(typical_network(width, shape))  # an epoch
+
+    width = WIDTHS[0]
+    for wider in reversed(WIDTHS):
+        if plan.trials * fewest * reckon(wider) <= half:
+            width = wider
             break
-        width //= 2
-    trial = epochs * images * measure(typical_network(width, shape))
+    epochs = max(fewest, min(epochs, int(half / (plan.trials * reckon(width)))))
+    trial = epochs * reckon(width)
     return plan.model_copy(
         update={
             "trial_epochs": epochs,

@@ -29,6 +29,7 @@ from tellapart.models import Shape, count_planned
 from tellapart.records import (
     STEPS,
     LeftOut,
+    Scalar,
     StepName,
 )
 
@@ -42,7 +43,7 @@ VIEWS = {
     "conv": 180_000,
     "dense": 180_000,
     "trial": 225_000,
-    "search": 900_000,
+    "search": 1_350_000,
 }
 """Images shown in a whole training, from which the epochs follow."""
 
@@ -70,14 +71,16 @@ class SweepSettings(Settings):
     """What the user asked of the sweeps: sizes by step, seeds a size, the margin of a verdict.
 
     ``equivalence`` is the difference of accuracy up to which sizes count as equal; ``processes``
-    how many cells are trained at once, with one core each where there are several. A Python script
-    that asks for several needs the guard ``if __name__ == "__main__"``, as for `multiprocessing`.
+    how many networks are trained at once, with one core each where there are several. ``auto`` has
+    as many as cores for the sizes that it is measured to make faster. ``vary`` has the values of
+    one or two settings, by name, that a sweep without steps trains in all combinations.
     """
 
     sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
     seeds: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
     equivalence: Share = EQUIVALENCE
-    processes: Positive = 1
+    processes: Positive | Literal["auto"] = "auto"
+    vary: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
 
 
 class StudySettings(Settings):

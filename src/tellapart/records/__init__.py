@@ -17,10 +17,12 @@ from tellapart.records.evidence import (
     LearningRecord,
     LookRecord,
 )
+from tellapart.records.grids import GridRecord, GridVerdict, Level, LevelRecord
 from tellapart.records.plans import (
     PLACES,
     ROLES,
     STEPS,
+    GridPlan,
     LeftOut,
     Place,
     PlanRecord,
@@ -67,10 +69,15 @@ __all__ = [
     "Estimate",
     "Excluded",
     "GainRecord",
+    "GridPlan",
+    "GridRecord",
+    "GridVerdict",
     "InspectStep",
     "LearningPoint",
     "LearningRecord",
     "LeftOut",
+    "Level",
+    "LevelRecord",
     "LookRecord",
     "ModelStep",
     "Place",
@@ -241,4 +248,5 @@ class StudyRecord(Record):
     steps: dict[StepName, AnyStep]
     comparisons: tuple[Comparison, ...]
     learning: LearningRecord | None = None
+    grid: GridRecord | None = None
     ledger: tuple[LookRecord, ...]

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 StepName = Literal["inspect", "baseline", "conv", "dense", "search", "transfer"]
 STEPS: tuple[StepName, ...] = ("inspect", "baseline", "conv", "dense", "search", "transfer")
-Place = StepName | Literal["learn"]
+Place = StepName | Literal["learn", "grid"]
 """Where work is done: a step, or the question whether more data would help."""
-PLACES: tuple[Place, ...] = (*STEPS, "learn")
+PLACES: tuple[Place, ...] = (*STEPS, "learn", "grid")
 Role = Literal["train", "val", "test"]
 ROLES: tuple[Role, ...] = ("train", "val", "test")
 Scalar = str | int | float | bool | None | tuple[int, ...]
@@ -33,7 +33,8 @@ class SweepPlan(Record):
     """What a sweep will train, and how long that should take.
 
     Every size has ``seeds``; sizes that the verdict hangs on have up to ``most_seeds``, for which
-    ``extra_seconds`` may be spent beyond ``seconds`` (None: no limit).
+    ``extra_seconds`` may be spent beyond ``seconds`` (None: no limit). The networks of the sizes
+    ``apart`` are trained several at once, in processes with one core each.
     """
 
     sizes: tuple[int, ...]
@@ -42,6 +43,7 @@ class SweepPlan(Record):
     most_seeds: int
     extra_seconds: float | None = None
     epochs: int
+    apart: tuple[int, ...] = ()
     seconds: float
 
 
@@ -62,6 +64,19 @@ class SearchPlan(Record):
     seconds: float
 
 
+class GridPlan(Record):
+    """What varying settings will train; as in `SweepPlan`, with numbers of levels for sizes."""
+
+    levels: int
+    seeds: int
+    most_seeds: int
+    extra_seconds: float | None = None
+    epochs: int
+    cut: bool
+    apart: tuple[int, ...] = ()
+    seconds: float
+
+
 class PlanRecord(Record):
     """``plan.json``: what a study will do, settled when it starts first.
 
@@ -69,7 +84,7 @@ class PlanRecord(Record):
     scratch. Seconds are what the measured pace of this machine lets
     expect; ``cut`` says whether that shortened what the data alone would have had. ``precision``
     is the number format of all its trainings, however often it is started again, and ``processes``
-    how many train a sweep's cells at once, with one core each where there are several.
+    how many train the sizes ``apart`` of the sweeps at once.
     """
 
     minutes: float | None
@@ -79,5 +94,6 @@ class PlanRecord(Record):
     baseline: int | None = None
     sweeps: dict[StepName, SweepPlan]
     search: SearchPlan | None
+    grid: GridPlan | None = None
     expected: dict[StepName, float] = Field(default_factory=dict)
     seconds: float

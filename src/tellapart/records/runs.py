@@ -34,6 +34,7 @@ class RunRecord(Record):
     ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
     a GPU took. ``predict_seconds`` is what an image takes to be told, as one of many on this
     machine: the quickest look at all that the best epoch is chosen on, over their number.
+    ``threads`` are those of the CPU that computed.
     """
 
     cell: str
@@ -49,6 +50,7 @@ class RunRecord(Record):
     predict_seconds: float = 0.0
     peak_memory_mb: float
     device: str
+    threads: int = 1
     precision: Literal["float32", "bfloat16"]
     val_accuracy: Estimate
     history: tuple[EpochRow, ...]
@@ -85,13 +87,14 @@ class SizeRecord(Record):
     """One size of a sweep. ``val_accuracy`` is the mean over seeds; ``seeds`` has each.
 
     ``seed_numbers`` are the seeds, in the same order; sizes with the same ones are compared seed by
-    seed. ``failed`` counts those whose training was not finite, or whose process died; they are
-    in no other figure.
+    seed. ``seconds`` is the mean of a training, with so many ``threads``. ``failed`` counts those
+    whose training was not finite, or whose process died; they are in no other figure.
     """
 
     size: int
     parameters: int
     seconds: float
+    threads: int = 1
     val_accuracy: Estimate
     seeds: tuple[float, ...]
     seed_numbers: tuple[int, ...]

@@ -24,6 +24,8 @@ def state_headline(record: StudyRecord) -> Headline:
     """
     count = len(record.data.classes)
     best = find_best(record)
+    if best is None and record.grid is not None:
+        return Headline(record.grid.verdict.sentence, (f"Asked of {record.grid.model}, on val.",))
     if best is None and record.learning is not None:
         return Headline(record.learning.sentence, (f"Asked of {record.learning.model}.",))
     if best is None:

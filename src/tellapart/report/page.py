@@ -18,7 +18,7 @@ from tellapart.records import (
 )
 from tellapart.report import wording
 from tellapart.report.headline import find_best, state_headline
-from tellapart.report.pictures import picture_learning, picture_step, picture_study
+from tellapart.report.pictures import picture_grid, picture_learning, picture_step, picture_study
 from tellapart.workspace import read_record, write_text
 
 HERE = Path(__file__).parent
@@ -91,6 +91,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         "headline": state_headline(record),
         "overview": picture_study(record),
         "learning": None if record.learning is None else picture_learning(record.learning),
+        "grid": None if record.grid is None else picture_grid(record.grid),
         "pictures": {
             name: picture_step(record.steps[name], classes, folder)
             for name in STEPS

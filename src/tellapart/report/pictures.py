@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from tellapart.records import (
     BaselineStep,
+    GridRecord,
     InspectStep,
     LearningRecord,
     ModelStep,
@@ -27,13 +28,14 @@ from tellapart.report.plots import (
     plot_costs,
     plot_counts,
     plot_curves,
+    plot_grid,
     plot_learning,
     plot_steps,
     plot_sweep_curves,
     plot_sweep_sizes,
     plot_trials,
 )
-from tellapart.report.wording import TITLES, say_estimate, say_percent, say_setting
+from tellapart.report.wording import TITLES, say_estimate, say_percent, say_scalar, say_setting
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -70,6 +72,21 @@ def picture_learning(record: LearningRecord) -> Picture:
         plot_learning(record),
         f"Accuracy on val against the number of training images: {said}.",
         f"{record.model}, trained on growing shares of the images, class by class.",
+    )
+
+
+def picture_grid(record: GridRecord) -> Picture:
+    """Return the picture of settings that varied."""
+    names = " and ".join(say_setting(name) for name in record.settings)
+    said = "; ".join(
+        f"{', '.join(say_scalar(value) for value in level.values.values())}: "
+        f"{say_percent(level.figures.val_accuracy.value)}"
+        for level in record.levels
+    )
+    return _embed(
+        plot_grid(record),
+        f"Accuracy on val by {names}: {said}.",
+        f"{record.model}: mean accuracy on val by {names}.",
     )
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tellapart.records import (
+    GridRecord,
     InspectStep,
     LearningRecord,
     RunRecord,
@@ -19,12 +20,14 @@ from tellapart.report.canvas import save_figure
 from tellapart.report.choices import plot_backbones, plot_trials
 from tellapart.report.costs import plot_costs
 from tellapart.report.curves import plot_curves
+from tellapart.report.grids import plot_grid
 from tellapart.report.learning import plot_learning
 from tellapart.report.matrices import plot_confusion
 from tellapart.report.scores import plot_class_scores, plot_counts, plot_steps
 from tellapart.report.sweeps import plot_sweep_curves, plot_sweep_sizes
 
 __all__ = [
+    "draw_grid",
     "draw_learning",
     "draw_run",
     "draw_step",
@@ -34,6 +37,7 @@ __all__ = [
     "plot_costs",
     "plot_counts",
     "plot_curves",
+    "plot_grid",
     "plot_learning",
     "plot_steps",
     "plot_sweep_curves",
@@ -61,6 +65,15 @@ def draw_run(
         paths += save_figure(counts, folder / "confusion_matrix")
         paths += save_figure(shares, folder / "confusion_matrix_normalized")
     return tuple(paths)
+
+
+def draw_grid(record: GridRecord, folder: Path) -> tuple[Path, ...]:
+    """Write ``grid``, the accuracy of every level of the settings that varied, as PNG and SVG.
+
+    Raises:
+        WorkspaceError: the folder cannot be written.
+    """
+    return save_figure(plot_grid(record), folder / "grid")
 
 
 def draw_learning(record: LearningRecord, folder: Path) -> tuple[Path, ...]:

@@ -90,7 +90,11 @@ def plot_sweep_sizes(step: SweepStep) -> Figure:
     main.set_xlabel(say_setting(step.setting))
     _mark_verdict(main, step, sizes)
     upper = dress_axes(figure.add_subplot(grid[0, 1]))
-    _draw_cost(upper, sizes, [row.seconds for row in rows], "Training time of a run, s")
+    if len({row.threads for row in rows}) == 1:
+        _draw_cost(upper, sizes, [row.seconds for row in rows], "Training time of a run, s")
+    else:
+        costs = [row.seconds * row.threads for row in rows]
+        _draw_cost(upper, sizes, costs, "Training of a run, core seconds")
     lower = dress_axes(figure.add_subplot(grid[1, 1]))
     _draw_cost(lower, sizes, [row.parameters for row in rows], "Parameters")
     lower.set_xlabel(say_setting(step.setting))

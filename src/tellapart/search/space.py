@@ -14,6 +14,7 @@ from tellapart.config import (
     DEEP,
     OPTIMIZERS,
     RECIPES,
+    WIDTHS,
     ModelName,
     ModelSettings,
     RecipeSettings,
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 AUGMENTS = ("none", "shift", "flip+shift", "shift+cutout", "flip+shift+cutout")
 """Flips are tried, since whether they are valid shows on val."""
-WIDTHS = (16, 24, 32, 48, 64)
-"""Filters of a network's first layers."""
 
 NOTEBOOK_TRIAL: dict[str, Scalar] = {
     "model": "stages",
@@ -56,8 +55,8 @@ SPEED_TRIAL: dict[str, Scalar] = {
 }
 """The network made to be fast: every search's second trial."""
 
-FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"augment": "flip+shift"}
-"""The same with mirrored images, which are right for photographs and wrong for digits."""
+FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"width": WIDTHS[-1], "augment": "flip+shift"}
+"""As wide as the minutes allow, with mirrored images: right for photographs, wrong for digits."""
 
 DEEP_TRIAL: dict[str, Scalar] = {
     name: value for name, value in NOTEBOOK_TRIAL.items() if name != "weight_decay"

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
-from typing import TypeVar
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 from tellapart.config import EQUIVALENCE
 from tellapart.errors import CellDied, NotFinite, SettingError
@@ -32,20 +33,36 @@ class Cell:
 class Seeds:
     """How many seeds a size has: ``first``, and up to ``most`` while they decide something.
 
-    What goes beyond the first ones may take ``seconds`` of training; None sets no limit.
+    What goes beyond the first ones may take ``seconds``; None sets no limit. ``at_once`` has the
+    sizes of which several networks are trained at once, and how many.
     """
 
     first: int
     most: int
     seconds: float | None = None
+    at_once: Mapping[int, int] = field(default_factory=dict)
+
+
+class Judgement(Protocol):
+    """What decides whether more seeds are spent, and on which sizes."""
+
+    @property
+    def tied(self) -> tuple[int, ...]: ...
+
+    @property
+    def firm(self) -> bool: ...
+
+
+JudgementT = TypeVar("JudgementT", bound=Judgement)
+Judge = Callable[[Sequence[SizeRecord]], JudgementT]
 
 
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(Generic[JudgementT]):
     """What a sweep comes to; ``runs`` are in the order of sizes and seeds."""
 
     sizes: tuple[SizeRecord, ...]
-    verdict: Verdict
+    verdict: JudgementT
     runs: tuple[RunRecord, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -71,7 +88,7 @@ def run_sweep(
     run_cell: Callable[[Cell], RunRecord],
     executor: Executor,
     equivalence: float = EQUIVALENCE,
-) -> Sweep:
+) -> Sweep[Verdict]:
     """Train every size with the first seeds, then those that matter with more.
 
     Small sizes run first, so that an early look shows something soon. While no verdict is firm,
@@ -85,26 +102,42 @@ def run_sweep(
     Raises:
         NotFinite: no training of any size was finite.
     """
-    ordered = check_sizes(sizes)
+    return spend_seeds(
+        check_sizes(sizes), seeds, run_cell, executor, partial(judge_sizes, equivalence=equivalence)
+    )
+
+
+def spend_seeds(
+    sizes: Sequence[int],
+    seeds: Seeds,
+    run_cell: Callable[[Cell], RunRecord],
+    executor: Executor,
+    judge: Judge[JudgementT],
+) -> Sweep[JudgementT]:
+    """Do as `run_sweep` does, for whatever ``judge`` makes of the sizes.
+
+    Raises:
+        NotFinite: no training of any size was finite.
+    """
     found: dict[Cell, RunRecord | Failure] = {}
 
     def run_all(some: Sequence[int], numbers: Sequence[int]) -> None:
         cells = [Cell(size, number) for size in some for number in numbers]
         found.update(zip(cells, run_cells(cells, run_cell, executor), strict=True))
 
-    run_all(ordered, range(seeds.first))
-    sweep = _conclude(ordered, found, equivalence)
+    run_all(sizes, range(seeds.first))
+    sweep = _conclude(sizes, found, judge)
     spent = 0.0
     for number in range(seeds.first, seeds.most):
         wanted = [size for size in sweep.sizes if size.size in sweep.verdict.tied]
-        costs = sum(size.seconds for size in wanted)
+        costs = sum(size.seconds / seeds.at_once.get(size.size, 1) for size in wanted)
         if sweep.verdict.firm or len(sweep.sizes) < 2:
             break
         if seeds.seconds is not None and spent + costs > seeds.seconds:
             break
         run_all([size.size for size in wanted], [number])
         spent += costs
-        sweep = _conclude(ordered, found, equivalence)
+        sweep = _conclude(sizes, found, judge)
     return sweep
 
 
@@ -132,8 +165,8 @@ def run_cells(
 
 
 def _conclude(
-    sizes: Sequence[int], found: Mapping[Cell, RunRecord | Failure], equivalence: float
-) -> Sweep:
+    sizes: Sequence[int], found: Mapping[Cell, RunRecord | Failure], judge: Judge[JudgementT]
+) -> Sweep[JudgementT]:
     """Judge what was found so far; the order of finishing has no say in it."""
     runs: dict[int, list[RunRecord]] = {size: [] for size in sizes}
     failures: dict[int, list[Failure]] = {size: [] for size in sizes}
@@ -151,7 +184,7 @@ def _conclude(
     )
     return Sweep(
         sizes=records,
-        verdict=judge_sizes(records, equivalence),
+        verdict=judge(records),
         runs=tuple(run for size in trained for run in runs[size]),
         left_out=tuple(
             LeftOut(size=size, reason=say_failure(failures[size]))
@@ -183,6 +216,7 @@ def summarize_sizes(
             size=size,
             parameters=group[0].parameters,
             seconds=sum(run.seconds for run in group) / len(group),
+            threads=group[0].threads,
             val_accuracy=estimate_mean(accuracies, group[0].val_accuracy.n, spread, freedom),
             seeds=tuple(accuracies),
             seed_numbers=tuple(run.seed for run in group),

@@ -157,6 +157,20 @@ def _unknown(sizes: Sequence[SizeRecord], best: int, why: str, equivalence: floa
     )
 
 
+def say_more_seeds(more: int, equivalence: float) -> str:
+    """Say how many more seeds would settle what is open.
+
+    >>> say_more_seeds(4, 0.02)
+    '4 more seeds a size would be needed to see a difference of 2 points'
+    """
+    needed = f"{more} more seeds" if more < MOST_SEEDS - 10 else f"over {MOST_SEEDS - 10} seeds"
+    return f"{needed} a size would be needed to see a difference of {_say_margin(equivalence)}"
+
+
+def _say_margin(equivalence: float) -> str:
+    return f"{100 * equivalence:.2g} point{'s' if equivalence != 0.01 else ''}"
+
+
 def _decide(
     sizes: Sequence[SizeRecord],
     fit: Layout,
@@ -181,10 +195,9 @@ def _decide(
     )
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)  # the best one alone is tied
-    points = f"{100 * equivalence:.2g} point{'s' if equivalence != 0.01 else ''}"
+    points = _say_margin(equivalence)
     chance = f"differences below {100 * margin:.1f} points are within the chance of seeds"
-    needed = f"{more} more seeds" if more < MOST_SEEDS - 10 else f"over {MOST_SEEDS - 10} seeds"
-    wanting = f"{needed} a size would be needed to see a difference of {points}"
+    wanting = say_more_seeds(more, equivalence)
     kind: Literal["ideal", "bigger", "flat", "unknown"]
     if every and not open_:
         kind = "flat"

@@ -23,6 +23,7 @@ from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.backbone import make_backbone
 from tellapart.owner import own_folder
 from tellapart.plan import StudySettings
+from tellapart.plan.vary import list_levels, make_level
 from tellapart.records import (
     AnyStep,
     Comparison,
@@ -38,6 +39,8 @@ from tellapart.search.sweep import check_sizes
 from tellapart.stop import check_stop
 from tellapart.study.answers import say_plan
 from tellapart.study.bench import PLAN, Bench
+from tellapart.study.cells import open_processes
+from tellapart.study.grid import run_vary
 from tellapart.study.learn import run_learn
 from tellapart.study.pretrained import name_backbones
 from tellapart.study.reporter import Reporter, SilentReporter
@@ -93,7 +96,8 @@ def run_study(
         write_json(folder / "environment.json", describe_environment())
         _write_status(folder, "running")
         try:
-            record = _run_steps(bench, command)
+            with open_processes(bench) as ready:
+                record = _run_steps(ready, command)
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
             with suppress(
@@ -110,7 +114,8 @@ def _run_steps(bench: Bench, command: str) -> StudyRecord:
     settings, folder = bench.settings, bench.folder
     done = {step: run_step(bench, step) for step in settings.steps}
     learning = ask_learning(bench, done) if settings.learns else None
-    parts = [*done.values(), *([] if learning is None else [learning])]
+    grid = run_vary(bench) if settings.sweep.vary else None
+    parts = [*done.values(), *(part for part in (learning, grid) if part is not None)]
     record = StudyRecord(
         version=__version__,
         command=command,
@@ -123,6 +128,7 @@ def _run_steps(bench: Bench, command: str) -> StudyRecord:
         steps=done,
         comparisons=compare_steps(bench, done),
         learning=learning,
+        grid=grid,
         ledger=bench.seal.read_ledger(),
     )
     write_json(folder / "results.json", record)
@@ -193,6 +199,12 @@ def check_settings(bench: Bench) -> None:
         )
     for sizes in settings.sweep.sizes.values():
         check_sizes(sizes)
+    for level in list_levels(settings.sweep.vary) if settings.sweep.vary else ():
+        make_level(settings, bench.images, level, settings.seed, 1)
+    if settings.sweep.vary and settings.protocol == "notebook":
+        raise SettingError(
+            "settings vary on val, which --protocol notebook does not have; leave it out"
+        )
     if "transfer" in settings.steps and not (bench.folder / "transfer/record.json").is_file():
         for name in name_backbones(bench):
             make_backbone(name)

@@ -59,17 +59,29 @@ def say_seeds(sweep: SweepPlan) -> str:
     return f"{said} (up to {sweep.most_seeds} where they decide)" if more else said
 
 
+def say_apart(sweep: SweepPlan, processes: int) -> str:
+    """Say which sizes are trained several at once."""
+    if not sweep.apart:
+        return ""
+    sizes = "all" if sweep.apart == sweep.sizes else f"those up to {sweep.apart[-1]}"
+    return f"; {sizes} in {processes} processes, one core each"
+
+
 def describe_plan(plan: PlanRecord) -> str:
     """Return the plan as lines: one a step that trains, and what they come to."""
     lines = [] if plan.baseline is None else [f"baseline: {plan.baseline} epochs"]
     lines += [
         f"{step}: sizes {', '.join(map(str, sweep.sizes))}; {say_seeds(sweep)} of "
         f"{sweep.epochs} epochs; {say_seconds(sweep.seconds)}"
+        + say_apart(sweep, plan.processes)
         + "".join(f"; {size.size} left out ({size.reason})" for size in sweep.left_out)
         for step, sweep in plan.sweeps.items()
     ]
-    if plan.processes > 1:
-        lines.append(f"the sweeps train {plan.processes} networks at once, one core each")
+    if plan.grid is not None:
+        lines.append(
+            f"{plan.grid.levels} levels; {plan.grid.seeds} seeds of {plan.grid.epochs} epochs; "
+            f"{say_seconds(plan.grid.seconds)}"
+        )
     if plan.search is not None:
         lines.append(
             f"search: up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs, the "

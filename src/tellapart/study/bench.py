@@ -31,10 +31,11 @@ from tellapart.records import (
     TestRecord,
 )
 from tellapart.report.plots import draw_run
+from tellapart.search.processes import ProcessExecutor
 from tellapart.stop import check_stop
 from tellapart.study.answers import label_network
 from tellapart.study.follow import announce_training
-from tellapart.study.parallel import measure_gain
+from tellapart.study.parallel import count_processes, find_gain, measure_with_one
 from tellapart.study.reporter import Reporter
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
@@ -52,7 +53,11 @@ UNMEASURED = {"status": "done", "seconds": 0.0, "peak_memory_mb": 0.0}
 
 @dataclass(frozen=True)
 class Bench:
-    """One study at work; with ``threads`` other than 0, in one of several processes."""
+    """One study at work.
+
+    With ``threads`` other than 0 it is at work in one of several processes; ``pool`` has these,
+    and ``apart`` is the bench that they get.
+    """
 
     settings: StudySettings
     dataset: Dataset
@@ -61,6 +66,8 @@ class Bench:
     folder: Path
     reporter: Reporter
     threads: int = 0
+    pool: ProcessExecutor | None = None
+    apart: Bench | None = None
 
     @cached_property
     def plan(self) -> PlanRecord:
@@ -75,25 +82,22 @@ class Bench:
         dataset, settings = self.dataset, self.settings
         shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
 
-        @cache
-        def measure(model: ModelSettings) -> float:
+        def look(model: ModelSettings) -> float:
             recipe = plan_recipe(settings, "baseline", self.images, settings.seed, model)
             pace = measure_pace(dataset, self.split.train, model, recipe, settings.device)
             looks = (1 + recipe.mirrors) * len(self.split.val) / self.images
             return pace * (1 + LOOK * looks)
 
-        plan = plan_study(settings, shape, self.images, measure)
-        gain = 1.0
-        if plan.minutes is not None:
-            gain = measure_gain(settings, plan, dataset, self.split.train)
-        if gain != 1.0:
-            plan = plan_study(settings, shape, self.images, measure, gain)
+        measure = cache(look)
+        measure_alone = cache(lambda model: measure_with_one(lambda: look(model)))
+        gain = find_gain(settings, shape, measure, measure_alone)
+        plan = plan_study(settings, shape, self.images, measure, gain)
         precision: Precision = "float32"
         if not self.notebook:
             precision = choose_precision(choose_device(settings.device))
-        return plan.model_copy(
-            update={"precision": precision, "processes": settings.sweep.processes}
-        )
+        apart = any(part.apart for part in (*plan.sweeps.values(), plan.grid) if part)
+        processes = count_processes(settings) if apart else 1
+        return plan.model_copy(update={"precision": precision, "processes": processes})
 
     @property
     def images(self) -> int:

@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import map_dataset
-from tellapart.device import measure_free_memory
 from tellapart.errors import TellapartError
 from tellapart.evaluate import Seal
-from tellapart.models import Shape, count_planned
+from tellapart.models import Shape
 from tellapart.plan import plan_recipe, plan_swept
-from tellapart.records import RunRecord, StepName
+from tellapart.records import Place, RunRecord, StepName
 from tellapart.search.executor import Executor, InlineExecutor, Result, Settings
 from tellapart.search.processes import ProcessExecutor
 from tellapart.search.sweep import Cell
 from tellapart.study.bench import Bench
+from tellapart.study.parallel import measure_room, weigh_training
 from tellapart.study.reporter import SilentReporter
 
 PIXELS = ".pixels.npy"
-CELL_BYTES, PARAMETER_BYTES = 1_000_000_000, 28
-"""What a training takes: by itself, and for each weight (gradient, momentum, copies)."""
-SHARE = 0.8
-"""What processes may take together of the free memory."""
 
 
 @dataclass(frozen=True)
-class SweepCell:
-    """Trains a cell of one step's sweep. It can be handed to another process."""
+class CellWork:
+    """Trains the cells of one place of a study. It can be handed to another process."""
 
     bench: Bench
-    step: StepName
-    epochs: int
-
-    @property
-    def setting(self) -> str:
-        """The setting that the step varies."""
-        return "width" if self.step == "conv" else "dense"
+    place: Place
 
     def describe(self, cell: Cell) -> tuple[str, ModelSettings, TrainSettings]:
         """Return a cell's label, its network, and how it is trained."""
-        settings = self.bench.settings
-        recipe = plan_recipe(settings, self.step, self.bench.images, settings.seed + cell.seed)
-        recipe = recipe.model_copy(update={"epochs": self.epochs})
-        label = f"{self.setting}-{cell.size}-seed-{recipe.seed}"
-        return label, plan_swept(self.step, cell.size), recipe
+        raise NotImplementedError
 
     def find(self, cell: Cell) -> RunRecord | None:
         """Return the record of a cell that was trained before."""
@@ -58,55 +44,91 @@ class SweepCell:
         """Return the bytes that a cell's process may take."""
         dataset = self.bench.dataset
         shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
-        return CELL_BYTES + PARAMETER_BYTES * count_planned(plan_swept(self.step, cell.size), shape)
+        return weigh_training(self.describe(cell)[1], shape)
 
     def __call__(self, cell: Cell) -> RunRecord:
-        return self.bench.train_cell(self.step, *self.describe(cell))
+        return self.bench.train_cell(self.place, *self.describe(cell))
 
 
-class FinishedFirst:
-    """Reads cells that were trained before, and hands the others on."""
+@dataclass(frozen=True)
+class SweepCell(CellWork):
+    """Trains a cell of one step's sweep."""
 
-    def __init__(self, executor: Executor, work: SweepCell) -> None:
-        self._executor, self._work = executor, work
+    place: StepName
+    epochs: int
+
+    @property
+    def setting(self) -> str:
+        """The setting that the step varies."""
+        return "width" if self.place == "conv" else "dense"
+
+    def describe(self, cell: Cell) -> tuple[str, ModelSettings, TrainSettings]:
+        settings = self.bench.settings
+        recipe = plan_recipe(settings, self.place, self.bench.images, settings.seed + cell.seed)
+        recipe = recipe.model_copy(update={"epochs": self.epochs})
+        label = f"{self.setting}-{cell.size}-seed-{recipe.seed}"
+        return label, plan_swept(self.place, cell.size), recipe
+
+
+class CellExecutor:
+    """Trains the networks of small sizes in processes, and the others here, with all cores.
+
+    The two take turns: before a training here begins, the processes are done.
+    """
+
+    def __init__(self, pool: ProcessExecutor, work: CellWork, apart: Collection[int]) -> None:
+        bench = work.bench
+        assert bench.apart is not None
+        self._pool, self._work, self._apart = pool, work, apart
+        self._there = replace(work, bench=bench.apart)
+        self._here = InlineExecutor()
 
     def submit(self, function: Callable[[Settings], Result], settings: Settings) -> Future[Result]:
-        assert isinstance(settings, Cell)
-        found: Any = self._work.find(settings)
+        cell: Any = settings
+        if cell.size not in self._apart:
+            self._pool.wait_idle()
+            return self._here.submit(function, settings)
+        future: Future[Any] = Future()
+        found = self._there.find(cell)
         if found is None:
-            return self._executor.submit(function, settings)
-        future: Future[Result] = Future()
-        future.set_result(found)
-        self._work.bench.reporter.skip(self._work.epochs, "read")
+            future = self._pool.submit(self._there, cell, self._there.weigh(cell))
+            future.add_done_callback(lambda done: self._show(cell, done))
+        else:
+            future.set_result(found)
+            self._work.bench.reporter.skip(self._work.describe(cell)[2].epochs, "read")
         return future
+
+    def _show(self, cell: Cell, done: Future[RunRecord]) -> None:
+        """Show what came of a training; a pipe that nobody reads is no reason to end."""
+        error = None if done.cancelled() else done.exception()
+        label, _, recipe = self._work.describe(cell)
+        reporter, epochs = self._work.bench.reporter, recipe.epochs
+        with suppress(Exception, SystemExit):
+            if isinstance(error, TellapartError):
+                reporter.skip(epochs, f"{label}: {error}")
+            elif error is None and not done.cancelled():
+                accuracy = 100 * done.result().val_accuracy.value
+                reporter.advance(epochs, f"{label}: {accuracy:.1f} %")
+
+
+def choose_executor(work: CellWork, apart: Collection[int]) -> Executor:
+    """Return what runs cells: this process, or several for the sizes ``apart``."""
+    pool = work.bench.pool
+    return InlineExecutor() if pool is None else CellExecutor(pool, work, apart)
 
 
 @contextmanager
-def open_executor(work: SweepCell) -> Iterator[tuple[Executor, SweepCell]]:
-    """Give what runs a sweep's cells, and the function to hand it: one process or several."""
-    bench = work.bench
-    count = bench.plan.processes
-    if count < 2:
-        yield InlineExecutor(), work
+def open_processes(bench: Bench) -> Iterator[Bench]:
+    """Give a bench whose sweeps have the processes that the plan wants, if it wants any."""
+    if bench.plan.processes < 2:
+        yield bench
         return
-
-    def watch(cell: Cell, outcome: RunRecord | BaseException) -> None:
-        label, _, _ = work.describe(cell)
-        if isinstance(outcome, RunRecord):
-            accuracy = 100 * outcome.val_accuracy.value
-            bench.reporter.advance(work.epochs, f"{label}: {accuracy:.1f} %")
-        elif isinstance(outcome, TellapartError):
-            bench.reporter.skip(work.epochs, f"{label}: {outcome}")
-
     path = bench.folder / PIXELS
     dataset = map_dataset(bench.dataset, path)
     seal = Seal(dataset, bench.split, bench.folder)
     apart = replace(bench, dataset=dataset, seal=seal, reporter=SilentReporter(), threads=1)
-    there = replace(work, bench=apart)
-    room = SHARE * measure_free_memory()
     try:
-        with ProcessExecutor(count, work.weigh, room, watch) as executor:
-            here = replace(there, bench=replace(apart, reporter=bench.reporter))
-            yield FinishedFirst(executor, here), there
+        with ProcessExecutor(bench.plan.processes, measure_room()) as pool:
+            yield replace(bench, pool=pool, apart=apart)
     finally:
         path.unlink(missing_ok=True)

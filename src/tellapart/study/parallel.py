@@ -1,33 +1,81 @@
-"""How much faster it is to train several networks at once, with one core each."""
+"""What a sweep gains where its networks are trained several at once, with one core each."""
 
 from __future__ import annotations
 
-from tellapart.data.dataset import Dataset, Indices
-from tellapart.device import choose_device, count_cores, count_threads, limit_threads
-from tellapart.plan import StudySettings, plan_recipe, plan_swept
-from tellapart.records import PlanRecord
-from tellapart.train.pace import measure_pace
+from collections.abc import Callable
+
+from tellapart.config import ModelSettings
+from tellapart.device import choose_device, count_threads, limit_threads, measure_free_memory
+from tellapart.models import Shape, count_planned
+from tellapart.plan import StudySettings
+
+TRAINING_BYTES, PARAMETER_BYTES = 1_000_000_000, 28
+"""What a training takes: by itself, and for each weight (gradient, momentum, copies)."""
+SHARE = 0.8
+"""What processes may take together of the free memory."""
+LEAST_GAIN = 1.25
+"""Times as fast below which a size is trained with all cores: one core was measured alone, and
+several at work share their caches and the way to the memory."""
+
+Measure = Callable[[ModelSettings], float]
 
 
-def measure_gain(
-    settings: StudySettings, plan: PlanRecord, dataset: Dataset, rows: Indices
-) -> float:
-    """Return how many times as fast the sweeps are in the processes that the user asked for.
+def weigh_training(model: ModelSettings, shape: Shape) -> int:
+    """Return the bytes that training a network in a process of its own may take."""
+    return TRAINING_BYTES + PARAMETER_BYTES * count_planned(model, shape)
 
-    What the middle size of the first sweep takes with one core is measured, and with all. Large
-    networks, which fill the memory or its bus, gain less. 1 for one process, and off the CPU.
+
+def measure_room() -> float:
+    """Return the bytes that processes may take together."""
+    return SHARE * measure_free_memory()
+
+
+def count_processes(settings: StudySettings) -> int:
+    """Return how many of a sweep's networks may be trained at once.
+
+    Unless told, as many as this process has threads, with one each; on another device than the
+    CPU, and in the notebook's protocol, one.
+    """
+    asked = settings.sweep.processes
+    if asked != "auto":
+        return asked
+    if settings.protocol == "notebook" or choose_device(settings.device).type != "cpu":
+        return 1
+    return count_threads()
+
+
+def find_gain(
+    settings: StudySettings, shape: Shape, measure: Measure, measure_alone: Measure
+) -> Measure:
+    """Return a function that gives how many times as fast a network's trainings are in processes.
+
+    1 where they are trained one after another with all cores: small gains are not taken, nor
+    those for which the memory is too small. Where the user named a number of processes, every
+    network is trained in them.
 
     Args:
-        rows: training images.
+        measure: seconds that training on an image takes with all cores.
+        measure_alone: the same with one core.
     """
-    count = min(settings.sweep.processes, count_cores())
-    if not plan.sweeps or count < 2 or choose_device(settings.device).type != "cpu":
-        return 1.0
-    step, sweep = next(iter(plan.sweeps.items()))
-    model = plan_swept(step, sweep.sizes[len(sweep.sizes) // 2])
-    recipe = plan_recipe(settings, step, len(rows), settings.seed, model)
-    before, paces = count_threads(), []
-    for threads in (1, before):
-        limit_threads(threads)
-        paces.append(measure_pace(dataset, rows, model, recipe, settings.device))
-    return count * paces[1] / paces[0]
+    count, room = count_processes(settings), measure_room()
+
+    def gain(model: ModelSettings) -> float:
+        if count < 2:
+            return 1.0
+        named = settings.sweep.processes != "auto"
+        if not named and count * weigh_training(model, shape) > room:
+            return 1.0
+        found = count * measure(model) / measure_alone(model)
+        return found if named or found >= LEAST_GAIN else 1.0
+
+    return gain
+
+
+def measure_with_one(measure: Callable[[], float]) -> float:
+    """Return what is measured while this process computes with one thread."""
+    before = count_threads()
+    limit_threads(1)
+    try:
+        return measure()
+    finally:
+        limit_threads(before)

@@ -37,7 +37,7 @@ from tellapart.study.answers import (
     answer_sweep,
 )
 from tellapart.study.bench import Bench, describe_model
-from tellapart.study.cells import SweepCell, open_executor
+from tellapart.study.cells import SweepCell, choose_executor
 from tellapart.study.pretrained import run_transfer
 
 
@@ -79,9 +79,10 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
     bench.reporter.begin(step, plan.epochs * len(sizes) * plan.seeds)
     work = SweepCell(bench, step, plan.epochs)
     setting = work.setting
-    seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds)
-    with open_executor(work) as (executor, run_cell):
-        sweep = run_sweep(sizes, seeds, run_cell, executor, settings.sweep.equivalence)
+    at_once = dict.fromkeys(plan.apart, bench.plan.processes)
+    seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds, at_once)
+    executor = choose_executor(work, plan.apart)
+    sweep = run_sweep(sizes, seeds, work, executor, settings.sweep.equivalence)
     final = next(run for run in sweep.runs if run.settings[setting] == sweep.verdict.size)
     test = bench.test_run(step, final)
     record = SweepStep(

@@ -1,0 +1,91 @@
+"""The commands beside the study: compare, report, fetch, doctor."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+from cyclopts import Parameter
+
+from tellapart.cli.commands import app
+from tellapart.cli.flags import Backbones, Json
+from tellapart.errors import SettingError
+
+
+@app.command
+def compare(
+    *runs: Annotated[Path, Parameter(help="Folders of studies, or of their steps.")],
+    json: Json = False,
+) -> None:
+    """Say which of several finished models is better, by the test images that they share.
+
+    Example: `tellapart compare runs/digits-train-1 runs/digits-train-2`
+    """
+    from tellapart.study.compare import compare_models, describe_comparison
+    from tellapart.workspace import expand_path
+
+    found = compare_models([expand_path(run) for run in runs])
+    print(found.model_dump_json(indent=1) if json else describe_comparison(found))
+
+
+@app.command
+def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None:
+    """Write report.html again from results.json.
+
+    Example: `tellapart report runs/digits-study-1`
+    """
+    from tellapart.report.page import write_report
+
+    print(write_report(folder))
+
+
+@app.command
+def fetch(
+    data: Annotated[str | None, Parameter(help="A named dataset.", show_default=False)] = None,
+    *,
+    backbone: Backbones = None,
+) -> None:
+    """Download data and weights ahead, for machines without a network.
+
+    Example: `tellapart fetch cifar10 --backbone mobilenetv2_100.ra_in1k`
+    """
+    if data is None and not backbone:
+        raise SettingError("fetch needs a dataset's name or --backbone NAME, but got neither")
+    if data is not None:
+        from tellapart.console import show_download
+        from tellapart.data import fetch_data
+
+        with show_download(data) as progress:
+            place = fetch_data(data, progress)
+        print(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
+    for name in backbone or ():
+        from tellapart.models.backbone import make_backbone
+
+        found = make_backbone(name)
+        print(f"{found.name}: {found.parameters:,} parameters, licence {found.license}")
+
+
+@app.command
+def doctor(*, json: Json = False) -> None:
+    """Describe this machine, and what tellapart would use of it.
+
+    Example: `tellapart doctor`
+    """
+    import json as writer
+
+    from tellapart.device import choose_device, choose_precision, describe_environment
+    from tellapart.models.backbone import find_default
+    from tellapart.workspace import locate_cache
+
+    device = choose_device()
+    found: dict[str, Any] = describe_environment() | {
+        "device": str(device),
+        "number format": choose_precision(device),
+        "default backbone": find_default(),
+        "cache": str(locate_cache()),
+    }
+    if json:
+        print(writer.dumps(found, indent=1))
+        return
+    for name, value in found.items():
+        print(f"{name:<17} {value}")
