@@ -52,7 +52,9 @@ def test_the_meter_sees_a_child() -> None:
         )
         assert child.stdout is not None
         assert child.stdout.readline() == b"ready\n"
-        time.sleep(0.1)
+        end = time.monotonic() + 30
+        while meter.peak_memory_mb <= before + 0.9 * BLOCK_MB and time.monotonic() < end:
+            time.sleep(0.05)
         child.communicate(b"\n")
     assert meter.peak_memory_mb > before + 0.9 * BLOCK_MB
 

@@ -1,8 +1,6 @@
 """``python -m tellapart``."""
 
-import sys
-
-from tellapart.cli import main
+from tellapart.cli import run
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -197,7 +197,8 @@ def test_runs_and_steps_leave_their_files(study: StudyRecord, tmp_path: Path) ->
     stems = ("results", "confusion_matrix", "confusion_matrix_normalized")
     assert {path.name for path in paths} == {f"{s}.{k}" for s in stems for k in ("png", "svg")}
     assert sorted(p.name for p in (tmp_path / "run").iterdir()) == sorted(p.name for p in paths)
-    assert len(draw_run(step.run, None, (), tmp_path / "other")) == 2
+    (curves,) = draw_run(step.run, None, (), tmp_path / "other")
+    assert curves.name == "results.png"
     assert [p.name for p in draw_step(data, tmp_path)] == ["class_counts.png", "class_counts.svg"]
     assert draw_step(step, tmp_path) == ()
 

@@ -151,4 +151,6 @@ def die(source: NotingSource, rows: Indices, size: int | None = None) -> Pixels:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))
+    code = main(Path(sys.argv[1]), sys.argv[2:])
+    sys.stdout.flush()
+    os._exit(code)  # as the command line ends where there are several processes

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from typing import NoReturn
 
 import cyclopts
 
@@ -11,7 +13,7 @@ from tellapart.cli.commands import app
 from tellapart.errors import TellapartError
 from tellapart.stop import catch_signals
 
-__all__ = ["app", "main", "tools"]
+__all__ = ["app", "main", "run", "tools"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -31,6 +33,20 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return 0
     return 0
+
+
+def run() -> NoReturn:
+    """Run the command line and end the process with its exit code.
+
+    One of several processes of ``torchrun`` ends without taking the interpreter down in order:
+    threads of its connections may still hold tensors, and to free them then would abort it.
+    """
+    code = main()
+    if "WORLD_SIZE" in os.environ:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def _say_usage(error: cyclopts.CycloptsError) -> str:

@@ -1,6 +1,6 @@
 """What a study will do: rules that follow from the data, and a budget of minutes."""
 
-from tellapart.plan.budget import plan_study
+from tellapart.plan.budget import LEAST_SAVED, plan_study
 from tellapart.plan.rules import (
     StudySettings,
     SweepSettings,
@@ -13,6 +13,7 @@ from tellapart.plan.rules import (
 )
 
 __all__ = [
+    "LEAST_SAVED",
     "StudySettings",
     "SweepSettings",
     "TransferSettings",

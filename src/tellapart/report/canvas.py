@@ -22,6 +22,7 @@ PURPLE, SKY = "#cc79a7", "#56b4e9"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 HEAT = "#06407f"
+DOTS = 150  # an inch
 # Steps of the viridis map, of which light paper needs the dark part and dark paper the light part.
 ORDER = (
     "#440154", "#472c7a", "#3e4c8a", "#31688e", "#26828e", "#1f9e89", "#35b779", "#5cc863",
@@ -79,7 +80,7 @@ def open_figure(width: float, height: float) -> Figure:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER)
+    figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER, dpi=DOTS)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # type: ignore[union-attr,call-arg]  # constrained, just made
     FigureCanvasAgg(figure)
     return figure
@@ -161,10 +162,19 @@ def save_figure(figure: Figure, path_without_suffix: Path) -> tuple[Path, Path]:
         WorkspaceError: the folder cannot be written.
     """
     stem = path_without_suffix
-    return (
-        write_bytes(stem.with_name(f"{stem.name}.png"), render_png(figure)),
-        write_bytes(stem.with_name(f"{stem.name}.svg"), render_svg(figure)),
+    return save_png(figure, stem), write_bytes(
+        stem.with_name(f"{stem.name}.svg"), render_svg(figure)
     )
+
+
+def save_png(figure: Figure, path_without_suffix: Path) -> Path:
+    """Write a figure as ``.png`` alone, and return the path.
+
+    Raises:
+        WorkspaceError: the folder cannot be written.
+    """
+    stem = path_without_suffix
+    return write_bytes(stem.with_name(f"{stem.name}.png"), render_png(figure))
 
 
 def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:
@@ -173,5 +183,8 @@ def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:
     with calm_style(), warnings.catch_warnings():
         # A class name in a script that no face of this machine has is drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format=kind, dpi=150, facecolor=paper, metadata=metadata)
+        if figure.get_layout_engine() is not None:  # the same for each format: done once
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+        figure.savefig(buffer, format=kind, dpi=DOTS, facecolor=paper, metadata=metadata)
     return buffer.getvalue()

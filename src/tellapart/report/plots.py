@@ -16,7 +16,7 @@ from tellapart.records import (
     TestRecord,
     TransferStep,
 )
-from tellapart.report.canvas import save_figure
+from tellapart.report.canvas import save_figure, save_png
 from tellapart.report.choices import plot_backbones, plot_trials
 from tellapart.report.costs import plot_costs
 from tellapart.report.curves import plot_curves
@@ -50,21 +50,25 @@ __all__ = [
 def draw_run(
     run: RunRecord, test: TestRecord | None, classes: Sequence[str], folder: Path
 ) -> tuple[Path, ...]:
-    """Write a run's figures into its folder, each as PNG and SVG, and return the paths.
+    """Write a run's figures into its folder, and return the paths.
 
     ``results`` has the curves. With a test record there are ``confusion_matrix`` (counts) and
-    ``confusion_matrix_normalized`` (shares of each true class) as well.
+    ``confusion_matrix_normalized`` (shares of each true class) as well, and all are PNG and SVG;
+    without one, as the many cells of a sweep or search are, it is a PNG alone.
 
     Raises:
         WorkspaceError: the folder cannot be written.
     """
-    paths = [*save_figure(plot_curves(run, run.model), folder / "results")]
-    if test is not None:
-        counts = plot_confusion(classes, test.confusion, normalized=False)
-        shares = plot_confusion(classes, test.confusion, normalized=True)
-        paths += save_figure(counts, folder / "confusion_matrix")
-        paths += save_figure(shares, folder / "confusion_matrix_normalized")
-    return tuple(paths)
+    curves = plot_curves(run, run.model)
+    if test is None:
+        return (save_png(curves, folder / "results"),)
+    counts = plot_confusion(classes, test.confusion, normalized=False)
+    shares = plot_confusion(classes, test.confusion, normalized=True)
+    return (
+        *save_figure(curves, folder / "results"),
+        *save_figure(counts, folder / "confusion_matrix"),
+        *save_figure(shares, folder / "confusion_matrix_normalized"),
+    )
 
 
 def draw_grid(record: GridRecord, folder: Path) -> tuple[Path, ...]:

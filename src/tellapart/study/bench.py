@@ -6,23 +6,21 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tellapart import __version__
 from tellapart.config import ModelSettings, TrainSettings, hash_settings
-from tellapart.data.dataset import Dataset
+from tellapart.data.dataset import Dataset, map_dataset
 from tellapart.data.split import Split
 from tellapart.data.subset import take_share
 from tellapart.device import Meter, Precision, choose_device, choose_precision
 from tellapart.errors import Hopeless, NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
-from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models import Shape
 from tellapart.plan import StudySettings, plan_recipe, plan_study
 from tellapart.records import (
     PLACES,
     EpochRow,
-    Estimate,
     Place,
     PlanRecord,
     RunRecord,
@@ -33,10 +31,9 @@ from tellapart.records import (
 from tellapart.report.plots import draw_run
 from tellapart.search.processes import ProcessExecutor
 from tellapart.stop import check_stop
-from tellapart.study.answers import label_network
 from tellapart.study.follow import announce_training
-from tellapart.study.parallel import count_processes, find_gain, measure_with_one
-from tellapart.study.reporter import Reporter
+from tellapart.study.parallel import Measure, count_processes, find_gain, measure_with_one
+from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.outcome import finish_run, read_failure
@@ -46,17 +43,16 @@ from tellapart.train.resume import remove_checkpoints
 from tellapart.workspace import read_json, read_record, write_json
 
 PLAN = "plan.json"
+PIXELS = ".pixels.npy"
 LOOK = 1 / 3
 """What an image costs that is only told, over one that is trained on (forward, and twice back)."""
-UNMEASURED = {"status": "done", "seconds": 0.0, "peak_memory_mb": 0.0}
 
 
 @dataclass(frozen=True)
 class Bench:
     """One study at work.
 
-    With ``threads`` other than 0 it is at work in one of several processes; ``pool`` has these,
-    and ``apart`` is the bench that they get.
+    With ``threads`` other than 0 it is at work in one of several processes, which ``pool`` has.
     """
 
     settings: StudySettings
@@ -67,7 +63,6 @@ class Bench:
     reporter: Reporter
     threads: int = 0
     pool: ProcessExecutor | None = None
-    apart: Bench | None = None
 
     @cached_property
     def plan(self) -> PlanRecord:
@@ -82,22 +77,38 @@ class Bench:
         dataset, settings = self.dataset, self.settings
         shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
 
-        def look(model: ModelSettings) -> float:
-            recipe = plan_recipe(settings, "baseline", self.images, settings.seed, model)
-            pace = measure_pace(dataset, self.split.train, model, recipe, settings.device)
-            looks = (1 + recipe.mirrors) * len(self.split.val) / self.images
-            return pace * (1 + LOOK * looks)
-
-        measure = cache(look)
-        measure_alone = cache(lambda model: measure_with_one(lambda: look(model)))
-        gain = find_gain(settings, shape, measure, measure_alone)
-        plan = plan_study(settings, shape, self.images, measure, gain)
+        plan = plan_study(settings, shape, self.images, self.paces[0], self.gain)
         precision: Precision = "float32"
         if not self.notebook:
             precision = choose_precision(choose_device(settings.device))
-        apart = any(part.apart for part in (*plan.sweeps.values(), plan.grid) if part)
-        processes = count_processes(settings) if apart else 1
+        processes = count_processes(settings)
         return plan.model_copy(update={"precision": precision, "processes": processes})
+
+    @cached_property
+    def paces(self) -> tuple[Measure, Measure]:
+        """Measure what training on an image takes, in seconds, with all cores and with one."""
+
+        def look(model: ModelSettings) -> float:
+            recipe = plan_recipe(self.settings, "baseline", self.images, self.settings.seed, model)
+            pace = measure_pace(self.dataset, self.split.train, model, recipe, self.settings.device)
+            looks = (1 + recipe.mirrors) * len(self.split.val) / self.images
+            return pace * (1 + LOOK * looks)
+
+        return cache(look), cache(lambda model: measure_with_one(lambda: look(model)))
+
+    @cached_property
+    def gain(self) -> Measure:
+        """Tell how many times as fast a network's trainings are in several processes."""
+        shape = Shape(self.dataset.channels, self.dataset.image_size, len(self.dataset.classes))
+        return find_gain(self.settings, shape, *self.paces)
+
+    @cached_property
+    def apart(self) -> Bench:
+        """The bench that a process gets: it reads the pixels from a file that all share."""
+        dataset = map_dataset(self.dataset, self.folder / PIXELS)
+        seal = Seal(dataset, self.split, self.folder)
+        quiet = SilentReporter()
+        return replace(self, dataset=dataset, seal=seal, reporter=quiet, threads=1, pool=None)
 
     @property
     def images(self) -> int:
@@ -272,24 +283,3 @@ class Bench:
         """Return the record of a finished step, or None."""
         path = self.folder / step / "record.json"
         return read_record(path, kind) if path.is_file() else None
-
-
-def estimate_last(run: RunRecord) -> Estimate | None:
-    """Return the last epoch's accuracy where the best one was chosen on test, else None."""
-    if run.chosen_on != "test":
-        return None
-    n = run.val_accuracy.n
-    return estimate_proportion(round(run.history[-1].val_accuracy * n), n)
-
-
-def describe_model(run: RunRecord, test: TestRecord) -> dict[str, Any]:
-    """Return the fields that every step with a model has."""
-    return UNMEASURED | {
-        "model": label_network(run),
-        "parameters": run.parameters,
-        "val_accuracy": run.val_accuracy,
-        "test_accuracy": test.accuracy,
-        "honest_accuracy": estimate_last(run),
-        "run": run,
-        "test": test,
-    }

@@ -1,57 +1,63 @@
-"""The cells of a sweep, in this process or in several with one core each."""
+"""The cells of a study, in this process or in several with one core each."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 from tellapart.config import ModelSettings, TrainSettings
-from tellapart.data.dataset import map_dataset
 from tellapart.errors import TellapartError
-from tellapart.evaluate import Seal
 from tellapart.models import Shape
 from tellapart.plan import plan_recipe, plan_swept
 from tellapart.records import Place, RunRecord, StepName
-from tellapart.search.executor import Executor, InlineExecutor, Result, Settings
+from tellapart.search.executor import InlineExecutor, Result, Settings
 from tellapart.search.processes import ProcessExecutor
 from tellapart.search.sweep import Cell
-from tellapart.study.bench import Bench
-from tellapart.study.parallel import measure_room, weigh_training
-from tellapart.study.reporter import SilentReporter
+from tellapart.study.bench import PIXELS, Bench
+from tellapart.study.parallel import count_processes, measure_room, weigh_training
 
-PIXELS = ".pixels.npy"
+CellT = TypeVar("CellT")
 
 
 @dataclass(frozen=True)
-class CellWork:
+class CellWork(Generic[CellT]):
     """Trains the cells of one place of a study. It can be handed to another process."""
 
     bench: Bench
     place: Place
 
-    def describe(self, cell: Cell) -> tuple[str, ModelSettings, TrainSettings]:
+    def describe(self, cell: CellT) -> tuple[str, ModelSettings, TrainSettings]:
         """Return a cell's label, its network, and how it is trained."""
         raise NotImplementedError
 
-    def find(self, cell: Cell) -> RunRecord | None:
-        """Return the record of a cell that was trained before."""
-        return self.bench.find_cell(self.bench.name_training(*self.describe(cell)))
+    def find_share(self, cell: CellT) -> float:
+        """Return the share of the training images that a cell learns from."""
+        return 1.0
 
-    def weigh(self, cell: Cell) -> int:
+    def find(self, cell: CellT) -> RunRecord | None:
+        """Return the record of a cell that was trained before, with however many threads."""
+        found = None
+        for threads in {self.bench.threads, 0, 1}:
+            bench = replace(self.bench, threads=threads)
+            name = bench.name_training(*self.describe(cell), self.find_share(cell))
+            found = found or bench.find_cell(name)
+        return found
+
+    def weigh(self, cell: CellT) -> int:
         """Return the bytes that a cell's process may take."""
         dataset = self.bench.dataset
         shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
         return weigh_training(self.describe(cell)[1], shape)
 
-    def __call__(self, cell: Cell) -> RunRecord:
-        return self.bench.train_cell(self.place, *self.describe(cell))
+    def __call__(self, cell: CellT) -> RunRecord:
+        return self.bench.train_cell(self.place, *self.describe(cell), share=self.find_share(cell))
 
 
 @dataclass(frozen=True)
-class SweepCell(CellWork):
+class SweepCell(CellWork[Cell]):
     """Trains a cell of one step's sweep."""
 
     place: StepName
@@ -70,35 +76,41 @@ class SweepCell(CellWork):
         return label, plan_swept(self.place, cell.size), recipe
 
 
-class CellExecutor:
-    """Trains the networks of small sizes in processes, and the others here, with all cores.
+class CellExecutor(Generic[CellT]):
+    """Reads cells that are done, and trains others in processes or here, with all cores.
 
     The two take turns: before a training here begins, the processes are done.
+
+    Args:
+        is_apart: says which cells are trained in processes, where there are any.
     """
 
-    def __init__(self, pool: ProcessExecutor, work: CellWork, apart: Collection[int]) -> None:
-        bench = work.bench
-        assert bench.apart is not None
-        self._pool, self._work, self._apart = pool, work, apart
-        self._there = replace(work, bench=bench.apart)
+    def __init__(self, work: CellWork[CellT], is_apart: Callable[[CellT], bool]) -> None:
+        self._work, self._is_apart = work, is_apart
+        self._pool = work.bench.pool
+        self._there: Any = None
         self._here = InlineExecutor()
 
     def submit(self, function: Callable[[Settings], Result], settings: Settings) -> Future[Result]:
         cell: Any = settings
-        if cell.size not in self._apart:
-            self._pool.wait_idle()
+        found: Any = self._work.find(cell)
+        if found is not None:
+            done: Future[Result] = Future()
+            done.set_result(found)
+            label, _, recipe = self._work.describe(cell)
+            self._work.bench.reporter.skip(recipe.epochs, f"{label}: read")
+            return done
+        if self._pool is None or not self._is_apart(cell):
+            if self._pool is not None:
+                self._pool.wait_idle()
             return self._here.submit(function, settings)
-        future: Future[Any] = Future()
-        found = self._there.find(cell)
-        if found is None:
-            future = self._pool.submit(self._there, cell, self._there.weigh(cell))
-            future.add_done_callback(lambda done: self._show(cell, done))
-        else:
-            future.set_result(found)
-            self._work.bench.reporter.skip(self._work.describe(cell)[2].epochs, "read")
+        if self._there is None:  # the same object each time: it is sent to a process once
+            self._there = replace(self._work, bench=self._work.bench.apart)
+        future = self._pool.submit(self._there, cell, self._work.weigh(cell))
+        future.add_done_callback(lambda done: self._show(cell, done))
         return future
 
-    def _show(self, cell: Cell, done: Future[RunRecord]) -> None:
+    def _show(self, cell: CellT, done: Future[RunRecord]) -> None:
         """Show what came of a training; a pipe that nobody reads is no reason to end."""
         error = None if done.cancelled() else done.exception()
         label, _, recipe = self._work.describe(cell)
@@ -111,24 +123,15 @@ class CellExecutor:
                 reporter.advance(epochs, f"{label}: {accuracy:.1f} %")
 
 
-def choose_executor(work: CellWork, apart: Collection[int]) -> Executor:
-    """Return what runs cells: this process, or several for the sizes ``apart``."""
-    pool = work.bench.pool
-    return InlineExecutor() if pool is None else CellExecutor(pool, work, apart)
-
-
 @contextmanager
 def open_processes(bench: Bench) -> Iterator[Bench]:
-    """Give a bench whose sweeps have the processes that the plan wants, if it wants any."""
-    if bench.plan.processes < 2:
+    """Give a bench with processes, which start when they are needed, if there may be several."""
+    count = count_processes(bench.settings)
+    if count < 2:
         yield bench
         return
-    path = bench.folder / PIXELS
-    dataset = map_dataset(bench.dataset, path)
-    seal = Seal(dataset, bench.split, bench.folder)
-    apart = replace(bench, dataset=dataset, seal=seal, reporter=SilentReporter(), threads=1)
     try:
-        with ProcessExecutor(bench.plan.processes, measure_room()) as pool:
-            yield replace(bench, pool=pool, apart=apart)
+        with ProcessExecutor(count, measure_room()) as pool:
+            yield replace(bench, pool=pool)
     finally:
-        path.unlink(missing_ok=True)
+        (bench.folder / PIXELS).unlink(missing_ok=True)

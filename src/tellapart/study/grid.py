@@ -14,12 +14,12 @@ from tellapart.search.grid import keep_levels, run_grid, say_level
 from tellapart.search.sweep import Cell, Seeds
 from tellapart.study.answers import label_network
 from tellapart.study.bench import Bench
-from tellapart.study.cells import CellWork, choose_executor
+from tellapart.study.cells import CellExecutor, CellWork
 from tellapart.workspace import read_record, write_json
 
 
 @dataclass(frozen=True)
-class GridCell(CellWork):
+class GridCell(CellWork[Cell]):
     """Trains a cell of a grid; its size is the number of a level."""
 
     levels: tuple[Level, ...]
@@ -49,7 +49,7 @@ def run_vary(bench: Bench) -> GridRecord:
     bench.reporter.begin("grid", plan.seeds * sum(epochs))
     at_once = dict.fromkeys(plan.apart, bench.plan.processes)
     seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds, at_once)
-    executor = choose_executor(work, plan.apart)
+    executor = CellExecutor(work, lambda cell: cell.size in plan.apart)
     with Meter() as meter:
         found = run_grid(levels, seeds, work, executor, bench.settings.sweep.equivalence)
     record = GridRecord(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.subset import take_share
 from tellapart.device import Meter
 from tellapart.errors import DataError
-from tellapart.plan import plan_batch, plan_recipe
+from tellapart.plan import LEAST_SAVED, plan_batch, plan_recipe
 from tellapart.records import (
     AnyStep,
     LearningRecord,
@@ -17,16 +19,42 @@ from tellapart.records import (
 )
 from tellapart.report.plots import draw_learning
 from tellapart.report.wording import say_seconds
-from tellapart.search.executor import InlineExecutor
 from tellapart.search.learn import FEWEST_PER_CLASS, Portion, choose_shares, run_learning
 from tellapart.study.answers import label_network
 from tellapart.study.bench import Bench
+from tellapart.study.cells import CellExecutor, CellWork
 from tellapart.train.checkpoint import ARGS
 from tellapart.workspace import read_json, read_record, write_json
 
 LEARN_SEEDS = 3
 Network = tuple[str, ModelSettings, TrainSettings]
 """A part of the study whose epochs a network has, the network, and its recipe."""
+
+
+@dataclass(frozen=True)
+class LearnCell(CellWork[Portion]):
+    """Trains one network on a share of the training images."""
+
+    part: str
+    model: ModelSettings
+    recipe: TrainSettings
+
+    def count_images(self, share: float) -> int:
+        """Return the number of images in a share."""
+        bench = self.bench
+        return len(take_share(bench.dataset, bench.split.train, share, bench.settings.seed))
+
+    def describe(self, cell: Portion) -> tuple[str, ModelSettings, TrainSettings]:
+        settings, images = self.bench.settings, self.count_images(cell.share)
+        seed = settings.seed + 1 + cell.seed
+        epochs = plan_recipe(settings, self.part, images, 0, self.model).epochs
+        own = self.recipe.model_copy(update={"epochs": epochs, "seed": seed})
+        if own.batch_size == plan_batch(self.bench.images):  # not one that the user named
+            own = own.model_copy(update={"batch_size": plan_batch(images)})
+        return f"images-{images}-seed-{seed}", self.model, own
+
+    def find_share(self, cell: Portion) -> float:
+        return cell.share
 
 
 def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | None:
@@ -53,26 +81,13 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
     chosen = choose_network(bench, done, shares, seeds)
     if chosen is None:
         return None
-    part, model, recipe = chosen
-
-    def count_images(share: float) -> int:
-        return len(take_share(bench.dataset, bench.split.train, share, bench.settings.seed))
-
-    def count_epochs(share: float) -> int:
-        return plan_recipe(bench.settings, part, count_images(share), 0, model).epochs
-
-    def run_cell(portion: Portion) -> RunRecord:
-        images, epochs = count_images(portion.share), count_epochs(portion.share)
-        seed = bench.settings.seed + 1 + portion.seed
-        own = recipe.model_copy(update={"epochs": epochs, "seed": seed})
-        if own.batch_size == plan_batch(bench.images):  # not one that the user named
-            own = own.model_copy(update={"batch_size": plan_batch(images)})
-        label = f"images-{images}-seed-{seed}"
-        return bench.train_cell("learn", label, model, own, share=portion.share)
-
-    bench.reporter.begin("learn", seeds * sum(map(count_epochs, shares)))
+    work = LearnCell(bench, "learn", *chosen)
+    epochs = seeds * sum(work.describe(Portion(share, 0))[2].epochs for share in shares)
+    bench.reporter.begin("learn", epochs)
+    apart = is_faster_apart(work, shares, seeds)
     with Meter() as meter:
-        found = run_learning(shares, seeds, count_images, run_cell, InlineExecutor())
+        executor = CellExecutor(work, lambda portion: apart)
+        found = run_learning(shares, seeds, work.count_images, work, executor)
     record = LearningRecord(
         model=label_network(found.runs[-1]),
         points=found.points,
@@ -86,6 +101,21 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
     write_json(path, record)
     bench.reporter.say(record.sentence)
     return record
+
+
+def is_faster_apart(work: LearnCell, shares: tuple[float, ...], seeds: int) -> bool:
+    """Tell whether trainings in several processes save enough to be worth their start."""
+    bench = work.bench
+    if bench.pool is None:
+        return False
+    gain = bench.gain(work.model)
+    if gain == 1.0:
+        return False
+    shown = sum(
+        work.count_images(share) * work.describe(Portion(share, 0))[2].epochs for share in shares
+    )
+    saved = seeds * shown * bench.paces[0](work.model) * (1 - 1 / gain)
+    return saved >= LEAST_SAVED or bench.settings.sweep.processes != "auto"
 
 
 def choose_network(

@@ -19,7 +19,8 @@ from tellapart.records import (
 )
 from tellapart.report.plots import draw_run, draw_step
 from tellapart.study.answers import answer_transfer
-from tellapart.study.bench import Bench, describe_model
+from tellapart.study.bench import Bench
+from tellapart.study.tested import describe_model
 from tellapart.transfer.features import Features, extract_features
 from tellapart.transfer.head import fit_head, load_head, predict_head, write_head_args
 from tellapart.workspace import read_record, write_json

@@ -36,9 +36,10 @@ from tellapart.study.answers import (
     answer_search,
     answer_sweep,
 )
-from tellapart.study.bench import Bench, describe_model
-from tellapart.study.cells import SweepCell, choose_executor
+from tellapart.study.bench import Bench
+from tellapart.study.cells import CellExecutor, SweepCell
 from tellapart.study.pretrained import run_transfer
+from tellapart.study.tested import describe_model
 
 
 def run_inspect(bench: Bench) -> InspectStep:
@@ -81,7 +82,7 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
     setting = work.setting
     at_once = dict.fromkeys(plan.apart, bench.plan.processes)
     seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds, at_once)
-    executor = choose_executor(work, plan.apart)
+    executor = CellExecutor(work, lambda cell: cell.size in plan.apart)
     sweep = run_sweep(sizes, seeds, work, executor, settings.sweep.equivalence)
     final = next(run for run in sweep.runs if run.settings[setting] == sweep.verdict.size)
     test = bench.test_run(step, final)
