@@ -28,6 +28,7 @@ def test_the_public_list() -> None:
         "audit_images",
         "compare_models",
         "evaluate_model",
+        "evaluate_run",
         "extract_features",
         "fit_head",
         "load_images",

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tellapart.search.sweep import run_sweep
     from tellapart.study import run_study
     from tellapart.study.compare import compare_models
+    from tellapart.study.evaluate import evaluate_run
     from tellapart.train.learner import Task
     from tellapart.train.loop import Rows, train_model
     from tellapart.transfer.features import extract_features
@@ -44,6 +45,7 @@ _HOMES = {
     "audit_images": "tellapart.audit",
     "compare_models": "tellapart.study.compare",
     "evaluate_model": "tellapart.evaluate",
+    "evaluate_run": "tellapart.study.evaluate",
     "extract_features": "tellapart.transfer.features",
     "fit_head": "tellapart.transfer.head",
     "load_images": "tellapart.data",
@@ -72,6 +74,7 @@ __all__ = [
     "audit_images",
     "compare_models",
     "evaluate_model",
+    "evaluate_run",
     "extract_features",
     "fit_head",
     "load_images",

@@ -63,7 +63,17 @@ class CellDied(TellapartError):
 
 
 class Hopeless(TellapartError):
-    """A trial was behind the others by so much that its search stopped it before its end."""
+    """A trial was behind the others by so much that its search stopped it before its end.
+
+    ``seconds`` is what its training had taken until then.
+    """
+
+    def __init__(self, message: str, seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+    def __reduce__(self) -> tuple[type[Hopeless], tuple[str, float]]:
+        return Hopeless, (str(self), self.seconds)
 
 
 class Interrupted(TellapartError):

@@ -26,7 +26,7 @@ from tellapart.metrics.scores import (
     score_classes,
 )
 from tellapart.models.forward import predict_logits
-from tellapart.records import LookRecord, RunRecord, TestRecord
+from tellapart.records import Estimate, LookRecord, RunRecord, TestRecord
 from tellapart.train.checkpoint import load_model
 from tellapart.train.loop import Rows
 from tellapart.workspace import read_json, write_json, write_text
@@ -38,11 +38,12 @@ PREDICTIONS = "predictions.csv"
 
 @dataclass(frozen=True)
 class Look:
-    """Who looks at the test split, and what for."""
+    """Who looks at the test split, and what for; ``beyond`` what a study itself looks for."""
 
     step: str
     cell: str
     purpose: str
+    beyond: bool = False
 
 
 class Seal:
@@ -62,11 +63,11 @@ class Seal:
     def open_test(self, look: Look) -> tuple[Indices, int]:
         """Return the test rows and the number of this look.
 
-        The same look again (a step that was killed after it looked) keeps its number: it shows
-        nothing that was not shown.
+        The same look of a study again (a step that was killed after it looked) keeps its number:
+        it shows nothing that was not shown. Each look beyond the study's own is a new one.
         """
         ledger = self.read_ledger()
-        for entry in ledger:
+        for entry in ledger if not look.beyond else ():
             if (entry.step, entry.cell, entry.purpose) == (look.step, look.cell, look.purpose):
                 return self._split.test, entry.look
         entry = LookRecord(
@@ -75,6 +76,7 @@ class Seal:
             step=look.step,
             cell=look.cell,
             purpose=look.purpose,
+            beyond=look.beyond,
         )
         write_json(self._path, [kept.model_dump() for kept in (*ledger, entry)])
         return self._split.test, entry.look
@@ -117,6 +119,13 @@ def evaluate_model(
         predictions=digest,
         optimistic=optimistic,
     )
+
+
+def score_rows(dataset: Dataset, rows: Indices, predict: Predict) -> tuple[Estimate, float]:
+    """Return the accuracy and the cross-entropy (nats) of rows that were handed out."""
+    logits, truth = predict(rows), dataset.labels[rows]
+    hits = int((logits.argmax(1) == truth).sum())
+    return estimate_proportion(hits, len(rows)), compute_loss(logits, truth)
 
 
 def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunRecord) -> Predict:

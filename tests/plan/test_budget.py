@@ -8,19 +8,10 @@ from hypothesis import strategies as st
 
 from tellapart.config import ModelSettings
 from tellapart.models import Shape, count_planned
-from tellapart.plan.budget import (
-    CONFIRMING,
-    FEWEST_SIZES,
-    GIVEN_TRIALS,
-    MOST_EPOCHS,
-    SHARES,
-    Measure,
-    gain_nothing,
-    plan_study,
-    share_seconds,
-    typical_network,
-)
+from tellapart.plan.budget import FEWEST_SIZES, MOST_EPOCHS, SHARES, plan_study, share_seconds
+from tellapart.plan.paces import Measure, Paces, gain_nothing
 from tellapart.plan.rules import CONV_SIZES, DENSE_SIZES, StudySettings, plan_epochs, plan_trials
+from tellapart.plan.searches import CONFIRMING, GIVEN_TRIALS, typical_network
 from tellapart.records import STEPS, PlanRecord, StepName
 from tellapart.search import confirm
 from tellapart.search.space import GIVEN
@@ -35,7 +26,7 @@ def make_plan(
     def measure(model: ModelSettings) -> float:
         return slowness * (model.width + model.dense / 8) * model.convs / 1e6
 
-    return plan_study(StudySettings.model_validate(asked), CIFAR, images, measure, gain)
+    return plan_study(StudySettings.model_validate(asked), CIFAR, images, Paces(measure, gain))
 
 
 def test_a_fast_machine_plans_what_the_data_ask_for() -> None:
@@ -91,7 +82,7 @@ def test_what_the_user_named_is_kept() -> None:
 
 
 def test_the_notebook_is_never_cut_nor_measured() -> None:
-    plan = plan_study(StudySettings(protocol="notebook"), CIFAR, IMAGES, _refuse)
+    plan = plan_study(StudySettings(protocol="notebook"), CIFAR, IMAGES, Paces(_refuse))
     assert (plan.minutes, plan.cut) == (None, False)
     assert plan.search is not None
     assert plan.search.trial_seconds is None
@@ -133,6 +124,16 @@ def test_a_size_that_is_left_out_is_not_apart() -> None:
     for sweep in plan.sweeps.values():
         assert sweep.left_out
         assert sweep.apart == sweep.sizes
+
+
+def test_trials_go_several_at_once_where_that_is_faster() -> None:
+    one, several = make_plan(1.0), make_plan(1.0, gain=lambda model: 1.5)
+    assert one.search and several.search
+    assert (one.search.apart, several.search.apart) == (False, True)
+    assert several.search.seconds == pytest.approx(one.search.seconds / 1.5)
+    slow = make_plan(40.0, gain=lambda model: 1.5 if model.width < 32 else 1.0, minutes=60)
+    assert slow.search and slow.cut
+    assert not slow.search.apart  # what the data alone ask for would gain nothing
 
 
 def test_a_step_that_is_not_asked_takes_nothing() -> None:

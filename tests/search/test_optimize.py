@@ -1,7 +1,12 @@
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,8 @@ from tellapart.config import DEEP, ModelSettings, TrainSettings
 from tellapart.errors import DeviceError, Hopeless, TellapartError, WorkspaceError
 from tellapart.models import Shape, make_model
 from tellapart.records import EpochRow, RunRecord, TrialRecord
-from tellapart.search.optimize import ENOUGH, Budget, Follow, run_search
+from tellapart.search.optimize import ENOUGH, Budget, run_search
+from tellapart.search.processes import ProcessExecutor
 from tellapart.search.space import (
     AUGMENTS,
     GIVEN,
@@ -23,6 +29,7 @@ from tellapart.search.space import (
 
 from .runs import N, make_run
 
+Follow = Callable[[EpochRow], None]
 SPACE = Space(stages=3, width=64, epochs=5, batch_size=64, seed=2)
 TRIALS = 7
 
@@ -261,20 +268,21 @@ def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> 
 def climb(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
     """Train for real epochs: accuracy climbs in a straight line to what `score` gives."""
     run = score(model, recipe)
+    rows = []
     for epoch in range(1, recipe.epochs + 1):
         accuracy = run.val_accuracy.value * epoch / recipe.epochs
-        follow(
-            EpochRow(
-                epoch=epoch,
-                seconds=0.25,
-                lr=recipe.lr,
-                loss=1.0,
-                accuracy=accuracy,
-                val_loss=1.0,
-                val_accuracy=accuracy,
-            )
+        row = EpochRow(
+            epoch=epoch,
+            seconds=0.25,
+            lr=recipe.lr,
+            loss=1.0,
+            accuracy=accuracy,
+            val_loss=1.0,
+            val_accuracy=accuracy,
         )
-    return run
+        rows.append(row)
+        follow(row)
+    return run.model_copy(update={"history": tuple(rows)})
 
 
 def test_hopeless_trials_are_stopped_and_have_no_accuracy(tmp_path: Path) -> None:
@@ -308,6 +316,80 @@ def test_a_search_stopped_in_a_trial_prunes_as_if_it_had_not_been(tmp_path: Path
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "cut", stop, trials=12)
     assert search(tmp_path / "cut", climb, trials=12) == whole
+
+
+def search_in_twos(folder: Path, objective: Any = climb, trials: int = 12) -> list[TrialRecord]:
+    budget = Budget(trials, at_once=2)
+    with ProcessExecutor(2) as executor:
+        journal = folder / "trials.journal"
+        found = run_search(SPACE, budget, objective, journal, ignore, executor)
+    return list(found.trials)
+
+
+def test_two_trials_at_once_do_not_depend_on_which_ends_first(tmp_path: Path) -> None:
+    pairs = search_in_twos(tmp_path / "several")
+    assert search_in_twos(tmp_path / "slow", Slow(tmp_path)) == pairs
+    assert [trial.number for trial in pairs] == list(range(1, 13))
+    assert len({repr(trial.settings) for trial in pairs}) == 12
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Takes longer over every second trial; a process dies over one of them, once."""
+
+    folder: Path
+
+    def __call__(self, model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        calls = len(list(self.folder.glob("call-*")))
+        (self.folder / f"call-{calls}-{os.getpid()}").touch()
+        time.sleep(0.1 * (calls % 2))
+        if calls == 6 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return climb(model, recipe, follow)
+
+
+KILLED_PAIR = """
+import os, sys
+from pathlib import Path
+from tests.search.test_optimize import KillsDriver, search_in_twos
+
+search_in_twos(Path(sys.argv[1]), KillsDriver(os.getpid(), Path(sys.argv[1])))
+"""
+
+
+@dataclass(frozen=True)
+class KillsDriver:
+    """Kills the process that asks, in the middle of a trial."""
+
+    driver: int
+    folder: Path
+
+    def __call__(self, model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        calls = len(list(self.folder.glob("call-*")))
+        (self.folder / f"call-{calls}-{os.getpid()}").touch()
+        if calls >= 6:
+            os.kill(self.driver, signal.SIGKILL)
+            time.sleep(60)
+        return climb(model, recipe, follow)
+
+
+def test_a_driver_killed_over_two_trials_leaves_none_running_and_none_twice(
+    tmp_path: Path,
+) -> None:
+    root = Path(__file__).resolve().parents[2]
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    code = [sys.executable, "-c", KILLED_PAIR, str(folder)]
+    done = subprocess.run(code, cwd=root, check=False, env=environment, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert list_states(folder).count("RUNNING") == 2
+    after = search_in_twos(folder)
+    assert after == search_in_twos(tmp_path / "whole")
+    states = list_states(folder)
+    assert "RUNNING" not in states and "WAITING" not in states
+    assert states.count("COMPLETE") + states.count("PRUNED") == 12
 
 
 def test_the_objective_says_itself_that_a_trial_is_hopeless(tmp_path: Path) -> None:

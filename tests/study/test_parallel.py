@@ -9,7 +9,14 @@ from tellapart.device import count_threads, limit_threads
 from tellapart.models import Shape
 from tellapart.plan import StudySettings, SweepSettings
 from tellapart.study import parallel
-from tellapart.study.parallel import LEAST_GAIN, count_processes, find_gain, measure_with_one
+from tellapart.study.parallel import (
+    LEAST_GAIN,
+    MODEST,
+    count_processes,
+    find_gain,
+    measure_room,
+    measure_with_one,
+)
 
 SHAPE = Shape(1, 8, 10)
 AUTO = StudySettings(device="cpu")
@@ -80,3 +87,11 @@ def test_a_look_with_one_thread_leaves_the_number_as_it_was() -> None:
     before = count_threads()
     assert measure_with_one(lambda: float(count_threads())) == 1.0
     assert count_threads() == before
+
+
+def test_the_memory_for_processes_is_modest_where_there_is_little(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for free, room in ((1e9, 0.8e9), (8e9, MODEST), (20e9, MODEST), (200e9, 20e9)):
+        monkeypatch.setattr(parallel, "measure_free_memory", lambda free=free: free)
+        assert measure_room() == pytest.approx(room)

@@ -1,14 +1,14 @@
-"""The commands beside the study: compare, report, fetch, doctor."""
+"""The commands beside the study: compare, evaluate, report, fetch, doctor."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
 from tellapart.cli.commands import app
-from tellapart.cli.flags import Backbones, Json
+from tellapart.cli.flags import Backbones, DataDir, Device, Json
 from tellapart.errors import SettingError
 
 
@@ -26,6 +26,42 @@ def compare(
 
     found = compare_models([expand_path(run) for run in runs])
     print(found.model_dump_json(indent=1) if json else describe_comparison(found))
+
+
+@app.command
+def evaluate(
+    run: Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")],
+    data: Annotated[
+        str | None,
+        Parameter(help="Its images [default: by name, where they have one].", show_default=False),
+    ] = None,
+    *,
+    split: Annotated[
+        Literal["val", "test"], Parameter(help="Each look at test is counted in the ledger.")
+    ] = "val",
+    backbone: Annotated[
+        str | None,
+        Parameter(help="Where a transfer's backbone lies now: local-dir:FOLDER."),
+    ] = None,
+    data_dir: DataDir = None,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Look at finished models again, on val or on test.
+
+    Example: `tellapart evaluate runs/digits-train-1 --split test`
+    """
+    from tellapart.data import load_images
+    from tellapart.study.evaluate import describe_evaluation, evaluate_run
+    from tellapart.workspace import IDENTITY, expand_path, read_json
+
+    folder = expand_path(run)
+    for study in (folder, folder.parent):
+        if data is None and (study / IDENTITY).is_file():
+            data = str(read_json(study / IDENTITY)["data"])
+    dataset = load_images(data or "digits", data_dir and expand_path(data_dir))
+    found = evaluate_run(dataset, folder, split, device, backbone)
+    print(found.model_dump_json(indent=1) if json else describe_evaluation(found))
 
 
 @app.command

@@ -65,7 +65,7 @@ def _run_study(
 
     from tellapart.console import ConsoleReporter
     from tellapart.study import foresee_study, identify_study, run_study
-    from tellapart.study.answers import describe_plan
+    from tellapart.study.plans import describe_plan
     from tellapart.workspace import name_folder
 
     verb, out, json = where

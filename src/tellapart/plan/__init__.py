@@ -1,6 +1,8 @@
 """What a study will do: rules that follow from the data, and a budget of minutes."""
 
-from tellapart.plan.budget import LEAST_SAVED, plan_study
+from tellapart.plan.budget import plan_study
+from tellapart.plan.needs import reckon_needs, weigh_training
+from tellapart.plan.paces import Measure, Paces, is_worth
 from tellapart.plan.rules import (
     StudySettings,
     SweepSettings,
@@ -13,14 +15,18 @@ from tellapart.plan.rules import (
 )
 
 __all__ = [
-    "LEAST_SAVED",
+    "Measure",
+    "Paces",
     "StudySettings",
     "SweepSettings",
     "TransferSettings",
+    "is_worth",
     "plan_batch",
     "plan_epochs",
     "plan_head",
     "plan_recipe",
     "plan_study",
     "plan_swept",
+    "reckon_needs",
+    "weigh_training",
 ]

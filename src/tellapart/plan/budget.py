@@ -5,10 +5,8 @@ The pace of each network is measured by a function handed in, so that all here i
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from tellapart.config import WIDTHS, ModelSettings
 from tellapart.models import Shape
+from tellapart.plan.paces import Measure, Paces, is_worth, measure_nothing
 from tellapart.plan.rules import (
     StudySettings,
     plan_epochs,
@@ -17,61 +15,46 @@ from tellapart.plan.rules import (
     plan_seeds,
     plan_sizes,
     plan_swept,
-    plan_trials,
 )
+from tellapart.plan.searches import bound_search, cut_search, plan_search
 from tellapart.plan.vary import list_levels, plan_grid
-from tellapart.records import LeftOut, PlanRecord, SearchPlan, StepName, SweepPlan
+from tellapart.records import LeftOut, PlanRecord, StepName, SweepPlan
 
 SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, "search": 0.40}
 """How the minutes are divided among the steps that train; what one leaves goes to the others."""
 FEWEST_SIZES = 3
 MOST_EPOCHS = 200
 """Of one training that is given minutes and nothing else."""
-GIVEN_TRIALS = 4
-"""Trials that a search makes whatever they take; its winner is trained as long as a trial."""
-CONFIRMING = 3
-"""Times that a search trains its winner again as in its trial, with fresh seeds."""
-LEAST_SAVED = 10.0
-"""Seconds that a sweep must save by several processes: to start them takes some, too."""
-
-Measure = Callable[[ModelSettings], float]
-"""Gives the seconds that training a network on one image takes here."""
-
-
-def gain_nothing(model: ModelSettings) -> float:
-    """Reckon with trainings one after another."""
-    return 1.0
 
 
 def plan_study(
     settings: StudySettings,
     shape: Shape,
     images: int,
-    measure: Measure,
-    gain: Measure = gain_nothing,
+    paces: Paces,
 ) -> PlanRecord:
     """Return what the study will train.
 
     Args:
         images: training images.
-        measure: is asked for the pace of each network that the plan holds.
-        gain: how many times as fast a sweep's trainings of a network are where several are done at
-            once, in processes; 1 where they are not.
+        paces: are asked for the pace of each network that the plan holds.
     """
     minutes = plan_minutes(settings, images)
     if minutes is None:
-        measure = _measure_nothing
-
+        paces = Paces(measure_nothing, paces.gain)
+    measure = paces.measure
     epochs = plan_recipe(settings, "baseline", images, settings.seed, settings.model).epochs
     epoch = measure(settings.model) * images if "baseline" in settings.steps else 0.0
     if settings.steps == ("baseline",) and settings.minutes is not None:
         epochs = fit_epochs(settings, max(epochs, MOST_EPOCHS), epoch, 60 * settings.minutes)
     sweeps: dict[StepName, SweepPlan] = {
-        step: plan_sweep(settings, step, shape, images, measure, gain)
+        step: plan_sweep(settings, step, shape, images, paces)
         for step in settings.steps
         if step in ("conv", "dense")
     }
-    search = plan_search(settings, shape, images, measure) if "search" in settings.steps else None
+    search = None
+    if "search" in settings.steps:
+        search = plan_search(settings, shape, images, paces)
     asked: dict[StepName, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
     if "baseline" in settings.steps:
         asked["baseline"] = epoch * epochs
@@ -83,14 +66,14 @@ def plan_study(
         if "baseline" in limits:
             epochs = fit_epochs(settings, epochs, epoch, limits["baseline"])
         sweeps = {
-            step: cut_sweep(sweep, settings, step, limits[step], measure, gain)
+            step: cut_sweep(sweep, settings, step, limits[step], paces)
             for step, sweep in sweeps.items()
         }
         if search is not None:
-            search = cut_search(search, settings, shape, images, limits["search"], measure)
+            search = cut_search(search, settings, shape, images, limits["search"], paces)
     grid = None
     if settings.sweep.vary:
-        grid = plan_grid(settings, list_levels(settings.sweep.vary), images, measure, gain)
+        grid = plan_grid(settings, list_levels(settings.sweep.vary), images, paces)
     cut = (epochs, sweeps, search) != whole or (grid is not None and grid.cut)
     expected: dict[StepName, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
     if "baseline" in settings.steps:
@@ -150,43 +133,19 @@ def allow_seeds(plan: SweepPlan, limit: float) -> SweepPlan:
     return plan.model_copy(update={"extra_seconds": max(0.0, min(limit, plan.seconds / 2))})
 
 
-def bound_search(plan: SearchPlan, limit: float) -> SearchPlan:
-    """Return a search that ends within ``limit`` seconds, more or less, whatever it tries.
-
-    What it should take is reckoned for a network of middling cost; those that it tries can take
-    ten times as long.
-    """
-    if plan.trial_seconds is not None:
-        return plan
-    half = max(limit, plan.seconds) / 2
-    return plan.model_copy(update={"trial_seconds": half, "winner_seconds": half})
-
-
-def _measure_nothing(model: ModelSettings) -> float:
-    return 0.0
-
-
-def typical_network(width: int, shape: Shape) -> ModelSettings:
-    """Return a network of middling cost among those that the search may try."""
-    if shape.size < 4:
-        return ModelSettings(name="stages", stages=1, convs=2, width=width, dense=256, norm=True)
-    return ModelSettings(name="speed", width=width, convs=2)
-
-
 def plan_sweep(
     settings: StudySettings,
     step: StepName,
     shape: Shape,
     images: int,
-    measure: Measure,
-    gain: Measure,
+    paces: Paces,
 ) -> SweepPlan:
     """Return the sweep that the data alone ask for, and the seconds it should take here."""
     sizes, left_out = plan_sizes(settings, step, shape)
     epochs, (seeds, most) = plan_epochs(settings, step, images), plan_seeds(settings, images)
     shown = images * epochs * seeds
-    whole = {size: shown * measure(plan_swept(step, size)) for size in sizes}
-    gains = choose_apart(settings, step, whole, gain)
+    whole = {size: shown * paces.measure(plan_swept(step, size)) for size in sizes}
+    gains = choose_apart(settings, step, whole, paces.gain)
     return SweepPlan(
         sizes=sizes,
         left_out=left_out,
@@ -214,8 +173,9 @@ def choose_apart(
         if found == 1.0:
             break
         gains[size] = found
-    saved = sum(whole[size] * (1 - 1 / found) for size, found in gains.items())
-    return gains if saved >= LEAST_SAVED or settings.sweep.processes != "auto" else {}
+    seconds = sum(whole[size] for size in gains)
+    after = sum(whole[size] / found for size, found in gains.items())
+    return gains if gains and is_worth(settings, seconds, seconds / after if after else 1.0) else {}
 
 
 def cut_sweep(
@@ -223,8 +183,7 @@ def cut_sweep(
     settings: StudySettings,
     step: StepName,
     limit: float,
-    measure: Measure,
-    gain: Measure,
+    paces: Paces,
 ) -> SweepPlan:
     """Return a sweep that fits ``limit`` seconds, if one can: fewer epochs, then fewer sizes.
 
@@ -233,20 +192,22 @@ def cut_sweep(
     """
     if plan.seconds <= limit:
         return plan
-    gains = {size: gain(plan_swept(step, size)) for size in plan.apart}
-    paces = {size: measure(plan_swept(step, size)) / gains.get(size, 1.0) for size in plan.sizes}
-    each = plan.seconds / plan.epochs / sum(paces.values())
+    gains = {size: paces.gain(plan_swept(step, size)) for size in plan.apart}
+    costs = {
+        size: paces.measure(plan_swept(step, size)) / gains.get(size, 1.0) for size in plan.sizes
+    }
+    each = plan.seconds / plan.epochs / sum(costs.values())
     fewest = plan.epochs
     if settings.epochs is None:
         fewest = min(plan.epochs, max(3, plan.epochs // 3))
     sizes, gone = plan.sizes, []
     while step not in settings.sweep.sizes and len(sizes) > FEWEST_SIZES:
-        if each * fewest * sum(paces[size] for size in sizes) <= limit:
+        if each * fewest * sum(costs[size] for size in sizes) <= limit:
             break
-        minutes = each * fewest * paces[sizes[-1]] / 60
+        minutes = each * fewest * costs[sizes[-1]] / 60
         gone.append(LeftOut(size=sizes[-1], reason=f"{minutes:.0f} minutes more on this machine"))
         sizes = sizes[:-1]
-    epoch = each * sum(paces[size] for size in sizes)
+    epoch = each * sum(costs[size] for size in sizes)
     epochs = max(fewest, min(plan.epochs, int(limit / epoch)))
     return plan.model_copy(
         update={
@@ -255,65 +216,5 @@ def cut_sweep(
             "left_out": (*reversed(gone), *plan.left_out),
             "epochs": epochs,
             "seconds": epoch * epochs,
-        }
-    )
-
-
-def plan_search(settings: StudySettings, shape: Shape, images: int, measure: Measure) -> SearchPlan:
-    """Return the search that the data alone ask for."""
-    trials = plan_trials(settings)
-    epochs = plan_epochs(settings, "trial", images)
-    longer = plan_epochs(settings, "search", images)
-    again = 0 if settings.protocol == "notebook" else CONFIRMING * epochs + longer
-    shown = images * (trials * epochs + again)
-    return SearchPlan(
-        trials=trials,
-        trial_epochs=epochs,
-        width=WIDTHS[-1],
-        epochs=longer,
-        trial_seconds=None,
-        winner_seconds=None,
-        seconds=shown * measure(typical_network(WIDTHS[-1] // 2, shape)),
-    )
-
-
-def cut_search(
-    plan: SearchPlan,
-    settings: StudySettings,
-    shape: Shape,
-    images: int,
-    limit: float,
-    measure: Measure,
-) -> SearchPlan:
-    """Return a search that ends within about ``limit`` seconds: half of them for the winner.
-
-    Trials get shorter (to three fifths at most), and networks narrower until that many trials fit;
-    else trials get fewer. What is left over goes into longer trials; the winner's epochs follow
-    from how long its trial took.
-    """
-    if plan.seconds <= limit:
-        return plan
-    half = limit / 2
-    fewest = epochs = plan.trial_epochs
-    if settings.epochs is None:
-        fewest = max(1, -(-plan.trial_epochs * 3 // 5))
-
-    def reckon(width: int) -> float:
-        return images * measure(typical_network(width, shape))  # an epoch
-
-    width = WIDTHS[0]
-    for wider in reversed(WIDTHS):
-        if plan.trials * fewest * reckon(wider) <= half:
-            width = wider
-            break
-    epochs = max(fewest, min(epochs, int(half / (plan.trials * reckon(width)))))
-    trial = epochs * reckon(width)
-    return plan.model_copy(
-        update={
-            "trial_epochs": epochs,
-            "width": width,
-            "trial_seconds": half,
-            "winner_seconds": half,
-            "seconds": max(limit, GIVEN_TRIALS * trial + max(half, trial)),
         }
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import product
 
 from tellapart.config import (
@@ -15,13 +15,12 @@ from tellapart.config import (
     make_settings,
 )
 from tellapart.errors import SettingError, suggest_name
+from tellapart.plan.paces import Paces
 from tellapart.plan.rules import StudySettings, plan_epochs, plan_recipe, plan_seeds
 from tellapart.records import GridPlan, Level, Scalar
 
 VARIED = tuple(name for name in TrainSettings.model_fields if name != "seed")
 """Settings of a training that may vary; those of a network are in ``SIZES``."""
-
-Measure = Callable[[ModelSettings], float]
 
 
 MOST_SETTINGS = 2
@@ -114,8 +113,7 @@ def plan_grid(
     settings: StudySettings,
     levels: Sequence[Level],
     images: int,
-    measure: Measure,
-    gain: Measure,
+    paces: Paces,
 ) -> GridPlan:
     """Return what varying settings will train, and the seconds it should take here.
 
@@ -124,8 +122,7 @@ def plan_grid(
 
     Args:
         images: training images.
-        measure: gives the seconds that training a network on one image takes here.
-        gain: how many times as fast a network's trainings are where several are done at once.
+        paces: are asked for the pace of each network.
     """
     part = "conv" if settings.model.name == "simple" else "trial"
     epochs = plan_epochs(settings, part, images)
@@ -136,16 +133,16 @@ def plan_grid(
         total = 0.0
         for number, level in enumerate(levels):
             model, recipe = make_level(settings, images, level, settings.seed, epochs)
-            pace = measure(model)
+            pace = paces.measure(model)
             if number in apart:
-                pace /= gain(model)
+                pace /= paces.gain(model)
             total += images * seeds * recipe.epochs * pace
         return total
 
     apart += [
         number
         for number, level in enumerate(levels)
-        if gain(make_level(settings, images, level, settings.seed, epochs)[0]) != 1.0
+        if paces.gain(make_level(settings, images, level, settings.seed, epochs)[0]) != 1.0
     ]
     limit = float("inf") if settings.minutes is None else 60 * settings.minutes
     fewest = max(3, epochs // 3) if settings.epochs is None else epochs

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from tellapart.records.plans import Record
 from tellapart.records.runs import CurveRecord, Estimate, GainRecord, LearningPoint
 
 
 class LookRecord(Record):
-    """One look at the test split, as the ledger keeps it."""
+    """One look at the test split, as the ledger keeps it; ``beyond`` those of the study itself."""
 
     look: int
     when: str
     step: str
     cell: str
     purpose: str
+    beyond: bool = False
 
 
 class Comparison(Record):
@@ -72,3 +75,23 @@ class LearningRecord(Record):
     sentence: str
     seconds: float
     peak_memory_mb: float
+
+
+class EvaluatedModel(Record):
+    """A model looked at again; ``look`` is the number of the look, where it was at test."""
+
+    step: str
+    model: str
+    accuracy: Estimate
+    loss: float
+    look: int | None
+
+
+class EvaluationRecord(Record):
+    """What ``evaluate`` says; ``beyond`` counts the looks at test that were not the study's own."""
+
+    version: str
+    data: str
+    split: Literal["val", "test"]
+    models: tuple[EvaluatedModel, ...]
+    beyond: int

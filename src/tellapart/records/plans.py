@@ -52,7 +52,7 @@ class SearchPlan(Record):
 
     No trial begins once ``trial_seconds`` are spent, the given ones aside; the winner is trained
     for at most ``epochs``, fewer where ``winner_seconds`` are short. Both are None where there is
-    no budget.
+    no budget. ``apart``: trials are trained several at once, in processes with one core each.
     """
 
     trials: int
@@ -61,6 +61,7 @@ class SearchPlan(Record):
     epochs: int
     trial_seconds: float | None
     winner_seconds: float | None
+    apart: bool = False
     seconds: float
 
 
@@ -77,14 +78,21 @@ class GridPlan(Record):
     seconds: float
 
 
+class Need(Record):
+    """What a step may need besides time: memory of all its processes, and room on the disk."""
+
+    memory_mb: float
+    disk_mb: float
+
+
 class PlanRecord(Record):
     """``plan.json``: what a study will do, settled when it starts first.
 
     ``baseline`` is the epochs of step 2; ``expected`` has the seconds of each step that trains from
-    scratch. Seconds are what the measured pace of this machine lets
+    scratch, ``needs`` its memory and disk. Seconds are what the measured pace of this machine lets
     expect; ``cut`` says whether that shortened what the data alone would have had. ``precision``
     is the number format of all its trainings, however often it is started again, and ``processes``
-    how many train the sizes ``apart`` of the sweeps at once.
+    how many train at once what is ``apart``.
     """
 
     minutes: float | None
@@ -96,4 +104,5 @@ class PlanRecord(Record):
     search: SearchPlan | None
     grid: GridPlan | None = None
     expected: dict[StepName, float] = Field(default_factory=dict)
+    needs: dict[StepName, Need] = Field(default_factory=dict)
     seconds: float

@@ -7,17 +7,26 @@ had not been.
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from tellapart.config import ModelSettings, TrainSettings
-from tellapart.errors import Hopeless, TellapartError, WorkspaceError
+from tellapart.errors import Hopeless, TellapartError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
+from tellapart.search.executor import Executor, InlineExecutor
+from tellapart.search.journal import (
+    explain_failure,
+    is_done,
+    list_ended,
+    name_state,
+    open_journal,
+    reap_trials,
+)
 from tellapart.search.space import (
     GIVEN,
     Space,
@@ -26,14 +35,13 @@ from tellapart.search.space import (
     split_settings,
     suggest_settings,
 )
-from tellapart.workspace import write_bytes
 
 if TYPE_CHECKING:
     import optuna
 
-Follow = Callable[[EpochRow], None]
-Objective = Callable[[ModelSettings, TrainSettings, Follow], RunRecord]
+Objective = Callable[[ModelSettings, TrainSettings, Callable[[EpochRow], None]], RunRecord]
 """Trains; calls its last argument after each epoch, which may raise `Hopeless` to stop it."""
+Asked = tuple[ModelSettings, TrainSettings, Mapping[int, float]]
 Watch = Callable[[TrialRecord, int], None]
 
 ENOUGH = 12
@@ -42,10 +50,15 @@ ENOUGH = 12
 
 @dataclass(frozen=True)
 class Budget:
-    """How many trials; none begins once ``seconds`` of training are spent, the given ones aside."""
+    """How many trials; none begins once ``seconds`` of training are spent, the given ones aside.
+
+    ``at_once`` are asked for together, and are told together, in order. What is tried so depends
+    on how many, but not on which of them ends first; ``seconds`` are shared among them.
+    """
 
     trials: int
     seconds: float | None = None
+    at_once: int = 1
 
 
 @dataclass(frozen=True)
@@ -62,7 +75,12 @@ class Search:
 
 
 def run_search(
-    space: Space, budget: Budget, objective: Objective, storage: Path, watch: Watch
+    space: Space,
+    budget: Budget,
+    objective: Objective,
+    storage: Path,
+    watch: Watch,
+    executor: Executor | None = None,
 ) -> Search:
     """Run the trials that the budget allows.
 
@@ -72,73 +90,125 @@ def run_search(
     epoch is below the median of those before it at the same epoch is stopped, the given ones
     aside. A trial that a kill left unfinished is tried again with the same settings.
 
+    Args:
+        executor: runs the objective; in this process unless told.
+
     Raises:
         TellapartError: every trial failed.
         WorkspaceError: the journal cannot be written.
     """
-    with _explain_failure(storage):
-        study = _open_study(storage)
-        _reap(study)
+    executor = executor or InlineExecutor()
+    attempt = Attempt(objective)
+    with explain_failure(storage):
+        study = open_journal(storage)
+        reap_trials(study)
     runs: dict[int, RunRecord] = {}
-    while (number := len(_ended(study))) < budget.trials and not _is_spent(study, budget):
-        with _explain_failure(storage):
-            trial = _ask(study, space, number)
-            settings = suggest_settings(trial, space)
-        model, recipe = split_settings(settings, space)
-        follow = _follow(trial, storage, space.epochs if number >= len(GIVEN) else 0)
-        try:
-            run = objective(model, recipe, follow)
-        except TellapartError as error:
-            if error.exit_code != 1:
-                raise
-            stopped = isinstance(error, Hopeless)
-            with _explain_failure(storage):
-                trial.set_user_attr("note", str(error))
-                study.tell(trial, state=_state("PRUNED" if stopped else "FAIL"))
-        else:
-            runs[trial.number] = run
-            with _explain_failure(storage):
-                for name, value in _describe(run).items():
-                    trial.set_user_attr(name, value)
-                study.tell(trial, run.val_accuracy.value)
-        watch(_record(_ended(study)[-1], number + 1), budget.trials)
-    ended = _ended(study)[: budget.trials]
+    while (number := len(list_ended(study))) < budget.trials and not _is_spent(study, budget):
+        asked: list[tuple[optuna.Trial, Future[RunRecord]]] = []
+        for next_number in range(number, min(number + budget.at_once, budget.trials)):
+            with explain_failure(storage):
+                trial = _ask(study, space, next_number)
+                settings = suggest_settings(trial, space)
+            limits = _find_limits(study, space) if next_number >= len(GIVEN) else {}
+            one = (*split_settings(settings, space), limits)
+            asked.append((trial, executor.submit(attempt, one)))
+            if asked[-1][1].done():
+                _check_future(asked[-1][1])
+        for trial, future in asked:
+            _check_future(future)
+            with explain_failure(storage):
+                if future.exception() is None:
+                    runs[trial.number] = future.result()
+                _tell(study, trial, future)
+            watch(_record(list_ended(study)[-1], len(list_ended(study))), budget.trials)
+    ended = list_ended(study)[: budget.trials]
     records = tuple(_record(trial, number + 1) for number, trial in enumerate(ended))
-    done = [trial for trial in ended if _is_done(trial)]
+    done = [trial for trial in ended if is_done(trial)]
     if not done:
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
     winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
     model, recipe = split_settings(name_settings(winner.params), space)
-    run = runs.get(winner.number) or objective(model, recipe, _ignore)
+    run = runs.get(winner.number) or objective(model, recipe, Follow({}))
     return Search(records, ended.index(winner) + 1, run, weigh_settings(done))
 
 
-def _ignore(row: EpochRow) -> None:
-    """Stop nothing."""
+@dataclass(frozen=True)
+class Attempt:
+    """Calls an objective; it can be handed to another process if the objective can."""
+
+    objective: Objective
+
+    def __call__(self, asked: Asked) -> RunRecord:
+        model, recipe, limits = asked
+        return self.objective(model, recipe, Follow(limits))
 
 
-def _follow(trial: optuna.Trial, storage: Path, before: int) -> Follow:
-    """Return a function that keeps each epoch's accuracy, and stops a trial that is hopeless.
+class Follow:
+    """Looks at each epoch of a trial, and stops one that is hopeless.
 
     Args:
-        before: the epoch from which on a trial is not stopped: at its last one nothing is saved.
+        limits: by epoch, the accuracy that the trial must have come to by then.
     """
-    spent = 0.0
 
-    def follow(row: EpochRow) -> None:
-        nonlocal spent
-        spent += row.seconds
-        with _explain_failure(storage):
-            trial.report(row.val_accuracy, row.epoch)
-            if row.epoch >= before or not trial.should_prune():
-                return
-            trial.set_user_attr("seconds", spent)
-        raise Hopeless(
-            f"stopped after epoch {row.epoch} at {100 * row.val_accuracy:.1f} %, "
-            "below half of the trials before it"
-        )
+    def __init__(self, limits: Mapping[int, float]) -> None:
+        self._limits, self._best, self._spent = limits, 0.0, 0.0
 
-    return follow
+    def __call__(self, row: EpochRow) -> None:
+        """Take an epoch in.
+
+        Raises:
+            Hopeless: the best accuracy so far is below the limit of this epoch.
+        """
+        self._spent += row.seconds
+        self._best = max(self._best, row.val_accuracy)
+        if self._best < self._limits.get(row.epoch, 0.0):
+            raise Hopeless(
+                f"stopped after epoch {row.epoch} at {100 * row.val_accuracy:.1f} %, "
+                "below half of the trials before it",
+                self._spent,
+            )
+
+
+def _check_future(future: Future[RunRecord]) -> None:
+    """Raise what is no failure of a training but ends the search."""
+    error = future.exception()
+    if error is not None and getattr(error, "exit_code", 0) != 1:
+        raise error
+
+
+def _tell(study: optuna.Study, trial: optuna.Trial, future: Future[RunRecord]) -> None:
+    """Write down what a trial came to."""
+    error = future.exception()
+    if error is not None:
+        stopped = isinstance(error, Hopeless)
+        if isinstance(error, Hopeless):
+            trial.set_user_attr("seconds", error.seconds)
+        trial.set_user_attr("note", str(error))
+        study.tell(trial, state=name_state("PRUNED" if stopped else "FAIL"))
+        return
+    run = future.result()
+    for row in run.history:
+        trial.report(row.val_accuracy, row.epoch)
+    for name, value in _describe(run).items():
+        trial.set_user_attr(name, value)
+    study.tell(trial, run.val_accuracy.value)
+
+
+def _find_limits(study: optuna.Study, space: Space) -> dict[int, float]:
+    """Return what a trial must come to by each epoch: the median of the trials done before it.
+
+    There is none before a third of the epochs, nor at the last one, where nothing would be saved,
+    nor before as many trials are done as are given.
+    """
+    done = [trial for trial in study.get_trials(deepcopy=False) if is_done(trial)]
+    if len(done) < len(GIVEN):
+        return {}
+    limits: dict[int, float] = {}
+    for epoch in range(-(-space.epochs // 3), space.epochs):
+        values = [t.intermediate_values[epoch] for t in done if epoch in t.intermediate_values]
+        if values:
+            limits[epoch] = median(values)
+    return limits
 
 
 def weigh_settings(
@@ -168,8 +238,8 @@ def weigh_settings(
 
 
 def _is_spent(study: optuna.Study, budget: Budget) -> bool:
-    ended = _ended(study)
-    spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in ended)
+    ended = list_ended(study)
+    spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in ended) / budget.at_once
     return budget.seconds is not None and len(ended) >= len(GIVEN) and spent >= budget.seconds
 
 
@@ -179,79 +249,13 @@ def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
     return TPESampler(seed=(1000 * seed + number) % 2**32, n_startup_trials=4)
 
 
-def _open_study(storage: Path) -> optuna.Study:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # optuna marks the journal as experimental
-        import optuna
-        from optuna.storages import JournalStorage
-        from optuna.storages.journal import JournalFileBackend
-
-        optuna.logging.set_verbosity(optuna.logging.WARNING)
-        storage.parent.mkdir(parents=True, exist_ok=True)
-        _drop_half_line(storage)
-        storage.with_name(f"{storage.name}.lock").unlink(missing_ok=True)  # of a killed start
-        return optuna.create_study(
-            study_name="search",
-            storage=JournalStorage(JournalFileBackend(str(storage))),
-            direction="maximize",
-            load_if_exists=True,
-        )
-
-
-@contextmanager
-def _explain_failure(storage: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorkspaceError(
-            f"{storage} could not be written ({error.strerror or error}); "
-            "free space or choose another folder with --out"
-        ) from error
-
-
-def _drop_half_line(storage: Path) -> None:
-    """Cut a journal after its last whole line: a full disk, or a kill, may have left half a one."""
-    content = storage.read_bytes() if storage.is_file() else b""
-    if content and not content.endswith(b"\n"):
-        write_bytes(storage, content[: content.rfind(b"\n") + 1])
-
-
-def _reap(study: optuna.Study) -> None:
-    """Fail trials that a dead process left running; the next of their number is as they were."""
-    for trial in study.get_trials(deepcopy=False, states=(_state("RUNNING"),)):
-        study.tell(trial.number, state=_state("FAIL"))
-
-
 def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
     """Ask for the trial after ``number`` ended ones; the first are given."""
     study.sampler = _make_sampler(space.seed, number)
-    waiting = study.get_trials(deepcopy=False, states=(_state("WAITING"),))
-    from optuna.pruners import MedianPruner
-
-    warm_up = -(-space.epochs // 3)  # epochs
-    study.pruner = MedianPruner(n_startup_trials=len(GIVEN), n_warmup_steps=warm_up)
+    waiting = study.get_trials(deepcopy=False, states=(name_state("WAITING"),))
     if number < len(GIVEN) and not waiting:
         study.enqueue_trial(fit_given(GIVEN[number], space))
     return study.ask()
-
-
-def _ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return finished trials in order: those done, and those with a note of why they are not."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if _is_done(trial) or "note" in trial.user_attrs
-    ]
-
-
-def _is_done(trial: optuna.trial.FrozenTrial) -> bool:
-    return trial.state == _state("COMPLETE")
-
-
-def _state(name: str) -> optuna.trial.TrialState:
-    from optuna.trial import TrialState
-
-    return TrialState[name]
 
 
 def _describe(run: RunRecord) -> dict[str, Any]:
@@ -265,7 +269,7 @@ def _describe(run: RunRecord) -> dict[str, Any]:
 
 
 def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
-    if not _is_done(trial) or trial.value is None:
+    if not is_done(trial) or trial.value is None:
         return None
     n = int(trial.user_attrs["n"])
     return estimate_proportion(round(trial.value * n), n)
@@ -274,8 +278,8 @@ def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
 def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
     found = trial.user_attrs
     status: Literal["done", "failed", "stopped"] = "done"
-    if not _is_done(trial):
-        status = "stopped" if trial.state == _state("PRUNED") else "failed"
+    if not is_done(trial):
+        status = "stopped" if trial.state == name_state("PRUNED") else "failed"
     return TrialRecord(
         number=number,
         status=status,

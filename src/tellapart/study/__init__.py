@@ -37,11 +37,11 @@ from tellapart.records import (
 from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
 from tellapart.stop import check_stop
-from tellapart.study.answers import say_plan
 from tellapart.study.bench import PLAN, Bench
 from tellapart.study.cells import open_processes
 from tellapart.study.grid import run_vary
 from tellapart.study.learn import run_learn
+from tellapart.study.plans import say_plan
 from tellapart.study.pretrained import name_backbones
 from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.study.steps import KIND, RUN_STEP

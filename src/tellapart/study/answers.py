@@ -7,87 +7,16 @@ from tellapart.records import (
     BackboneRecord,
     Confirmation,
     ModelStep,
-    PlanRecord,
     RunRecord,
     SizeRecord,
-    SweepPlan,
     TestRecord,
     TrialRecord,
     Verdict,
 )
-from tellapart.report.wording import say_estimate, say_seconds
+from tellapart.report.wording import say_estimate
 
 OVERFIT = 0.05
 """Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
-
-
-def say_plan(plan: PlanRecord) -> str:
-    """Say what a study will train and how long that should take."""
-    parts = [
-        f"{step} of {len(sweep.sizes)} sizes, {say_seeds(sweep)}, {sweep.epochs} epochs"
-        for step, sweep in plan.sweeps.items()
-    ]
-    if plan.baseline is not None:
-        parts.insert(0, f"baseline of {plan.baseline} epochs")
-    if plan.search is not None:
-        parts.append(
-            f"search of up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs"
-        )
-    text = "; ".join(parts) or "no sweep and no search"
-    if plan.minutes is None:
-        return f"plan: {text}"
-    text += f"; about {max(1, round(plan.seconds / 60))} min of training on this machine"
-    if not plan.cut:
-        return f"plan: {text}"
-    left = sum(len(sweep.left_out) for sweep in plan.sweeps.values())
-    fits = "to fit" if plan.seconds <= 66 * plan.minutes else "as far as can be, for"
-    return (
-        f"plan: {text}; shortened {fits} {plan.minutes:g} min"
-        + (f", with {left} of the largest sizes left out" if left else "")
-        + " (--minutes M allows more)"
-    )
-
-
-def say_seeds(sweep: SweepPlan) -> str:
-    """Say how many seeds a size has.
-
-    >>> say_seeds(SweepPlan(sizes=(8,), left_out=(), seeds=2, most_seeds=10, epochs=1, seconds=1))
-    '2 seeds (up to 10 where they decide)'
-    """
-    said = f"{sweep.seeds} seed{'s' if sweep.seeds > 1 else ''}"
-    more = sweep.most_seeds > sweep.seeds
-    return f"{said} (up to {sweep.most_seeds} where they decide)" if more else said
-
-
-def say_apart(sweep: SweepPlan, processes: int) -> str:
-    """Say which sizes are trained several at once."""
-    if not sweep.apart:
-        return ""
-    sizes = "all" if sweep.apart == sweep.sizes else f"those up to {sweep.apart[-1]}"
-    return f"; {sizes} in {processes} processes, one core each"
-
-
-def describe_plan(plan: PlanRecord) -> str:
-    """Return the plan as lines: one a step that trains, and what they come to."""
-    lines = [] if plan.baseline is None else [f"baseline: {plan.baseline} epochs"]
-    lines += [
-        f"{step}: sizes {', '.join(map(str, sweep.sizes))}; {say_seeds(sweep)} of "
-        f"{sweep.epochs} epochs; {say_seconds(sweep.seconds)}"
-        + say_apart(sweep, plan.processes)
-        + "".join(f"; {size.size} left out ({size.reason})" for size in sweep.left_out)
-        for step, sweep in plan.sweeps.items()
-    ]
-    if plan.grid is not None:
-        lines.append(
-            f"{plan.grid.levels} levels; {plan.grid.seeds} seeds of {plan.grid.epochs} epochs; "
-            f"{say_seconds(plan.grid.seconds)}"
-        )
-    if plan.search is not None:
-        lines.append(
-            f"search: up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs, the "
-            f"best again for up to {plan.search.epochs}; {say_seconds(plan.search.seconds)}"
-        )
-    return "\n".join([*lines, say_plan(plan)])
 
 
 def answer_baseline(run: RunRecord, test: TestRecord, classes: tuple[str, ...]) -> str:

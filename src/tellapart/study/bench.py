@@ -17,7 +17,7 @@ from tellapart.device import Meter, Precision, choose_device, choose_precision
 from tellapart.errors import Hopeless, NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models import Shape
-from tellapart.plan import StudySettings, plan_recipe, plan_study
+from tellapart.plan import Paces, StudySettings, plan_recipe, plan_study, reckon_needs
 from tellapart.records import (
     PLACES,
     EpochRow,
@@ -32,7 +32,7 @@ from tellapart.report.plots import draw_run
 from tellapart.search.processes import ProcessExecutor
 from tellapart.stop import check_stop
 from tellapart.study.follow import announce_training
-from tellapart.study.parallel import Measure, count_processes, find_gain, measure_with_one
+from tellapart.study.parallel import count_processes, find_gain, measure_with_one
 from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
@@ -77,16 +77,17 @@ class Bench:
         dataset, settings = self.dataset, self.settings
         shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
 
-        plan = plan_study(settings, shape, self.images, self.paces[0], self.gain)
+        plan = plan_study(settings, shape, self.images, self.paces)
         precision: Precision = "float32"
         if not self.notebook:
             precision = choose_precision(choose_device(settings.device))
         processes = count_processes(settings)
-        return plan.model_copy(update={"precision": precision, "processes": processes})
+        plan = plan.model_copy(update={"precision": precision, "processes": processes})
+        return plan.model_copy(update={"needs": reckon_needs(plan, settings, shape)})
 
     @cached_property
-    def paces(self) -> tuple[Measure, Measure]:
-        """Measure what training on an image takes, in seconds, with all cores and with one."""
+    def paces(self) -> Paces:
+        """Measure networks when asked to: with all cores, and with one for what processes gain."""
 
         def look(model: ModelSettings) -> float:
             recipe = plan_recipe(self.settings, "baseline", self.images, self.settings.seed, model)
@@ -94,13 +95,10 @@ class Bench:
             looks = (1 + recipe.mirrors) * len(self.split.val) / self.images
             return pace * (1 + LOOK * looks)
 
-        return cache(look), cache(lambda model: measure_with_one(lambda: look(model)))
-
-    @cached_property
-    def gain(self) -> Measure:
-        """Tell how many times as fast a network's trainings are in several processes."""
+        measure = cache(look)
+        alone = cache(lambda model: measure_with_one(lambda: look(model)))
         shape = Shape(self.dataset.channels, self.dataset.image_size, len(self.dataset.classes))
-        return find_gain(self.settings, shape, *self.paces)
+        return Paces(measure, find_gain(self.settings, shape, measure, alone))
 
     @cached_property
     def apart(self) -> Bench:

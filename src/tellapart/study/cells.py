@@ -11,13 +11,13 @@ from typing import Any, Generic, TypeVar
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.errors import TellapartError
 from tellapart.models import Shape
-from tellapart.plan import plan_recipe, plan_swept
+from tellapart.plan import plan_recipe, plan_swept, weigh_training
 from tellapart.records import Place, RunRecord, StepName
 from tellapart.search.executor import InlineExecutor, Result, Settings
 from tellapart.search.processes import ProcessExecutor
 from tellapart.search.sweep import Cell
 from tellapart.study.bench import PIXELS, Bench
-from tellapart.study.parallel import count_processes, measure_room, weigh_training
+from tellapart.study.parallel import count_processes, measure_room
 
 CellT = TypeVar("CellT")
 
@@ -121,6 +121,35 @@ class CellExecutor(Generic[CellT]):
             elif error is None and not done.cancelled():
                 accuracy = 100 * done.result().val_accuracy.value
                 reporter.advance(epochs, f"{label}: {accuracy:.1f} %")
+
+
+@dataclass(frozen=True)
+class Training:
+    """Trains what it is told to in one place. It can be handed to another process."""
+
+    bench: Bench
+    place: Place
+
+    def __call__(self, cell: tuple[str, ModelSettings, TrainSettings]) -> RunRecord:
+        return self.bench.train_cell(self.place, *cell)
+
+
+class PoolExecutor:
+    """Runs functions in the processes of a study, no more at once than fit in the memory.
+
+    Args:
+        find_model: finds the network in the settings of the work.
+    """
+
+    def __init__(self, bench: Bench, find_model: Callable[[Any], ModelSettings]) -> None:
+        assert bench.pool is not None
+        dataset = bench.dataset
+        self._pool, self._find_model = bench.pool, find_model
+        self._shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
+
+    def submit(self, function: Callable[[Settings], Result], settings: Settings) -> Future[Result]:
+        weight = weigh_training(self._find_model(settings), self._shape)
+        return self._pool.submit(function, settings, weight)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.subset import take_share
 from tellapart.device import Meter
 from tellapart.errors import DataError
-from tellapart.plan import LEAST_SAVED, plan_batch, plan_recipe
+from tellapart.plan import is_worth, plan_batch, plan_recipe
 from tellapart.records import (
     AnyStep,
     LearningRecord,
@@ -108,14 +108,11 @@ def is_faster_apart(work: LearnCell, shares: tuple[float, ...], seeds: int) -> b
     bench = work.bench
     if bench.pool is None:
         return False
-    gain = bench.gain(work.model)
-    if gain == 1.0:
-        return False
     shown = sum(
         work.count_images(share) * work.describe(Portion(share, 0))[2].epochs for share in shares
     )
-    saved = seeds * shown * bench.paces[0](work.model) * (1 - 1 / gain)
-    return saved >= LEAST_SAVED or bench.settings.sweep.processes != "auto"
+    seconds = seeds * shown * bench.paces.measure(work.model)
+    return is_worth(bench.settings, seconds, bench.paces.gain(work.model))
 
 
 def choose_network(

@@ -6,28 +6,21 @@ from collections.abc import Callable
 
 from tellapart.config import ModelSettings
 from tellapart.device import choose_device, count_threads, limit_threads, measure_free_memory
-from tellapart.models import Shape, count_planned
-from tellapart.plan import StudySettings
+from tellapart.models import Shape
+from tellapart.plan import Measure, StudySettings, weigh_training
 
-TRAINING_BYTES, PARAMETER_BYTES = 1_000_000_000, 28
-"""What a training takes: by itself, and for each weight (gradient, momentum, copies)."""
-SHARE = 0.8
-"""What processes may take together of the free memory."""
+SHARE, MODEST, LARGE = 0.8, 2_300_000_000, 0.1
+"""What processes may take together: of the free memory the first part, but no more than so many
+bytes, unless the second part is more."""
 LEAST_GAIN = 1.25
 """Times as fast below which a size is trained with all cores: one core was measured alone, and
 several at work share their caches and the way to the memory."""
 
-Measure = Callable[[ModelSettings], float]
-
-
-def weigh_training(model: ModelSettings, shape: Shape) -> int:
-    """Return the bytes that training a network in a process of its own may take."""
-    return TRAINING_BYTES + PARAMETER_BYTES * count_planned(model, shape)
-
 
 def measure_room() -> float:
     """Return the bytes that processes may take together."""
-    return SHARE * measure_free_memory()
+    free = measure_free_memory()
+    return max(min(SHARE * free, MODEST), LARGE * free)
 
 
 def count_processes(settings: StudySettings) -> int:
@@ -49,8 +42,8 @@ def find_gain(
 ) -> Measure:
     """Return a function that gives how many times as fast a network's trainings are in processes.
 
-    1 where they are trained one after another with all cores: small gains are not taken, nor
-    those for which the memory is too small. Where the user named a number of processes, every
+    1 where they are trained one after another with all cores: small gains are not taken. No more
+    are reckoned with than fit in the memory. Where the user named a number of processes, every
     network is trained in them.
 
     Args:
@@ -63,9 +56,10 @@ def find_gain(
         if count < 2:
             return 1.0
         named = settings.sweep.processes != "auto"
-        if not named and count * weigh_training(model, shape) > room:
+        fit = min(count, int(room / weigh_training(model, shape)))
+        if not named and fit < 2:
             return 1.0
-        found = count * measure(model) / measure_alone(model)
+        found = max(1, fit) * measure(model) / measure_alone(model)
         return found if named or found >= LEAST_GAIN else 1.0
 
     return gain

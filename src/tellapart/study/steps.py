@@ -6,16 +6,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from dataclasses import dataclass
 
 from tellapart.audit import audit_images
 from tellapart.config import DEEP, ModelSettings, TrainSettings
-from tellapart.errors import NotFinite
 from tellapart.plan import plan_recipe
 from tellapart.records import (
     AnyStep,
     BaselineStep,
     Confirmation,
+    EpochRow,
     InspectStep,
     RunRecord,
     SearchPlan,
@@ -28,16 +28,17 @@ from tellapart.records import (
 from tellapart.report.plots import draw_step
 from tellapart.report.wording import say_estimate
 from tellapart.search.confirm import CONFIRMING, confirm_winner, find_frontiers
-from tellapart.search.optimize import Budget, Follow, Search, run_search
+from tellapart.search.executor import InlineExecutor
+from tellapart.search.optimize import Budget, Search, run_search
 from tellapart.search.space import fit_space, split_settings
-from tellapart.search.sweep import Seeds, check_sizes, run_sweep
+from tellapart.search.sweep import Seeds, check_sizes, run_cells, run_sweep
 from tellapart.study.answers import (
     answer_baseline,
     answer_search,
     answer_sweep,
 )
 from tellapart.study.bench import Bench
-from tellapart.study.cells import CellExecutor, SweepCell
+from tellapart.study.cells import CellExecutor, PoolExecutor, SweepCell, Training
 from tellapart.study.pretrained import run_transfer
 from tellapart.study.tested import describe_model
 
@@ -139,50 +140,83 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     is worse on val, the first of the others.
     """
     space = fit_space(bench.dataset.image_size, plan.width, first)
-    budget = Budget(plan.trials, plan.trial_seconds)
-
-    def run_trial(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        return bench.train_cell("search", "trial", model, recipe, follow)
+    apart = plan.apart and bench.pool is not None
+    budget = Budget(plan.trials, plan.trial_seconds, bench.plan.processes if apart else 1)
+    trainer = bench.apart if apart else bench
 
     def show(trial: TrialRecord, of: int) -> None:
         accuracy = trial.val_accuracy
         said = f"val {say_estimate(accuracy)}" if accuracy else f"{trial.status}: {trial.note}"
+        if apart:
+            bench.reporter.advance(first.epochs, f"trial {trial.number} of {of}")
         bench.reporter.say(f"trial {trial.number} of {of}: {said}")
 
     journal = bench.folder / "search" / "trials.journal"
-    search = run_search(space, budget, run_trial, journal, show)
+    executor = PoolExecutor(bench, lambda asked: asked[0]) if apart else None
+    search = run_search(space, budget, Trial(trainer), journal, show, executor)
     model, recipe = split_settings(dict(search.trials[search.best - 1].settings), space)
-    fresh = count_confirming(plan, search.run)
-    again: list[RunRecord] = []
-    for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh):
-        own = recipe.model_copy(update={"seed": seed})
-        with suppress(NotFinite):  # said by the record's number of seeds
-            again.append(bench.train_cell("search", f"again-seed-{seed}", model, own))
-    longer = {"epochs": fit_winner(plan, search.run, fresh), "seed": recipe.seed + 1}
-    try:
-        final = bench.train_cell("search", "best", model, recipe.model_copy(update=longer))
-    except NotFinite as error:  # the trial itself was well: its network is the answer then
-        bench.reporter.say(f"the longer training failed ({error}); a trial's length is taken")
+    cost = reckon_trial(bench, search.run, model) if apart else TrialCost(search.run.seconds, 1.0)
+    fresh = count_confirming(plan, cost)
+    cells = [
+        (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
+        for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh)
+    ]
+    others = PoolExecutor(bench, lambda cell: cell[1]) if apart else InlineExecutor()
+    found = run_cells(cells, Training(trainer, "search"), others)
+    again = [run for run in found if isinstance(run, RunRecord)]  # the record says how many
+    epochs = fit_winner(plan, cost, fresh)
+    own = recipe.model_copy(update={"epochs": epochs, "seed": recipe.seed + 1})
+    (best,) = run_cells([("best", model, own)], Training(bench, "search"), InlineExecutor())
+    if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
+        bench.reporter.say(f"the longer training failed ({best}); a trial's length is taken")
         final = again[0] if again else search.run
-    if again and again[0].val_accuracy.value > final.val_accuracy.value:
+    elif again and again[0].val_accuracy.value > best.val_accuracy.value:
         bench.reporter.say("the longer training is worse on val; a trial's length is taken")
         final = again[0]
+    else:
+        final = best
     return search, confirm_winner(search.run, again) if again else None, final
 
 
-def count_confirming(plan: SearchPlan, trial: RunRecord) -> int:
+@dataclass(frozen=True)
+class Trial:
+    """Trains a trial of the search. It can be handed to another process."""
+
+    bench: Bench
+
+    def __call__(
+        self, model: ModelSettings, recipe: TrainSettings, follow: Callable[[EpochRow], None]
+    ) -> RunRecord:
+        return self.bench.train_cell("search", "trial", model, recipe, follow)
+
+
+@dataclass(frozen=True)
+class TrialCost:
+    """What a winner's trial takes here, in seconds with all cores, over ``gain`` of processes."""
+
+    seconds: float
+    gain: float
+
+
+def reckon_trial(bench: Bench, trial: RunRecord, model: ModelSettings) -> TrialCost:
+    """Return what a trial that ran beside others, with one core, takes with all of them."""
+    gain = bench.paces.gain(model)
+    return TrialCost(trial.seconds * gain / bench.plan.processes, gain)
+
+
+def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
     """Return the fresh seeds of a winner: fewer where they would take half of what is left."""
     if plan.winner_seconds is None:
         return CONFIRMING
-    return max(1, min(CONFIRMING, int(plan.winner_seconds / 2 / trial.seconds)))
+    return max(1, min(CONFIRMING, int(plan.winner_seconds / 2 * trial.gain / trial.seconds)))
 
 
-def fit_winner(plan: SearchPlan, trial: RunRecord, fresh: int) -> int:
+def fit_winner(plan: SearchPlan, trial: TrialCost, fresh: int) -> int:
     """Return the winner's epochs: those planned, or fewer if its trial was slow for the minutes."""
     if plan.winner_seconds is None:
         return plan.epochs
-    left = plan.winner_seconds - fresh * trial.seconds
-    fit = int(left / (trial.seconds / len(trial.history)))
+    left = plan.winner_seconds - fresh * trial.seconds / trial.gain
+    fit = int(left / (trial.seconds / plan.trial_epochs))
     return max(plan.trial_epochs, min(plan.epochs, fit))
 
 

@@ -1,0 +1,101 @@
+"""The search that a study will make: what the data ask for, and what fits the minutes."""
+
+from __future__ import annotations
+
+from tellapart.config import WIDTHS, ModelSettings
+from tellapart.models import Shape
+from tellapart.plan.paces import Paces, is_worth
+from tellapart.plan.rules import StudySettings, plan_epochs, plan_trials
+from tellapart.records import SearchPlan
+
+GIVEN_TRIALS = 4
+"""Trials that a search makes whatever they take; its winner is trained as long as a trial."""
+CONFIRMING = 3
+"""Times that a search trains its winner again as in its trial, with fresh seeds."""
+
+
+def bound_search(plan: SearchPlan, limit: float) -> SearchPlan:
+    """Return a search that ends within ``limit`` seconds, more or less, whatever it tries.
+
+    What it should take is reckoned for a network of middling cost; those that it tries can take
+    ten times as long.
+    """
+    if plan.trial_seconds is not None:
+        return plan
+    half = max(limit, plan.seconds) / 2
+    return plan.model_copy(update={"trial_seconds": half, "winner_seconds": half})
+
+
+def typical_network(width: int, shape: Shape) -> ModelSettings:
+    """Return a network of middling cost among those that the search may try."""
+    if shape.size < 4:
+        return ModelSettings(name="stages", stages=1, convs=2, width=width, dense=256, norm=True)
+    return ModelSettings(name="speed", width=width, convs=2)
+
+
+def plan_search(settings: StudySettings, shape: Shape, images: int, paces: Paces) -> SearchPlan:
+    """Return the search that the data alone ask for."""
+    trials = plan_trials(settings)
+    epochs = plan_epochs(settings, "trial", images)
+    longer = plan_epochs(settings, "search", images)
+    again = 0 if settings.protocol == "notebook" else CONFIRMING * epochs + longer
+    typical = typical_network(WIDTHS[-1] // 2, shape)
+    seconds = images * (trials * epochs + again) * paces.measure(typical)
+    found = paces.gain(typical) if trials > 1 else 1.0
+    apart = is_worth(settings, seconds, found)
+    return SearchPlan(
+        trials=trials,
+        trial_epochs=epochs,
+        width=WIDTHS[-1],
+        epochs=longer,
+        trial_seconds=None,
+        winner_seconds=None,
+        apart=apart,
+        seconds=seconds / found if apart else seconds,
+    )
+
+
+def cut_search(
+    plan: SearchPlan,
+    settings: StudySettings,
+    shape: Shape,
+    images: int,
+    limit: float,
+    paces: Paces,
+) -> SearchPlan:
+    """Return a search that ends within about ``limit`` seconds: half of them for the winner.
+
+    Trials get shorter (to three fifths at most), and networks narrower until that many trials fit;
+    else trials get fewer. What is left over goes into longer trials; the winner's epochs follow
+    from how long its trial took.
+    """
+    if plan.seconds <= limit:
+        return plan
+    half = limit / 2
+    fewest = epochs = plan.trial_epochs
+    if settings.epochs is None:
+        fewest = max(1, -(-plan.trial_epochs * 3 // 5))
+
+    def reckon(width: int) -> float:
+        model = typical_network(width, shape)
+        return (
+            images * paces.measure(model) / (paces.gain(model) if plan.apart else 1.0)
+        )  # an epoch
+
+    width = WIDTHS[0]
+    for wider in reversed(WIDTHS):
+        if plan.trials * fewest * reckon(wider) <= half:
+            width = wider
+            break
+    epochs = max(fewest, min(epochs, int(half / (plan.trials * reckon(width)))))
+    trial = epochs * reckon(width)
+    return plan.model_copy(
+        update={
+            "trial_epochs": epochs,
+            "width": width,
+            "apart": plan.apart and paces.gain(typical_network(width, shape)) != 1.0,
+            "trial_seconds": half,
+            "winner_seconds": half,
+            "seconds": max(limit, GIVEN_TRIALS * trial + max(half, trial)),
+        }
+    )

@@ -1,0 +1,112 @@
+"""A finished model looked at again, on val or, which the ledger counts, on test."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from tellapart import __version__
+from tellapart.data.dataset import Dataset
+from tellapart.data.split import read_split
+from tellapart.device import DeviceName
+from tellapart.errors import DataError
+from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
+from tellapart.models.backbone import make_backbone
+from tellapart.owner import own_folder
+from tellapart.records import EvaluatedModel, EvaluationRecord, StudyRecord
+from tellapart.report.page import write_report
+from tellapart.report.wording import say_estimate
+from tellapart.study.compare import Found, find_models
+from tellapart.transfer.features import extract_features
+from tellapart.transfer.head import load_head, predict_head
+from tellapart.workspace import IDENTITY, read_json, read_record, write_json
+
+SplitName = Literal["val", "test"]
+
+
+def evaluate_run(
+    dataset: Dataset,
+    folder: Path,
+    split: SplitName = "val",
+    device: DeviceName = "auto",
+    backbone: str | None = None,
+) -> EvaluationRecord:
+    """Look again at a study's models, or at one of its steps', on one split.
+
+    A look at test is written to the study's ledger as one beyond its own before it happens, and
+    its results and report say so from then on.
+
+    Args:
+        dataset: the images that the study had.
+        folder: of a finished study, or of one of its steps.
+        backbone: where that of a transfer step lies now, if it came from a folder.
+
+    Raises:
+        WorkspaceError: the folder is neither, is unfinished or at work, or a file was altered.
+        DataError: these are other images, or another backbone.
+    """
+    found = find_models(folder)
+    if not found:
+        raise DataError(f"evaluate needs a tested model, but {folder} has none; train one first")
+    study = found[0].study
+    if read_json(study / IDENTITY)["fingerprint"] != dataset.fingerprint:
+        raise DataError(
+            f"{study} is of other images than {dataset.name} (their fingerprints differ); give "
+            "the data that it was trained on"
+        )
+    division = read_split(study / "split.json", dataset)
+    seal = Seal(dataset, division, study)
+    models = []
+    with own_folder(study):
+        for one in found:
+            predict = _find_predict(dataset, one, device, backbone)
+            look = None
+            rows = division.val
+            if split == "test":
+                purpose = "evaluate, beyond the study"
+                asked = Look(one.step, one.record.run.cell, purpose, beyond=True)
+                rows, look = seal.open_test(asked)
+            accuracy, loss = score_rows(dataset, rows, predict)
+            models.append(
+                EvaluatedModel(
+                    step=one.step, model=one.record.model, accuracy=accuracy, loss=loss, look=look
+                )
+            )
+        if split == "test" and (study / "results.json").is_file():
+            record = read_record(study / "results.json", StudyRecord)
+            record = record.model_copy(update={"ledger": seal.read_ledger()})
+            write_json(study / "results.json", record)
+            write_report(study)
+    beyond = sum(entry.beyond for entry in seal.read_ledger())
+    return EvaluationRecord(
+        version=__version__, data=dataset.name, split=split, models=tuple(models), beyond=beyond
+    )
+
+
+def _find_predict(
+    dataset: Dataset, one: Found, device: DeviceName, backbone: str | None
+) -> Predict:
+    folder = one.study / one.record.run.folder
+    if one.step != "transfer":
+        return predict_run(dataset, folder, device, one.record.run)
+    body = make_backbone(backbone or str(read_json(folder / "args.json")["backbone"]))
+    head = load_head(folder, body.key)
+    features = extract_features(dataset, body, device)
+    return lambda rows: predict_head(head, features.vectors, rows)
+
+
+def describe_evaluation(record: EvaluationRecord) -> str:
+    """Return what a person reads: a line a model, and what the looks at test come to."""
+    wide = max(len(model.step) for model in record.models)
+    lines = [
+        f"{model.step:<{wide}}  {record.split} {say_estimate(model.accuracy)}  {model.model}"
+        + ("" if model.look is None else f"  look {model.look} at test")
+        for model in record.models
+    ]
+    if record.split == "test":
+        looks = "1 look" if record.beyond == 1 else f"{record.beyond} looks"
+        lines.append(
+            f"The ledger now has {looks} at test beyond the study's own, and the report marks "
+            "them. Each choice that follows from one makes the test figures mean less."
+        )
+    return "\n".join(lines)

@@ -1,0 +1,97 @@
+"""Looking again at finished models: val is free, a look at test is counted and marked."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tellapart.cli import main
+from tellapart.data import load_images
+from tellapart.errors import DataError, WorkspaceError
+from tellapart.plan import StudySettings, TransferSettings
+from tellapart.records import AnyStep, LookRecord, ModelStep, StudyRecord
+from tellapart.study import run_study
+from tellapart.study.evaluate import describe_evaluation, evaluate_run
+from tellapart.workspace import read_record
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("studies") / "study"
+    settings = StudySettings(
+        steps=("baseline", "transfer"),
+        epochs=3,
+        transfer=TransferSettings(backbones=("embedded",)),
+    )
+    run_study(load_images("digits"), settings, folder)
+    return folder
+
+
+@pytest.fixture
+def study(whole: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(whole, tmp_path / "study"))
+
+
+def read_results(folder: Path) -> StudyRecord:
+    return read_record(folder / "results.json", StudyRecord)
+
+
+def read_model(folder: Path, step: str) -> ModelStep:
+    found: AnyStep = read_results(folder).steps[step]  # type: ignore[index]  # a step's name
+    assert isinstance(found, ModelStep)
+    return found
+
+
+def read_ledger(folder: Path) -> list[LookRecord]:
+    return [LookRecord(**entry) for entry in json.loads((folder / "ledger.json").read_text())]
+
+
+def test_val_is_looked_at_without_a_trace(study: Path) -> None:
+    before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+    found = evaluate_run(load_images("digits"), study)
+    assert [(model.step, model.look) for model in found.models] == [
+        ("baseline", None),
+        ("transfer", None),
+    ]
+    for model in found.models:
+        assert model.accuracy == read_model(study, model.step).val_accuracy
+    assert before == {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
+
+
+def test_each_look_at_test_is_counted_and_marked(study: Path) -> None:
+    digits = load_images("digits")
+    own = len(read_ledger(study))
+    found = evaluate_run(digits, study / "baseline", "test")
+    assert [model.look for model in found.models] == [own + 1]
+    assert found.models[0].accuracy == read_model(study, "baseline").test_accuracy
+    again = evaluate_run(digits, study / "baseline", "test")
+    assert [model.look for model in again.models] == [own + 2]
+    assert again.beyond == 2
+    ledger = read_ledger(study)
+    assert [entry.beyond for entry in ledger] == [False] * own + [True, True]
+    assert read_results(study).ledger == tuple(ledger)
+    assert (study / "report.html").read_text().count("beyond the study</span>") == 2
+    assert "2 looks at test beyond the study's own" in describe_evaluation(again)
+
+
+def test_the_command_knows_the_data_by_name(
+    study: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", str(study), "--split", "test"]) == 0
+    said = capsys.readouterr().out
+    assert "baseline  test" in said and "look 3 at test" in said
+
+
+def test_other_images_another_backbone_and_what_is_no_study_are_refused(
+    study: Path, tmp_path: Path
+) -> None:
+    digits = load_images("digits")
+    identity = json.loads((study / "identity.json").read_text())
+    (study / "identity.json").write_text(json.dumps(identity | {"fingerprint": "other"}))
+    with pytest.raises(DataError, match="other images"):
+        evaluate_run(digits, study)
+    with pytest.raises(WorkspaceError, match="another folder"):
+        evaluate_run(digits, tmp_path)
