@@ -178,14 +178,12 @@ def measure_free_memory() -> int:
 def measure_tree_memory() -> int:
     """Return the resident bytes of this process and all its children.
 
-    What several of them share, as the code of the libraries, counts once where the system tells.
+    What children share, as the code of the libraries, is divided among those that share it where
+    the system tells.
     """
     own = psutil.Process()
-    family = own.children(recursive=True)
-    if not family:
-        return int(own.memory_info().rss)
-    total = 0
-    for process in (own, *family):
+    total = int(own.memory_info().rss)
+    for process in own.children(recursive=True):
         try:
             found = process.memory_full_info()
             total += getattr(found, "pss", None) or found.uss

@@ -384,7 +384,7 @@ def test_a_driver_killed_over_two_trials_leaves_none_running_and_none_twice(
     code = [sys.executable, "-c", KILLED_PAIR, str(folder)]
     done = subprocess.run(code, cwd=root, check=False, env=environment, timeout=120)
     assert done.returncode == -signal.SIGKILL
-    assert list_states(folder).count("RUNNING") == 2
+    assert list_states(folder).count("RUNNING") in (1, 2)
     after = search_in_twos(folder)
     assert after == search_in_twos(tmp_path / "whole")
     states = list_states(folder)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tellapart.config import EQUIVALENCE
+from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.layout import fit_layout
 from tellapart.records import GridVerdict, Level, LevelRecord, RunRecord, SizeRecord
 from tellapart.search.executor import Executor
@@ -32,16 +33,25 @@ def run_grid(
     Raises:
         NotFinite: no training of any level was finite.
     """
-    judge = partial(judge_levels, levels=levels, equivalence=equivalence)
+    looks = seeds.most - seeds.first + 1
+    judge = partial(judge_levels, levels=levels, equivalence=equivalence, looks=looks)
     return spend_seeds(range(len(levels)), seeds, run_cell, executor, judge)
 
 
 def judge_levels(
-    sizes: Sequence[SizeRecord], levels: Sequence[Level], equivalence: float = EQUIVALENCE
+    sizes: Sequence[SizeRecord],
+    levels: Sequence[Level],
+    equivalence: float = EQUIVALENCE,
+    looks: int = 1,
 ) -> GridVerdict:
     """Tell the levels that cannot be told from the best, and the cheapest of them.
 
     The tests are those of `judge_sizes`; the cheapest takes the least core seconds of training.
+    Levels have no neighbours that would have to agree, so that each further look with more seeds is
+    one more chance to be misled: their error of 5 % is divided by the looks (Bonferroni).
+
+    Args:
+        looks: how often this may be asked with growing numbers of seeds.
     """
 
     best_value = max(range(len(sizes)), key=lambda place: sizes[place].val_accuracy.value)
@@ -59,7 +69,8 @@ def judge_levels(
         )
         return _cannot(sizes, best, every, why, equivalence)
     image = 1 / sizes[best].val_accuracy.n
-    standings = [compare_size(fit, p, best, image, equivalence) for p in range(len(sizes))]
+    level = 1 - (1 - LEVEL) / looks
+    standings = [compare_size(fit, p, best, image, equivalence, level) for p in range(len(sizes))]
     tied = [place for place, one in enumerate(standings) if one.tied]
     open_ = [place for place in tied if not standings[place].near]
     more = max(

@@ -66,23 +66,29 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
 
 
 def compare_size(
-    fit: Layout, place: int, best: int, image: float, equivalence: float = EQUIVALENCE
+    fit: Layout,
+    place: int,
+    best: int,
+    image: float,
+    equivalence: float = EQUIVALENCE,
+    level: float = LEVEL,
 ) -> Standing:
     """Return how a size stands against the best one.
 
     Args:
         image: what one image is of the accuracy: nothing finer was measured.
+        level: of the two margins.
     """
     count, means = len(fit.means), fit.means
     behind = means[best] - means[place]
     if place == best:
         return Standing(0.0, 0.0, worse=False, near=True)
-    level = 1 - (1 - LEVEL) / (count - 1)
-    factor = float(stats.t.ppf(level, fit.freedom)) * fit.spread
+    each = 1 - (1 - level) / (count - 1)
+    factor = float(stats.t.ppf(each, fit.freedom)) * fit.spread
     chance = max(image, factor * fit.scale_error(place, best))
     lowest = min(range(count), key=lambda other: means[other])
     error = fit.spread * fit.scale_error(lowest, best) / math.sqrt(2)
-    reach = max(image, find_range(count, fit.freedom) * error)
+    reach = max(image, find_range(count, fit.freedom, level) * error)
     told = means[best] - means[lowest] > reach + 1e-12
     return Standing(
         behind=behind,
@@ -93,13 +99,13 @@ def compare_size(
 
 
 @cache
-def find_range(groups: int, freedom: int) -> float:
-    """Return the 95 % point of the studentized range (Tukey): slow to compute, so kept.
+def find_range(groups: int, freedom: int, level: float = LEVEL) -> float:
+    """Return a point of the studentized range (Tukey): slow to compute, so kept.
 
     >>> round(find_range(3, 20), 2)
     3.58
     """
-    return float(stats.studentized_range.ppf(LEVEL, groups, freedom))
+    return float(stats.studentized_range.ppf(level, groups, freedom))
 
 
 def count_seeds(fit: Layout, seeds: int, behind: float, equivalence: float) -> int:
@@ -163,7 +169,11 @@ def say_more_seeds(more: int, equivalence: float) -> str:
     >>> say_more_seeds(4, 0.02)
     '4 more seeds a size would be needed to see a difference of 2 points'
     """
-    needed = f"{more} more seeds" if more < MOST_SEEDS - 10 else f"over {MOST_SEEDS - 10} seeds"
+    needed = (
+        f"{more} more seed{'s' if more > 1 else ''}"
+        if more < MOST_SEEDS - 10
+        else f"over {MOST_SEEDS - 10} seeds"
+    )
     return f"{needed} a size would be needed to see a difference of {_say_margin(equivalence)}"
 
 
