@@ -201,6 +201,8 @@ def search(
     trials: Trials = None,
     epochs: Epochs = None,
     minutes: Minutes = None,
+    processes: Processes = None,
+    plan: PlanFlag = False,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
     out: Out = None,
@@ -215,6 +217,8 @@ def search(
     run_steps(
         ("search", data, data_dir, out, json),
         steps=("search",),
+        plan=plan,
+        sweep={"processes": read_count("--processes", processes)},
         trials=trials,
         epochs=epochs,
         minutes=minutes,

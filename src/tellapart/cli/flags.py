@@ -100,8 +100,8 @@ PlanFlag = Annotated[
 Processes = Annotated[
     str | None,
     Parameter(
-        help="Networks of a sweep trained at once, one core each; auto: as many as cores, for the "
-        "sizes that it makes faster [default: auto].",
+        help="Networks trained at once, one core each; auto: as many as cores, where that is "
+        "faster [default: auto].",
         show_default=False,
     ),
 ]
