@@ -113,6 +113,16 @@ def test_small_sizes_are_trained_several_at_once_and_take_less() -> None:
     )
 
 
+def test_one_bad_measurement_does_not_keep_a_sweep_from_its_processes() -> None:
+    def gain(model: ModelSettings) -> float:
+        return 1.0 if model.width in (16, 64) else gain_while_small(model)
+
+    sweep = make_plan(1.0, minutes=1000, gain=gain).sweeps["conv"]
+    assert sweep.apart == (16, 32, 64, 128)
+    whole = make_plan(1.0, minutes=1000, gain=gain_while_small).sweeps["conv"]
+    assert sweep.seconds == pytest.approx(whole.seconds)
+
+
 def test_processes_that_save_next_to_nothing_are_not_started() -> None:
     assert make_plan(0.001, gain=gain_while_small).sweeps["conv"].apart == ()
     named = make_plan(0.001, gain=gain_while_small, sweep={"processes": 2}).sweeps["conv"]

@@ -162,17 +162,24 @@ def choose_apart(
 ) -> dict[int, float]:
     """Return the sizes that are trained several at once, and how many times as fast that is.
 
-    Larger networks gain less, so from the first one that gains nothing on none is asked about.
+    Larger networks gain less. So none is asked about beyond two in a row that gain nothing, and
+    one that seemed to gain nothing below one that does was measured at a bad moment: it is taken to
+    gain what that one does.
 
     Args:
         whole: the seconds of each size, one training after another.
     """
     gains: dict[int, float] = {}
+    missed: list[int] = []
     for size in whole:
         found = gain(plan_swept(step, size))
-        if found == 1.0:
+        if found != 1.0:
+            gains |= dict.fromkeys([*missed, size], found)
+            missed = []
+            continue
+        missed.append(size)
+        if len(missed) == 2:
             break
-        gains[size] = found
     seconds = sum(whole[size] for size in gains)
     after = sum(whole[size] / found for size, found in gains.items())
     return gains if gains and is_worth(settings, seconds, seconds / after if after else 1.0) else {}
