@@ -36,7 +36,7 @@ def test_a_clear_winner_is_named_alone() -> None:
     verdict = found.verdict
     assert (verdict.best, verdict.take, verdict.tied) == (2, 2, (2,))
     assert verdict.firm
-    assert verdict.sentence.startswith("augment flip with lr 0.001 is best; all others do worse")
+    assert verdict.sentence.startswith("Augment flip with lr 0.001 is best; all others do worse")
     levels = keep_levels(found.sizes, LEVELS)
     assert [level.values for level in levels] == list(LEVELS)
     assert [level.figures.size for level in levels] == [0, 1, 2, 3]

@@ -31,7 +31,8 @@ def say_setting(name: str) -> str:
     >>> say_setting("width"), say_setting("weight_decay")
     ('filters', 'weight decay')
     """
-    return {"width": "filters", "dense": "dense units"}.get(name, name.replace("_", " "))
+    known = {"width": "filters", "dense": "dense units", "lr": "learning rate"}
+    return known.get(name, name.replace("_", " "))
 
 
 def say_percent(value: float) -> str:

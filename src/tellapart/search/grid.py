@@ -85,7 +85,7 @@ def judge_levels(
     take = min(tied, key=lambda place: (sizes[place].seconds * sizes[place].threads, place))
     sentence = _say(sizes, levels, (best, take, tied), margin, equivalence)
     if open_:
-        sentence += f" {say_more_seeds(more, equivalence)}."
+        sentence += f" {say_more_seeds(more, equivalence, 'level')}."
     return GridVerdict(
         take=sizes[take].size,
         best=sizes[best].size,
@@ -94,7 +94,7 @@ def judge_levels(
         equivalence=equivalence,
         firm=not open_,
         more_seeds=more,
-        sentence=sentence,
+        sentence=sentence[:1].upper() + sentence[1:],
     )
 
 

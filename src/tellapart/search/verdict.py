@@ -163,7 +163,7 @@ def _unknown(sizes: Sequence[SizeRecord], best: int, why: str, equivalence: floa
     )
 
 
-def say_more_seeds(more: int, equivalence: float) -> str:
+def say_more_seeds(more: int, equivalence: float, what: str = "size") -> str:
     """Say how many more seeds would settle what is open.
 
     >>> say_more_seeds(4, 0.02)
@@ -174,7 +174,8 @@ def say_more_seeds(more: int, equivalence: float) -> str:
         if more < MOST_SEEDS - 10
         else f"over {MOST_SEEDS - 10} seeds"
     )
-    return f"{needed} a size would be needed to see a difference of {_say_margin(equivalence)}"
+    margin = _say_margin(equivalence)
+    return f"{needed} a {what} would be needed to see a difference of {margin}"
 
 
 def _say_margin(equivalence: float) -> str:
