@@ -162,23 +162,17 @@ def choose_apart(
 ) -> dict[int, float]:
     """Return the sizes that are trained several at once, and how many times as fast that is.
 
-    Larger networks gain less. So none is asked about beyond two in a row that gain nothing, and
-    one that seemed to gain nothing below one that does was measured at a bad moment: it is taken to
-    gain what that one does.
+    Larger networks gain less: from the largest down, one that gains is looked for, and those
+    below it are reckoned to gain as much.
 
     Args:
         whole: the seconds of each size, one training after another.
     """
     gains: dict[int, float] = {}
-    missed: list[int] = []
-    for size in whole:
+    for size in sorted(whole, reverse=True):
         found = gain(plan_swept(step, size))
         if found != 1.0:
-            gains |= dict.fromkeys([*missed, size], found)
-            missed = []
-            continue
-        missed.append(size)
-        if len(missed) == 2:
+            gains = {smaller: found for smaller in whole if smaller <= size}
             break
     seconds = sum(whole[size] for size in gains)
     after = sum(whole[size] / found for size, found in gains.items())

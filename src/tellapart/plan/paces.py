@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from tellapart.config import ModelSettings
 from tellapart.plan.rules import StudySettings
 
-LEAST_SAVED = 10.0
-"""Seconds that a sweep must save by several processes: to start them takes some, too."""
+LEAST_SAVED = 4.0
+"""Seconds that a sweep must save by several processes: to start them takes as long."""
 
 Measure = Callable[[ModelSettings], float]
 """Gives the seconds that training a network on one image takes here."""
