@@ -33,6 +33,7 @@ def test_the_public_list() -> None:
         "fit_head",
         "load_images",
         "make_split",
+        "read_history",
         "run_search",
         "run_study",
         "run_sweep",

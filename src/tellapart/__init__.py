@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tellapart.study import run_study
     from tellapart.study.compare import compare_models
     from tellapart.study.evaluate import evaluate_run
+    from tellapart.study.history import read_history
     from tellapart.train.learner import Task
     from tellapart.train.loop import Rows, train_model
     from tellapart.transfer.features import extract_features
@@ -50,6 +51,7 @@ _HOMES = {
     "fit_head": "tellapart.transfer.head",
     "load_images": "tellapart.data",
     "make_split": "tellapart.data.split",
+    "read_history": "tellapart.study.history",
     "run_search": "tellapart.search.optimize",
     "run_study": "tellapart.study",
     "run_sweep": "tellapart.search.sweep",
@@ -79,6 +81,7 @@ __all__ = [
     "fit_head",
     "load_images",
     "make_split",
+    "read_history",
     "run_search",
     "run_study",
     "run_sweep",

@@ -10,12 +10,13 @@ import pytest
 
 from tellapart.cli import main
 from tellapart.data import load_images
-from tellapart.errors import DataError, WorkspaceError
+from tellapart.errors import DataError, SettingError, WorkspaceError
 from tellapart.plan import StudySettings, TransferSettings
 from tellapart.records import AnyStep, LookRecord, ModelStep, StudyRecord
 from tellapart.study import run_study
 from tellapart.study.evaluate import describe_evaluation, evaluate_run
 from tellapart.workspace import read_record
+from tests.transfer.backbones import make_tiny
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_the_command_knows_the_data_by_name(
 
 
 def test_other_images_another_backbone_and_what_is_no_study_are_refused(
-    study: Path, tmp_path: Path
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     digits = load_images("digits")
     identity = json.loads((study / "identity.json").read_text())
@@ -95,3 +96,19 @@ def test_other_images_another_backbone_and_what_is_no_study_are_refused(
         evaluate_run(digits, study)
     with pytest.raises(WorkspaceError, match="another folder"):
         evaluate_run(digits, tmp_path)
+    (study / "identity.json").write_text(json.dumps(identity))
+    with monkeypatch.context() as patch:
+        patch.setattr("tellapart.study.evaluate.make_backbone", lambda name: make_tiny())
+        with pytest.raises(DataError, match="backbone"):
+            evaluate_run(digits, study / "transfer", backbone="hub/tiny:one")
+
+
+def test_the_notebooks_val_is_refused_and_its_test_is_optimistic(tmp_path: Path) -> None:
+    settings = StudySettings(steps=("baseline",), protocol="notebook", epochs=2)
+    digits = load_images("digits")
+    run_study(digits, settings, tmp_path / "study")
+    with pytest.raises(SettingError, match=r"trains on the val images too.*--split test"):
+        evaluate_run(digits, tmp_path / "study")
+    found = evaluate_run(digits, tmp_path / "study", "test")
+    assert [model.optimistic for model in found.models] == [True]
+    assert "optimistic: its epoch was chosen on these images" in describe_evaluation(found)

@@ -1,4 +1,4 @@
-"""The commands beside the study: compare, evaluate, report, fetch, doctor."""
+"""The commands beside the study: compare, evaluate, history, report, fetch, doctor."""
 
 from __future__ import annotations
 
@@ -62,6 +62,31 @@ def evaluate(
     dataset = load_images(data or "digits", data_dir and expand_path(data_dir))
     found = evaluate_run(dataset, folder, split, device, backbone)
     print(found.model_dump_json(indent=1) if json else describe_evaluation(found))
+
+
+@app.command
+def history(
+    run: Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")],
+    *,
+    metric: Annotated[
+        list[str] | None, Parameter(help="Such as val_accuracy; repeat it [default: all].")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show the epochs of finished models in numbers.
+
+    Example: `tellapart history runs/digits-train-1 --metric val_accuracy`
+    """
+    import json as writer
+
+    from tellapart.study.history import METRICS, describe_history, read_history
+    from tellapart.workspace import expand_path
+
+    found = read_history(expand_path(run), metric or METRICS)
+    if json:
+        print(writer.dumps([record.model_dump() for record in found], indent=1))
+    else:
+        print(describe_history(found))
 
 
 @app.command

@@ -16,6 +16,7 @@ from tellapart.records.evidence import (
     ComparisonRecord,
     EvaluatedModel,
     EvaluationRecord,
+    HistoryRecord,
     LearningRecord,
     LookRecord,
 )
@@ -77,6 +78,7 @@ __all__ = [
     "GridPlan",
     "GridRecord",
     "GridVerdict",
+    "HistoryRecord",
     "InspectStep",
     "LearningPoint",
     "LearningRecord",

@@ -78,13 +78,17 @@ class LearningRecord(Record):
 
 
 class EvaluatedModel(Record):
-    """A model looked at again; ``look`` is the number of the look, where it was at test."""
+    """A model looked at again; ``look`` is the number of the look, where it was at test.
+
+    ``optimistic``: its epoch was chosen on the test images (protocol notebook).
+    """
 
     step: str
     model: str
     accuracy: Estimate
     loss: float
     look: int | None
+    optimistic: bool
 
 
 class EvaluationRecord(Record):
@@ -95,3 +99,13 @@ class EvaluationRecord(Record):
     split: Literal["val", "test"]
     models: tuple[EvaluatedModel, ...]
     beyond: int
+
+
+class HistoryRecord(Record):
+    """What ``history`` says of one model: each metric's value at each of the ``epochs``."""
+
+    step: str
+    model: str
+    best_epoch: int
+    epochs: tuple[int, ...]
+    metrics: dict[str, tuple[float, ...]]

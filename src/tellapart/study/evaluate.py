@@ -9,7 +9,7 @@ from tellapart import __version__
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import read_split
 from tellapart.device import DeviceName
-from tellapart.errors import DataError
+from tellapart.errors import DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
 from tellapart.models.backbone import make_backbone
 from tellapart.owner import own_folder
@@ -44,6 +44,7 @@ def evaluate_run(
     Raises:
         WorkspaceError: the folder is neither, is unfinished or at work, or a file was altered.
         DataError: these are other images, or another backbone.
+        SettingError: val of a study that trained on those images too (protocol notebook).
     """
     found = find_models(folder)
     if not found:
@@ -53,6 +54,11 @@ def evaluate_run(
         raise DataError(
             f"{study} is of other images than {dataset.name} (their fingerprints differ); give "
             "the data that it was trained on"
+        )
+    if split == "val" and any(one.record.test.optimistic for one in found):
+        raise SettingError(
+            f"{study} has the notebook protocol, which trains on the val images too, so that its "
+            "models cannot be looked at on val; use --split test"
         )
     division = read_split(study / "split.json", dataset)
     seal = Seal(dataset, division, study)
@@ -69,7 +75,12 @@ def evaluate_run(
             accuracy, loss = score_rows(dataset, rows, predict)
             models.append(
                 EvaluatedModel(
-                    step=one.step, model=one.record.model, accuracy=accuracy, loss=loss, look=look
+                    step=one.step,
+                    model=one.record.model,
+                    accuracy=accuracy,
+                    loss=loss,
+                    look=look,
+                    optimistic=one.record.test.optimistic,
                 )
             )
         if split == "test" and (study / "results.json").is_file():
@@ -101,6 +112,7 @@ def describe_evaluation(record: EvaluationRecord) -> str:
     lines = [
         f"{model.step:<{wide}}  {record.split} {say_estimate(model.accuracy)}  {model.model}"
         + ("" if model.look is None else f"  look {model.look} at test")
+        + ("  (optimistic: its epoch was chosen on these images)" if model.optimistic else "")
         for model in record.models
     ]
     if record.split == "test":
