@@ -236,6 +236,8 @@ def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
+        if not name:  # of several values together, which the message names
+            raise SettingError(first["msg"].removeprefix("Value error, ")) from error
         raise SettingError(f"{name}: {first['msg'].lower()}, but got {first['input']!r}") from error
 
 

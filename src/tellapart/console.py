@@ -46,8 +46,7 @@ class ConsoleReporter:
             BarColumn(bar_width=28),
             TextColumn("{task.percentage:>3.0f} %"),
             TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             TextColumn("{task.description}"),
             console=console,
             transient=True,
@@ -56,6 +55,7 @@ class ConsoleReporter:
         self._task: TaskID | None = None
         self._step: Place | None = None
         self._units, self._done, self._start = 1, 0, 0.0
+        self._seconds = 0.0
 
     def __enter__(self) -> ConsoleReporter:
         self._progress.start()
@@ -69,30 +69,39 @@ class ConsoleReporter:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, step: Place, units: int) -> None:
+    def begin(self, step: Place, units: int, seconds: float = 0.0) -> None:
         if self._task is not None:  # of work that had no record of its own
             self._progress.remove_task(self._task)
         self._step, self._units, self._done, self._start = step, units, 0, time.monotonic()
+        self._seconds = seconds
         if self._live:
-            self._task = self._progress.add_task("", total=units, title=TITLES[step])
+            self._task = self._progress.add_task("", total=units, title=TITLES[step], left="")
         else:
             self._console.print(f"{TITLES[step]}: started", highlight=False)
 
     def advance(self, units: int, text: str) -> None:
-        if self._task is not None:
-            self._progress.update(self._task, advance=units, description=escape(text))
-            return
         before, self._done = self._done, self._done + units
+        if self._task is not None:
+            self._progress.update(
+                self._task, advance=units, description=escape(text), left=self._say_left()
+            )
+            return
         whole = max(1, self._units)
         if 10 * before // whole < 10 * self._done // whole < 10:
-            spent = time.monotonic() - self._start
-            left = say_seconds(spent * (whole - self._done) / self._done)
             share = 100 * self._done // whole
             assert self._step is not None, "a step began"
-            line = f"{TITLES[self._step]}: {share} %, about {left} left; {text}"
+            line = f"{TITLES[self._step]}: {share} %, {self._say_left()}; {text}"
             self._console.print(escape(line), style="dim", highlight=False)
 
+    def _say_left(self) -> str:
+        """Say what is left: what the plan says, for later units are often slower, or the pace."""
+        spent = time.monotonic() - self._start
+        pace = spent / max(1, self._done)
+        left = max(pace * max(0, self._units - self._done), self._seconds - spent)
+        return f"about {say_seconds(left)} left"
+
     def skip(self, units: int, text: str) -> None:
+        self._seconds *= 1 - units / max(1, self._units)
         self._units -= units
         if self._task is not None:
             self._progress.update(self._task, total=self._units, description=escape(text))

@@ -178,12 +178,15 @@ def save_png(figure: Figure, path_without_suffix: Path) -> Path:
 
 
 def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     buffer = io.BytesIO()
     with calm_style(), warnings.catch_warnings():
         # A class name in a script that no face of this machine has is drawn as boxes.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        if figure.get_layout_engine() is not None:  # the same for each format: done once
+        # the same for each format, so done once; what stays is a place holder
+        if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
         figure.savefig(buffer, format=kind, dpi=DOTS, facecolor=paper, metadata=metadata)

@@ -10,8 +10,11 @@ from tellapart.records import Place, StepName, StepRecord
 class Reporter(Protocol):
     """Shows a person how the work goes."""
 
-    def begin(self, step: Place, units: int) -> None:
-        """A step starts that will take so many units (epochs, or images)."""
+    def begin(self, step: Place, units: int, seconds: float = 0.0) -> None:
+        """A step starts that will take so many units (epochs, or images).
+
+        ``seconds`` is what the plan lets expect, where there is one.
+        """
 
     def advance(self, units: int, text: str) -> None:
         """Units are done; ``text`` says what."""
@@ -29,7 +32,7 @@ class Reporter(Protocol):
 class SilentReporter:
     """Shows nothing."""
 
-    def begin(self, step: Place, units: int) -> None: ...
+    def begin(self, step: Place, units: int, seconds: float = 0.0) -> None: ...
 
     def advance(self, units: int, text: str) -> None: ...
 
