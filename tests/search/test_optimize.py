@@ -1,64 +1,29 @@
+"""The search: trials that survive kills, fail apart, and are stopped where they are hopeless."""
+
 from __future__ import annotations
 
-import os
-import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tellapart.config import DEEP, ModelSettings, TrainSettings
 from tellapart.errors import DeviceError, Hopeless, TellapartError, WorkspaceError
 from tellapart.models import Shape, make_model
-from tellapart.records import EpochRow, RunRecord, TrialRecord
-from tellapart.search.optimize import ENOUGH, Budget, run_search
-from tellapart.search.processes import ProcessExecutor
+from tellapart.records import RunRecord, TrialRecord
+from tellapart.search.importance import ENOUGH
+from tellapart.search.optimize import Budget, run_search
 from tellapart.search.space import (
     AUGMENTS,
     GIVEN,
     NOTEBOOK_TRIAL,
-    Space,
     fit_space,
     split_settings,
 )
 
 from .runs import N, make_run
-
-Follow = Callable[[EpochRow], None]
-SPACE = Space(stages=3, width=64, epochs=5, batch_size=64, seed=2)
-TRIALS = 7
-
-
-def score(model: ModelSettings, recipe: TrainSettings, follow: Follow | None = None) -> RunRecord:
-    """Wide, normalised networks with a rate near 0.003 are best; no two score alike."""
-    accuracy = 0.5 + 0.1 * model.norm + model.width / 640 - abs(recipe.lr - 3e-3)
-    return make_run(model, recipe, accuracy - 0.01 * recipe.weight_decay - 0.001 * model.convs)
-
-
-def ignore(trial: TrialRecord, of: int) -> None:
-    pass
-
-
-def search(
-    folder: Path, objective: Any = score, trials: int = TRIALS, seconds: float | None = None
-) -> list[TrialRecord]:
-    journal = folder / "trials.journal"
-    return list(run_search(SPACE, Budget(trials, seconds), objective, journal, ignore).trials)
-
-
-def list_states(folder: Path) -> list[str]:
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / "trials.journal")))
-    study = optuna.load_study(study_name="search", storage=storage)
-    return [trial.state.name for trial in study.trials]
-
+from .searches import SPACE, TRIALS, Follow, climb, ignore, list_states, score, search
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::optuna.exceptions.ExperimentalWarning"  # of the journal that list_states opens
@@ -146,7 +111,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(
 KILLED = """
 import os, sys
 from pathlib import Path
-from tests.search.test_optimize import score, search
+from tests.search.searches import score, search
 
 journal = Path(sys.argv[1])
 calls = []
@@ -265,26 +230,6 @@ def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> 
     assert ("speed" in models) == (space.stages > 1)
 
 
-def climb(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-    """Train for real epochs: accuracy climbs in a straight line to what `score` gives."""
-    run = score(model, recipe)
-    rows = []
-    for epoch in range(1, recipe.epochs + 1):
-        accuracy = run.val_accuracy.value * epoch / recipe.epochs
-        row = EpochRow(
-            epoch=epoch,
-            seconds=0.25,
-            lr=recipe.lr,
-            loss=1.0,
-            accuracy=accuracy,
-            val_loss=1.0,
-            val_accuracy=accuracy,
-        )
-        rows.append(row)
-        follow(row)
-    return run.model_copy(update={"history": tuple(rows)})
-
-
 def test_hopeless_trials_are_stopped_and_have_no_accuracy(tmp_path: Path) -> None:
     trials = search(tmp_path, climb, trials=16)
     stopped = [trial for trial in trials if trial.status == "stopped"]
@@ -316,80 +261,6 @@ def test_a_search_stopped_in_a_trial_prunes_as_if_it_had_not_been(tmp_path: Path
     with pytest.raises(KeyboardInterrupt):
         search(tmp_path / "cut", stop, trials=12)
     assert search(tmp_path / "cut", climb, trials=12) == whole
-
-
-def search_in_twos(folder: Path, objective: Any = climb, trials: int = 12) -> list[TrialRecord]:
-    budget = Budget(trials, at_once=2)
-    with ProcessExecutor(2) as executor:
-        journal = folder / "trials.journal"
-        found = run_search(SPACE, budget, objective, journal, ignore, executor)
-    return list(found.trials)
-
-
-def test_two_trials_at_once_do_not_depend_on_which_ends_first(tmp_path: Path) -> None:
-    pairs = search_in_twos(tmp_path / "several")
-    assert search_in_twos(tmp_path / "slow", Slow(tmp_path)) == pairs
-    assert [trial.number for trial in pairs] == list(range(1, 13))
-    assert len({repr(trial.settings) for trial in pairs}) == 12
-
-
-@dataclass(frozen=True)
-class Slow:
-    """Takes longer over every second trial; a process dies over one of them, once."""
-
-    folder: Path
-
-    def __call__(self, model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        calls = len(list(self.folder.glob("call-*")))
-        (self.folder / f"call-{calls}-{os.getpid()}").touch()
-        time.sleep(0.1 * (calls % 2))
-        if calls == 6 and not (self.folder / "died").exists():
-            (self.folder / "died").touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return climb(model, recipe, follow)
-
-
-KILLED_PAIR = """
-import os, sys
-from pathlib import Path
-from tests.search.test_optimize import KillsDriver, search_in_twos
-
-search_in_twos(Path(sys.argv[1]), KillsDriver(os.getpid(), Path(sys.argv[1])))
-"""
-
-
-@dataclass(frozen=True)
-class KillsDriver:
-    """Kills the process that asks, in the middle of a trial."""
-
-    driver: int
-    folder: Path
-
-    def __call__(self, model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        calls = len(list(self.folder.glob("call-*")))
-        (self.folder / f"call-{calls}-{os.getpid()}").touch()
-        if calls >= 6:
-            os.kill(self.driver, signal.SIGKILL)
-            time.sleep(60)
-        return climb(model, recipe, follow)
-
-
-def test_a_driver_killed_over_two_trials_leaves_none_running_and_none_twice(
-    tmp_path: Path,
-) -> None:
-    root = Path(__file__).resolve().parents[2]
-    folder = tmp_path / "killed"
-    folder.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    code = [sys.executable, "-c", KILLED_PAIR, str(folder)]
-    done = subprocess.run(code, cwd=root, check=False, env=environment, timeout=120)
-    assert done.returncode == -signal.SIGKILL
-    assert list_states(folder).count("RUNNING") in (1, 2)
-    after = search_in_twos(folder)
-    assert after == search_in_twos(tmp_path / "whole")
-    states = list_states(folder)
-    assert "RUNNING" not in states and "WAITING" not in states
-    assert states.count("COMPLETE") + states.count("PRUNED") == 12
 
 
 def test_the_objective_says_itself_that_a_trial_is_hopeless(tmp_path: Path) -> None:

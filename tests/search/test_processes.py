@@ -14,13 +14,20 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tellapart.errors import CellDied, Interrupted, NotFinite
+from tellapart.errors import CellDied, Interrupted, NotFinite, TellapartError
 from tellapart.search import processes
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.processes import Gate, ProcessExecutor
 from tellapart.stop import ask_stop, check_stop, clear_stop
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+class Awkward(Exception):
+    """Pickles, but cannot be read again: its arguments are not those that it was made with."""
+
+    def __init__(self, first: int, second: int) -> None:
+        super().__init__(f"awkward {first} {second}")
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,16 @@ class Work:
             os.kill(os.getpid(), signal.SIGKILL)
         if number == 15:
             os._exit(7)
+        if number == 16:
+            raise Awkward(1, 2)
+        if number == 17 and not (self.folder / "stopped").exists():
+            (self.folder / "stopped").touch()
+            os.kill(os.getpid(), signal.SIGTERM)  # not the parent's
+            time.sleep(0.2)
+            check_stop()
+        if number == 99:
+            (self.folder / f"began-{number}").write_text(str(os.getpid()))
+            time.sleep(600)  # never looks whether it should stop
         if number >= 100:
             (self.folder / f"began-{number}").write_text(str(os.getpid()))
             while True:
@@ -68,6 +85,20 @@ def test_results_are_those_of_this_process_in_the_order_of_the_work(tmp_path: Pa
     assert {threads for _, _, threads in found} == {1}
 
 
+def read_environment(name: str) -> tuple[str, int]:
+    import torch
+
+    time.sleep(0.3)  # so that each process gets some
+    return os.environ[name], torch.get_num_threads()
+
+
+def test_each_process_has_its_own_variables_and_threads() -> None:
+    own = [{"CUDA_VISIBLE_DEVICES": gpu} for gpu in ("3", "5")]
+    with ProcessExecutor(2, threads=2, environments=own) as executor:
+        found = [executor.submit(read_environment, "CUDA_VISIBLE_DEVICES") for _ in range(6)]
+        assert {future.result() for future in found} == {("3", 2), ("5", 2)}
+
+
 def test_an_exception_arrives_and_the_process_goes_on(tmp_path: Path) -> None:
     work = Work(tmp_path)
     with ProcessExecutor(1) as executor:
@@ -93,6 +124,38 @@ def test_work_that_dies_twice_is_failed_and_the_rest_goes_on(tmp_path: Path) -> 
         with pytest.raises(CellDied, match=r"died 2 times \(exit codes 7, 7"):
             futures[0].result()
         assert futures[1].result()[0] == 4
+
+
+def test_an_exception_that_cannot_be_handed_over_is_told_in_words(tmp_path: Path) -> None:
+    with ProcessExecutor(1) as executor:
+        with pytest.raises(TellapartError, match=r"Awkward.*awkward 1 2"):
+            executor.submit(Work(tmp_path), 16).result()
+        assert executor.submit(Work(tmp_path), 3).result()[0] == 9
+
+
+def test_work_that_somebody_else_stopped_is_done_again(tmp_path: Path) -> None:
+    with ProcessExecutor(1) as executor:
+        assert executor.submit(Work(tmp_path), 17).result()[0] == 289
+    assert (tmp_path / "stopped").exists()
+
+
+def test_a_second_signal_does_not_wait_for_the_processes(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), ProcessExecutor(1) as executor:
+        future = executor.submit(Work(tmp_path), 99)
+        (process,) = wait_for([tmp_path / "began-99"])
+        ask_stop(signal.SIGINT)
+        raise KeyboardInterrupt
+    assert isinstance(future.exception(), Interrupted)
+    assert not psutil.pid_exists(process)
+
+
+def test_a_module_in_the_working_folder_is_found_and_hides_no_library(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "pickle.py").write_text("raise SystemExit('hidden')")
+    monkeypatch.chdir(tmp_path)
+    with ProcessExecutor(1) as executor:
+        assert executor.submit(Work(tmp_path), 4).result()[0] == 16
 
 
 def wait_for(paths: list[Path]) -> list[int]:

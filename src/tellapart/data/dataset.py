@@ -7,8 +7,9 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +36,20 @@ class ImageSource(Protocol):
         """
 
 
+@runtime_checkable
+class SharingSource(Protocol):
+    """A source that other processes can be handed without a copy of its pixels."""
+
+    def share(self, path: Path) -> ImageSource:
+        """Return the same images such that other processes are handed no copy of their pixels.
+
+        Pixels in memory are written to ``path``, which must stay while they are in use.
+
+        Raises:
+            WorkspaceError: the file cannot be written.
+        """
+
+
 class ArraySource:
     """Images held in memory, (n, height, width, channels) uint8."""
 
@@ -47,6 +62,9 @@ class ArraySource:
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         return self.pixels[indices]
 
+    def share(self, path: Path) -> ImageSource:
+        return write_pixels(self.pixels, path)
+
 
 class MappedSource(ArraySource):
     """Images in a file that the system reads as they are needed, for several processes once."""
@@ -57,6 +75,9 @@ class MappedSource(ArraySource):
 
     def __reduce__(self) -> tuple[type[MappedSource], tuple[Path]]:
         return MappedSource, (self._path,)
+
+    def share(self, path: Path) -> ImageSource:
+        return self
 
 
 @dataclass(frozen=True)
@@ -101,7 +122,7 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits over class names and every image's hash, label and role."""
         digest = hashlib.sha256("\0".join(self.classes).encode())
@@ -111,23 +132,33 @@ class Dataset:
         return digest.hexdigest()[:12]
 
 
-def map_dataset(dataset: Dataset, path: Path) -> Dataset:
+def share_dataset(dataset: Dataset, path: Path) -> Dataset:
     """Return a dataset that other processes can be handed without a copy of its pixels.
 
-    Pixels in memory are written to ``path``, which must stay while the dataset is in use; a source
-    that reads files is handed on as it is.
+    Pixels in memory are written to ``path``, which must stay while the dataset is in use.
 
     Raises:
         WorkspaceError: the file cannot be written.
     """
     source = dataset.source
-    if source.streamed or not isinstance(source, ArraySource):
-        return dataset
+    return (
+        replace(dataset, source=source.share(path))
+        if isinstance(source, SharingSource)
+        else dataset
+    )
+
+
+def write_pixels(pixels: Pixels, path: Path) -> MappedSource:
+    """Write images to a file, and return them as they are read from there.
+
+    Raises:
+        WorkspaceError: the file cannot be written.
+    """
     head = io.BytesIO()
-    pixels = np.ascontiguousarray(source.pixels)
+    pixels = np.ascontiguousarray(pixels)
     np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(pixels))
     write_bytes(path, head.getvalue(), pixels.reshape(-1).data)
-    return replace(dataset, source=MappedSource(path))
+    return MappedSource(path)
 
 
 def hash_pixels(pixels: Pixels) -> tuple[str, ...]:

@@ -15,7 +15,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tellapart.data.dataset import Dataset, Indices, Pixels
+from tellapart.data.dataset import (
+    ArraySource,
+    Dataset,
+    ImageSource,
+    Indices,
+    Pixels,
+    write_pixels,
+)
 from tellapart.data.decode import GREY_MODES, MOST_BYTES, decode_image, read_header
 from tellapart.data.tree import LAYOUT, ImageFile, Tree, scan_tree, show_name, sort_naturally
 from tellapart.device import count_cores, measure_free_memory
@@ -34,13 +41,14 @@ class FileSource:
         paths: one file per image.
         image_size: the chosen side, in pixels.
         channels: 1 or 3.
-        held: (n, image_size, image_size, channels) uint8, or None to decode at each read.
+        held: has (n, image_size, image_size, channels) uint8; None to decode at each read.
     """
 
     def __init__(
-        self, paths: Sequence[Path], image_size: int, channels: int, held: Pixels | None = None
+        self, paths: Sequence[Path], image_size: int, channels: int, held: ArraySource | None = None
     ) -> None:
-        assert held is None or held.shape == (len(paths), image_size, image_size, channels)
+        shape = (len(paths), image_size, image_size, channels)
+        assert held is None or held.pixels.shape == shape
         self.paths = tuple(paths)
         self.image_size = image_size
         self.channels = channels
@@ -55,7 +63,7 @@ class FileSource:
         """
         side = size or self.image_size
         if self.held is not None and side == self.image_size:
-            return self.held[indices]
+            return self.held.read(indices)
         pixels = np.empty((len(indices), side, side, self.channels), np.uint8)
 
         def decode_one(position: int) -> None:
@@ -65,6 +73,12 @@ class FileSource:
         with ThreadPoolExecutor(count_cores()) as pool:
             list(pool.map(decode_one, range(len(indices))))
         return pixels
+
+    def share(self, path: Path) -> ImageSource:
+        if self.held is None:
+            return self
+        held = write_pixels(self.held.pixels, path)
+        return FileSource(self.paths, self.image_size, self.channels, held)
 
 
 @dataclass(frozen=True)
@@ -107,7 +121,12 @@ def load_folder(root: Path, memory_limit: int | None = None) -> Dataset:
         origin=f"folder {name}: {len(checked):,} images in {len(classes)} class folders",
         classes=classes,
         labels=np.array([index[file.class_name] for file in tree.files], np.int64),
-        source=FileSource([file.path for file in tree.files], size, channels, held),
+        source=FileSource(
+            [file.path for file in tree.files],
+            size,
+            channels,
+            None if held is None else ArraySource(held),
+        ),
         hashes=tuple(item.digest for item in checked),
         roles=tuple(file.role for file in tree.files),
         image_size=size,

@@ -3,12 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from tellapart.metrics.intervals import estimate_mean, pool_spread
-from tellapart.records import COSTS, Confirmation, Cost, RunRecord, TrialRecord
+from tellapart.records import COSTS, Confirmation, Cost, RunRecord, SearchPlan, TrialRecord
 
 CONFIRMING = 3
 """Fresh seeds that a winner is trained again with, where there is time."""
+
+
+@dataclass(frozen=True)
+class TrialCost:
+    """What a winner's trial takes: by itself, and as one of ``at_once`` that share the cores."""
+
+    seconds: float
+    beside: float
+    at_once: int = 1
+
+    def take(self, count: int) -> float:
+        """Return the seconds that so many trainings like it take."""
+        if self.at_once == 1:
+            return count * self.seconds
+        return -(-count // self.at_once) * self.beside
+
+
+def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
+    """Return the fresh seeds of a winner: fewer where they would take half of what is left."""
+    if plan.winner_seconds is None:
+        return CONFIRMING
+    fits = (n for n in range(CONFIRMING, 1, -1) if trial.take(n) <= plan.winner_seconds / 2)
+    return next(fits, 1)
+
+
+def fit_winner(plan: SearchPlan, trial: TrialCost, fresh: int) -> int:
+    """Return the winner's epochs: those planned, or fewer if its trial was slow for the minutes."""
+    if plan.winner_seconds is None:
+        return plan.epochs
+    left = plan.winner_seconds - trial.take(fresh)
+    fit = int(left / (trial.seconds / plan.trial_epochs))
+    return max(plan.trial_epochs, min(plan.epochs, fit))
 
 
 def confirm_winner(score: RunRecord, again: Sequence[RunRecord]) -> Confirmation:

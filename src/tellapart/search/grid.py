@@ -75,7 +75,7 @@ def judge_levels(
     open_ = [place for place in tied if not standings[place].near]
     more = max(
         (
-            count_seeds(fit, len(sizes[place].seeds), standings[place].behind, equivalence)
+            count_seeds(fit, len(sizes[place].seeds), standings[place].behind, equivalence, level)
             for place in open_
         ),
         default=0,

@@ -1,4 +1,4 @@
-"""One process that does what it is handed, with one core, and is replaced when it dies.
+"""One process that does what it is handed, and is replaced when it dies.
 
 It is a Python of its own that imports this package alone, so that a script which asks for work
 in processes needs no guard against being run again in each of them. Requests go to its input and
@@ -15,11 +15,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import IO, Any
 
-from tellapart.errors import CellDied, TellapartError
+from tellapart.errors import CellDied, Interrupted, TellapartError
 from tellapart.stop import SIGNALS, ask_stop, check_stop, find_stop
 
 LOOK = 0.1
@@ -27,16 +27,23 @@ LOOK = 0.1
 PARENT_LOOK = 0.5
 """Seconds between two looks of a process at whether its parent is alive."""
 TRIES = 2
-PROGRAM = "from tellapart.search.hand import serve; serve()"
+PROGRAM = "from tellapart.search.hand import serve; serve({}, {})"
+"""What the process runs; it is told its parent, which may be gone by then, and its threads."""
 
 Answer = tuple[bool, Any]
 """Whether all went well, and the result or the exception."""
 
 
 class Hand:
-    """One process at a time, started when it is needed."""
+    """One process at a time, started when it is needed.
 
-    def __init__(self) -> None:
+    Args:
+        threads: that it computes with.
+        environment: variables that it has besides those of this process.
+    """
+
+    def __init__(self, threads: int = 1, environment: Mapping[str, str] | None = None) -> None:
+        self._threads, self._environment = threads, dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._answers: queue.SimpleQueue[Answer | None] = queue.SimpleQueue()
         self._sent: object = None
@@ -61,13 +68,21 @@ class Hand:
                 codes.append(self.close())
                 continue
             fine, content = answer
-            if not fine:
-                raise content
-            return content
+            if fine:
+                return content
+            if isinstance(content, Interrupted) and not self._is_stop_asked(closing):
+                codes.append(self.close())  # somebody else stopped it
+                continue
+            raise content
         raise CellDied(
             f"its process died {TRIES} times (exit codes {', '.join(map(str, codes))}; "
             "-9 is often a lack of memory); use fewer --processes"
         )
+
+    @staticmethod
+    def _is_stop_asked(closing: threading.Event) -> bool:
+        """Tell whether this process was asked to stop too, perhaps a moment after the other."""
+        return find_stop() is not None or closing.wait(LOOK) or find_stop() is not None
 
     def _try(
         self, function: Callable[[Any], Any], settings: object, closing: threading.Event
@@ -96,12 +111,12 @@ class Hand:
                     process.send_signal(number)
 
     def _start(self) -> None:
-        places = os.pathsep.join(place for place in sys.path if place)
+        places = os.pathsep.join(place or os.getcwd() for place in sys.path)
         process = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM],
+            [sys.executable, "-P", "-c", PROGRAM.format(os.getpid(), self._threads)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env=os.environ | {"PYTHONPATH": places},
+            env=os.environ | {"PYTHONPATH": places} | self._environment,
         )
         self._process, self._sent, self._answers = process, None, queue.SimpleQueue()
         reader = threading.Thread(target=_read, args=(process.stdout, self._answers), daemon=True)
@@ -117,6 +132,11 @@ class Hand:
             process.stdin.close()
         return process.wait()
 
+    def kill(self) -> None:
+        """End the process in the middle of its work, which goes on from its last checkpoint."""
+        if (process := self._process) is not None:
+            process.kill()
+
 
 def _read(stream: IO[bytes], answers: queue.SimpleQueue[Answer | None]) -> None:
     """Queue answers as they come, and None at the end."""
@@ -129,16 +149,23 @@ def _read(stream: IO[bytes], answers: queue.SimpleQueue[Answer | None]) -> None:
                 return
 
 
-def serve() -> None:
-    """Do what comes through the standard input, one piece after another, until it is closed."""
+def serve(parent: int, threads: int) -> None:
+    """Do what comes through the standard input, one piece after another, until it is closed.
+
+    A signal that the parent ignores, as a shell has it for what runs in the background, is ignored
+    here too, but for SIGTERM, with which the parent itself asks for a stop.
+    """
     from tellapart.device import limit_threads
 
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
     for number in SIGNALS:
-        signal.signal(number, lambda number, frame: ask_stop(number))
-    threading.Thread(target=_follow_parent, args=(os.getppid(),), daemon=True).start()
-    limit_threads(1)
+        if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: ask_stop(number))
+    if sys.platform == "win32":  # there a virtual environment's Python starts another
+        parent = os.getppid()
+    threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
+    limit_threads(threads)
     function: Callable[[Any], Any] | None = None
     while True:
         try:
@@ -159,10 +186,14 @@ def serve() -> None:
 
 
 def _pack(answer: Answer) -> bytes:
+    """Pickle an answer; an exception that cannot be handed over is told in words."""
     try:
-        return pickle.dumps(answer)
-    except (TypeError, AttributeError, pickle.PicklingError):  # it cannot be handed over
+        packed = pickle.dumps(answer)
+        if not answer[0]:
+            pickle.loads(packed)  # one whose arguments are not its own fails only here
+    except Exception:
         return pickle.dumps((False, TellapartError(repr(answer[1]))))
+    return packed
 
 
 def _follow_parent(parent: int) -> None:

@@ -14,6 +14,9 @@ from tellapart.workspace import write_bytes
 if TYPE_CHECKING:
     import optuna
 
+ASKED = "asked"
+"""Marks a trial that has all its settings."""
+
 
 def open_journal(storage: Path) -> optuna.Study:
     with warnings.catch_warnings():
@@ -53,10 +56,13 @@ def _drop_half_line(storage: Path) -> None:
 
 
 def reap_trials(study: optuna.Study) -> None:
-    """Fail trials that a dead process left running, and put others with their settings in line."""
+    """Fail trials that a dead process left running, and put others with their settings in line.
+
+    Those that have but a part of their settings will be asked for again as they were.
+    """
     for trial in study.get_trials(deepcopy=False, states=(name_state("RUNNING"),)):
         study.tell(trial.number, state=name_state("FAIL"))
-        if trial.params:
+        if ASKED in trial.user_attrs:
             study.enqueue_trial(trial.params)
 
 

@@ -7,7 +7,7 @@ had not been.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,9 @@ from tellapart.errors import Hopeless, TellapartError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
 from tellapart.search.executor import Executor, InlineExecutor
+from tellapart.search.importance import weigh_settings
 from tellapart.search.journal import (
+    ASKED,
     explain_failure,
     is_done,
     list_ended,
@@ -43,9 +45,6 @@ Objective = Callable[[ModelSettings, TrainSettings, Callable[[EpochRow], None]],
 """Trains; calls its last argument after each epoch, which may raise `Hopeless` to stop it."""
 Asked = tuple[ModelSettings, TrainSettings, Mapping[int, float]]
 Watch = Callable[[TrialRecord, int], None]
-
-ENOUGH = 12
-"""Trials of one kind of network from which the importance of its settings is told."""
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,19 @@ def run_search(
         study = open_journal(storage)
         reap_trials(study)
     runs: dict[int, RunRecord] = {}
-    while (number := len(list_ended(study))) < budget.trials and not _is_spent(study, budget):
+    while (number := len(list_ended(study))) < budget.trials:
+        first = number - number % budget.at_once  # of a round that a kill may have cut
+        if number == first and _is_spent(study, budget):
+            break
+        limits = _find_limits(study, space, first)
         asked: list[tuple[optuna.Trial, Future[RunRecord]]] = []
-        for next_number in range(number, min(number + budget.at_once, budget.trials)):
+        for next_number in range(number, min(first + budget.at_once, budget.trials)):
             with explain_failure(storage):
                 trial = _ask(study, space, next_number)
                 settings = suggest_settings(trial, space)
-            limits = _find_limits(study, space) if next_number >= len(GIVEN) else {}
-            one = (*split_settings(settings, space), limits)
+                trial.set_user_attr(ASKED, value=True)
+            follow = limits if next_number >= len(GIVEN) else {}
+            one = (*split_settings(settings, space), follow)
             asked.append((trial, executor.submit(attempt, one)))
             if asked[-1][1].done():
                 _check_future(asked[-1][1])
@@ -194,13 +198,15 @@ def _tell(study: optuna.Study, trial: optuna.Trial, future: Future[RunRecord]) -
     study.tell(trial, run.val_accuracy.value)
 
 
-def _find_limits(study: optuna.Study, space: Space) -> dict[int, float]:
+def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, float]:
     """Return what a trial must come to by each epoch: the median of the trials done before it.
+
+    Those are the ``first`` that ended, of rounds before its own.
 
     There is none before a third of the epochs, nor at the last one, where nothing would be saved,
     nor before as many trials are done as are given.
     """
-    done = [trial for trial in study.get_trials(deepcopy=False) if is_done(trial)]
+    done = [trial for trial in list_ended(study)[:first] if is_done(trial)]
     if len(done) < len(GIVEN):
         return {}
     limits: dict[int, float] = {}
@@ -209,32 +215,6 @@ def _find_limits(study: optuna.Study, space: Space) -> dict[int, float]:
         if values:
             limits[epoch] = median(values)
     return limits
-
-
-def weigh_settings(
-    trials: Sequence[optuna.trial.FrozenTrial],
-) -> dict[str, dict[str, float]]:
-    """Return how much each setting decided of the accuracy, for each kind of network.
-
-    By functional analysis of variance on a forest of random trees (Hutter et al. 2014), for the
-    settings that all networks of a kind have; the shares sum to 1. A kind with fewer than
-    ``ENOUGH`` finished trials is left out.
-    """
-    import optuna
-    from optuna.importance import FanovaImportanceEvaluator, get_param_importances
-
-    found: dict[str, dict[str, float]] = {}
-    for kind in sorted({str(trial.params["model"]) for trial in trials}):
-        own = [trial for trial in trials if trial.params["model"] == kind]
-        if len(own) < ENOUGH or len({trial.value for trial in own}) < 2:
-            continue
-        study = optuna.create_study(direction="maximize")
-        study.add_trials(own)
-        shares = get_param_importances(study, evaluator=FanovaImportanceEvaluator(seed=0))
-        found[kind] = {
-            name.rpartition(" ")[2]: share for name, share in shares.items() if name != "model"
-        }
-    return found
 
 
 def _is_spent(study: optuna.Study, budget: Budget) -> bool:

@@ -1,4 +1,4 @@
-"""Work in processes of their own, a few at once, with one core each.
+"""Work in processes of their own, a few at once.
 
 A thread for each process hands it work and waits for the answer. A process that dies is replaced
 and its work tried once more; a stop that is asked for is handed on; processes whose parent is gone
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from typing import Any
 
 from tellapart.search.executor import Result, Settings
 from tellapart.search.hand import LOOK, Hand
-from tellapart.stop import check_stop
+from tellapart.stop import check_stop, find_stop
 
 IDLE = 5.0
 """Seconds without work after which a process ends; the next work starts another."""
@@ -44,13 +44,25 @@ class ProcessExecutor:
     Args:
         count: processes at once.
         room: bytes; no more work runs at once than fits, but always one piece.
+        threads: that each computes with.
+        environments: variables for each of the processes, such as the one GPU that it sees.
     """
 
-    def __init__(self, count: int, room: float = float("inf")) -> None:
+    def __init__(
+        self,
+        count: int,
+        room: float = float("inf"),
+        threads: int = 1,
+        environments: Sequence[Mapping[str, str]] | None = None,
+    ) -> None:
         self._errands: queue.SimpleQueue[Errand | None] = queue.SimpleQueue()
         self._gate = Gate(room)
         self._closing = threading.Event()
-        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(count)]
+        own = environments or [{}] * count
+        self._hands = [Hand(threads, environment) for environment in own]
+        self._threads = [
+            threading.Thread(target=self._work, args=(hand,), daemon=True) for hand in self._hands
+        ]
         self._futures: list[Future[Any]] = []
 
     def __enter__(self) -> ProcessExecutor:
@@ -66,6 +78,9 @@ class ProcessExecutor:
     ) -> None:
         if kind is not None:
             self._closing.set()
+            if issubclass(kind, KeyboardInterrupt) and find_stop() is not None:
+                for hand in self._hands:  # a second signal: what is not saved by now is lost
+                    hand.kill()
         for _ in self._threads:
             self._errands.put(None)
         for thread in self._threads:
@@ -90,9 +105,8 @@ class ProcessExecutor:
         """Return when all that was submitted is done."""
         wait(self._futures)
 
-    def _work(self) -> None:
+    def _work(self, hand: Hand) -> None:
         """Hand errands to one process, until there are none."""
-        hand = Hand()
         try:
             while (errand := self._take(hand)) is not None:
                 if self._closing.is_set():

@@ -108,17 +108,22 @@ def find_range(groups: int, freedom: int, level: float = LEVEL) -> float:
     return float(stats.studentized_range.ppf(level, groups, freedom))
 
 
-def count_seeds(fit: Layout, seeds: int, behind: float, equivalence: float) -> int:
+def count_seeds(
+    fit: Layout, seeds: int, behind: float, equivalence: float, level: float = LEVEL
+) -> int:
     """Return how many more seeds a size would tell one that is not yet told from the best.
 
     Either its loss is then larger than chance, or the loss and chance together are within
     ``equivalence``: what needs fewer, if the loss is in truth what it seems.
+
+    Args:
+        level: of the comparison, as in `compare_size`.
     """
     groups = len(fit.means)
     reach = max(behind, equivalence - behind)
     for count in range(seeds + 1, MOST_SEEDS):
         freedom = (groups - 1) * (count - 1)
-        t = float(stats.t.ppf(1 - (1 - LEVEL) / (groups - 1), freedom))
+        t = float(stats.t.ppf(1 - (1 - level) / (groups - 1), freedom))
         if t * fit.spread * math.sqrt(2 / count) <= reach:
             return count - seeds
     return max(1, MOST_SEEDS - seeds)
