@@ -21,12 +21,18 @@ TRAINING: tuple[StepName, ...] = ("baseline", "conv", "dense", "search")
 
 
 def make_plan(
-    slowness: float, images: int = IMAGES, gain: Measure = gain_nothing, **asked: object
+    slowness: float,
+    images: int = IMAGES,
+    gain: Measure = gain_nothing,
+    processes: int = 2,
+    **asked: object,
 ) -> PlanRecord:
     def measure(model: ModelSettings) -> float:
         return slowness * (model.width + model.dense / 8) * model.convs / 1e6
 
-    return plan_study(StudySettings.model_validate(asked), CIFAR, images, Paces(measure, gain))
+    return plan_study(
+        StudySettings.model_validate(asked), CIFAR, images, Paces(measure, gain, processes)
+    )
 
 
 def test_a_fast_machine_plans_what_the_data_ask_for() -> None:
@@ -139,11 +145,30 @@ def test_a_size_that_is_left_out_is_not_apart() -> None:
 def test_trials_go_several_at_once_where_that_is_faster() -> None:
     one, several = make_plan(1.0), make_plan(1.0, gain=lambda model: 1.5)
     assert one.search and several.search
-    assert (one.search.apart, several.search.apart) == (False, True)
-    assert several.search.seconds == pytest.approx(one.search.seconds / 1.5)
+    assert (one.search.at_once, several.search.at_once) == (1, 2)
+    epochs = {"short": one.search.trial_epochs, "long": one.search.epochs}
+    short = (one.search.trials + CONFIRMING) * epochs["short"]
+    share = short / (short + epochs["long"])  # the last training has all cores to itself
+    assert several.search.seconds == pytest.approx(one.search.seconds * (share / 1.5 + 1 - share))
     slow = make_plan(40.0, gain=lambda model: 1.5 if model.width < 32 else 1.0, minutes=60)
     assert slow.search and slow.cut
-    assert not slow.search.apart  # what the data alone ask for would gain nothing
+    assert slow.search.at_once == 1  # what the data alone ask for would gain nothing
+
+
+def test_a_search_learns_from_its_trials_however_many_cores_there_are() -> None:
+    many = make_plan(1.0, gain=lambda model: 12.0, processes=16).search
+    assert many and many.at_once == 2  # of 8 trials, 4 times 2: 1.5 times as fast
+    little = make_plan(1.0, gain=lambda model: 6.0, processes=16).search
+    assert little and little.at_once == 1  # two of 16 cores would be slower than all
+    named = make_plan(1.0, gain=lambda model: 6.0, processes=6, sweep={"processes": 6}).search
+    assert named and named.at_once == 6
+
+
+def test_processes_that_were_named_hold_in_the_notebooks_protocol_too() -> None:
+    asked = StudySettings.model_validate({"protocol": "notebook", "sweep": {"processes": 2}})
+    plan = plan_study(asked, CIFAR, IMAGES, Paces(_refuse, lambda model: 1.1, 2))
+    assert plan.sweeps["conv"].apart == CONV_SIZES
+    assert plan.search and plan.search.at_once == 1
 
 
 def test_a_step_that_is_not_asked_takes_nothing() -> None:

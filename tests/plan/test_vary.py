@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tellapart.config import ModelSettings, make_network_settings
+from tellapart.config import ModelSettings, TrainSettings, make_network_settings
 from tellapart.errors import SettingError
-from tellapart.plan import StudySettings, SweepSettings
+from tellapart.models import Shape
+from tellapart.plan import StudySettings, SweepSettings, plan_study
 from tellapart.plan.paces import Paces
 from tellapart.plan.vary import list_levels, make_level, plan_grid, read_vary
 from tellapart.records import Scalar
+from tellapart.study.plans import say_plan
 
 SIMPLE, SPEED = ModelSettings(), make_network_settings("speed")
 IMAGES = 1259
@@ -67,12 +69,12 @@ def test_a_level_changes_what_it_names_and_nothing_else() -> None:
 
 def test_values_that_do_not_go_together_are_refused() -> None:
     settings = StudySettings(model=SPEED)
-    with pytest.raises(SettingError, match="muon has no weight_decay"):
+    with pytest.raises(SettingError, match=r"^optimizer muon has no weight_decay; leave it at 0$"):
         make_level(settings, IMAGES, {"weight_decay": 0.1}, 0, 5)
 
 
 def measure(model: ModelSettings) -> float:
-    return model.dense / 1e6
+    return model.dense / 1e5
 
 
 def gain_small(model: ModelSettings) -> float:
@@ -85,11 +87,44 @@ def test_a_grid_is_cut_to_its_minutes_in_epochs_alone() -> None:
     asked = StudySettings(steps=(), sweep=SweepSettings(vary=vary, seeds=2))
     whole = plan_grid(asked, levels, IMAGES, Paces(measure))
     assert (whole.levels, whole.seeds, whole.cut, whole.apart) == (4, 2, False, ())
-    assert whole.seconds == pytest.approx(2 * IMAGES * whole.epochs * 2 * (64 + 128) / 1e6)
-    brief = asked.model_copy(update={"minutes": whole.seconds / 60 / 2})
-    cut = plan_grid(brief, levels, IMAGES, Paces(measure))
+    assert whole.epochs
+    assert whole.seconds == pytest.approx(2 * IMAGES * whole.epochs * 2 * (64 + 128) / 1e5)
+    cut = plan_grid(asked, levels, IMAGES, Paces(measure), limit=whole.seconds / 2)
     assert cut.cut and cut.levels == 4
+    assert whole.epochs and cut.epochs
     assert whole.epochs // 3 <= cut.epochs <= whole.epochs / 2
-    several = plan_grid(asked, levels, IMAGES, Paces(measure, gain_small))
+    several = plan_grid(asked, levels, IMAGES, Paces(measure, gain_small, 2))
     assert several.apart == (0, 1)
     assert several.seconds < whole.seconds
+    quick = Paces(lambda model: measure(model) / 1e4, gain_small, 2)
+    assert plan_grid(asked, levels, IMAGES, quick).apart == ()  # to start them takes longer
+
+
+def test_epochs_that_vary_are_not_cut_and_each_counts_its_own() -> None:
+    vary: dict[str, tuple[Scalar, ...]] = {"epochs": (2, 20)}
+    asked = StudySettings(steps=(), sweep=SweepSettings(vary=vary, seeds=1))
+    plan = plan_grid(asked, list_levels(vary), IMAGES, Paces(measure), limit=1.0)
+    assert (plan.epochs, plan.cut) == (None, False)
+    assert plan.seconds == pytest.approx(IMAGES * 22 * 128 / 1e5)
+    assert plan.extra_seconds == 0.0
+
+
+def test_a_level_has_the_pace_of_its_own_training() -> None:
+    vary: dict[str, tuple[Scalar, ...]] = {"batch_size": (32, 128)}
+    asked = StudySettings(steps=(), epochs=1, sweep=SweepSettings(vary=vary, seeds=1))
+
+    def measure_recipe(model: ModelSettings, recipe: TrainSettings) -> float:
+        return 1 / recipe.batch_size
+
+    paces = Paces(measure, measure_recipe=measure_recipe)
+    plan = plan_grid(asked, list_levels(vary), IMAGES, paces)
+    assert plan.seconds == pytest.approx(IMAGES * (1 / 32 + 1 / 128))
+
+
+def test_a_grid_that_names_no_minutes_has_those_of_a_study() -> None:
+    vary: dict[str, tuple[Scalar, ...]] = {"dense": (64, 128)}
+    asked = StudySettings(steps=(), sweep=SweepSettings(vary=vary))
+    plan = plan_study(asked, Shape(3, 32, 10), IMAGES, Paces(lambda model: 1.0))
+    assert plan.grid is not None and plan.grid.cut
+    assert plan.expected == {"grid": plan.grid.seconds}
+    assert "2 levels" in say_plan(plan) and "no sweep" not in say_plan(plan)

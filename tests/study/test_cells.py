@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+import pickle
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
+from PIL import Image
 
 from tellapart.data import load_images
-from tellapart.data.dataset import map_dataset
+from tellapart.data.dataset import share_dataset
 from tellapart.device import count_threads, limit_threads
 from tellapart.plan import StudySettings, SweepSettings
 from tellapart.records import StudyRecord, SweepStep
@@ -125,14 +128,46 @@ def test_a_sweep_goes_on_after_its_worker_and_after_its_driver_were_killed(tmp_p
     assert not list(folder.glob(".pixels*"))
 
 
-def test_mapped_pixels_are_the_same_and_small_to_hand_on(tmp_path: Path) -> None:
-    import pickle
+def make_photos(folder: Path) -> Path:
+    """Write 60 files of two classes."""
+    for number, name in enumerate(("dark", "light")):
+        (folder / name).mkdir(parents=True)
+        for file in range(30):
+            pixels = np.full((12, 12, 3), 40 + 100 * number + file, np.uint8)
+            Image.fromarray(pixels).save(folder / name / f"{file}.png")
+    return folder
 
+
+@pytest.mark.parametrize("what", ["digits", "photos"])
+def test_shared_pixels_are_the_same_and_small_to_hand_on(what: str, tmp_path: Path) -> None:
+    name = "digits" if what == "digits" else str(make_photos(tmp_path / "photos"))
+    source = (images := load_images(name)).source
+    shared = share_dataset(images, tmp_path / "pixels.npy").source
+    rows = np.arange(60)[::7]
+    pixels = source.read(rows)
+    assert (shared.read(rows) == pixels).all()
+    handed = pickle.dumps(shared)
+    assert len(handed) < 100 * 60 + 500 < len(pickle.dumps(source)), "pixels were handed on"
+    there = pickle.loads(handed)
+    assert (there.read(rows) == pixels).all()
+    assert there.streamed == source.streamed
+    if what == "photos":  # other sizes are decoded still
+        assert there.read(rows, 6).shape == (len(rows), 6, 6, 3)
+
+
+def test_trials_are_found_by_a_start_with_another_number_of_processes(tmp_path: Path) -> None:
+    """As they were trained: with one core each, though they would not be now."""
+    settings = StudySettings(
+        steps=("search",), epochs=1, trials=2, sweep=SweepSettings(processes=2)
+    )
     digits = load_images("digits")
-    mapped = map_dataset(digits, tmp_path / "pixels.npy")
-    rows = digits.labels[:50] * 7
-    assert (mapped.source.read(rows) == digits.source.read(rows)).all()
-    handed = pickle.dumps(mapped.source)
-    assert len(handed) < 500
-    assert (pickle.loads(handed).read(rows) == digits.source.read(rows)).all()
-    assert mapped.fingerprint == digits.fingerprint
+    run_study(digits, settings, tmp_path / "s")
+    cells = {path: path.stat().st_mtime_ns for path in tmp_path.glob("s/search/*/record.json")}
+    assert len(cells) > 2
+    for path in ("search/record.json", "results.json", "search/trials.journal"):
+        (tmp_path / "s" / path).unlink()
+    alone = settings.model_copy(update={"sweep": SweepSettings(processes=1)})
+    record = run_study(digits, alone, tmp_path / "s")
+    after = {path: path.stat().st_mtime_ns for path in tmp_path.glob("s/search/*/record.json")}
+    assert after == cells
+    assert record.steps["search"].seconds > 0

@@ -3,25 +3,28 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
 from tellapart.config import ModelSettings
 from tellapart.device import count_threads, limit_threads
 from tellapart.models import Shape
-from tellapart.plan import StudySettings, SweepSettings
+from tellapart.plan import LEAST_GAIN, StudySettings, SweepSettings
 from tellapart.study import parallel
 from tellapart.study.parallel import (
-    LEAST_GAIN,
     MODEST,
     count_processes,
     find_gain,
+    fit_processes,
     measure_room,
     measure_with_one,
+    share_machine,
 )
 
 SHAPE = Shape(1, 8, 10)
 AUTO = StudySettings(device="cpu")
 TWO = StudySettings(device="cpu", sweep=SweepSettings(processes=2))
 SMALL, LARGE = ModelSettings(width=8), ModelSettings(width=512)
+WIDE = ModelSettings(width=4096, dense=1024)
 
 
 @pytest.fixture
@@ -39,14 +42,16 @@ def measure_alone(model: ModelSettings) -> float:
 
 @pytest.mark.usefixtures("two_threads")
 def test_what_gains_enough_goes_several_at_once() -> None:
-    gain = find_gain(AUTO, SHAPE, measure, measure_alone)
+    gain = find_gain(AUTO, SHAPE, 2, measure, measure_alone)
     assert gain(SMALL) == pytest.approx(2 / 1.1)
     assert gain(LARGE) == 1.0
 
 
 @pytest.mark.usefixtures("two_threads")
 def test_a_number_that_was_named_holds_for_every_network() -> None:
-    assert find_gain(TWO, SHAPE, measure, measure_alone)(LARGE) == pytest.approx(LEAST_GAIN - 0.01)
+    assert find_gain(TWO, SHAPE, 2, measure, measure_alone)(LARGE) == pytest.approx(
+        LEAST_GAIN - 0.01
+    )
 
 
 @pytest.mark.usefixtures("two_threads")
@@ -54,7 +59,18 @@ def test_networks_that_do_not_fit_side_by_side_go_one_after_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(parallel, "measure_room", lambda: 1.9e9)
-    assert find_gain(AUTO, SHAPE, measure, measure_alone)(SMALL) == 1.0
+    assert find_gain(AUTO, SHAPE, 2, measure, measure_alone)(SMALL) == 1.0
+    assert fit_processes(AUTO, SHAPE) == 1
+    assert fit_processes(TWO, SHAPE) == 2  # as was named
+
+
+def test_no_more_are_reckoned_with_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "count_threads", lambda: 64)
+    monkeypatch.setattr(parallel, "measure_room", lambda: 6.5e9)
+    assert fit_processes(AUTO, SHAPE) == 6
+    gain = find_gain(AUTO, SHAPE, 6, measure, measure_alone)
+    assert gain(SMALL) == pytest.approx(6 / 1.1)
+    assert gain(WIDE) == pytest.approx(3 * (LEAST_GAIN - 0.01) / 2)  # of which three fit
 
 
 def refuse(model: ModelSettings) -> float:
@@ -71,7 +87,28 @@ def refuse(model: ModelSettings) -> float:
 )
 def test_one_process_is_not_measured(settings: StudySettings) -> None:
     assert count_processes(settings) == 1
-    assert find_gain(settings, SHAPE, refuse, refuse)(SMALL) == 1.0
+    assert find_gain(settings, SHAPE, fit_processes(settings, SHAPE), refuse, refuse)(SMALL) == 1.0
+
+
+def test_every_gpu_has_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as can be told without one: which networks go there, and what each process sees."""
+    monkeypatch.setattr(parallel, "choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    monkeypatch.setattr(parallel, "count_threads", lambda: 8)
+    settings = StudySettings()
+    assert count_processes(settings) == fit_processes(settings, SHAPE) == 3
+    assert find_gain(settings, SHAPE, 3, refuse, refuse)(LARGE) == 3.0
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    threads, own = share_machine(settings, 3)
+    assert threads == 2
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in own] == ["0", "1", "2"]
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-7a,1")
+    assert [one["CUDA_VISIBLE_DEVICES"] for one in share_machine(settings, 4)[1]] == [
+        "4",
+        "GPU-7a",
+        "1",
+        "4",
+    ]
 
 
 def test_one_thread_has_nothing_to_share() -> None:

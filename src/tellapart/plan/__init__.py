@@ -2,7 +2,7 @@
 
 from tellapart.plan.budget import plan_study
 from tellapart.plan.needs import reckon_needs, weigh_training
-from tellapart.plan.paces import Measure, Paces, is_worth
+from tellapart.plan.paces import LEAST_GAIN, Measure, Paces, is_worth
 from tellapart.plan.rules import (
     StudySettings,
     SweepSettings,
@@ -15,6 +15,7 @@ from tellapart.plan.rules import (
 )
 
 __all__ = [
+    "LEAST_GAIN",
     "Measure",
     "Paces",
     "StudySettings",

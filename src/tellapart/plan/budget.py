@@ -18,7 +18,7 @@ from tellapart.plan.rules import (
 )
 from tellapart.plan.searches import bound_search, cut_search, plan_search
 from tellapart.plan.vary import list_levels, plan_grid
-from tellapart.records import LeftOut, PlanRecord, StepName, SweepPlan
+from tellapart.records import LeftOut, Place, PlanRecord, StepName, SweepPlan
 
 SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, "search": 0.40}
 """How the minutes are divided among the steps that train; what one leaves goes to the others."""
@@ -41,7 +41,7 @@ def plan_study(
     """
     minutes = plan_minutes(settings, images)
     if minutes is None:
-        paces = Paces(measure_nothing, paces.gain)
+        paces = Paces(measure_nothing, paces.gain, paces.processes)
     measure = paces.measure
     epochs = plan_recipe(settings, "baseline", images, settings.seed, settings.model).epochs
     epoch = measure(settings.model) * images if "baseline" in settings.steps else 0.0
@@ -73,13 +73,16 @@ def plan_study(
             search = cut_search(search, settings, shape, images, limits["search"], paces)
     grid = None
     if settings.sweep.vary:
-        grid = plan_grid(settings, list_levels(settings.sweep.vary), images, paces)
+        limit = float("inf") if minutes is None else 60 * minutes
+        grid = plan_grid(settings, list_levels(settings.sweep.vary), images, paces, limit)
     cut = (epochs, sweeps, search) != whole or (grid is not None and grid.cut)
-    expected: dict[StepName, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
+    expected: dict[Place, float] = {step: sweep.seconds for step, sweep in sweeps.items()}
     if "baseline" in settings.steps:
         expected["baseline"] = epoch * epochs
     if search is not None:
         expected["search"] = search.seconds
+    if grid is not None:
+        expected["grid"] = grid.seconds
     if minutes is not None:
         left = 60 * minutes - sum(expected.values())
         sweeps = {step: allow_seeds(sweep, left / 4) for step, sweep in sweeps.items()}
@@ -93,7 +96,7 @@ def plan_study(
         search=search,
         grid=grid,
         expected=expected if minutes is not None else {},
-        seconds=sum(expected.values()) + (0.0 if grid is None else grid.seconds),
+        seconds=sum(expected.values()),
     )
 
 
@@ -175,8 +178,7 @@ def choose_apart(
             gains = {smaller: found for smaller in whole if smaller <= size}
             break
     seconds = sum(whole[size] for size in gains)
-    after = sum(whole[size] / found for size, found in gains.items())
-    return gains if gains and is_worth(settings, seconds, seconds / after if after else 1.0) else {}
+    return gains if gains and is_worth(settings, seconds, max(gains.values())) else {}
 
 
 def cut_sweep(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tellapart.config import ModelSettings
 from tellapart.models import Shape, count_planned
 from tellapart.plan.rules import StudySettings, plan_swept
-from tellapart.plan.searches import CONFIRMING, typical_network
-from tellapart.records import Need, PlanRecord, StepName
+from tellapart.plan.searches import CONFIRMING, largest_network, typical_network
+from tellapart.plan.vary import list_levels, make_level
+from tellapart.records import Need, Place, PlanRecord
 
 TRAINING_BYTES, PARAMETER_BYTES = 1_000_000_000, 28
 """What a training takes: by itself, and for each weight (gradient, momentum, copies)."""
@@ -24,32 +25,49 @@ def weigh_training(model: ModelSettings, shape: Shape) -> int:
     return TRAINING_BYTES + PARAMETER_BYTES * count_planned(model, shape)
 
 
-def reckon_needs(plan: PlanRecord, settings: StudySettings, shape: Shape) -> dict[StepName, Need]:
-    """Return what each step that trains from scratch may need, on a CPU."""
-    found: dict[StepName, Need] = {}
+def reckon_needs(plan: PlanRecord, settings: StudySettings, shape: Shape) -> dict[Place, Need]:
+    """Return about what each part that trains from scratch needs, on a CPU.
+
+    That is memory for its largest network, or for as many as are trained at once; and room for
+    the seeds that every size has, or a search's typical networks.
+    """
+    found: dict[Place, Need] = {}
     if plan.baseline is not None:
-        found["baseline"] = _reckon([settings.model], 1, 1, shape)
+        found["baseline"] = _reckon([settings.model], 1, {}, shape)
     for step, sweep in plan.sweeps.items():
+        apart = {plan_swept(step, size): plan.processes for size in sweep.apart}
         models = [plan_swept(step, size) for size in sweep.sizes]
-        need = _reckon(models, sweep.seeds, 1, shape)
-        if sweep.apart:
-            small = [plan_swept(step, size) for size in sweep.apart]
-            several = _reckon(small, sweep.seeds, plan.processes, shape)
-            need = need.model_copy(update={"memory_mb": max(need.memory_mb, several.memory_mb)})
-        found[step] = need
+        found[step] = _reckon(models, sweep.seeds, apart, shape)
+    if plan.grid is not None:
+        levels = list_levels(settings.sweep.vary)
+        models = [make_level(settings, 1, level, settings.seed, 1)[0] for level in levels]
+        apart = {models[number]: plan.processes for number in plan.grid.apart}
+        found["grid"] = _reckon(models, plan.grid.seeds, apart, shape)
     if plan.search is not None:
-        count = plan.processes if plan.search.apart else 1
         trials = plan.search.trials + CONFIRMING + 1
-        found["search"] = _reckon([typical_network(plan.search.width, shape)], trials, count, shape)
+        typical = typical_network(plan.search.width, shape)
+        largest = largest_network(plan.search.width, shape)
+        found["search"] = Need(
+            memory_mb=_reckon([largest], 1, {largest: plan.search.at_once}, shape).memory_mb,
+            disk_mb=_reckon([typical], trials, {}, shape).disk_mb,
+        )
     return found
 
 
-def _reckon(models: Sequence[ModelSettings], each: int, at_once: int, shape: Shape) -> Need:
-    """Return the needs of training networks, each so many times; a process is there besides."""
-    counts = [count_planned(model, shape) for model in models]
-    memory = at_once * max(weigh_training(model, shape) for model in models)
-    if at_once > 1:
-        memory += TRAINING_BYTES
-    kept = each * sum(KEPT_BYTES * count + CELL_BYTES for count in counts)
-    disk = kept + at_once * CHECKPOINTS * CHECKPOINT_BYTES * max(counts)
-    return Need(memory_mb=memory / 1e6, disk_mb=disk / 1e6)
+def _reckon(
+    models: Sequence[ModelSettings], each: int, apart: Mapping[ModelSettings, int], shape: Shape
+) -> Need:
+    """Return the needs of training networks, each so many times.
+
+    Args:
+        apart: how many trainings of a network go at once, beside this process; one if missing.
+    """
+    counts = {model: count_planned(model, shape) for model in models}
+    memory, checkpoints = 0, 0
+    for model, count in counts.items():
+        at_once = apart.get(model, 1)
+        beside = TRAINING_BYTES if at_once > 1 else 0
+        memory = max(memory, beside + at_once * weigh_training(model, shape))
+        checkpoints = max(checkpoints, at_once * CHECKPOINTS * CHECKPOINT_BYTES * count)
+    kept = each * sum(KEPT_BYTES * counts[model] + CELL_BYTES for model in models)
+    return Need(memory_mb=memory / 1e6, disk_mb=(kept + checkpoints) / 1e6)

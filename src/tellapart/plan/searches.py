@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tellapart.config import WIDTHS, ModelSettings
+from tellapart.config import DEEP, WIDTHS, ModelSettings
 from tellapart.models import Shape
 from tellapart.plan.paces import Paces, is_worth
 from tellapart.plan.rules import StudySettings, plan_epochs, plan_trials
@@ -12,6 +12,8 @@ GIVEN_TRIALS = 4
 """Trials that a search makes whatever they take; its winner is trained as long as a trial."""
 CONFIRMING = 3
 """Times that a search trains its winner again as in its trial, with fresh seeds."""
+ROUNDS = 4
+"""Times that a search looks at what its trials came to before it asks for more, at least."""
 
 
 def bound_search(plan: SearchPlan, limit: float) -> SearchPlan:
@@ -33,16 +35,26 @@ def typical_network(width: int, shape: Shape) -> ModelSettings:
     return ModelSettings(name="speed", width=width, convs=2)
 
 
+def largest_network(width: int, shape: Shape) -> ModelSettings:
+    """Return a network that takes as much memory as any that the search may try."""
+    stages = 1 if shape.size < 4 else 2  # with more, there are fewer inputs to the dense layer
+    width = max(width, DEEP.width)
+    return ModelSettings(name="stages", stages=stages, convs=2, width=width, dense=2048, norm=True)
+
+
 def plan_search(settings: StudySettings, shape: Shape, images: int, paces: Paces) -> SearchPlan:
     """Return the search that the data alone ask for."""
     trials = plan_trials(settings)
     epochs = plan_epochs(settings, "trial", images)
     longer = plan_epochs(settings, "search", images)
-    again = 0 if settings.protocol == "notebook" else CONFIRMING * epochs + longer
+    again = 0 if settings.protocol == "notebook" else CONFIRMING * epochs
     typical = typical_network(WIDTHS[-1] // 2, shape)
-    seconds = images * (trials * epochs + again) * paces.measure(typical)
-    found = paces.gain(typical) if trials > 1 else 1.0
-    apart = is_worth(settings, seconds, found)
+    epoch = images * paces.measure(typical)
+    seconds = (trials * epochs + again) * epoch
+    at_once = count_at_once(settings, trials, paces)
+    found = paces.gain_of(typical, at_once)
+    if not is_worth(settings, seconds, found):
+        at_once, found = 1, 1.0
     return SearchPlan(
         trials=trials,
         trial_epochs=epochs,
@@ -50,9 +62,17 @@ def plan_search(settings: StudySettings, shape: Shape, images: int, paces: Paces
         epochs=longer,
         trial_seconds=None,
         winner_seconds=None,
-        apart=apart,
-        seconds=seconds / found if apart else seconds,
+        at_once=at_once,
+        seconds=seconds / found + (longer * epoch if again else 0.0),
     )
+
+
+def count_at_once(settings: StudySettings, trials: int, paces: Paces) -> int:
+    """Return how many trials are asked for at once: what processes there are, but no more than
+    leave ``ROUNDS`` times to learn from, unless the user named a number.
+    """
+    most = trials if settings.sweep.processes != "auto" else trials // ROUNDS
+    return max(1, min(paces.processes, most))
 
 
 def cut_search(
@@ -78,9 +98,7 @@ def cut_search(
 
     def reckon(width: int) -> float:
         model = typical_network(width, shape)
-        return (
-            images * paces.measure(model) / (paces.gain(model) if plan.apart else 1.0)
-        )  # an epoch
+        return images * paces.measure(model) / paces.gain_of(model, plan.at_once)  # an epoch
 
     width = WIDTHS[0]
     for wider in reversed(WIDTHS):
@@ -89,11 +107,13 @@ def cut_search(
             break
     epochs = max(fewest, min(epochs, int(half / (plan.trials * reckon(width)))))
     trial = epochs * reckon(width)
+    gains = paces.gain_of(typical_network(width, shape), plan.at_once) != 1.0
+    at_once = plan.at_once if gains else 1
     return plan.model_copy(
         update={
             "trial_epochs": epochs,
             "width": width,
-            "apart": plan.apart and paces.gain(typical_network(width, shape)) != 1.0,
+            "at_once": at_once,
             "trial_seconds": half,
             "winner_seconds": half,
             "seconds": max(limit, GIVEN_TRIALS * trial + max(half, trial)),

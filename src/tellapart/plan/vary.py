@@ -15,7 +15,7 @@ from tellapart.config import (
     make_settings,
 )
 from tellapart.errors import SettingError, suggest_name
-from tellapart.plan.paces import Paces
+from tellapart.plan.paces import Paces, is_worth
 from tellapart.plan.rules import StudySettings, plan_epochs, plan_recipe, plan_seeds
 from tellapart.records import GridPlan, Level, Scalar
 
@@ -114,49 +114,48 @@ def plan_grid(
     levels: Sequence[Level],
     images: int,
     paces: Paces,
+    limit: float = float("inf"),
 ) -> GridPlan:
     """Return what varying settings will train, and the seconds it should take here.
 
-    Where that is more than the minutes that there are, epochs fall to a third at most, never below
-    3; levels are what the user named, and stay.
+    Where that is more than there are, epochs fall to a third at most, never below 3, unless they
+    are what varies; levels are what the user named, and stay.
 
     Args:
         images: training images.
-        paces: are asked for the pace of each network.
+        paces: are asked for the pace of each network, trained as its level says.
+        limit: seconds that it may take.
     """
     part = "conv" if settings.model.name == "simple" else "trial"
     epochs = plan_epochs(settings, part, images)
     seeds, most = plan_seeds(settings, images)
-    apart: list[int] = []
+    found = [make_level(settings, images, level, settings.seed, epochs) for level in levels]
+    costs = [images * seeds * paces.reckon(model, recipe) for model, recipe in found]
+    gains = [paces.gain(model) for model, _ in found]
 
-    def count(epochs: int) -> float:
-        total = 0.0
-        for number, level in enumerate(levels):
-            model, recipe = make_level(settings, images, level, settings.seed, epochs)
-            pace = paces.measure(model)
-            if number in apart:
-                pace /= paces.gain(model)
-            total += images * seeds * recipe.epochs * pace
-        return total
+    def count(epochs: int, gains: Sequence[float]) -> float:
+        return sum(
+            cost * int(level.get("epochs") or epochs) / gain  # type: ignore[arg-type]  # a number
+            for level, cost, gain in zip(levels, costs, gains, strict=True)
+        )
 
-    apart += [
-        number
-        for number, level in enumerate(levels)
-        if paces.gain(make_level(settings, images, level, settings.seed, epochs)[0]) != 1.0
-    ]
-    limit = float("inf") if settings.minutes is None else 60 * settings.minutes
-    fewest = max(3, epochs // 3) if settings.epochs is None else epochs
+    after = count(epochs, gains)
+    if not is_worth(settings, whole := count(epochs, [1.0] * len(gains)), whole / after):
+        gains = [1.0] * len(gains)
+    fewest = (
+        max(3, epochs // 3) if settings.epochs is None and "epochs" not in levels[0] else epochs
+    )
     shorter = epochs
-    while shorter > fewest and count(shorter) > limit:
+    while shorter > fewest and count(shorter, gains) > limit:
         shorter -= 1
-    seconds = count(shorter)
+    seconds = count(shorter, gains)
     return GridPlan(
         levels=len(levels),
         seeds=seeds,
         most_seeds=most,
         extra_seconds=max(0.0, min(limit - seconds, seconds)),
-        epochs=shorter,
+        epochs=None if "epochs" in levels[0] else shorter,
         cut=shorter < epochs,
-        apart=tuple(apart),
+        apart=tuple(number for number, gain in enumerate(gains) if gain != 1.0),
         seconds=seconds,
     )

@@ -34,10 +34,13 @@ class GridVerdict(Record):
 
 
 class GridRecord(Record):
-    """One or two settings varied, all else equal, looked at on val; test stays shut.
+    """One or two settings varied, looked at on val; test stays shut.
+
+    All else is equal, but for what follows from a setting that varies: an optimiser has its own
+    learning rate, and a larger batch a higher one, unless these are named.
 
     ``settings`` has their values in the order given; ``left_out``, levels of which no training was
-    finite.
+    finite; ``epochs`` is None where they vary.
     """
 
     model: str
@@ -45,6 +48,6 @@ class GridRecord(Record):
     levels: tuple[LevelRecord, ...]
     left_out: tuple[str, ...] = ()
     verdict: GridVerdict
-    epochs: int
+    epochs: int | None
     seconds: float
     peak_memory_mb: float

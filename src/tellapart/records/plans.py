@@ -52,7 +52,8 @@ class SearchPlan(Record):
 
     No trial begins once ``trial_seconds`` are spent, the given ones aside; the winner is trained
     for at most ``epochs``, fewer where ``winner_seconds`` are short. Both are None where there is
-    no budget. ``apart``: trials are trained several at once, in processes with one core each.
+    no budget. ``at_once`` trials are asked for together, and where that is more than one they are
+    trained in processes with one core each.
     """
 
     trials: int
@@ -61,18 +62,21 @@ class SearchPlan(Record):
     epochs: int
     trial_seconds: float | None
     winner_seconds: float | None
-    apart: bool = False
+    at_once: int = 1
     seconds: float
 
 
 class GridPlan(Record):
-    """What varying settings will train; as in `SweepPlan`, with numbers of levels for sizes."""
+    """What varying settings will train; as in `SweepPlan`, with numbers of levels for sizes.
+
+    ``epochs`` is None where they vary.
+    """
 
     levels: int
     seeds: int
     most_seeds: int
     extra_seconds: float | None = None
-    epochs: int
+    epochs: int | None
     cut: bool
     apart: tuple[int, ...] = ()
     seconds: float
@@ -92,7 +96,7 @@ class PlanRecord(Record):
     scratch, ``needs`` its memory and disk. Seconds are what the measured pace of this machine lets
     expect; ``cut`` says whether that shortened what the data alone would have had. ``precision``
     is the number format of all its trainings, however often it is started again, and ``processes``
-    how many train at once what is ``apart``.
+    how many train at once what is ``apart``: as many as fit in the memory.
     """
 
     minutes: float | None
@@ -103,6 +107,6 @@ class PlanRecord(Record):
     sweeps: dict[StepName, SweepPlan]
     search: SearchPlan | None
     grid: GridPlan | None = None
-    expected: dict[StepName, float] = Field(default_factory=dict)
-    needs: dict[StepName, Need] = Field(default_factory=dict)
+    expected: dict[Place, float] = Field(default_factory=dict)
+    needs: dict[Place, Need] = Field(default_factory=dict)
     seconds: float

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tellapart import __version__
 from tellapart.config import ModelSettings, TrainSettings, hash_settings
-from tellapart.data.dataset import Dataset, map_dataset
+from tellapart.data.dataset import Dataset, share_dataset
 from tellapart.data.split import Split
 from tellapart.data.subset import take_share
 from tellapart.device import Meter, Precision, choose_device, choose_precision
 from tellapart.errors import Hopeless, NotFinite
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models import Shape
-from tellapart.plan import Paces, StudySettings, plan_recipe, plan_study, reckon_needs
+from tellapart.plan import Paces, StudySettings, plan_study, reckon_needs
 from tellapart.records import (
     PLACES,
     EpochRow,
@@ -32,20 +32,17 @@ from tellapart.report.plots import draw_run
 from tellapart.search.processes import ProcessExecutor
 from tellapart.stop import check_stop
 from tellapart.study.follow import announce_training
-from tellapart.study.parallel import count_processes, find_gain, measure_with_one
+from tellapart.study.parallel import make_paces, share_machine
 from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.outcome import finish_run, read_failure
-from tellapart.train.pace import measure_pace
 from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.train.resume import remove_checkpoints
 from tellapart.workspace import read_json, read_record, write_json
 
 PLAN = "plan.json"
 PIXELS = ".pixels.npy"
-LOOK = 1 / 3
-"""What an image costs that is only told, over one that is trained on (forward, and twice back)."""
 
 
 @dataclass(frozen=True)
@@ -81,32 +78,23 @@ class Bench:
         precision: Precision = "float32"
         if not self.notebook:
             precision = choose_precision(choose_device(settings.device))
-        processes = count_processes(settings)
+        processes = self.paces.processes
         plan = plan.model_copy(update={"precision": precision, "processes": processes})
         return plan.model_copy(update={"needs": reckon_needs(plan, settings, shape)})
 
     @cached_property
     def paces(self) -> Paces:
-        """Measure networks when asked to: with all cores, and with one for what processes gain."""
-
-        def look(model: ModelSettings) -> float:
-            recipe = plan_recipe(self.settings, "baseline", self.images, self.settings.seed, model)
-            pace = measure_pace(self.dataset, self.split.train, model, recipe, self.settings.device)
-            looks = (1 + recipe.mirrors) * len(self.split.val) / self.images
-            return pace * (1 + LOOK * looks)
-
-        measure = cache(look)
-        alone = cache(lambda model: measure_with_one(lambda: look(model)))
-        shape = Shape(self.dataset.channels, self.dataset.image_size, len(self.dataset.classes))
-        return Paces(measure, find_gain(self.settings, shape, measure, alone))
+        """Measure networks when asked to."""
+        return make_paces(self.settings, self.dataset, self.split)
 
     @cached_property
     def apart(self) -> Bench:
         """The bench that a process gets: it reads the pixels from a file that all share."""
-        dataset = map_dataset(self.dataset, self.folder / PIXELS)
+        dataset = share_dataset(self.dataset, self.folder / PIXELS)
         seal = Seal(dataset, self.split, self.folder)
         quiet = SilentReporter()
-        return replace(self, dataset=dataset, seal=seal, reporter=quiet, threads=1, pool=None)
+        threads, _ = share_machine(self.settings, self.plan.processes)
+        return replace(self, dataset=dataset, seal=seal, reporter=quiet, threads=threads, pool=None)
 
     @property
     def images(self) -> int:
@@ -138,17 +126,33 @@ class Bench:
         return f"{label}-{digest}"
 
     def name_training(
-        self, label: str, model: ModelSettings, recipe: TrainSettings, share: float = 1.0
+        self,
+        label: str,
+        model: ModelSettings,
+        recipe: TrainSettings,
+        share: float = 1.0,
+        threads: int | None = None,
     ) -> str:
         """Return the name of the cell of a training from scratch.
 
-        With one thread sums are added up in another order than with several, so that the last
-        bits differ.
+        On a CPU sums are added up in another order with one thread than with several, so that the
+        last bits differ.
         """
+        threads = self.threads if threads is None else threads
         parts: list[object] = [model, recipe, self.device, self.plan.precision]
         parts += [] if share == 1.0 else [share]
-        parts += [f"threads {self.threads}"] if self.threads else []
+        parts += [f"threads {threads}"] if threads and self.device == "cpu" else []
         return self.name_cell(label, *parts)
+
+    def find_training(
+        self, label: str, model: ModelSettings, recipe: TrainSettings, share: float = 1.0
+    ) -> RunRecord | None:
+        """Return the record of a training that was finished before, with however many threads."""
+        for threads in sorted({self.threads, 0, 1}, key=lambda number: number != self.threads):
+            name = self.name_training(label, model, recipe, share, threads)
+            if (found := self.find_cell(name)) is not None:
+                return found
+        return None
 
     @property
     def device(self) -> str:
@@ -185,13 +189,13 @@ class Bench:
         """
         keep: Literal["both", "best"] = "both" if step == "baseline" else "best"
         task = Task(model, recipe, self.settings.device, keep, precision=self.plan.precision)
-        cell = self.name_training(label, model, recipe, share)
-        found = self.find_cell(cell)
+        found = self.find_training(label, model, recipe, share)
         if found is not None:
             self.reporter.skip(recipe.epochs, f"{label}: read")
             for row in found.history:
                 follow(row)
             return found
+        cell = self.name_training(label, model, recipe, share)
         self.check_failure(cell)
         check_stop()
         folder = self.folder / step / cell
@@ -271,6 +275,18 @@ class Bench:
         write_json(
             self.folder / step / "clock" / f"{name}.json", {"part": part, "seconds": seconds}
         )
+
+    def settle(
+        self, place: Place, name: str, decide: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Return what was decided of a step's work by its first start; decide now if this is it.
+
+        Decisions that hang on what was measured would else be others after a kill.
+        """
+        path = self.folder / place / f"{name}.json"
+        if not path.is_file():
+            write_json(path, decide())
+        return dict(read_json(path))
 
     def read_time(self, step: Place) -> float:
         """Return the seconds of the finished parts of a step."""

@@ -1,4 +1,4 @@
-"""The cells of a study, in this process or in several with one core each."""
+"""The cells of a study, in this process or in several with one core, or GPU, each."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tellapart.search.executor import InlineExecutor, Result, Settings
 from tellapart.search.processes import ProcessExecutor
 from tellapart.search.sweep import Cell
 from tellapart.study.bench import PIXELS, Bench
-from tellapart.study.parallel import count_processes, measure_room
+from tellapart.study.parallel import count_processes, measure_room, share_machine
 
 CellT = TypeVar("CellT")
 
@@ -39,12 +39,7 @@ class CellWork(Generic[CellT]):
 
     def find(self, cell: CellT) -> RunRecord | None:
         """Return the record of a cell that was trained before, with however many threads."""
-        found = None
-        for threads in {self.bench.threads, 0, 1}:
-            bench = replace(self.bench, threads=threads)
-            name = bench.name_training(*self.describe(cell), self.find_share(cell))
-            found = found or bench.find_cell(name)
-        return found
+        return self.bench.find_training(*self.describe(cell), self.find_share(cell))
 
     def weigh(self, cell: CellT) -> int:
         """Return the bytes that a cell's process may take."""
@@ -155,12 +150,17 @@ class PoolExecutor:
 @contextmanager
 def open_processes(bench: Bench) -> Iterator[Bench]:
     """Give a bench with processes, which start when they are needed, if there may be several."""
+    pixels = bench.folder / PIXELS
+    pixels.unlink(missing_ok=True)  # of a start that was killed
     count = count_processes(bench.settings)
+    if bench.settings.sweep.processes == "auto":
+        count = min(count, bench.plan.processes)
     if count < 2:
         yield bench
         return
     try:
-        with ProcessExecutor(count, measure_room()) as pool:
+        threads, environments = share_machine(bench.settings, count)
+        with ProcessExecutor(count, measure_room(), threads, environments) as pool:
             yield replace(bench, pool=pool)
     finally:
-        (bench.folder / PIXELS).unlink(missing_ok=True)
+        pixels.unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tellapart.records import PlanRecord, StepName, SweepPlan
+from tellapart.records import GridPlan, Place, PlanRecord, SweepPlan
 from tellapart.report.wording import say_memory, say_seconds
 
 MARGIN = 0.3
@@ -21,6 +21,8 @@ def say_plan(plan: PlanRecord) -> str:
         parts.append(
             f"search of up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs"
         )
+    if plan.grid is not None:
+        parts.append(say_grid(plan.grid))
     text = "; ".join(parts) or "no sweep and no search"
     if plan.minutes is None:
         return f"plan: {text}"
@@ -36,7 +38,7 @@ def say_plan(plan: PlanRecord) -> str:
     )
 
 
-def say_seeds(sweep: SweepPlan) -> str:
+def say_seeds(sweep: SweepPlan | GridPlan) -> str:
     """Say how many seeds a size has.
 
     >>> say_seeds(SweepPlan(sizes=(8,), left_out=(), seeds=2, most_seeds=10, epochs=1, seconds=1))
@@ -45,6 +47,16 @@ def say_seeds(sweep: SweepPlan) -> str:
     said = f"{sweep.seeds} seed{'s' if sweep.seeds > 1 else ''}"
     more = sweep.most_seeds > sweep.seeds
     return f"{said} (up to {sweep.most_seeds} where they decide)" if more else said
+
+
+def say_grid(grid: GridPlan) -> str:
+    """Say what varying settings will train.
+
+    >>> say_grid(GridPlan(levels=4, seeds=1, most_seeds=1, epochs=5, cut=False, seconds=1))
+    '4 levels, 1 seed, 5 epochs'
+    """
+    epochs = "" if grid.epochs is None else f", {grid.epochs} epochs"
+    return f"{grid.levels} levels, {say_seeds(grid)}{epochs}"
 
 
 def say_apart(sweep: SweepPlan, processes: int) -> str:
@@ -69,21 +81,24 @@ def describe_plan(plan: PlanRecord) -> str:
         for step, sweep in plan.sweeps.items()
     ]
     if plan.grid is not None:
+        apart = len(plan.grid.apart)
+        some = "all" if apart == plan.grid.levels else f"{apart} of them"
         lines.append(
-            f"{plan.grid.levels} levels; {plan.grid.seeds} seeds of {plan.grid.epochs} epochs; "
-            f"about {say_seconds(plan.grid.seconds)} (± {100 * MARGIN:.0f} %)"
+            f"grid: {say_grid(plan.grid)}"
+            + (f"; {some} in {plan.processes} processes, one core each" if apart else "")
+            + say_needs(plan, "grid")
         )
     if plan.search is not None:
         lines.append(
             f"search: up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs, the "
             f"best again for up to {plan.search.epochs}"
-            + (f"; in {plan.processes} processes, one core each" if plan.search.apart else "")
+            + (f"; {plan.search.at_once} at once, one core each" if plan.search.at_once > 1 else "")
             + say_needs(plan, "search")
         )
     return "\n".join([*lines, say_plan(plan)])
 
 
-def say_needs(plan: PlanRecord, step: StepName) -> str:
+def say_needs(plan: PlanRecord, step: Place) -> str:
     """Say what a step may take of time, memory and disk, where that was reckoned."""
     said = ""
     if step in plan.expected:
@@ -91,6 +106,6 @@ def say_needs(plan: PlanRecord, step: StepName) -> str:
     if step in plan.needs:
         need = plan.needs[step]
         said += (
-            f"; up to {say_memory(need.memory_mb)} of memory, {say_memory(need.disk_mb)} of disk"
+            f"; about {say_memory(need.memory_mb)} of memory, {say_memory(need.disk_mb)} of disk"
         )
     return said

@@ -27,7 +27,14 @@ from tellapart.records import (
 )
 from tellapart.report.plots import draw_step
 from tellapart.report.wording import say_estimate
-from tellapart.search.confirm import CONFIRMING, confirm_winner, find_frontiers
+from tellapart.search.confirm import (
+    CONFIRMING,
+    TrialCost,
+    confirm_winner,
+    count_confirming,
+    find_frontiers,
+    fit_winner,
+)
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import Budget, Search, run_search
 from tellapart.search.space import fit_space, split_settings
@@ -78,7 +85,8 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
     settings = bench.settings
     plan = bench.plan.sweeps[step]
     sizes = check_sizes(plan.sizes)
-    bench.reporter.begin(step, plan.epochs * len(sizes) * plan.seeds)
+    expected = bench.plan.expected.get(step, 0.0)
+    bench.reporter.begin(step, plan.epochs * len(sizes) * plan.seeds, expected)
     work = SweepCell(bench, step, plan.epochs)
     setting = work.setting
     at_once = dict.fromkeys(plan.apart, bench.plan.processes)
@@ -109,8 +117,8 @@ def run_search_step(bench: Bench) -> SearchStep:
     first = plan_recipe(settings, "trial", bench.images, settings.seed)
     first = first.model_copy(update={"epochs": plan.trial_epochs})
     confirming = 0 if bench.notebook else CONFIRMING * first.epochs + plan.epochs
-    bench.reporter.begin("search", plan.trials * first.epochs + confirming)
-
+    expected = bench.plan.expected.get("search", 0.0)
+    bench.reporter.begin("search", plan.trials * first.epochs + confirming, expected)
     found = (
         _run_notebook_search(bench, first) if bench.notebook else _run_search(bench, plan, first)
     )
@@ -140,8 +148,8 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     is worse on val, the first of the others.
     """
     space = fit_space(bench.dataset.image_size, plan.width, first)
-    apart = plan.apart and bench.pool is not None
-    budget = Budget(plan.trials, plan.trial_seconds, bench.plan.processes if apart else 1)
+    budget = Budget(plan.trials, plan.trial_seconds, plan.at_once)
+    apart = plan.at_once > 1 and bench.pool is not None
     trainer = bench.apart if apart else bench
 
     def show(trial: TrialRecord, of: int) -> None:
@@ -155,17 +163,17 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     executor = PoolExecutor(bench, lambda asked: asked[0]) if apart else None
     search = run_search(space, budget, Trial(trainer), journal, show, executor)
     model, recipe = split_settings(dict(search.trials[search.best - 1].settings), space)
-    cost = reckon_trial(bench, search.run, model) if apart else TrialCost(search.run.seconds, 1.0)
-    fresh = count_confirming(plan, cost)
+    lengths = bench.settle("search", "winner", lambda: plan_winner(bench, plan, search.run, model))
     cells = [
         (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
-        for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh)
+        for seed in range(recipe.seed + 1, recipe.seed + 1 + lengths["fresh"])
     ]
     others = PoolExecutor(bench, lambda cell: cell[1]) if apart else InlineExecutor()
     found = run_cells(cells, Training(trainer, "search"), others)
+    if apart:
+        bench.reporter.advance(first.epochs * len(cells), "the winner with fresh seeds")
     again = [run for run in found if isinstance(run, RunRecord)]  # the record says how many
-    epochs = fit_winner(plan, cost, fresh)
-    own = recipe.model_copy(update={"epochs": epochs, "seed": recipe.seed + 1})
+    own = recipe.model_copy(update={"epochs": lengths["epochs"], "seed": recipe.seed + 1})
     (best,) = run_cells([("best", model, own)], Training(bench, "search"), InlineExecutor())
     if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
         bench.reporter.say(f"the longer training failed ({best}); a trial's length is taken")
@@ -190,34 +198,19 @@ class Trial:
         return self.bench.train_cell("search", "trial", model, recipe, follow)
 
 
-@dataclass(frozen=True)
-class TrialCost:
-    """What a winner's trial takes here, in seconds with all cores, over ``gain`` of processes."""
+def plan_winner(
+    bench: Bench, plan: SearchPlan, trial: RunRecord, model: ModelSettings
+) -> dict[str, int]:
+    """Return with how many fresh seeds a winner is trained again, and for how many epochs once.
 
-    seconds: float
-    gain: float
-
-
-def reckon_trial(bench: Bench, trial: RunRecord, model: ModelSettings) -> TrialCost:
-    """Return what a trial that ran beside others, with one core, takes with all of them."""
-    gain = bench.paces.gain(model)
-    return TrialCost(trial.seconds * gain / bench.plan.processes, gain)
-
-
-def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
-    """Return the fresh seeds of a winner: fewer where they would take half of what is left."""
-    if plan.winner_seconds is None:
-        return CONFIRMING
-    return max(1, min(CONFIRMING, int(plan.winner_seconds / 2 * trial.gain / trial.seconds)))
-
-
-def fit_winner(plan: SearchPlan, trial: TrialCost, fresh: int) -> int:
-    """Return the winner's epochs: those planned, or fewer if its trial was slow for the minutes."""
-    if plan.winner_seconds is None:
-        return plan.epochs
-    left = plan.winner_seconds - fresh * trial.seconds / trial.gain
-    fit = int(left / (trial.seconds / plan.trial_epochs))
-    return max(plan.trial_epochs, min(plan.epochs, fit))
+    A trial that was trained with one core, beside others, takes less with all of them.
+    """
+    seconds = trial.seconds
+    if trial.threads == 1 and bench.plan.processes > 1:
+        seconds *= bench.paces.gain(model) / bench.plan.processes
+    cost = TrialCost(seconds, trial.seconds, plan.at_once)
+    fresh = count_confirming(plan, cost)
+    return {"fresh": fresh, "epochs": fit_winner(plan, cost, fresh)}
 
 
 def _run_notebook_search(bench: Bench, recipe: TrainSettings) -> Found:
