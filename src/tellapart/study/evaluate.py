@@ -55,7 +55,7 @@ def evaluate_run(
             f"{study} is of other images than {dataset.name} (their fingerprints differ); give "
             "the data that it was trained on"
         )
-    if split == "val" and any(one.record.test.optimistic for one in found):
+    if split == "val" and any(one.record.run.chosen_on == "test" for one in found):
         raise SettingError(
             f"{study} has the notebook protocol, which trains on the val images too, so that its "
             "models cannot be looked at on val; use --split test"
@@ -80,7 +80,7 @@ def evaluate_run(
                     accuracy=accuracy,
                     loss=loss,
                     look=look,
-                    optimistic=one.record.test.optimistic,
+                    optimistic=one.record.run.chosen_on == "test",
                 )
             )
         if split == "test" and (study / "results.json").is_file():
