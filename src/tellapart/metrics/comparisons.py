@@ -157,7 +157,7 @@ def _say(
         )
         sentence = (
             f"{first} and {second} cannot be told apart on these {n:,} images: they differ by "
-            f"{points:.1f} points, which chance could explain (corrected p = {p:.2g}). "
+            f"{points:.1f} points, which chance could explain (corrected {_say_p(p)}). "
             f"The true difference is hardly above {edge:.1f} points. {shown}"
         )
     else:
@@ -165,6 +165,15 @@ def _say(
         low, high = sorted(100 * abs(edge) for edge in interval)
         sentence = (
             f"{better} is better than {worse} by {points:.1f} points "
-            f"({low:.1f} to {high:.1f}; corrected p = {p:.2g})."
+            f"({low:.1f} to {high:.1f}; corrected {_say_p(p)})."
         )
     return sentence[0].upper() + sentence[1:]
+
+
+def _say_p(p: float) -> str:
+    """Say a p-value, small ones as a bound.
+
+    >>> _say_p(4.8e-64), _say_p(0.0413)
+    ('p < 0.001', 'p = 0.041')
+    """
+    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"
