@@ -152,8 +152,13 @@ class RecipeSettings(Settings):
 
 
 class HeadSettings(Settings):
-    """The head of a transfer: one hidden layer of ``dense`` units (0: none) on the features."""
+    """The head of a transfer: one hidden layer of ``dense`` units (0: none) on the features.
 
+    A ``logistic`` one has none: it is the minimum of a convex loss, and of the other settings its
+    ``weight_decay`` alone has a say: the penalty, which is chosen on val.
+    """
+
+    kind: Literal["dense", "logistic"] = "dense"
     dense: Annotated[int, Field(ge=0)] = 2048
     dropout: Share = 0.5
     epochs: Positive = 20

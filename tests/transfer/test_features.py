@@ -1,30 +1,29 @@
+"""Features of a frozen backbone: computed once for each image, whatever happens in between."""
+
 from __future__ import annotations
 
 import dataclasses
 import shutil
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from tellapart.data.dataset import ArraySource, Dataset, Pixels
-from tellapart.errors import Interrupted
+from tellapart.data.dataset import ArraySource, Dataset
+from tellapart.errors import Interrupted, WorkspaceError
 from tellapart.stop import ask_stop, clear_stop
-from tellapart.transfer.features import (
-    BATCH,
-    PART,
-    Features,
-    OpenvinoEngine,
-    TorchEngine,
-    extract_features,
-    make_engine,
-)
+from tellapart.transfer import features as module
+from tellapart.transfer.features import LEAST, Features, extract_features
+from tellapart.transfer.store import KEY, list_shards
+from tellapart.transfer.views import PLAIN, View
 
-from .backbones import FEATURES, make_tiny
+from .backbones import make_tiny
+
+FLIPPED = View(1, "flip+shift")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,17 +33,32 @@ class Kept:
     shown: list[tuple[int, int]]
 
 
-def find_parts(tmp_path: Path) -> list[Path]:
-    return sorted((tmp_path / "cache" / "features").glob("*/*"))
+def find_shards(tmp_path: Path) -> list[Path]:
+    return [
+        path
+        for folder in sorted((tmp_path / "cache" / "features").glob("*"))
+        for path in list_shards(folder)
+    ]
 
 
-def extract(digits: Dataset, seed: int = 0) -> Features:
-    return extract_features(digits, make_tiny(seed), "cpu")
+def extract(images: Dataset, seed: int = 0, view: View = PLAIN) -> Features:
+    return extract_features(images, make_tiny(seed), "cpu", view=view)
 
 
-def read_batches(digits: Dataset, count: int) -> Iterator[Pixels]:
-    for first in range(0, count, BATCH):
-        yield digits.source.read(np.arange(first, min(first + BATCH, count)))
+def take(images: Dataset, rows: NDArray[np.int64]) -> Dataset:
+    """Return a dataset of some of the images, in that order."""
+    assert isinstance(images.source, ArraySource)
+    return dataclasses.replace(
+        images,
+        source=ArraySource(images.source.pixels[rows]),
+        hashes=tuple(images.hashes[row] for row in rows),
+        labels=images.labels[rows],
+        roles=tuple(images.roles[row] for row in rows),
+    )
+
+
+def read_all(features: Features) -> NDArray[np.float16]:
+    return features.vectors[np.arange(features.vectors.shape[0])]
 
 
 def find_cosines(first: NDArray[np.float16], second: NDArray[np.float16]) -> NDArray[np.float64]:
@@ -52,25 +66,6 @@ def find_cosines(first: NDArray[np.float16], second: NDArray[np.float16]) -> NDA
     lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
     cosines: NDArray[np.float64] = (a * b).sum(1) / lengths
     return cosines
-
-
-def test_openvino_agrees_with_torch_row_for_row(digits: Dataset) -> None:
-    count = 5 * BATCH + 3
-    backbone = make_tiny()
-    sample = digits.source.read(np.zeros(BATCH, np.int64))
-    fast = OpenvinoEngine(backbone, sample).compute(read_batches(digits, count))
-    slow = TorchEngine(backbone, "cpu").compute(read_batches(digits, count))
-    assert fast.shape == slow.shape == (count, FEATURES)
-    assert fast.dtype == slow.dtype == np.float16
-    assert find_cosines(fast, slow).min() > 0.99
-    assert find_cosines(fast[1:], slow[:-1]).min() < 0.99
-
-
-def test_the_cpu_has_openvino(digits: Dataset) -> None:
-    sample = digits.source.read(np.zeros(BATCH, np.int64))
-    engine = make_engine(make_tiny(), sample, "cpu")
-    assert isinstance(engine, OpenvinoEngine)
-    assert engine.name.startswith("openvino ")
 
 
 @pytest.fixture(scope="module")
@@ -87,94 +82,140 @@ def kept(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Kept:
 
 
 @pytest.fixture
-def parts(kept: Kept, tmp_path: Path) -> list[Path]:
+def shards(kept: Kept, tmp_path: Path) -> list[Path]:
     shutil.copytree(kept.cache, tmp_path / "cache")
-    return find_parts(tmp_path)
+    return find_shards(tmp_path)
 
 
-def test_features_are_computed_once(kept: Kept, parts: list[Path], digits: Dataset) -> None:
+def test_features_are_computed_once(kept: Kept, shards: list[Path], digits: Dataset) -> None:
     assert kept.features.computed == len(digits)
     assert kept.features.seconds > 0
-    assert kept.shown == [(PART, len(digits)), (len(digits), len(digits))]
-    assert [path.name for path in parts] == ["part-00000.npy", "part-00001.npy"]
+    done = [number for number, _ in kept.shown]
+    assert (done[0], done[1], done[-1]) == (0, LEAST, len(digits))
+    assert done == sorted(done) and len(shards) == len(done) - 1
     again = extract(digits)
     assert (again.computed, again.seconds) == (0, 0)
-    assert np.array_equal(kept.features.vectors, again.vectors)
+    assert np.array_equal(read_all(kept.features), read_all(again))
 
 
-def test_a_stop_is_heard_between_batches_and_finished_parts_are_kept(
+def test_a_stop_is_heard_between_batches_and_finished_shards_are_kept(
     digits: Dataset, tmp_path: Path
 ) -> None:
+    def stop(done: int, total: int) -> None:
+        if done:
+            ask_stop()
+
     with pytest.raises(Interrupted):
-        extract_features(digits, make_tiny(), "cpu", lambda done, total: ask_stop())
+        extract_features(digits, make_tiny(), "cpu", stop)
     clear_stop()
-    assert [path.name for path in find_parts(tmp_path)] == ["part-00000.npy"]
-    assert extract(digits).computed == len(digits) - PART
+    assert len(find_shards(tmp_path)) == 1
+    assert extract(digits).computed == len(digits) - LEAST
 
 
 def flip_a_byte(path: Path) -> None:
     content = bytearray(path.read_bytes())
-    content[len(content) // 2] ^= 1
+    content[-len(content) // 3] ^= 1
     path.write_bytes(content)
 
 
-def put_the_other_part(path: Path) -> None:
-    path.write_bytes(path.with_name("part-00001.npy").read_bytes())
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-100])
 
 
-@pytest.mark.parametrize(
-    ("damage", "number"),
-    [(Path.unlink, 0), (flip_a_byte, 1), (put_the_other_part, 0)],
-)
-def test_only_a_damaged_part_is_computed_again(
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def rename_an_image(path: Path) -> None:
+    """Let a row belong to another image."""
+    content = path.read_bytes()
+    place = content.index(b'"hashes":"') + 10
+    other = b"0" if content[place : place + 1] != b"0" else b"1"
+    path.write_bytes(content[:place] + other + content[place + 1 :])
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, flip_a_byte, cut, empty, rename_an_image])
+def test_only_a_damaged_shard_is_computed_again(
     damage: Callable[[Path], None],
-    number: int,
     kept: Kept,
-    parts: list[Path],
+    shards: list[Path],
     digits: Dataset,
+    tmp_path: Path,
 ) -> None:
-    damage(parts[number])
+    largest = max(shards, key=lambda path: path.stat().st_size)
+    others = {path: path.read_bytes() for path in shards if path != largest}
+    damage(largest)
     again = extract(digits)
-    assert again.computed == (PART, len(digits) - PART)[number]
-    assert np.array_equal(kept.features.vectors, again.vectors)
-    whole = kept.cache / parts[number].relative_to(parts[number].parents[2])
-    assert parts[number].read_bytes() == whole.read_bytes()
+    assert 0 < again.computed < len(digits)
+    assert find_cosines(read_all(kept.features), read_all(again)).min() > 0.999
+    assert {path: path.read_bytes() for path in others} == others
+    assert extract(digits).computed == 0
 
 
-def test_other_weights_have_features_of_their_own(
-    kept: Kept, parts: list[Path], digits: Dataset
+def test_other_weights_and_views_have_features_of_their_own(
+    kept: Kept, shards: list[Path], digits: Dataset
 ) -> None:
-    other = extract(digits, seed=1)
-    assert other.computed == len(digits)
-    assert not np.array_equal(kept.features.vectors, other.vectors)
+    for other in (extract(digits, seed=1), extract(digits, view=FLIPPED)):
+        assert other.computed == len(digits)
+        assert not np.array_equal(read_all(kept.features), read_all(other))
 
 
-def test_other_images_have_features_of_their_own(
-    kept: Kept, parts: list[Path], digits: Dataset
+@pytest.mark.parametrize("what", ["decoder", "size"])
+def test_what_makes_other_numbers_makes_another_set(
+    what: str, shards: list[Path], digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(digits.source, ArraySource)
-    turned = dataclasses.replace(
-        digits,
-        source=ArraySource(digits.source.pixels[::-1]),
-        hashes=digits.hashes[::-1],
-        labels=digits.labels[::-1],
-    )
-    found = extract(turned)
-    assert found.computed == len(digits)
-    assert find_cosines(found.vectors, kept.features.vectors[::-1]).min() > 0.999
+    backbone = make_tiny()
+    if what == "decoder":
+        monkeypatch.setattr(module, "name_decoder", lambda: "pillow 0")
+    else:
+        backbone.network.size = 24
+    assert extract_features(digits, backbone, "cpu").computed == len(digits)
 
 
-def test_nothing_phones_home() -> None:
-    code = (
-        "import sys, multiprocessing, numpy as np\n"
-        "def refuse(*a, **k): raise AssertionError('a process was started')\n"
-        "multiprocessing.Process.start = refuse\n"
-        "from tellapart.models.backbone import make_backbone\n"
-        "from tellapart.transfer.features import OpenvinoEngine\n"
-        "sample = np.zeros((2, 8, 8, 1), dtype=np.uint8)\n"
-        "print(OpenvinoEngine(make_backbone('embedded'), sample).name)\n"
-        "assert sys.modules['openvino_telemetry'] is None\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("openvino")
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    before=st.sets(st.integers(0, 299), max_size=80),
+    after=st.lists(st.integers(0, 299), min_size=1, max_size=80),
+)
+def test_images_that_are_there_are_not_computed_again(
+    before: set[int], after: list[int], digits: Dataset, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Whatever was there, in whatever order images come, however often each."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TELLAPART_CACHE", str(tmp_path_factory.mktemp("sets")))
+        first = {digits.hashes[row] for row in before}
+        if before:
+            assert extract(take(digits, np.array(sorted(before)))).computed == len(first)
+        found = extract(take(digits, np.array(after)))
+        wanted = {digits.hashes[row] for row in after}
+        assert found.computed == len(wanted - first)
+        assert found.vectors.shape[0] == len(after)
+    patch.undo()
+    alone = extract(take(digits, np.array(sorted(set(after)))))
+    places = {row: place for place, row in enumerate(sorted(set(after)))}
+    expected = alone.vectors[np.array([places[row] for row in after])]
+    assert find_cosines(read_all(found), expected).min() > 0.999
+
+
+def test_rows_are_taken_in_the_order_that_was_asked(kept: Kept, shards: list[Path]) -> None:
+    rows = np.array([900, 3, 3, 1200, 64, 63])
+    whole = read_all(kept.features)
+    assert np.array_equal(kept.features.vectors[rows], whole[rows])
+    assert kept.features.vectors[np.array([], np.int64)].shape == (0, whole.shape[1])
+
+
+def test_a_cache_that_cannot_be_written_is_said(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("a file where a folder should go")
+    monkeypatch.setenv("TELLAPART_CACHE", str(tmp_path / "file"))
+    with pytest.raises(WorkspaceError, match="file"):
+        extract(digits)
+
+
+def test_a_set_of_another_version_is_not_read(shards: list[Path], digits: Dataset) -> None:
+    assert KEY in {path.name for path in shards[0].parent.iterdir()}
+    before = module.FORMAT
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "FORMAT", before + 1)
+        assert extract(take(digits, np.arange(10))).computed == 10

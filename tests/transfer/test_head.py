@@ -5,14 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Labels
 from tellapart.errors import DataError, TellapartError
 from tellapart.models import count_parameters
 from tellapart.train.loop import Rows
-from tellapart.transfer.features import Vectors
 from tellapart.transfer.head import (
+    Examples,
     Standardize,
     fit_head,
     load_head,
@@ -22,6 +23,7 @@ from tellapart.transfer.head import (
     write_head_args,
 )
 
+Vectors = NDArray[np.float16]
 COUNT, WIDTH, CLASSES = 600, 10, 3
 ROWS = Rows(np.arange(400), np.arange(400, COUNT))
 SETTINGS = HeadSettings(dense=16, epochs=6, batch_size=32, lr=3e-3, seed=1)
@@ -45,7 +47,7 @@ def vectors(labels: Labels) -> Vectors:
 def test_a_head_learns_what_can_be_told_apart(
     vectors: Vectors, labels: Labels, tmp_path: Path
 ) -> None:
-    run = fit_head(vectors, labels, ROWS, SETTINGS, tmp_path / "head")
+    run = fit_head(Examples(vectors, labels), ROWS, SETTINGS, tmp_path / "head")
     assert run.val_accuracy.value > 0.95
     assert run.parameters == (WIDTH * 16 + 16) + (16 * CLASSES + CLASSES)
     accuracies = [row.val_accuracy for row in run.history]
@@ -58,7 +60,7 @@ def test_what_cannot_be_told_apart_is_not_learned(
     vectors: Vectors, labels: Labels, tmp_path: Path
 ) -> None:
     noise = np.random.default_rng(9).permutation(vectors)
-    run = fit_head(noise, labels, ROWS, SETTINGS, tmp_path / "head")
+    run = fit_head(Examples(noise, labels), ROWS, SETTINGS, tmp_path / "head")
     assert run.val_accuracy.value < 0.5
 
 
@@ -66,8 +68,10 @@ def test_the_same_seed_gives_the_same_head(
     vectors: Vectors, labels: Labels, tmp_path: Path
 ) -> None:
     for name in "ab":
-        fit_head(vectors, labels, ROWS, SETTINGS, tmp_path / name)
-    fit_head(vectors, labels, ROWS, SETTINGS.model_copy(update={"seed": 2}), tmp_path / "c")
+        fit_head(Examples(vectors, labels), ROWS, SETTINGS, tmp_path / name)
+    fit_head(
+        Examples(vectors, labels), ROWS, SETTINGS.model_copy(update={"seed": 2}), tmp_path / "c"
+    )
     first, second, other = (
         (tmp_path / name / "weights" / "best.safetensors").read_bytes() for name in "abc"
     )
@@ -78,7 +82,7 @@ def test_a_loaded_head_is_the_best_one_and_belongs_to_its_backbone(
     vectors: Vectors, labels: Labels, tmp_path: Path
 ) -> None:
     folder = tmp_path / "head"
-    run = fit_head(vectors, labels, ROWS, SETTINGS, folder)
+    run = fit_head(Examples(vectors, labels), ROWS, SETTINGS, folder)
     backbone = {"backbone": "tiny", "backbone_key": "abc", "features": WIDTH}
     write_head_args(folder, SETTINGS, ("x", "y", "z"), backbone)
     network = load_head(folder, "abc")
@@ -112,7 +116,7 @@ def test_a_head_keeps_the_scale_that_it_was_trained_with(
     vectors: Vectors, labels: Labels, tmp_path: Path
 ) -> None:
     folder = tmp_path / "head"
-    fit_head(vectors, labels, ROWS, SETTINGS, folder)
+    fit_head(Examples(vectors, labels), ROWS, SETTINGS, folder)
     write_head_args(folder, SETTINGS, ("x", "y", "z"), {"backbone_key": "k", "features": WIDTH})
     state = load_head(folder, "k").state_dict()
     mean = vectors[ROWS.train].astype(np.float64).mean(0)
@@ -141,5 +145,20 @@ def test_a_loss_that_is_not_finite_stops_and_leaves_nothing(
 ) -> None:
     settings = HeadSettings(dense=8, epochs=1, lr=1e38, batch_size=batch_size)
     with pytest.raises(TellapartError, match="not finite; use a learning rate below"):
-        fit_head(vectors, labels, ROWS, settings, tmp_path / "head")
+        fit_head(Examples(vectors, labels), ROWS, settings, tmp_path / "head")
     assert not list(tmp_path.rglob("*.*"))
+
+
+def test_views_have_their_turn_in_the_epochs(
+    vectors: Vectors, labels: Labels, tmp_path: Path
+) -> None:
+    view = (vectors[ROWS.train].astype(np.float32) * 2).astype(np.float16)
+    examples = Examples(vectors, labels, (view,))
+    places = np.array([5, 2, 399])
+    assert np.array_equal(examples.take(ROWS.train, places, 0), vectors[ROWS.train[places]])
+    assert np.array_equal(examples.take(ROWS.train, places, 1), view[places])
+    assert np.array_equal(examples.take(ROWS.train, places, 2), vectors[ROWS.train[places]])
+    run = fit_head(examples, ROWS, SETTINGS, tmp_path / "views")
+    plain = fit_head(Examples(vectors, labels), ROWS, SETTINGS, tmp_path / "plain")
+    assert run.history[0].val_loss == plain.history[0].val_loss
+    assert run.history[1].val_loss != plain.history[1].val_loss

@@ -29,6 +29,7 @@ from tellapart.cli.flags import (
     Seeds,
     Trials,
     Vary,
+    Views,
     Whole,
     Width,
     choose_varied,
@@ -60,6 +61,7 @@ def study(
     processes: Processes = None,
     trials: Trials = None,
     epochs: Epochs = None,
+    views: Views = 0,
     width: Width = None,
     dense: Dense = None,
     minutes: Minutes = None,
@@ -80,7 +82,7 @@ def study(
         ("study", data, data_dir, out, json),
         plan=plan,
         steps=names,
-        transfer={"backbones": tuple(backbone or ())},
+        transfer={"backbones": tuple(backbone or ()), "views": views},
         sweep={
             "seeds": read_count("--seeds", seeds),
             "equivalence": read_margin(margin),
@@ -233,7 +235,15 @@ def transfer(
     data: Data = "digits",
     *,
     backbone: Backbones = None,
-    dense: Annotated[Whole, Parameter(help="Hidden units of the head; 0 for none.")] = 2048,
+    head: Annotated[
+        Literal["both", "logistic", "dense"],
+        Parameter(help="logistic: its penalty is chosen on val; dense: one hidden layer."),
+    ] = "both",
+    dense: Annotated[Whole, Parameter(help="Hidden units of the dense head; 0: none.")] = 2048,
+    views: Views = 0,
+    view_augment: Annotated[
+        str, Parameter(help="What a view does: operations joined by +.")
+    ] = "flip+shift+rotation+zoom",
     epochs: Epochs = None,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
@@ -249,7 +259,13 @@ def transfer(
     run_steps(
         ("transfer", data, data_dir, out, json),
         steps=("transfer",),
-        transfer={"backbones": tuple(backbone or ()), "head": {"dense": dense}},
+        transfer={
+            "backbones": tuple(backbone or ()),
+            "head": {"dense": dense},
+            "kinds": ("logistic", "dense") if head == "both" else (head,),
+            "views": views,
+            "augment": view_augment,
+        },
         epochs=epochs,
         protocol=protocol,
         seed=seed,

@@ -59,6 +59,10 @@ Backbones = Annotated[
         show_default=False,
     ),
 ]
+Views = Annotated[
+    int,
+    Parameter(help="Augmented views of each training image whose features are kept too."),
+]
 Seeds = Annotated[
     str | None,
     Parameter(

@@ -36,7 +36,7 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
         values["recipe"] = make_settings(RecipeSettings, **values["recipe"])
     if "transfer" in values:
         head = make_settings(HeadSettings, **values["transfer"].pop("head", {}))
-        values["transfer"] = TransferSettings(head=head, **values["transfer"])
+        values["transfer"] = make_settings(TransferSettings, head=head, **values["transfer"])
     if "sweep" in values:
         values["sweep"] = make_settings(SweepSettings, **values["sweep"])
     settings: StudySettings = make_settings(StudySettings, **values)

@@ -8,7 +8,9 @@ depends neither on its batch, nor on what was drawn before, nor on the other ope
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,13 @@ from tellapart.config import list_operations
 from tellapart.data.dataset import Indices
 
 Floats = NDArray[np.float64]
+
+
+class Draw(Protocol):
+    """Gives random numbers of a stream, (numbers, total) in [0, 1)."""
+
+    def __call__(self, stream: str, numbers: int, epoch: int = ...) -> Floats: ...
+
 
 STREAMS = {
     "flip": 1,
@@ -118,7 +127,6 @@ def draw_augmentation(
     Raises:
         SettingError: an operation that is not known.
     """
-    named = list_operations(augment)
 
     def draw(stream: str, numbers: int, epoch: int = epoch) -> Floats:
         """Return (numbers, total) in [0, 1); each row's numbers lie together in the stream."""
@@ -126,6 +134,18 @@ def draw_augmentation(
         philox = np.random.Philox(counter=[0, 0, 0, STREAMS[stream]], key=key)
         return np.random.Generator(philox).random((total, numbers)).T
 
+    return draw_operations(list_operations(augment), rows, size, draw, epoch)
+
+
+def draw_operations(
+    named: Sequence[str], rows: Indices, size: int, draw: Draw, epoch: int
+) -> Draws:
+    """Make draws from random numbers, as `draw_augmentation` does.
+
+    Args:
+        named: operations.
+        draw: gives (numbers, total) in [0, 1) of a stream; the epoch is its own unless named.
+    """
     flips = shifts = angles = zooms = holes = tints = mix = None
     if "flip" in named:
         flips = (draw("flip", 1, epoch=0)[0] < 0.5) ^ (epoch % 2 == 1)
@@ -137,12 +157,14 @@ def draw_augmentation(
     if "zoom" in named:
         zooms = LARGEST_ZOOM ** (2 * draw("zoom", 1)[0] - 1)
     if "cutout" in named:
-        side = np.full(total, max(1, int(size * HOLE)))
-        holes = place_boxes(draw("cutout", 2), side, size)
+        centres = draw("cutout", 2)
+        side = np.full(centres.shape[1], max(1, int(size * HOLE)))
+        holes = place_boxes(centres, side, size)
     if "colour" in named:
         tints = 1 + STRONGEST_TINT * (2 * draw("colour", 3).T - 1)
     if "mixup" in named or "cutmix" in named:
         coin, place = draw("partner", 2)
+        total = len(coin)
         partners = rows[(place * len(rows)).astype(np.int64)]
         boxes = np.tile(np.array([0, 0, size, size]), (total, 1))
         opacities = np.zeros(total)

@@ -10,6 +10,7 @@ from tellapart.plan.rules import (
     plan_batch,
     plan_epochs,
     plan_head,
+    plan_heads,
     plan_recipe,
     plan_swept,
 )
@@ -25,6 +26,7 @@ __all__ = [
     "plan_batch",
     "plan_epochs",
     "plan_head",
+    "plan_heads",
     "plan_recipe",
     "plan_study",
     "plan_swept",

@@ -14,6 +14,7 @@ from tellapart.config import (
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
     OPTIMIZERS,
+    Augment,
     HeadSettings,
     ModelSettings,
     Positive,
@@ -61,10 +62,17 @@ SIMPLE = ModelSettings()
 
 
 class TransferSettings(Settings):
-    """What the transfer step uses; no backbone named leaves the choice to what is cached."""
+    """What the transfer step uses; no backbone named leaves the choice to what is cached.
+
+    Heads of all ``kinds`` are fitted, on the images and on up to ``views`` further views of each,
+    which ``augment`` makes; the best one on val is taken.
+    """
 
     backbones: tuple[str, ...] = ()
     head: HeadSettings = HeadSettings()
+    kinds: tuple[Literal["logistic", "dense"], ...] = ("logistic", "dense")
+    views: Annotated[int, Field(ge=0, le=20)] = 0
+    augment: Augment = "flip+shift+rotation+zoom"
 
 
 class SweepSettings(Settings):
@@ -195,6 +203,14 @@ def plan_head(settings: StudySettings) -> HeadSettings:
     if settings.epochs is not None or settings.protocol == "notebook":
         epochs = plan_epochs(settings, "transfer", 0)
     return head.model_copy(update={"epochs": epochs, "seed": settings.seed})
+
+
+def plan_heads(settings: StudySettings) -> tuple[HeadSettings, ...]:
+    """Return the heads to try; the notebook had its dense one alone."""
+    head = plan_head(settings)
+    if settings.protocol == "notebook":
+        return (head,)
+    return tuple(head.model_copy(update={"kind": kind}) for kind in settings.transfer.kinds)
 
 
 def plan_seeds(settings: StudySettings, images: int) -> tuple[int, int]:

@@ -78,6 +78,7 @@ __all__ = [
     "GridPlan",
     "GridRecord",
     "GridVerdict",
+    "HeadRecord",
     "HistoryRecord",
     "InspectStep",
     "LearningPoint",
@@ -135,8 +136,26 @@ class DataRecord(Record):
     excluded: tuple[Excluded, ...]
 
 
+class HeadRecord(Record):
+    """One head on a backbone's features: trained on the images, and on so many views of them.
+
+    ``run`` is the folder of its training, relative to the study's.
+    """
+
+    kind: Literal["dense", "logistic"]
+    views: int
+    parameters: int
+    seconds: float
+    val_accuracy: Estimate
+    run: str
+
+
 class BackboneRecord(Record):
-    """One backbone of the transfer step. ``license`` is that of its weights."""
+    """One backbone of the transfer step. ``license`` is that of its weights.
+
+    ``heads`` are all that were tried on it, and ``run`` the one of them that is best on val.
+    ``extraction_seconds`` are those of all views, as far as they were not in the cache.
+    """
 
     name: str
     source: str
@@ -149,6 +168,7 @@ class BackboneRecord(Record):
     images_computed: int
     head_parameters: int
     val_accuracy: Estimate
+    heads: tuple[HeadRecord, ...]
     run: RunRecord
 
 

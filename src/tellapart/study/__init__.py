@@ -175,7 +175,7 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, objec
         "fingerprint": dataset.fingerprint,
         **chosen,
         **settings.sweep.model_dump(mode="json", exclude={"processes"}),
-        "head": settings.transfer.head.model_dump(mode="json"),
+        **settings.transfer.model_dump(mode="json", exclude={"backbones"}),
         "backbones": backbones,
     }
 

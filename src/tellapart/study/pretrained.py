@@ -1,17 +1,19 @@
-"""Step 6: a head on the features of frozen pretrained backbones."""
+"""Step 6: heads on the features of frozen pretrained backbones."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
+from functools import cached_property, partial
 
 from tellapart.config import HeadSettings
 from tellapart.device import choose_device, choose_precision
 from tellapart.evaluate import Look, evaluate_model
 from tellapart.models.backbone import EMBEDDED, Backbone, find_default, make_backbone
-from tellapart.plan import plan_head
+from tellapart.plan import plan_heads
 from tellapart.records import (
     BackboneRecord,
     BaselineStep,
+    HeadRecord,
     ModelStep,
     RunRecord,
     SearchStep,
@@ -21,8 +23,11 @@ from tellapart.report.plots import draw_run, draw_step
 from tellapart.study.answers import answer_transfer
 from tellapart.study.bench import Bench
 from tellapart.study.tested import describe_model
+from tellapart.train.loop import Rows
 from tellapart.transfer.features import Features, extract_features
-from tellapart.transfer.head import fit_head, load_head, predict_head, write_head_args
+from tellapart.transfer.head import Examples, fit_head, load_head, predict_head, write_head_args
+from tellapart.transfer.logistic import fit_logistic
+from tellapart.transfer.views import View, list_views
 from tellapart.workspace import read_record, write_json
 
 
@@ -31,28 +36,75 @@ def name_backbones(bench: Bench) -> tuple[str, ...]:
     return bench.settings.transfer.backbones or (find_default(),)
 
 
+@dataclass(frozen=True)
+class Work:
+    """What step 6 does for each backbone."""
+
+    bench: Bench
+    heads: tuple[HeadSettings, ...]
+    views: tuple[View, ...]
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The rows to train on and to choose on, opened when they are needed first."""
+        return self.bench.open_rows("transfer")
+
+    def count_units(self) -> int:
+        """Return the images and epochs of one backbone."""
+        images = len(self.bench.dataset)
+        if len(self.views) > 1:
+            images += (len(self.views) - 1) * len(self.rows.train)
+        return images + len(self.views) * sum(head.epochs for head in self.heads)
+
+
+def make_work(bench: Bench) -> Work:
+    """Return what step 6 does.
+
+    Raises:
+        SettingError: an augmentation that views cannot have.
+    """
+    asked = bench.settings.transfer
+    views = list_views(asked.views, asked.augment, bench.settings.seed)
+    return Work(bench, plan_heads(bench.settings), views)
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """A backbone with the features of all images, and of the training images in each view."""
+
+    name: str
+    backbone: Backbone
+    plain: Features
+    views: tuple[Features, ...]
+
+    @property
+    def label(self) -> str:
+        """The backbone's name as a part of a file's."""
+        return self.backbone.name.replace("/", "_").replace(":", "_")
+
+
 def run_transfer(bench: Bench) -> TransferStep:
     """Step 6: what does a pretrained backbone add?"""
-    names, head = name_backbones(bench), plan_head(bench.settings)
-    bench.reporter.begin("transfer", len(names) * (len(bench.dataset) + head.epochs))
-    done = [_transfer_one(bench, name, head) for name in names]
-    chosen, backbone, features = max(done, key=lambda found: found[0].val_accuracy.value)
+    names, work = name_backbones(bench), make_work(bench)
+    bench.reporter.begin("transfer", len(names) * work.count_units())
+    done = [_transfer_one(work, name) for name in names]
+    chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
     run = chosen.run
     folder = bench.folder / run.folder
-    network = load_head(folder, backbone.key)
+    network = load_head(folder, extracted.backbone.key)
     test = evaluate_model(
         bench.seal,
         Look("transfer", run.cell, "final model of step transfer"),
-        lambda rows: predict_head(network, features.vectors, rows),
+        lambda rows: predict_head(network, extracted.plain.vectors, rows),
         folder,
         optimistic=bench.notebook,
     )
     draw_run(run, test, bench.dataset.classes, folder)
     scratch = bench.read_step("search", SearchStep) or bench.read_step("baseline", BaselineStep)
     assert scratch is None or isinstance(scratch, ModelStep)
-    description = describe_model(run, test) | {"model": f"{chosen.name} + head"}
+    description = describe_model(run, test) | {"model": f"{chosen.name} + {run.model} head"}
     record = TransferStep(
-        backbones=tuple(record for record, _, _ in done),
+        backbones=tuple(record for record, _ in done),
         advice=_advise(bench, chosen),
         answer=answer_transfer(chosen, len(done) - 1, test, scratch),
         **description,
@@ -61,29 +113,17 @@ def run_transfer(bench: Bench) -> TransferStep:
     return record
 
 
-def _transfer_one(
-    bench: Bench, name: str, head: HeadSettings
-) -> tuple[BackboneRecord, Backbone, Features]:
+def _transfer_one(work: Work, name: str) -> tuple[BackboneRecord, Extracted]:
+    """Fit all heads on one backbone's features, with ever more views."""
     backbone = make_backbone(name)
-    label = backbone.name.replace("/", "_").replace(":", "_")
-    device = choose_device(bench.settings.device)
-    cell = bench.name_cell(label, head, backbone.key, device.type, choose_precision(device))
-    folder = bench.folder / "transfer" / cell
-    shown = 0
-
-    def show(done: int, total: int) -> None:
-        nonlocal shown
-        bench.reporter.advance(done - shown, f"{label}: features of {done:,} of {total:,} images")
-        shown = done
-
-    features = extract_features(bench.dataset, backbone, bench.settings.device, show)
-    if features.computed:
-        bench.keep_time("transfer", f"features of {label}", features.seconds)
-    path = folder / "backbone.json"
-    if path.is_file():
-        bench.reporter.skip(head.epochs, f"{label}: head read")
-        return read_record(path, BackboneRecord), backbone, features
-    run = _fit_once(bench, name, backbone, features, head, folder)
+    found = [_extract(work, backbone, view) for view in work.views]
+    extracted = Extracted(name, backbone, found[0], tuple(found[1:]))
+    runs: list[tuple[RunRecord, int]] = [
+        (_fit_once(work, extracted, head, count), count)
+        for count in range(len(work.views))
+        for head in work.heads
+    ]
+    run, _ = max(runs, key=lambda one: one[0].val_accuracy.value)
     record = BackboneRecord(
         name=backbone.name,
         source=backbone.source,
@@ -91,35 +131,77 @@ def _transfer_one(
         parameters=backbone.parameters,
         features=backbone.features,
         image_size=backbone.image_size,
-        engine=features.engine,
-        extraction_seconds=features.seconds,
-        images_computed=features.computed,
+        engine=extracted.plain.engine,
+        extraction_seconds=work.bench.read_part("transfer", f"features of {extracted.label}"),
+        images_computed=sum(part.computed for part in found),
         head_parameters=run.parameters,
         val_accuracy=run.val_accuracy,
+        heads=tuple(
+            HeadRecord(
+                kind="logistic" if one.model == "logistic" else "dense",
+                views=count,
+                parameters=one.parameters,
+                seconds=one.seconds,
+                val_accuracy=one.val_accuracy,
+                run=one.folder,
+            )
+            for one, count in runs
+        ),
         run=run,
     )
-    write_json(path, record)
-    return record, backbone, features
+    return record, extracted
 
 
-def _fit_once(
-    bench: Bench,
-    name: str,
-    backbone: Backbone,
-    features: Features,
-    head: HeadSettings,
-    folder: Path,
-) -> RunRecord:
-    """Fit a head, or read it where it was fitted before."""
+def _extract(work: Work, backbone: Backbone, view: View) -> Features:
+    """Return the features of all images, or in an augmented view of the training images."""
+    bench = work.bench
+    shown: int | None = None
+    label = backbone.name if not view.number else f"{backbone.name}, view {view.number}"
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if shown is None:
+            bench.reporter.skip(done, f"{label}: {done:,} images read")
+        else:
+            said = f"{label}: features of {done:,} of {total:,} images"
+            bench.reporter.advance(done - shown, said)
+        shown = done
+
+    rows = work.rows.train if view.number else None
+    device = bench.settings.device
+    features = extract_features(bench.dataset, backbone, device, show, view, rows)
+    if features.computed:
+        part = f"features of {backbone.name.replace('/', '_').replace(':', '_')}"
+        bench.add_time("transfer", part, features.seconds)
+    return features
+
+
+def _fit_once(work: Work, extracted: Extracted, head: HeadSettings, count: int) -> RunRecord:
+    """Fit a head on so many views, or read it where it was fitted before."""
+    bench = work.bench
+    device = choose_device(bench.settings.device)
+    label = f"{extracted.label}-{head.kind}" + (f"-views-{count}" if count else "")
+    views = work.views[: 1 + count]
+    about = (head, extracted.backbone.key, device.type, choose_precision(device))
+    cell = bench.name_cell(label, *about, *(view.name for view in views))
+    folder = bench.folder / "transfer" / cell
     path = folder / "record.json"
     if path.is_file():
+        bench.reporter.skip(head.epochs, f"{label}: read")
         return read_record(path, RunRecord)
-    rows, labels = bench.open_rows("transfer"), bench.dataset.labels
-    show = bench.watch(f"{backbone.name} head")
-    run = fit_head(features.vectors, labels, rows, head, folder, show)
+    rows = work.rows
+    tables = tuple(view.vectors for view in extracted.views[:count])
+    examples = Examples(extracted.plain.vectors, bench.dataset.labels, tables)
+    if head.kind == "logistic":
+        show = partial(_say_penalty, bench, label)
+        run = fit_logistic(examples, rows, head, folder, show)
+        bench.reporter.advance(head.epochs, f"{label}: {100 * run.val_accuracy.value:.1f} %")
+    else:
+        run = fit_head(examples, rows, head, folder, bench.watch(label))
+    name, backbone = extracted.name, extracted.backbone
     write_head_args(
         folder,
-        head,
+        HeadSettings(**run.settings, seed=run.seed),
         bench.dataset.classes,
         {
             "backbone": name if not name.startswith("local-dir:") else backbone.name,
@@ -131,6 +213,10 @@ def _fit_once(
     bench.keep_time("transfer", folder.name, run.seconds)
     write_json(path, run)  # last of all: it says that this head is done
     return run
+
+
+def _say_penalty(bench: Bench, label: str, said: str) -> None:
+    bench.reporter.advance(0, f"{label}: {said}")
 
 
 def _advise(bench: Bench, chosen: BackboneRecord) -> str:

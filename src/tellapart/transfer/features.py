@@ -1,127 +1,48 @@
-"""Features of a frozen backbone: computed once, in bounded memory, kept on disk in parts.
+"""Features of a frozen backbone: computed once, in bounded memory, kept on disk.
 
-The folder of a set of features is named by everything they depend on: the weights and
-preprocessing of the backbone, the engine and its precision, the decoder, and every image.
+The folder of a set of features is named by everything they depend on but the images: the weights
+and preprocessing of the backbone, the engine and its precision, the decoder, and the view. In it
+features are found by the content of their images.
 """
 
 from __future__ import annotations
 
 import hashlib
-import io
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
-from tellapart.device import DeviceName, choose_device, choose_precision, count_cores
+from tellapart.device import DeviceName
 from tellapart.models.backbone import Backbone
 from tellapart.stop import check_stop
-from tellapart.workspace import locate_cache, write_bytes
+from tellapart.transfer.engines import BATCH, Engine, make_engine
+from tellapart.transfer.store import FORMAT, FeatureStore, FeatureTable
+from tellapart.transfer.views import PLAIN, View, read_view
+from tellapart.workspace import locate_cache
 
-PART = 1024
-"""Images in one part on disk: what a kill can cost."""
+MOST, LEAST = 1024, 64
+"""Images in one shard on disk."""
+SHARD_SECONDS = 20.0
+"""What a shard should take, between those bounds: a kill costs as much."""
 
-BATCH = 8
-"""Images in one call of an engine; several calls run at once."""
-
-Vectors = NDArray[np.float16]
 Progress = Callable[[int, int], None]
 
 
 @dataclass(frozen=True)
 class Features:
-    """(n, features) float16, row for row those of the dataset, and what it took to get them."""
+    """(n, features) float16, row for row those that were asked for, and what it took.
 
-    vectors: Vectors
+    ``seconds`` and ``computed`` images are this start's; the others were in the cache.
+    """
+
+    vectors: FeatureTable
     engine: str
     seconds: float
     computed: int
-
-
-class Engine(Protocol):
-    """Runs a backbone over pixels."""
-
-    name: str
-
-    def compute(self, batches: Iterator[Pixels]) -> Vectors:
-        """Return (k, features) float16 for the batches in order."""
-
-
-class OpenvinoEngine:
-    """The backbone compiled by OpenVINO, several batches in flight: the fast way on CPUs."""
-
-    def __init__(self, backbone: Backbone, sample: Pixels) -> None:
-        import torch
-
-        openvino = import_openvino()
-        precision = choose_precision(torch.device("cpu"))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tracing: the shapes here are fixed on purpose
-            model = openvino.convert_model(
-                backbone.network, example_input=torch.from_numpy(sample), input=list(sample.shape)
-            )
-        model.reshape([-1, *sample.shape[1:]])
-        settings = {
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
-            "INFERENCE_NUM_THREADS": count_cores(),
-        }
-        self.name = f"openvino {openvino.__version__.split('-')[0]} {precision}"
-        self._queue = openvino.AsyncInferQueue(
-            openvino.Core().compile_model(model, "CPU", settings)
-        )
-
-    def compute(self, batches: Iterator[Pixels]) -> Vectors:
-        found: dict[int, Vectors] = {}
-
-        def keep(request: object, number: int) -> None:
-            found[number] = request.get_output_tensor(0).data.astype(np.float16)  # type: ignore[attr-defined]  # untyped in openvino
-
-        self._queue.set_callback(keep)
-        for number, pixels in enumerate(batches):
-            self._queue.start_async({0: pixels}, number)
-        self._queue.wait_all()
-        return np.concatenate([found[number] for number in range(len(found))])
-
-
-class TorchEngine:
-    """The backbone in PyTorch: the reference, and the way on GPUs."""
-
-    def __init__(self, backbone: Backbone, device: DeviceName) -> None:
-        import torch
-
-        self._device = choose_device(device)
-        self._network = backbone.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self.name = f"torch {torch.__version__.split('+')[0]} {self._device.type} float32"
-
-    def compute(self, batches: Iterator[Pixels]) -> Vectors:
-        import torch
-
-        found = []
-        with torch.inference_mode():
-            for pixels in batches:
-                features = self._network(torch.from_numpy(pixels).to(self._device))
-                found.append(features.half().cpu().numpy())
-        return np.concatenate(found)
-
-
-def import_openvino() -> Any:
-    """Import OpenVINO without its telemetry.
-
-    Its converter would otherwise fork this process, memory and all, to send usage data home.
-    With the telemetry package barred it takes its own stub.
-    """
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
-    import openvino
-
-    return openvino
 
 
 def ignore_progress(done: int, total: int) -> None:
@@ -133,73 +54,85 @@ def extract_features(
     backbone: Backbone,
     device: DeviceName = "auto",
     progress: Progress = ignore_progress,
+    view: View = PLAIN,
+    rows: Indices | None = None,
 ) -> Features:
-    """Return the features of every image, from the cache where they are there.
+    """Return the features of images, from the cache where they are there.
 
-    Missing or damaged parts alone are computed. Memory is that of the network, one part, and
-    the result: (n, features) float16.
+    Those that are missing, or were in a damaged shard, are computed, in shards of about
+    ``SHARD_SECONDS``. Memory is that of the network and one shard: the result is read from the
+    disk as it is used.
+
+    Args:
+        view: how the images are shown.
+        rows: of the dataset; all of them unless told. The result has them in this order.
 
     Raises:
-        Interrupted: a stop was asked for; finished parts are kept.
+        Interrupted: a stop was asked for; finished shards are kept.
+        WorkspaceError: the cache cannot be written.
+        DataError: an image cannot be read.
     """
+    rows = np.arange(len(dataset), dtype=np.int64) if rows is None else rows
+    hashes = [dataset.hashes[row] for row in rows.tolist()]
     size = backbone.image_size
-    sample = dataset.source.read(np.zeros(1, dtype=np.int64), size)
+    sample = dataset.source.read(rows[:1], size)
     engine = make_engine(backbone, np.repeat(sample, BATCH, axis=0), device)
-    folder = locate_cache() / "features" / _name_features(dataset, backbone, engine)
-    vectors = np.empty((len(dataset), backbone.features), dtype=np.float16)
-    seconds, computed = 0.0, 0
-    for first in range(0, len(dataset), PART):
-        rows = np.arange(first, min(first + PART, len(dataset)), dtype=np.int64)
-        path = folder / f"part-{first // PART:05d}.npy"
-        part = _read_part(path, (len(rows), backbone.features))
-        if part is None:
-            start = time.perf_counter()
-            part = engine.compute(_read_batches(dataset, rows, size))
-            seconds += time.perf_counter() - start
-            computed += len(rows)
-            _write_part(path, part)
-        vectors[rows] = part
-        progress(int(rows[-1]) + 1, len(dataset))
-    return Features(vectors, engine.name, seconds, computed)
+    store = open_store(backbone, engine, view)
+    missing = rows[store.find_missing(hashes)]
+    first, count = 0, LEAST
+    seconds = 0.0
+    progress(len(rows) - len(missing), len(rows))
+    while first < len(missing):
+        some = missing[first : first + count]
+        start = time.perf_counter()
+        vectors = engine.compute(_read_batches(dataset, some, size, view))
+        seconds += time.perf_counter() - start
+        store.add([dataset.hashes[row] for row in some.tolist()], vectors)
+        first += len(some)
+        progress(len(rows) - len(missing) + first, len(rows))
+        count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
+    return Features(store.take(hashes), engine.name, seconds, len(missing))
 
 
-def _read_batches(dataset: Dataset, rows: Indices, size: int) -> Iterator[Pixels]:
+def _read_batches(dataset: Dataset, rows: Indices, size: int, view: View) -> Iterator[Pixels]:
     for first in range(0, len(rows), BATCH):
         check_stop()
-        yield dataset.source.read(rows[first : first + BATCH], size)
+        yield read_view(dataset, rows[first : first + BATCH], size, view)
 
 
-def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName) -> Engine:
-    """Return OpenVINO on a CPU, PyTorch on any other device."""
-    if choose_device(device).type == "cpu":
-        return OpenvinoEngine(backbone, sample)
-    return TorchEngine(backbone, device)
+def open_store(backbone: Backbone, engine: Engine, view: View) -> FeatureStore:
+    """Open the set of features of a backbone, an engine and a view, in tellapart's cache."""
+    key = {
+        "backbone": backbone.name,
+        "weights": backbone.key,
+        "image_size": backbone.image_size,
+        "engine": engine.name,
+        "decoder": name_decoder(),
+        "view": view.name,
+    }
+    return FeatureStore(locate_features() / name_set(key), backbone.features, key)
 
 
-def _name_features(dataset: Dataset, backbone: Backbone, engine: Engine) -> str:
+def locate_features() -> Path:
+    """Return the folder of all sets of features."""
+    return locate_cache() / "features"
+
+
+def name_decoder() -> str:
+    """Return what makes pixels of files, with its version."""
     import PIL
 
-    digest = hashlib.sha256()
-    decoder = f"pillow {PIL.__version__}"
-    for part in (backbone.key, engine.name, decoder, str(BATCH), *dataset.hashes):
-        digest.update(part.encode() + b"\0")
-    return f"{backbone.name}-{digest.hexdigest()[:16]}".replace("/", "_").replace(":", "_")
+    return f"pillow {PIL.__version__}"
 
 
-def _write_part(path: Path, part: Vectors) -> None:
-    stream = io.BytesIO()
-    np.save(stream, part, allow_pickle=False)
-    content = stream.getvalue()
-    write_bytes(path, content + hashlib.sha256(content).digest())
+def name_set(key: dict[str, object]) -> str:
+    """Return the name of the folder of a set of features; what the backbone is called has no say.
 
-
-def _read_part(path: Path, shape: tuple[int, int]) -> Vectors | None:
-    """Return a whole part, or None where it is missing or damaged."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return None
-    if len(content) < 32 or hashlib.sha256(content[:-32]).digest() != content[-32:]:
-        return None
-    part = np.load(io.BytesIO(content[:-32]), allow_pickle=False)
-    return part if part.shape == shape and part.dtype == np.float16 else None
+    >>> name_set({"backbone": "tiny", "weights": "a1"})[:3]
+    'a1-'
+    """
+    digest = hashlib.sha256(f"{FORMAT}\0".encode())
+    for name, part in sorted(key.items()):
+        if name != "backbone":
+            digest.update(f"{name}={part}\0".encode())
+    return f"{key['weights']}-{digest.hexdigest()[:12]}"

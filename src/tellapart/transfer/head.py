@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,8 +30,34 @@ from tellapart.train.loop import Rows
 from tellapart.train.optim import schedule_rate
 from tellapart.train.outcome import write_history
 from tellapart.train.progress import Watch, ignore_epoch
-from tellapart.transfer.features import Vectors
+from tellapart.transfer.store import Vectors
 from tellapart.workspace import read_json, write_json
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a head learns from.
+
+    Attributes:
+        vectors: (n, width) float16 of all images as they are.
+        labels: (n,) int64.
+        views: of the training images alone, in the order of the training rows: (k, width) float16
+            of each augmented view.
+    """
+
+    vectors: Vectors
+    labels: Labels
+    views: tuple[Vectors, ...] = ()
+
+    def take(self, rows: Indices, places: Indices, epoch: int) -> Any:
+        """Return the vectors that an epoch shows of training images: each view has its turn.
+
+        Args:
+            rows: the training rows.
+            places: of the images among them.
+        """
+        view = epoch % (1 + len(self.views))
+        return self.vectors[rows[places]] if view == 0 else self.views[view - 1][places]
 
 
 class Standardize(nn.Module):
@@ -57,22 +86,23 @@ def make_head(features: int, classes: int, settings: HeadSettings) -> nn.Sequent
 
 
 def fit_head(
-    vectors: Vectors,
-    labels: Labels,
+    examples: Examples,
     rows: Rows,
     settings: HeadSettings,
     folder: Path,
     watch: Watch = ignore_epoch,
 ) -> RunRecord:
-    """Train a head on (n, features) float16 and leave its best weights in ``folder``.
+    """Train a head on features and leave its best weights in ``folder``.
 
-    The class count is that of ``labels``; the best epoch is chosen on ``rows.watch``. It runs
-    on the CPU in float32: an epoch of 45,000 images takes seconds.
+    The class count is that of the labels; the best epoch is chosen on ``rows.watch``. Epochs show
+    the plain view and the augmented ones in turn. It runs on the CPU in float32: an epoch of 45,000
+    images takes seconds.
 
     Raises:
         NotFinite: the loss, or an output, was not finite.
         Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
+    vectors, labels = examples.vectors, examples.labels
     prepare_process(settings.seed)
     network = make_head(vectors.shape[1], int(labels.max()) + 1, settings)
     set_scale(network, vectors, rows.train)
@@ -91,15 +121,16 @@ def fit_head(
         for epoch in range(settings.epochs):
             start = time.perf_counter()
             network.train()
-            order = rows.train[shuffle_order(len(rows.train), settings.seed, epoch)]
+            order = shuffle_order(len(rows.train), settings.seed, epoch)
             loss_sum, hits, rate = 0.0, 0, settings.lr
             for step in range(steps):
                 rate = schedule_rate(recipe, epoch * steps + step, settings.epochs * steps)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 taken = order[step * settings.batch_size : (step + 1) * settings.batch_size]
-                truth = torch.from_numpy(labels[taken])
-                logits = network(torch.from_numpy(vectors[taken]).float())
+                truth = torch.from_numpy(labels[rows.train[taken]])
+                shown = examples.take(rows.train, taken, epoch)
+                logits = network(torch.from_numpy(shown).float())
                 loss = functional.cross_entropy(
                     logits, truth, label_smoothing=settings.label_smoothing
                 )
@@ -133,26 +164,38 @@ def fit_head(
     save_weights(folder / "weights" / "best.safetensors", best)
     save_weights(folder / "weights" / "last.safetensors", copy_state(network))
     write_history(folder / "history.csv", history)
-    record = RunRecord(
+    record = record_head(folder, settings, network, rows, (best_row, history, meter))
+    release_memory()
+    return record
+
+
+def record_head(
+    folder: Path,
+    settings: HeadSettings,
+    network: nn.Module,
+    rows: Rows,
+    outcome: tuple[EpochRow, Sequence[EpochRow], Meter],
+) -> RunRecord:
+    """Return the record of a head that was fitted: its best row, all rows, and what it took."""
+    best, history, meter = outcome
+    return RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
-        model="head",
+        model=settings.kind,
         settings=settings.model_dump(exclude={"seed"}),
         seed=settings.seed,
         parameters=count_parameters(network),
-        best_epoch=best_row.epoch,
+        best_epoch=best.epoch,
         chosen_on=rows.chosen_on,
         seconds=meter.seconds,
         peak_memory_mb=meter.peak_memory_mb,
         device="cpu",
         precision="float32",
         val_accuracy=estimate_proportion(
-            round(best_row.val_accuracy * len(rows.watch)), len(rows.watch)
+            round(best.val_accuracy * len(rows.watch)), len(rows.watch)
         ),
         history=tuple(history),
     )
-    release_memory()
-    return record
 
 
 def set_scale(network: nn.Sequential, vectors: Vectors, rows: Indices) -> None:

@@ -1,0 +1,75 @@
+"""The commands of the cache of features: list, verify, prune."""
+
+from __future__ import annotations
+
+import json as writer
+from typing import Annotated, Any
+
+from cyclopts import App, Parameter
+
+from tellapart.cli.commands import app
+from tellapart.cli.flags import Json
+
+cache = App(name="cache", help="List, verify and prune the features that are kept on disk.")
+app.command(cache)
+
+
+@cache.command(name="list")
+def show(*, json: Json = False) -> None:
+    """Show what features are kept, of how many images, and when they were used last.
+
+    Example: `tellapart cache list`
+    """
+    from tellapart.transfer.cache import describe_sets, list_sets
+
+    _print(list_sets(), describe_sets, json)
+
+
+@cache.command
+def verify(*, json: Json = False) -> None:
+    """Compare the checksum of every shard; what is damaged is computed again when it is needed.
+
+    Example: `tellapart cache verify`
+    """
+    from tellapart.transfer.cache import describe_sets, list_sets
+
+    _print(list_sets(check=True), describe_sets, json)
+
+
+@cache.command
+def prune(
+    *,
+    unused_days: Annotated[
+        float | None, Parameter(help="Remove what was not used for so many days; 0: everything.")
+    ] = None,
+    backbone: Annotated[str | None, Parameter(help="Remove what is of this backbone.")] = None,
+    json: Json = False,
+) -> None:
+    """Remove features that this version cannot read, damaged shards, and what is told.
+
+    Example: `tellapart cache prune --unused-days 30`
+    """
+    from tellapart.transfer.cache import describe_sets, list_sets, prune_sets
+
+    gone = prune_sets(list_sets(check=True), unused_days, backbone)
+    if not json:
+        print(f"removed {len(gone)} sets, {sum(one.size for one in gone) / 1e6:,.1f} MB")
+    _print(list_sets(), describe_sets, json)
+
+
+def _print(sets: Any, describe: Any, json: bool) -> None:
+    if not json:
+        print(describe(sets))
+        return
+    found = [
+        {
+            "folder": str(one.folder),
+            **one.key,
+            "images": one.images,
+            "bytes": one.size,
+            "used": one.used,
+            "damaged": [path.name for path in one.damaged],
+        }
+        for one in sets
+    ]
+    print(writer.dumps(found, indent=1))

@@ -1,0 +1,129 @@
+"""What tellapart keeps of features: a list, a check, and room made."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tellapart.errors import WorkspaceError
+from tellapart.transfer.features import locate_features
+from tellapart.transfer.store import FORMAT, KEY, list_shards, read_shard
+from tellapart.workspace import read_json
+
+DAY = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class FeatureSet:
+    """One set of features on disk.
+
+    Attributes:
+        folder: where it lies.
+        key: what its numbers depend on; empty for one that this version cannot read.
+        images: rows in its whole shards, an image counted once for each.
+        size: bytes of all its files.
+        used: when it was used last, in seconds since 1970.
+        damaged: shards that are not whole; they are computed again when they are needed.
+    """
+
+    folder: Path
+    key: dict[str, Any]
+    images: int
+    size: int
+    used: float
+    damaged: tuple[Path, ...] = ()
+
+
+def list_sets(check: bool = False) -> tuple[FeatureSet, ...]:
+    """Return all sets of features in the cache, the one used last first.
+
+    Args:
+        check: whether to compare checksums, which reads everything.
+    """
+    root = locate_features()
+    folders = [path for path in root.glob("*") if path.is_dir()] if root.is_dir() else []
+    found = [read_set(folder, check) for folder in folders]
+    return tuple(sorted(found, key=lambda one: (-one.used, one.folder.name)))
+
+
+def read_set(folder: Path, check: bool = False) -> FeatureSet:
+    """Return what a folder of the cache holds."""
+    try:
+        key = dict(read_json(folder / KEY))
+    except (WorkspaceError, ValueError, TypeError):
+        key = {}
+    if key.pop("format", None) != FORMAT:
+        key = {}
+    images, damaged = 0, []
+    for path in list_shards(folder) if key else ():
+        shard = read_shard(path, check)
+        if shard is None:
+            damaged.append(path)
+        else:
+            images += len(shard.hashes)
+    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
+    place = folder / KEY if key else folder
+    return FeatureSet(
+        folder=folder,
+        key=key,
+        images=images,
+        size=sum(file.st_size for file in files),
+        used=place.stat().st_mtime,
+        damaged=tuple(damaged),
+    )
+
+
+def prune_sets(
+    sets: Sequence[FeatureSet], unused_days: float | None = None, backbone: str | None = None
+) -> tuple[FeatureSet, ...]:
+    """Remove sets of features, and damaged shards of the others; return the sets that went.
+
+    Those go that this version cannot read; and of the others those that were not used for so many
+    days, and are of that backbone, where these are told. Without either, no other goes.
+
+    Raises:
+        WorkspaceError: a folder cannot be removed.
+    """
+    limit = None if unused_days is None else time.time() - DAY * unused_days
+    gone: list[FeatureSet] = []
+    for one in sets:
+        chosen = limit is not None or backbone is not None
+        chosen = chosen and (limit is None or one.used <= limit)
+        chosen = chosen and (backbone is None or one.key.get("backbone") == backbone)
+        try:
+            if chosen or not one.key:
+                shutil.rmtree(one.folder)
+                gone.append(one)
+                continue
+            for path in one.damaged:
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise WorkspaceError(
+                f"{one.folder} could not be removed ({error.strerror or error}); "
+                "see who owns it, or set TELLAPART_CACHE to another folder"
+            ) from error
+    return tuple(gone)
+
+
+def describe_sets(sets: Sequence[FeatureSet]) -> str:
+    """Return a table that a person reads."""
+    if not sets:
+        return f"no features in {locate_features()}"
+    lines = [f"{'backbone':<34} {'images':>9} {'MB':>7}  {'last used':<10}  what"]
+    for one in sets:
+        name = str(one.key.get("backbone", one.folder.name))
+        what = (
+            f"{one.key['image_size']} px, {one.key['view']}, {one.key['engine']}"
+            if one.key
+            else "of another version: prune removes it"
+        )
+        if one.damaged:
+            what += f"; {len(one.damaged)} damaged"
+        used = time.strftime("%Y-%m-%d", time.localtime(one.used))
+        lines.append(f"{name:<34} {one.images:>9,} {one.size / 1e6:>7.1f}  {used}  {what}")
+    whole = sum(one.size for one in sets)
+    return "\n".join([*lines, f"{whole / 1e6:,.1f} MB in {locate_features()}"])

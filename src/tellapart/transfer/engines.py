@@ -1,0 +1,106 @@
+"""What runs a backbone: OpenVINO on CPUs; PyTorch on GPUs, and as the reference."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.data.dataset import Pixels
+from tellapart.device import DeviceName, choose_device, choose_precision, count_cores
+from tellapart.models.backbone import Backbone
+
+BATCH = 8
+"""Images in one call of an engine; several calls run at once."""
+
+Vectors = NDArray[np.float16]
+
+
+class Engine(Protocol):
+    """Runs a backbone over pixels."""
+
+    name: str
+
+    def compute(self, batches: Iterator[Pixels]) -> Vectors:
+        """Return (k, features) float16 for the batches in order."""
+
+
+class OpenvinoEngine:
+    """The backbone compiled by OpenVINO, several batches in flight: the fast way on CPUs."""
+
+    def __init__(self, backbone: Backbone, sample: Pixels) -> None:
+        import torch
+
+        openvino = import_openvino()
+        precision = choose_precision(torch.device("cpu"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of tracing: the shapes here are fixed on purpose
+            model = openvino.convert_model(
+                backbone.network, example_input=torch.from_numpy(sample), input=list(sample.shape)
+            )
+        model.reshape([-1, *sample.shape[1:]])
+        settings = {
+            "PERFORMANCE_HINT": "THROUGHPUT",
+            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+            "INFERENCE_NUM_THREADS": count_cores(),
+        }
+        self.name = f"openvino {openvino.__version__.split('-')[0]} {precision}"
+        self._queue = openvino.AsyncInferQueue(
+            openvino.Core().compile_model(model, "CPU", settings)
+        )
+
+    def compute(self, batches: Iterator[Pixels]) -> Vectors:
+        found: dict[int, Vectors] = {}
+
+        def keep(request: object, number: int) -> None:
+            found[number] = request.get_output_tensor(0).data.astype(np.float16)  # type: ignore[attr-defined]  # untyped in openvino
+
+        self._queue.set_callback(keep)
+        for number, pixels in enumerate(batches):
+            self._queue.start_async({0: pixels}, number)
+        self._queue.wait_all()
+        return np.concatenate([found[number] for number in range(len(found))])
+
+
+class TorchEngine:
+    """The backbone in PyTorch: the reference, and the way on GPUs."""
+
+    def __init__(self, backbone: Backbone, device: DeviceName) -> None:
+        import torch
+
+        self._device = choose_device(device)
+        self._network = backbone.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        self.name = f"torch {torch.__version__.split('+')[0]} {self._device.type} float32"
+
+    def compute(self, batches: Iterator[Pixels]) -> Vectors:
+        import torch
+
+        found = []
+        with torch.inference_mode():
+            for pixels in batches:
+                features = self._network(torch.from_numpy(pixels).to(self._device))
+                found.append(features.half().cpu().numpy())
+        return np.concatenate(found)
+
+
+def import_openvino() -> Any:
+    """Import OpenVINO without its telemetry.
+
+    Its converter would otherwise fork this process, memory and all, to send usage data home.
+    With the telemetry package barred it takes its own stub.
+    """
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
+    import openvino
+
+    return openvino
+
+
+def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName) -> Engine:
+    """Return OpenVINO on a CPU, PyTorch on any other device."""
+    if choose_device(device).type == "cpu":
+        return OpenvinoEngine(backbone, sample)
+    return TorchEngine(backbone, device)

@@ -1,0 +1,66 @@
+"""Engines agree, in any batch, and nothing phones home."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+
+from tellapart.data.dataset import Dataset, Pixels
+from tellapart.transfer.engines import BATCH, OpenvinoEngine, TorchEngine, make_engine
+
+from .backbones import FEATURES, make_tiny
+from .test_features import find_cosines
+
+
+def read_batches(digits: Dataset, count: int, batch: int = BATCH) -> Iterator[Pixels]:
+    for first in range(0, count, batch):
+        yield digits.source.read(np.arange(first, min(first + batch, count)))
+
+
+def test_openvino_agrees_with_torch_row_for_row(digits: Dataset) -> None:
+    count = 5 * BATCH + 3
+    backbone = make_tiny()
+    sample = digits.source.read(np.zeros(BATCH, np.int64))
+    fast = OpenvinoEngine(backbone, sample).compute(read_batches(digits, count))
+    slow = TorchEngine(backbone, "cpu").compute(read_batches(digits, count))
+    assert fast.shape == slow.shape == (count, FEATURES)
+    assert fast.dtype == slow.dtype == np.float16
+    assert find_cosines(fast, slow).min() > 0.99
+    assert find_cosines(fast[1:], slow[:-1]).min() < 0.99
+
+
+@pytest.mark.parametrize("batch", [1, 3, 40])
+def test_the_batch_has_no_say(batch: int, digits: Dataset) -> None:
+    backbone = make_tiny()
+    sample = digits.source.read(np.zeros(BATCH, np.int64))
+    for engine in (OpenvinoEngine(backbone, sample), TorchEngine(backbone, "cpu")):
+        whole = engine.compute(read_batches(digits, 40))
+        again = engine.compute(read_batches(digits, 40, batch))
+        assert find_cosines(whole, again).min() > 0.999
+
+
+def test_the_cpu_has_openvino(digits: Dataset) -> None:
+    sample = digits.source.read(np.zeros(BATCH, np.int64))
+    engine = make_engine(make_tiny(), sample, "cpu")
+    assert isinstance(engine, OpenvinoEngine)
+    assert engine.name.startswith("openvino ")
+
+
+def test_nothing_phones_home() -> None:
+    code = (
+        "import sys, multiprocessing, numpy as np\n"
+        "def refuse(*a, **k): raise AssertionError('a process was started')\n"
+        "multiprocessing.Process.start = refuse\n"
+        "from tellapart.models.backbone import make_backbone\n"
+        "from tellapart.transfer.engines import OpenvinoEngine\n"
+        "sample = np.zeros((2, 8, 8, 1), dtype=np.uint8)\n"
+        "print(OpenvinoEngine(make_backbone('embedded'), sample).name)\n"
+        "assert sys.modules['openvino_telemetry'] is None\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("openvino")
