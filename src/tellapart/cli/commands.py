@@ -240,6 +240,10 @@ def transfer(
         Parameter(help="logistic: its penalty is chosen on val; dense: one hidden layer."),
     ] = "both",
     dense: Annotated[Whole, Parameter(help="Hidden units of the dense head; 0: none.")] = 2048,
+    image_size: Annotated[
+        int | None,
+        Parameter(help="Side in pixels of what the backbone sees [default: found on val]."),
+    ] = None,
     views: Views = 0,
     view_augment: Annotated[
         str, Parameter(help="What a view does: operations joined by +.")
@@ -264,6 +268,7 @@ def transfer(
             "head": {"dense": dense},
             "kinds": ("logistic", "dense") if head == "both" else (head,),
             "views": views,
+            "image_size": image_size,
             "augment": view_augment,
         },
         epochs=epochs,

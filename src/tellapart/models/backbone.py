@@ -11,7 +11,7 @@ import hashlib
 import json
 import textwrap
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,10 @@ class PixelBackbone(nn.Module):
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone that is ready to run. ``key`` names its weights and preprocessing."""
+    """A backbone that is ready to run.
+
+    ``key`` names its weights and preprocessing; ``fixed`` ones take images of one size alone.
+    """
 
     name: str
     source: str
@@ -67,6 +70,7 @@ class Backbone:
     features: int
     parameters: int
     key: str
+    fixed: bool = False
 
     @property
     def image_size(self) -> int:
@@ -97,7 +101,33 @@ def make_backbone(name: str) -> Backbone:
         features=measure_width(pixel),
         parameters=sum(p.numel() for p in network.parameters()),
         key=_hash_network(pixel),
+        fixed=bool(cfg.get("fixed_input_size", False)),
     )
+
+
+def resize_backbone(backbone: Backbone, size: int) -> Backbone:
+    """Return the same backbone for square images of another side.
+
+    Raises:
+        BackboneError: it takes one size only, or images so small are beyond it.
+    """
+    if size == backbone.image_size:
+        return backbone
+    if backbone.fixed:
+        raise BackboneError(
+            f"--backbone {backbone.name} takes images of {backbone.image_size} px alone, but got "
+            f"--image-size {size}; leave it out, or take another backbone"
+        )
+    old = backbone.network
+    pixel = PixelBackbone(old.network, size, old.mean.tolist(), old.std.tolist()).eval()
+    try:
+        width = measure_width(pixel)
+    except (RuntimeError, ValueError, AssertionError) as error:
+        raise BackboneError(
+            f"--backbone {backbone.name} cannot take images of {size} px "
+            f"({textwrap.shorten(str(error), 100)}); use a larger --image-size"
+        ) from error
+    return replace(backbone, network=pixel, features=width, key=_hash_network(pixel))
 
 
 def measure_width(network: PixelBackbone) -> int:

@@ -65,13 +65,15 @@ class TransferSettings(Settings):
     """What the transfer step uses; no backbone named leaves the choice to what is cached.
 
     Heads of all ``kinds`` are fitted, on the images and on up to ``views`` further views of each,
-    which ``augment`` makes; the best one on val is taken.
+    which ``augment`` makes; the best one on val is taken. ``image_size`` None: the resolution that
+    does best on a part of the images, where these are smaller than what the backbone was made for.
     """
 
     backbones: tuple[str, ...] = ()
     head: HeadSettings = HeadSettings()
     kinds: tuple[Literal["logistic", "dense"], ...] = ("logistic", "dense")
     views: Annotated[int, Field(ge=0, le=20)] = 0
+    image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     augment: Augment = "flip+shift+rotation+zoom"
 
 

@@ -95,6 +95,7 @@ __all__ = [
     "Role",
     "RunRecord",
     "Scalar",
+    "ScreenRecord",
     "SearchPlan",
     "SearchStep",
     "SizeRecord",
@@ -134,6 +135,20 @@ class DataRecord(Record):
     modes: dict[str, int]
     notes: tuple[str, ...]
     excluded: tuple[Excluded, ...]
+
+
+class ScreenRecord(Record):
+    """A backbone at one resolution, screened on a part of the images with a logistic head.
+
+    ``seconds`` are those of the ``computed`` images whose features were not in the cache.
+    """
+
+    name: str
+    image_size: int
+    parameters: int
+    val_accuracy: Estimate
+    seconds: float
+    computed: int
 
 
 class HeadRecord(Record):
@@ -249,10 +264,11 @@ class SearchStep(ModelStep):
 
 
 class TransferStep(ModelStep):
-    """Step 6."""
+    """Step 6. ``screened``: resolutions that were tried on a part of the images first."""
 
     step: Literal["transfer"] = "transfer"
     backbones: tuple[BackboneRecord, ...]
+    screened: tuple[ScreenRecord, ...] = ()
     advice: str
 
 

@@ -11,7 +11,7 @@ from tellapart.data.split import read_split
 from tellapart.device import DeviceName
 from tellapart.errors import DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
-from tellapart.models.backbone import make_backbone
+from tellapart.models.backbone import make_backbone, resize_backbone
 from tellapart.owner import own_folder
 from tellapart.records import EvaluatedModel, EvaluationRecord, StudyRecord
 from tellapart.report.page import write_report
@@ -100,7 +100,9 @@ def _find_predict(
     folder = one.study / one.record.run.folder
     if one.step != "transfer":
         return predict_run(dataset, folder, device, one.record.run)
-    body = make_backbone(backbone or str(read_json(folder / "args.json")["backbone"]))
+    args = read_json(folder / "args.json")
+    body = make_backbone(backbone or str(args["backbone"]))
+    body = resize_backbone(body, int(args["image_size"]))
     head = load_head(folder, body.key)
     features = extract_features(dataset, body, device)
     return lambda rows: predict_head(head, features.vectors, rows)

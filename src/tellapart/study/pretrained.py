@@ -8,7 +8,13 @@ from functools import cached_property, partial
 from tellapart.config import HeadSettings
 from tellapart.device import choose_device, choose_precision
 from tellapart.evaluate import Look, evaluate_model
-from tellapart.models.backbone import EMBEDDED, Backbone, find_default, make_backbone
+from tellapart.models.backbone import (
+    EMBEDDED,
+    Backbone,
+    find_default,
+    make_backbone,
+    resize_backbone,
+)
 from tellapart.plan import plan_heads
 from tellapart.records import (
     BackboneRecord,
@@ -16,6 +22,7 @@ from tellapart.records import (
     HeadRecord,
     ModelStep,
     RunRecord,
+    ScreenRecord,
     SearchStep,
     TransferStep,
 )
@@ -24,6 +31,7 @@ from tellapart.study.answers import answer_transfer
 from tellapart.study.bench import Bench
 from tellapart.study.tested import describe_model
 from tellapart.train.loop import Rows
+from tellapart.transfer.choose import Screen, choose_resolution
 from tellapart.transfer.features import Features, extract_features
 from tellapart.transfer.head import Examples, fit_head, load_head, predict_head, write_head_args
 from tellapart.transfer.logistic import fit_logistic
@@ -88,7 +96,7 @@ def run_transfer(bench: Bench) -> TransferStep:
     names, work = name_backbones(bench), make_work(bench)
     bench.reporter.begin("transfer", len(names) * work.count_units())
     done = [_transfer_one(work, name) for name in names]
-    chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
+    chosen, extracted, _ = max(done, key=lambda found: found[0].val_accuracy.value)
     run = chosen.run
     folder = bench.folder / run.folder
     network = load_head(folder, extracted.backbone.key)
@@ -104,7 +112,8 @@ def run_transfer(bench: Bench) -> TransferStep:
     assert scratch is None or isinstance(scratch, ModelStep)
     description = describe_model(run, test) | {"model": f"{chosen.name} + {run.model} head"}
     record = TransferStep(
-        backbones=tuple(record for record, _ in done),
+        backbones=tuple(record for record, _, _ in done),
+        screened=tuple(one for _, _, screened in done for one in screened),
         advice=_advise(bench, chosen),
         answer=answer_transfer(chosen, len(done) - 1, test, scratch),
         **description,
@@ -113,9 +122,28 @@ def run_transfer(bench: Bench) -> TransferStep:
     return record
 
 
-def _transfer_one(work: Work, name: str) -> tuple[BackboneRecord, Extracted]:
+def _choose_size(work: Work, backbone: Backbone) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
+    """Return a backbone at the resolution that was named, or that does best on a few images."""
+    bench, asked = work.bench, work.bench.settings.transfer.image_size
+    if asked is not None:
+        return resize_backbone(backbone, asked), ()
+    if bench.notebook:
+        return backbone, ()
+
+    def show(record: ScreenRecord) -> None:
+        said = f"{record.name} at {record.image_size} px, on a part of the images"
+        bench.reporter.advance(0, f"{said}: {100 * record.val_accuracy.value:.1f} %")
+
+    screen = Screen(bench.dataset, work.rows, bench.settings.device, bench.settings.seed)
+    side = max(int(part) for size in bench.dataset.sizes for part in size.split("x"))
+    return choose_resolution(screen, backbone, side, show)
+
+
+def _transfer_one(
+    work: Work, name: str
+) -> tuple[BackboneRecord, Extracted, tuple[ScreenRecord, ...]]:
     """Fit all heads on one backbone's features, with ever more views."""
-    backbone = make_backbone(name)
+    backbone, screened = _choose_size(work, make_backbone(name))
     found = [_extract(work, backbone, view) for view in work.views]
     extracted = Extracted(name, backbone, found[0], tuple(found[1:]))
     runs: list[tuple[RunRecord, int]] = [
@@ -149,7 +177,7 @@ def _transfer_one(work: Work, name: str) -> tuple[BackboneRecord, Extracted]:
         ),
         run=run,
     )
-    return record, extracted
+    return record, extracted, screened
 
 
 def _extract(work: Work, backbone: Backbone, view: View) -> Features:

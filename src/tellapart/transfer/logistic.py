@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import nn
 from torch.nn import functional
 
 from tellapart.config import HeadSettings
@@ -44,6 +45,9 @@ TIRED = 2
 ITERATIONS = 100
 CHUNK = 4096
 """Rows that are converted to float32 at once."""
+
+PLAIN = {"kind": "logistic", "dense": 0, "dropout": 0.0, "label_smoothing": 0.0, "epochs": 1}
+"""Settings of a logistic head, its penalty aside."""
 
 Floats = NDArray[np.float64]
 
@@ -150,12 +154,59 @@ def fit_path(
     return tuple(fit for _, _, fit in sorted(found, key=lambda one: (-one[0], one[1])))
 
 
+def say_nothing(said: str) -> None:
+    """Do nothing with what a penalty came to."""
+
+
+def try_logistic(examples: Examples, rows: Rows, settings: HeadSettings) -> Fit:
+    """Return the best fit, and keep nothing."""
+    return fit_best(examples, rows, settings, say_nothing)[1]
+
+
+def fit_best(
+    examples: Examples, rows: Rows, settings: HeadSettings, watch: Callable[[str], None]
+) -> tuple[nn.Sequential, Fit]:
+    """Return the network with the best fit's weights, and the fit."""
+    classes, width = int(examples.labels.max()) + 1, examples.vectors.shape[1]
+    network = make_head(width, classes, settings.model_copy(update=PLAIN))
+    set_scale(network, examples.vectors, rows.train)
+    standardize, linear = network[0], network[-1]
+    assert isinstance(standardize, Standardize) and isinstance(linear, nn.Linear)
+    truth = examples.labels[rows.watch]
+
+    def put(weights: torch.Tensor, intercepts: torch.Tensor) -> None:
+        with torch.no_grad():
+            linear.weight.copy_(weights)
+            linear.bias.copy_(intercepts)
+
+    def judge(weights: torch.Tensor, intercepts: torch.Tensor) -> float:
+        put(weights, intercepts)
+        logits = predict_head(network, examples.vectors, rows.watch)
+        return float((logits.argmax(1) == truth).mean())
+
+    def show(number: int, fit: Fit, worth: float) -> None:
+        watch(f"penalty {fit.penalty:.2g}: {100 * worth:.1f} %")
+
+    shown = [examples.vectors[rows.train]]
+    shown += [view[np.arange(len(rows.train))] for view in examples.views]
+    problem = Problem(
+        vectors=np.concatenate(shown) if len(shown) > 1 else shown[0],
+        labels=np.tile(examples.labels[rows.train], len(shown)),
+        mean=standardize.mean,
+        scale=standardize.scale,
+        classes=classes,
+    )
+    best = fit_path(problem, judge, show)[0]
+    put(best.weights, best.intercepts)
+    return network, best
+
+
 def fit_logistic(
     examples: Examples,
     rows: Rows,
     settings: HeadSettings,
     folder: Path,
-    watch: Callable[[str], None] = print,
+    watch: Callable[[str], None] = say_nothing,
 ) -> RunRecord:
     """Fit a logistic head, its penalty chosen on ``rows.watch``, and leave it in ``folder``.
 
@@ -169,54 +220,24 @@ def fit_logistic(
         NotFinite: the loss is not finite.
         Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
-    classes, width = int(examples.labels.max()) + 1, examples.vectors.shape[1]
-    plain = {"kind": "logistic", "dense": 0, "dropout": 0.0, "label_smoothing": 0.0, "epochs": 1}
-    network = make_head(width, classes, settings.model_copy(update=plain))
-    set_scale(network, examples.vectors, rows.train)
-    standardize, linear = network[0], network[-1]
-    assert isinstance(standardize, Standardize) and isinstance(linear, torch.nn.Linear)
-    truth_watch = examples.labels[rows.watch]
-
-    def put(weights: torch.Tensor, intercepts: torch.Tensor) -> NDArray[np.float32]:
-        with torch.no_grad():
-            linear.weight.copy_(weights)
-            linear.bias.copy_(intercepts)
-        return predict_head(network, examples.vectors, rows.watch)
-
-    def judge(weights: torch.Tensor, intercepts: torch.Tensor) -> float:
-        return float((put(weights, intercepts).argmax(1) == truth_watch).mean())
-
-    def show(number: int, fit: Fit, worth: float) -> None:
-        watch(f"penalty {fit.penalty:.2g}: {100 * worth:.1f} %")
-
     with Meter() as meter:
-        shown = [examples.vectors[rows.train]]
-        shown += [view[np.arange(len(rows.train))] for view in examples.views]
-        problem = Problem(
-            vectors=np.concatenate(shown) if len(shown) > 1 else shown[0],
-            labels=np.tile(examples.labels[rows.train], len(shown)),
-            mean=standardize.mean,
-            scale=standardize.scale,
-            classes=classes,
-        )
-        best = fit_path(problem, judge, show)[0]
-        logits = put(best.weights, best.intercepts)
+        network, best = fit_best(examples, rows, settings, watch)
+        logits = predict_head(network, examples.vectors, rows.watch)
         told = predict_head(network, examples.vectors, rows.train)
-        row = EpochRow(
-            epoch=1,
-            seconds=0.0,
-            lr=0.0,
-            loss=best.loss,
-            accuracy=float((told.argmax(1) == examples.labels[rows.train]).mean()),
-            val_loss=compute_loss(logits, truth_watch),
-            val_accuracy=best.accuracy,
-        )
-    row = row.model_copy(update={"seconds": meter.seconds})
+    row = EpochRow(
+        epoch=1,
+        seconds=meter.seconds,
+        lr=0.0,
+        loss=best.loss,
+        accuracy=float((told.argmax(1) == examples.labels[rows.train]).mean()),
+        val_loss=compute_loss(logits, examples.labels[rows.watch]),
+        val_accuracy=best.accuracy,
+    )
     state = copy_state(network)
     save_weights(folder / "weights" / "best.safetensors", state)
     save_weights(folder / "weights" / "last.safetensors", state)
     write_history(folder / "history.csv", [row])
-    chosen = settings.model_copy(update=plain | {"weight_decay": best.penalty})
+    chosen = settings.model_copy(update=PLAIN | {"weight_decay": best.penalty})
     record = record_head(folder, chosen, network, rows, (row, [row], meter))
     release_memory()
     return record

@@ -1,0 +1,111 @@
+"""Which input resolution, and which backbone, are worth all images: asked of a few of them.
+
+Each candidate's features of a part of the training images are given to a logistic head, which is
+looked at on a part of val. What is computed here is kept with all features, so that it is not
+computed again for the candidate that is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tellapart.config import HeadSettings
+from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.subset import take_share
+from tellapart.device import DeviceName
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.models.backbone import Backbone, resize_backbone
+from tellapart.records import ScreenRecord
+from tellapart.train.loop import Rows
+from tellapart.transfer.features import extract_features
+from tellapart.transfer.head import Examples
+from tellapart.transfer.logistic import try_logistic
+
+TRAIN_IMAGES, WATCH_IMAGES = 2000, 1000
+"""Of train and val that a candidate is screened on, at most."""
+PARTS = (3 / 7, 4 / 7, 5 / 7, 1.0)
+"""Of a backbone's own resolution: what is tried for images that are smaller."""
+GRID = 32
+"""Resolutions are multiples of it, which the strides of all common backbones divide."""
+
+
+@dataclass(frozen=True)
+class Screen:
+    """What candidates are screened on."""
+
+    dataset: Dataset
+    rows: Rows
+    device: DeviceName
+    seed: int
+
+    def take_rows(self) -> Rows:
+        """Return a few training images and a few to look at, class by class."""
+        return Rows(
+            _take(self.dataset, self.rows.train, TRAIN_IMAGES, self.seed),
+            _take(self.dataset, self.rows.watch, WATCH_IMAGES, self.seed),
+            self.rows.chosen_on,
+        )
+
+    def try_backbone(self, backbone: Backbone) -> ScreenRecord:
+        """Return what a backbone comes to on the few."""
+        rows = self.take_rows()
+        both = np.concatenate([rows.train, rows.watch])
+        found = extract_features(self.dataset, backbone, self.device, rows=both)
+        labels = self.dataset.labels[both]
+        own = Rows(np.arange(len(rows.train)), np.arange(len(rows.train), len(both)))
+        fit = try_logistic(Examples(found.vectors, labels), own, HeadSettings())
+        hits = round(fit.accuracy * len(own.watch))
+        return ScreenRecord(
+            name=backbone.name,
+            image_size=backbone.image_size,
+            parameters=backbone.parameters,
+            val_accuracy=estimate_proportion(hits, len(own.watch)),
+            seconds=found.seconds,
+            computed=found.computed,
+        )
+
+
+def _take(dataset: Dataset, rows: Indices, most: int, seed: int) -> Indices:
+    return take_share(dataset, rows, min(1.0, most / len(rows)), seed)
+
+
+def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
+    """Return the resolutions worth trying: its own, and lower ones where images are smaller.
+
+    Args:
+        side: of the images, in pixels.
+    """
+    own = backbone.image_size
+    if backbone.fixed or side >= own:
+        return (own,)
+    sizes = {max(GRID, round(part * own / GRID) * GRID) for part in PARTS[:-1]} | {own}
+    return tuple(sorted(size for size in sizes if size >= min(side, own)))
+
+
+def choose_resolution(
+    screen: Screen,
+    backbone: Backbone,
+    side: int,
+    show: Callable[[ScreenRecord], None],
+) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
+    """Return a backbone at the resolution that does best, the lowest of equals.
+
+    Nothing is screened where there is one resolution.
+    """
+    sizes = list_resolutions(backbone, side)
+    if len(sizes) == 1:
+        return resize_backbone(backbone, sizes[0]), ()
+    found: list[ScreenRecord] = []
+    for size in sizes:
+        found.append(screen.try_backbone(resize_backbone(backbone, size)))
+        show(found[-1])
+    best = pick_best(found)
+    return resize_backbone(backbone, best.image_size), tuple(found)
+
+
+def pick_best(records: Sequence[ScreenRecord]) -> ScreenRecord:
+    """Return the most accurate; of equals the first, which is the cheapest."""
+    return max(records, key=lambda one: one.val_accuracy.value)
