@@ -8,12 +8,12 @@ from typing import NoReturn
 
 import cyclopts
 
-from tellapart.cli import cache, tools  # their commands join the app's
+from tellapart.cli import tools, transfers  # their commands join the app's
 from tellapart.cli.commands import app
 from tellapart.errors import TellapartError
 from tellapart.stop import catch_signals
 
-__all__ = ["app", "cache", "main", "run", "tools"]
+__all__ = ["app", "main", "run", "tools", "transfers"]
 
 
 def main(arguments: list[str] | None = None) -> int:

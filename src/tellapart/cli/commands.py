@@ -30,7 +30,6 @@ from tellapart.cli.flags import (
     Trials,
     Vary,
     Views,
-    Whole,
     Width,
     choose_varied,
     read_count,
@@ -224,54 +223,6 @@ def search(
         trials=trials,
         epochs=epochs,
         minutes=minutes,
-        protocol=protocol,
-        seed=seed,
-        device=device,
-    )
-
-
-@app.command
-def transfer(
-    data: Data = "digits",
-    *,
-    backbone: Backbones = None,
-    head: Annotated[
-        Literal["both", "logistic", "dense"],
-        Parameter(help="logistic: its penalty is chosen on val; dense: one hidden layer."),
-    ] = "both",
-    dense: Annotated[Whole, Parameter(help="Hidden units of the dense head; 0: none.")] = 2048,
-    image_size: Annotated[
-        int | None,
-        Parameter(help="Side in pixels of what the backbone sees [default: found on val]."),
-    ] = None,
-    views: Views = 0,
-    view_augment: Annotated[
-        str, Parameter(help="What a view does: operations joined by +.")
-    ] = "flip+shift+rotation+zoom",
-    epochs: Epochs = None,
-    protocol: ProtocolFlag = "holdout",
-    data_dir: DataDir = None,
-    out: Out = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
-) -> None:
-    """Step 6: train a head on the features of frozen pretrained backbones.
-
-    Example: `tellapart transfer photos/ --backbone embedded --backbone mobilenetv2_100`
-    """
-    run_steps(
-        ("transfer", data, data_dir, out, json),
-        steps=("transfer",),
-        transfer={
-            "backbones": tuple(backbone or ()),
-            "head": {"dense": dense},
-            "kinds": ("logistic", "dense") if head == "both" else (head,),
-            "views": views,
-            "image_size": image_size,
-            "augment": view_augment,
-        },
-        epochs=epochs,
         protocol=protocol,
         seed=seed,
         device=device,

@@ -207,7 +207,8 @@ def set_scale(network: nn.Sequential, vectors: Vectors, rows: Indices) -> None:
         total += part.sum(0)
         squares += (part**2).sum(0)
     mean = total / len(rows)
-    spread = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
+    with np.errstate(invalid="ignore"):  # what is not finite is told by the loss
+        spread = np.sqrt(np.maximum(squares / len(rows) - mean**2, 0))
     scale = np.where(spread > 1e-6, 1 / np.maximum(spread, 1e-6), 0.0)
     standardize = network[0]
     assert isinstance(standardize, Standardize)
