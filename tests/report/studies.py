@@ -177,12 +177,23 @@ def make_sweep(
     )  # fmt: skip
 
 
+KINDS: tuple[Literal["logistic", "dense"], ...] = ("logistic", "dense")
+
+
 def make_backbone(name: str, level: float, seconds: float) -> rec.BackboneRecord:
     run = make_run(level, {"dense": 2048})
     return rec.BackboneRecord(
         name=name, source="timm", license="apache-2.0", parameters=2_223_872, features=1280,
         image_size=224, engine="openvino", extraction_seconds=seconds, images_computed=60_000,
         head_parameters=2_643_978, val_accuracy=run.val_accuracy, run=run,
+        heads=tuple(
+            rec.HeadRecord(
+                kind=kind, views=views, parameters=2_643_978, seconds=30.0,
+                val_accuracy=make_estimate(level - 0.01 * (2 - views), 5000),
+                run=run.folder if (kind, views) == ("dense", 1) else f"transfer/{kind}-{views}",
+            )
+            for views in (0, 1) for kind in KINDS
+        ),
     )  # fmt: skip
 
 

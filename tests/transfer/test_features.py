@@ -17,6 +17,7 @@ from tellapart.data.dataset import ArraySource, Dataset
 from tellapart.errors import Interrupted, WorkspaceError
 from tellapart.stop import ask_stop, clear_stop
 from tellapart.transfer import features as module
+from tellapart.transfer import store
 from tellapart.transfer.features import LEAST, Features, extract_features
 from tellapart.transfer.store import KEY, list_shards
 from tellapart.transfer.views import PLAIN, View
@@ -215,7 +216,7 @@ def test_a_cache_that_cannot_be_written_is_said(
 
 def test_a_set_of_another_version_is_not_read(shards: list[Path], digits: Dataset) -> None:
     assert KEY in {path.name for path in shards[0].parent.iterdir()}
-    before = module.FORMAT
+    before = store.FORMAT
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FORMAT", before + 1)
         assert extract(take(digits, np.arange(10))).computed == 10

@@ -95,7 +95,7 @@ def test_a_head_is_fitted_kept_and_read(vectors: Vectors, labels: Labels, tmp_pa
     assert run.parameters == CLASSES * (WIDTH + 1)
     penalty = run.settings["weight_decay"]
     assert penalty in PENALTIES and len(said) > TIRED
-    recipe = HeadSettings(**run.settings, seed=run.seed)
+    recipe = HeadSettings.model_validate(run.settings | {"seed": run.seed})
     about = {"backbone": "x", "backbone_key": "k", "features": WIDTH, "image_size": 8}
     write_head_args(folder, recipe, tuple("abcd"), about)
     logits = predict_head(load_head(folder, "k"), vectors, ROWS.watch)

@@ -232,11 +232,11 @@ def run_step(bench: Bench, step: StepName) -> AnyStep:
         bench.reporter.end(found, step, again=True)
         return found
     check_stop()
-    before = bench.read_time(step)
+    before = bench.clock.read(step)
     with Meter() as meter:
         record = RUN_STEP[step](bench)
     # a training that was gone on with took longer than what this start has seen of it
-    seconds = max(meter.seconds, bench.read_time(step) - before)
+    seconds = max(meter.seconds, bench.clock.read(step) - before)
     runs = record.runs if isinstance(record, SweepStep) else ()
     runs = (*runs, record.run) if isinstance(record, ModelStep) else runs
     peak = max(meter.peak_memory_mb, *(run.peak_memory_mb for run in runs), 0.0)

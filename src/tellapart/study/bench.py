@@ -31,6 +31,7 @@ from tellapart.records import (
 from tellapart.report.plots import draw_run
 from tellapart.search.processes import ProcessExecutor
 from tellapart.stop import check_stop
+from tellapart.study.clock import Clock
 from tellapart.study.follow import announce_training
 from tellapart.study.parallel import make_paces, share_machine
 from tellapart.study.reporter import Reporter, SilentReporter
@@ -264,17 +265,17 @@ class Bench:
         draw_run(run, test, self.dataset.classes, folder)
         return test
 
+    @property
+    def clock(self) -> Clock:
+        """The seconds of finished parts."""
+        return Clock(self.folder)
+
     def keep_time(self, step: Place, part: str, seconds: float) -> None:
         """Keep the seconds of a part of a step, so that a start after a kill has them.
 
         Of parts that several processes did at once, each is a share of the time that went by.
         """
-        if self.threads:
-            seconds /= self.plan.processes
-        name = hash_settings(part)
-        write_json(
-            self.folder / step / "clock" / f"{name}.json", {"part": part, "seconds": seconds}
-        )
+        self.clock.keep(step, part, seconds / (self.plan.processes if self.threads else 1))
 
     def settle(
         self, place: Place, name: str, decide: Callable[[], dict[str, Any]]
@@ -287,11 +288,6 @@ class Bench:
         if not path.is_file():
             write_json(path, decide())
         return dict(read_json(path))
-
-    def read_time(self, step: Place) -> float:
-        """Return the seconds of the finished parts of a step."""
-        paths = sorted((self.folder / step / "clock").glob("*.json"))
-        return float(sum(read_json(path)["seconds"] for path in paths))
 
     def read_step(self, step: StepName, kind: type[StepRecord]) -> StepRecord | None:
         """Return the record of a finished step, or None."""

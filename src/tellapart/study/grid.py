@@ -59,7 +59,7 @@ def run_vary(bench: Bench) -> GridRecord:
         left_out=tuple(f"{say_level(levels[one.size])}: {one.reason}" for one in found.left_out),
         verdict=found.verdict,
         epochs=plan.epochs,
-        seconds=max(meter.seconds, bench.read_time("grid")),
+        seconds=max(meter.seconds, bench.clock.read("grid")),
         peak_memory_mb=max(meter.peak_memory_mb, *(run.peak_memory_mb for run in found.runs)),
     )
     draw_grid(record, bench.folder / "grid")

@@ -94,7 +94,7 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
         curve=found.curve,
         gain=found.gain,
         sentence=found.sentence,
-        seconds=max(meter.seconds, bench.read_time("learn")),
+        seconds=max(meter.seconds, bench.clock.read("learn")),
         peak_memory_mb=meter.peak_memory_mb,
     )
     draw_learning(record, bench.folder / "learn")

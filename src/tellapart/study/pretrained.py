@@ -160,7 +160,7 @@ def _transfer_one(
         features=backbone.features,
         image_size=backbone.image_size,
         engine=extracted.plain.engine,
-        extraction_seconds=work.bench.read_part("transfer", f"features of {extracted.label}"),
+        extraction_seconds=work.bench.clock.read_part("transfer", f"features of {extracted.label}"),
         images_computed=sum(part.computed for part in found),
         head_parameters=run.parameters,
         val_accuracy=run.val_accuracy,
@@ -200,7 +200,7 @@ def _extract(work: Work, backbone: Backbone, view: View) -> Features:
     features = extract_features(bench.dataset, backbone, device, show, view, rows)
     if features.computed:
         part = f"features of {backbone.name.replace('/', '_').replace(':', '_')}"
-        bench.add_time("transfer", part, features.seconds)
+        bench.clock.add("transfer", part, features.seconds)
     return features
 
 
@@ -229,7 +229,7 @@ def _fit_once(work: Work, extracted: Extracted, head: HeadSettings, count: int) 
     name, backbone = extracted.name, extracted.backbone
     write_head_args(
         folder,
-        HeadSettings(**run.settings, seed=run.seed),
+        HeadSettings.model_validate(run.settings | {"seed": run.seed}),
         bench.dataset.classes,
         {
             "backbone": name if not name.startswith("local-dir:") else backbone.name,

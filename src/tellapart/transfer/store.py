@@ -176,5 +176,5 @@ def read_shard(path: Path, check: bool = True) -> Shard | None:
 
 def _sum_up(hashes: Iterable[str], vectors: Rows16) -> str:
     digest = hashlib.sha256(" ".join(hashes).encode())
-    digest.update(memoryview(vectors).cast("B"))
+    digest.update(vectors.view(np.uint8).data)
     return digest.hexdigest()
