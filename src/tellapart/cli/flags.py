@@ -54,7 +54,8 @@ Backbones = Annotated[
     list[str] | None,
     Parameter(
         name="--backbone",
-        help="A timm name, local-dir:FOLDER, hf-hub:NAME or embedded; may be repeated.",
+        help="A timm name, local-dir:FOLDER, hf-hub:NAME, embedded, or auto: the best of those "
+        "that are here; may be repeated.",
         negative="",
         show_default=False,
     ),

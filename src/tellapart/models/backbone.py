@@ -139,15 +139,34 @@ def measure_width(network: PixelBackbone) -> int:
 
 def find_default() -> str:
     """Return the backbone to use when none is named: a cached one, else the embedded one."""
+    here = list_here()
+    return next((name for name in here if _name_weights(name) in PREFERRED), here[-1])
+
+
+def list_here() -> tuple[str, ...]:
+    """Return the backbones that need no network: those that are cached, and the embedded one.
+
+    They lie in ``weights`` in tellapart's cache, a folder for each, or in the hub's own cache.
+    """
     from huggingface_hub import try_to_load_from_cache
 
-    for name in PREFERRED:
-        folder = locate_cache() / "weights" / name
-        if all((folder / file).is_file() for file in ("config.json", "model.safetensors")):
-            return f"local-dir:{folder}"
-        if isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str):
-            return name
-    return EMBEDDED
+    root = locate_cache() / "weights"
+    folders = {path.name: path for path in sorted(root.glob("*")) if _is_whole(path)}
+    found: list[str] = []
+    for name in (*PREFERRED, *(name for name in folders if name not in PREFERRED)):
+        if name in folders:
+            found.append(f"local-dir:{folders[name]}")
+        elif isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str):
+            found.append(name)
+    return (*found, EMBEDDED)
+
+
+def _name_weights(name: str) -> str:
+    return _locate(name).name if name.startswith("local-dir:") else name
+
+
+def _is_whole(folder: Path) -> bool:
+    return all((folder / file).is_file() for file in ("config.json", "model.safetensors"))
 
 
 def read_card() -> dict[str, Any]:

@@ -20,7 +20,7 @@ from tellapart.errors import (
 )
 from tellapart.evaluate import PREDICTIONS, Seal, read_correct
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.models.backbone import make_backbone
+from tellapart.models.backbone import make_backbone, resize_backbone
 from tellapart.owner import own_folder
 from tellapart.plan import StudySettings
 from tellapart.plan.vary import list_levels, make_level
@@ -38,11 +38,11 @@ from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
 from tellapart.stop import check_stop
 from tellapart.study.bench import PLAN, Bench
+from tellapart.study.candidates import make_work, name_backbones
 from tellapart.study.cells import open_processes
 from tellapart.study.grid import run_vary
 from tellapart.study.learn import run_learn
 from tellapart.study.plans import say_plan
-from tellapart.study.pretrained import name_backbones
 from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.study.steps import KIND, RUN_STEP
 from tellapart.workspace import check_folder, open_folder, read_record, write_json
@@ -206,8 +206,10 @@ def check_settings(bench: Bench) -> None:
             "settings vary on val, which --protocol notebook does not have; leave it out"
         )
     if "transfer" in settings.steps and not (bench.folder / "transfer/record.json").is_file():
+        make_work(bench)
         for name in name_backbones(bench):
-            make_backbone(name)
+            backbone = make_backbone(name)
+            resize_backbone(backbone, settings.transfer.image_size or backbone.image_size)
 
 
 def check_budget(bench: Bench) -> None:

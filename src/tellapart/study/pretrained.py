@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 
 from tellapart.config import HeadSettings
 from tellapart.device import choose_device, choose_precision
@@ -11,69 +11,33 @@ from tellapart.evaluate import Look, evaluate_model
 from tellapart.models.backbone import (
     EMBEDDED,
     Backbone,
-    find_default,
-    make_backbone,
-    resize_backbone,
 )
-from tellapart.plan import plan_heads
 from tellapart.records import (
     BackboneRecord,
     BaselineStep,
     HeadRecord,
     ModelStep,
     RunRecord,
-    ScreenRecord,
     SearchStep,
     TransferStep,
 )
 from tellapart.report.plots import draw_run, draw_step
 from tellapart.study.answers import answer_transfer
 from tellapart.study.bench import Bench
+from tellapart.study.candidates import (
+    AUTO,
+    CONFIRMED,
+    Work,
+    choose_backbones,
+    make_work,
+    name_backbones,
+)
 from tellapart.study.tested import describe_model
-from tellapart.train.loop import Rows
-from tellapart.transfer.choose import Screen, choose_resolution
 from tellapart.transfer.features import Features, extract_features
 from tellapart.transfer.head import Examples, fit_head, load_head, predict_head, write_head_args
 from tellapart.transfer.logistic import fit_logistic
-from tellapart.transfer.views import View, list_views
+from tellapart.transfer.views import View
 from tellapart.workspace import read_record, write_json
-
-
-def name_backbones(bench: Bench) -> tuple[str, ...]:
-    """Return the backbones of step 6: those named, else a cached one, else the embedded one."""
-    return bench.settings.transfer.backbones or (find_default(),)
-
-
-@dataclass(frozen=True)
-class Work:
-    """What step 6 does for each backbone."""
-
-    bench: Bench
-    heads: tuple[HeadSettings, ...]
-    views: tuple[View, ...]
-
-    @cached_property
-    def rows(self) -> Rows:
-        """The rows to train on and to choose on, opened when they are needed first."""
-        return self.bench.open_rows("transfer")
-
-    def count_units(self) -> int:
-        """Return the images and epochs of one backbone."""
-        images = len(self.bench.dataset)
-        if len(self.views) > 1:
-            images += (len(self.views) - 1) * len(self.rows.train)
-        return images + len(self.views) * sum(head.epochs for head in self.heads)
-
-
-def make_work(bench: Bench) -> Work:
-    """Return what step 6 does.
-
-    Raises:
-        SettingError: an augmentation that views cannot have.
-    """
-    asked = bench.settings.transfer
-    views = list_views(asked.views, asked.augment, bench.settings.seed)
-    return Work(bench, plan_heads(bench.settings), views)
 
 
 @dataclass(frozen=True)
@@ -94,9 +58,12 @@ class Extracted:
 def run_transfer(bench: Bench) -> TransferStep:
     """Step 6: what does a pretrained backbone add?"""
     names, work = name_backbones(bench), make_work(bench)
-    bench.reporter.begin("transfer", len(names) * work.count_units())
-    done = [_transfer_one(work, name) for name in names]
-    chosen, extracted, _ = max(done, key=lambda found: found[0].val_accuracy.value)
+    some = AUTO in bench.settings.transfer.backbones and len(names) > CONFIRMED
+    count = CONFIRMED if some else len(names)
+    bench.reporter.begin("transfer", count * work.count_units())
+    backbones, screened = choose_backbones(work, names, count)
+    done = [_transfer_one(work, name, backbone) for name, backbone in backbones]
+    chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
     run = chosen.run
     folder = bench.folder / run.folder
     network = load_head(folder, extracted.backbone.key)
@@ -112,8 +79,8 @@ def run_transfer(bench: Bench) -> TransferStep:
     assert scratch is None or isinstance(scratch, ModelStep)
     description = describe_model(run, test) | {"model": f"{chosen.name} + {run.model} head"}
     record = TransferStep(
-        backbones=tuple(record for record, _, _ in done),
-        screened=tuple(one for _, _, screened in done for one in screened),
+        backbones=tuple(record for record, _ in done),
+        screened=screened,
         advice=_advise(bench, chosen),
         answer=answer_transfer(chosen, len(done) - 1, test, scratch),
         **description,
@@ -122,28 +89,8 @@ def run_transfer(bench: Bench) -> TransferStep:
     return record
 
 
-def _choose_size(work: Work, backbone: Backbone) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
-    """Return a backbone at the resolution that was named, or that does best on a few images."""
-    bench, asked = work.bench, work.bench.settings.transfer.image_size
-    if asked is not None:
-        return resize_backbone(backbone, asked), ()
-    if bench.notebook:
-        return backbone, ()
-
-    def show(record: ScreenRecord) -> None:
-        said = f"{record.name} at {record.image_size} px, on a part of the images"
-        bench.reporter.advance(0, f"{said}: {100 * record.val_accuracy.value:.1f} %")
-
-    screen = Screen(bench.dataset, work.rows, bench.settings.device, bench.settings.seed)
-    side = max(int(part) for size in bench.dataset.sizes for part in size.split("x"))
-    return choose_resolution(screen, backbone, side, show)
-
-
-def _transfer_one(
-    work: Work, name: str
-) -> tuple[BackboneRecord, Extracted, tuple[ScreenRecord, ...]]:
+def _transfer_one(work: Work, name: str, backbone: Backbone) -> tuple[BackboneRecord, Extracted]:
     """Fit all heads on one backbone's features, with ever more views."""
-    backbone, screened = _choose_size(work, make_backbone(name))
     found = [_extract(work, backbone, view) for view in work.views]
     extracted = Extracted(name, backbone, found[0], tuple(found[1:]))
     runs: list[tuple[RunRecord, int]] = [
@@ -177,7 +124,7 @@ def _transfer_one(
         ),
         run=run,
     )
-    return record, extracted, screened
+    return record, extracted
 
 
 def _extract(work: Work, backbone: Backbone, view: View) -> Features:

@@ -1,0 +1,116 @@
+"""Candidates of step 6: which backbones are here, at which resolution, and which get all images."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tellapart.data import load_images
+from tellapart.data.split import make_split
+from tellapart.errors import BackboneError, SettingError
+from tellapart.evaluate import Seal
+from tellapart.models import backbone as module
+from tellapart.models.backbone import EMBEDDED, Backbone, list_here, resize_backbone
+from tellapart.plan import StudySettings, TransferSettings
+from tellapart.study import candidates, run_study
+from tellapart.study.bench import Bench
+from tellapart.study.candidates import choose_backbones, make_work, name_backbones
+from tellapart.study.reporter import SilentReporter
+from tellapart.transfer.choose import list_resolutions
+from tests.transfer.backbones import make_tiny
+
+
+def make_bench(folder: Path, **asked: object) -> Bench:
+    images = load_images("digits")
+    transfer = TransferSettings.model_validate(asked)
+    settings = StudySettings(steps=("transfer",), transfer=transfer)
+    split = make_split(images)
+    return Bench(settings, images, split, Seal(images, split, folder), folder, SilentReporter())
+
+
+def make_named(name: str) -> Backbone:
+    """Return a backbone of random weights; one of them is blind."""
+    found = make_tiny(ord(name[-1]))
+    if name == "blind":
+        for weights in found.network.parameters():
+            weights.data.zero_()
+    return dataclasses.replace(found, name=name, key=f"{name}-key")
+
+
+@pytest.fixture
+def three(monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    names = ("one", "blind", "three")
+    monkeypatch.setattr(candidates, "list_here", lambda: names)
+    monkeypatch.setattr(candidates, "make_backbone", make_named)
+    return names
+
+
+def test_of_all_that_are_here_the_best_get_all_images(
+    three: tuple[str, ...], tmp_path: Path
+) -> None:
+    bench = make_bench(tmp_path, backbones=("auto",))
+    assert name_backbones(bench) == three
+    chosen, screened = choose_backbones(make_work(bench), three, 2)
+    assert {name for name, _ in chosen} == {"one", "three"}
+    assert {one.name for one in screened} == set(three)
+    worth = {one.name: one.val_accuracy.value for one in screened}
+    assert worth["blind"] < min(worth["one"], worth["three"])
+    assert all(one.val_accuracy.n == len(bench.split.val) for one in screened)
+
+
+def test_the_resolution_is_found_where_images_are_smaller(
+    three: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    big = resize_backbone(make_named("one"), 96)
+    monkeypatch.setattr(candidates, "make_backbone", lambda name: big)
+    bench = make_bench(tmp_path, backbones=("one",))
+    ((_, backbone),), screened = choose_backbones(make_work(bench), ("one",), 1)
+    assert [one.image_size for one in screened] == [32, 64, 96]
+    best = max(screened, key=lambda one: one.val_accuracy.value)
+    assert backbone.image_size == best.image_size
+    named = make_bench(tmp_path, backbones=("one",), image_size=40)
+    ((_, backbone),), screened = choose_backbones(make_work(named), ("one",), 1)
+    assert (backbone.image_size, screened) == (40, ())
+
+
+def test_resolutions_are_no_larger_than_a_backbones_own() -> None:
+    backbone = resize_backbone(make_tiny(), 224)
+    assert list_resolutions(backbone, 32) == (96, 128, 160, 224)
+    assert list_resolutions(backbone, 512) == (224,)
+    fixed = dataclasses.replace(backbone, fixed=True)
+    assert list_resolutions(fixed, 32) == (224,)
+    with pytest.raises(BackboneError, match=r"takes images of 224 px alone.*image-size 96"):
+        resize_backbone(fixed, 96)
+    with pytest.raises(BackboneError, match="cannot take images of 2 px"):
+        resize_backbone(backbone, 2)
+
+
+def test_backbones_that_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *names: None)
+    assert list_here() == (EMBEDDED,)
+    for name, files in (
+        (module.PREFERRED[1], ("config.json", "model.safetensors")),
+        ("another", ("config.json", "model.safetensors")),
+        ("half", ("config.json",)),
+    ):
+        folder = tmp_path / "cache" / "weights" / name
+        folder.mkdir(parents=True)
+        for file in files:
+            (folder / file).touch()
+    here = list_here()
+    assert [name.rpartition("/")[2] for name in here] == [module.PREFERRED[1], "another", EMBEDDED]
+    assert module.find_default() == here[0]
+
+
+def test_what_cannot_be_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    images = load_images("digits")
+    for asked, error, said in (
+        ({"views": 2, "augment": "mixup"}, SettingError, "got mixup"),
+        ({"image_size": 9, "backbones": ("nowhere",)}, BackboneError, "nowhere"),
+    ):
+        transfer = TransferSettings.model_validate({"backbones": (EMBEDDED,)} | asked)
+        with pytest.raises(error, match=said):
+            run_study(images, StudySettings(transfer=transfer), tmp_path / "study")
+        assert not (tmp_path / "study").exists()
