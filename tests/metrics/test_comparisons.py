@@ -127,7 +127,7 @@ def make_correct(n: int = 400) -> dict[str, np.ndarray[tuple[int], np.dtype[np.b
     }
 
 
-LABELS = {"a": "network A", "b": "network B", "c": "network C"}
+LABELS = {"a": "the first network", "b": "network B", "c": "runs/c"}
 
 
 def test_every_pair_is_compared_once_and_corrected_together() -> None:
@@ -150,13 +150,13 @@ def test_every_pair_is_compared_once_and_corrected_together() -> None:
 def test_a_sentence_names_the_better_one_or_says_that_it_cannot_tell() -> None:
     alike, told, _ = compare_pairs(make_correct(), LABELS)
     assert alike.p_holm >= 0.05
-    assert alike.sentence.startswith("Network A and network B cannot be told apart")
+    assert alike.sentence.startswith("The first network and network B cannot be told")
     assert f"difference of {100 * alike.detectable:.1f} points would have been" in alike.sentence
     assert told.p_holm < 0.05
-    assert told.sentence.startswith("Network C is better than network A by ")
+    assert told.sentence.startswith("runs/c is better than the first network by ")
     assert f"{100 * told.difference:.1f} points" in told.sentence
     swapped = dict(reversed(make_correct().items()))
-    assert compare_pairs(swapped, LABELS)[0].sentence.startswith("Network C is better than")
+    assert compare_pairs(swapped, LABELS)[0].sentence.startswith("runs/c is better than")
 
 
 def test_one_model_has_nothing_to_be_compared_with() -> None:

@@ -27,7 +27,7 @@ def test_values_have_the_types_of_their_settings() -> None:
     ("texts", "said"),
     [
         (["dense=64,128", "dense=1,2"], "dense twice"),
-        (["convs=1,2"], "--convs has no say in model simple"),
+        (["convs=1,2"], "^convs has no say in model simple, so that it cannot vary; width, dense"),
         (["droput=0.1,0.2"], "droput"),
         (["learning_rate=0.1,0.2"], "learning_rate"),
         (["val_acc=0.1,0.2"], "val_acc"),

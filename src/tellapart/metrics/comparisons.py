@@ -167,7 +167,8 @@ def _say(
             f"{better} is better than {worse} by {points:.1f} points "
             f"({low:.1f} to {high:.1f}; corrected {_say_p(p)})."
         )
-    return sentence[0].upper() + sentence[1:]
+    # the name of a folder stays as it is
+    return sentence[0].upper() + sentence[1:] if sentence.startswith("the ") else sentence
 
 
 def _say_p(p: float) -> str:

@@ -207,8 +207,9 @@ def cut_sweep(
     while step not in settings.sweep.sizes and len(sizes) > FEWEST_SIZES:
         if each * fewest * sum(costs[size] for size in sizes) <= limit:
             break
-        minutes = each * fewest * costs[sizes[-1]] / 60
-        gone.append(LeftOut(size=sizes[-1], reason=f"{minutes:.0f} minutes more on this machine"))
+        more = each * fewest * costs[sizes[-1]]
+        said = f"{more / 60:.0f} minutes" if more > 90 else f"{more:.0f} seconds"
+        gone.append(LeftOut(size=sizes[-1], reason=f"{said} more on this machine"))
         sizes = sizes[:-1]
     epoch = each * sum(costs[size] for size in sizes)
     epochs = max(fewest, min(plan.epochs, int(limit / epoch)))

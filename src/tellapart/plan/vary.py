@@ -11,7 +11,6 @@ from tellapart.config import (
     RecipeSettings,
     Settings,
     TrainSettings,
-    make_network_settings,
     make_settings,
 )
 from tellapart.errors import SettingError, suggest_name
@@ -76,7 +75,11 @@ def read_vary(texts: Sequence[str], model: ModelSettings) -> dict[str, tuple[Sca
 def _find_kind(name: str, model: ModelSettings) -> type[Settings]:
     """Return the settings that a name belongs to."""
     if name in ModelSettings.model_fields and name != "name":
-        make_network_settings(model.name, **{name: model.model_dump()[name]})  # has it a say?
+        if name not in SIZES[model.name]:
+            others = ", ".join((*SIZES[model.name], *VARIED))
+            raise SettingError(
+                f"{name} has no say in model {model.name}, so that it cannot vary; {others} can"
+            )
         return ModelSettings
     if name not in VARIED:
         known = (*SIZES[model.name], *VARIED)

@@ -99,7 +99,8 @@ def find_models(folder: Path) -> list[Found]:
     missing = [step for step in steps if step in asked and step not in done]
     if missing:
         raise WorkspaceError(
-            f"runs are compared when they are finished, but {study} has no {missing[0]} yet; "
+            f"a run must be finished for its models to be looked at, but {study} has no "
+            f"{missing[0]} yet; "
             "start its command again to go on with it"
         )
     found = []

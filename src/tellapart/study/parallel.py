@@ -109,7 +109,9 @@ def find_gain(
         fit = min(count, int(room / weigh_training(model, shape)))
         if not named and fit < 2:
             return 1.0
-        found = max(1, fit) * measure(model) / measure_alone(model)
+        fit = max(1, fit)
+        # more than that is other work on the machine, which several threads wait for longest
+        found = min(fit, fit * measure(model) / measure_alone(model))
         return found if named or found >= LEAST_GAIN else 1.0
 
     return gain

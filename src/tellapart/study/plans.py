@@ -16,7 +16,7 @@ def say_plan(plan: PlanRecord) -> str:
         for step, sweep in plan.sweeps.items()
     ]
     if plan.baseline is not None:
-        parts.insert(0, f"baseline of {plan.baseline} epochs")
+        parts.insert(0, f"baseline of {plan.baseline} epoch{'s' if plan.baseline > 1 else ''}")
     if plan.search is not None:
         parts.append(
             f"search of up to {plan.search.trials} trials of {plan.search.trial_epochs} epochs"
@@ -26,7 +26,7 @@ def say_plan(plan: PlanRecord) -> str:
     text = "; ".join(parts) or "no sweep and no search"
     if plan.minutes is None:
         return f"plan: {text}"
-    text += f"; about {max(1, round(plan.seconds / 60))} min of training on this machine"
+    text += f"; about {say_seconds(plan.seconds)} of training on this machine"
     if not plan.cut:
         return f"plan: {text}"
     left = sum(len(sweep.left_out) for sweep in plan.sweeps.values())
