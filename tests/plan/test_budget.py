@@ -10,7 +10,14 @@ from tellapart.config import ModelSettings
 from tellapart.models import Shape, count_planned
 from tellapart.plan.budget import FEWEST_SIZES, MOST_EPOCHS, SHARES, plan_study, share_seconds
 from tellapart.plan.paces import Measure, Paces, gain_nothing
-from tellapart.plan.rules import CONV_SIZES, DENSE_SIZES, StudySettings, plan_epochs, plan_trials
+from tellapart.plan.rules import (
+    CONV_SIZES,
+    DENSE_SIZES,
+    StudySettings,
+    plan_epochs,
+    plan_seeds,
+    plan_trials,
+)
 from tellapart.plan.searches import CONFIRMING, GIVEN_TRIALS, typical_network
 from tellapart.records import STEPS, PlanRecord, StepName
 from tellapart.search import confirm
@@ -227,3 +234,21 @@ def test_the_typical_network_fits_small_images() -> None:
 
 def _refuse(model: ModelSettings) -> float:
     raise AssertionError("nothing is measured without a budget")
+
+
+def test_a_cut_sweep_leaves_time_for_seeds_where_they_decide() -> None:
+    auto = make_plan(8.0, minutes=60, sweep={"seeds": "auto", "first": 3}).sweeps["conv"]
+    fixed = make_plan(8.0, minutes=60, sweep={"seeds": 3}).sweeps["conv"]
+    assert (auto.seeds, fixed.seeds) == (3, 3)
+    assert auto.most_seeds > 3 and fixed.most_seeds == 3
+    assert auto.epochs <= fixed.epochs
+    assert auto.extra_seconds and auto.extra_seconds > 0.1 * auto.seconds
+    whole = make_plan(8.0, minutes=60, sweep={"seeds": "auto", "first": 3})
+    extra = sum(sweep.extra_seconds or 0.0 for sweep in whole.sweeps.values())
+    assert whole.seconds + extra <= 1.1 * 3600
+
+
+def test_seeds_that_begin_with_a_number() -> None:
+    settings = StudySettings.model_validate({"sweep": {"seeds": "auto", "first": 12}})
+    assert plan_seeds(settings, IMAGES) == (12, 12)
+    assert plan_seeds(StudySettings(), IMAGES) == (2, 10)

@@ -34,6 +34,7 @@ from tellapart.cli.flags import (
     choose_varied,
     read_count,
     read_margin,
+    read_seeds,
     split_sizes,
     split_steps,
 )
@@ -83,7 +84,7 @@ def study(
         steps=names,
         transfer={"backbones": tuple(backbone or ()), "views": views},
         sweep={
-            "seeds": read_count("--seeds", seeds),
+            **read_seeds(seeds),
             "equivalence": read_margin(margin),
             "processes": read_count("--processes", processes),
         },
@@ -178,7 +179,7 @@ def sweep(
     """
     asked = choose_varied(vary or ["width"], split_sizes(sizes), model)
     asked["sweep"] |= {
-        "seeds": read_count("--seeds", seeds),
+        **read_seeds(seeds),
         "equivalence": read_margin(margin),
         "processes": read_count("--processes", processes),
     }
@@ -254,7 +255,7 @@ def learn(
         steps=(),
         learn=True,
         model={"name": model, "width": width, "dense": dense, "convs": convs},
-        sweep={"seeds": read_count("--seeds", seeds)},
+        sweep=read_seeds(seeds),
         epochs=epochs,
         seed=seed,
         device=device,

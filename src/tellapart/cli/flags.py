@@ -67,7 +67,8 @@ Views = Annotated[
 Seeds = Annotated[
     str | None,
     Parameter(
-        help="Seeds a size; auto: 2 or 3, and more where they decide [default: auto].",
+        help="Seeds a size; 3+: three, and more where they decide; auto: 2 or 3, and more "
+        "[default: auto].",
         show_default=False,
     ),
 ]
@@ -203,6 +204,17 @@ def read_count(flag: str, text: str | None) -> int | str | None:
     if not text.isdecimal() or int(text) < 1:
         raise SettingError(f"{flag} must be a whole number from 1, or auto, but got {text!r}")
     return int(text)
+
+
+def read_seeds(text: str | None) -> dict[str, Any]:
+    """Read ``3``, ``auto``, or ``3+``: as many, and more where they decide.
+
+    >>> read_seeds("3+"), read_seeds("3")
+    ({'seeds': 'auto', 'first': 3}, {'seeds': 3})
+    """
+    if text is not None and text.endswith("+"):
+        return {"seeds": "auto", "first": read_count("--seeds", text[:-1])}
+    return {"seeds": read_count("--seeds", text)}
 
 
 def read_margin(points: float | None) -> float | None:

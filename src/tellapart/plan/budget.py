@@ -22,6 +22,8 @@ from tellapart.records import LeftOut, Place, PlanRecord, StepName, SweepPlan
 
 SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, "search": 0.40}
 """How the minutes are divided among the steps that train; what one leaves goes to the others."""
+RESERVE = 1 / 4
+"""The part of a cut sweep's seconds that is left for seeds where they decide."""
 FEWEST_SIZES = 3
 MOST_EPOCHS = 200
 """Of one training that is given minutes and nothing else."""
@@ -61,6 +63,7 @@ def plan_study(
     if search is not None:
         asked["search"] = search.seconds
     whole = (epochs, sweeps, search)
+    reserved: dict[StepName, float] = {}
     if minutes is not None and sum(asked.values()) > 60 * minutes:
         limits = share_seconds(asked, 60 * minutes)
         if "baseline" in limits:
@@ -68,6 +71,11 @@ def plan_study(
         sweeps = {
             step: cut_sweep(sweep, settings, step, limits[step], paces)
             for step, sweep in sweeps.items()
+        }
+        reserved = {
+            step: max(0.0, limits[step] - sweep.seconds)
+            for step, sweep in sweeps.items()
+            if sweep.most_seeds > sweep.seeds
         }
         if search is not None:
             search = cut_search(search, settings, shape, images, limits["search"], paces)
@@ -84,8 +92,11 @@ def plan_study(
     if grid is not None:
         expected["grid"] = grid.seconds
     if minutes is not None:
-        left = 60 * minutes - sum(expected.values())
-        sweeps = {step: allow_seeds(sweep, left / 4) for step, sweep in sweeps.items()}
+        left = max(0.0, 60 * minutes - sum(expected.values()) - sum(reserved.values()))
+        sweeps = {
+            step: allow_seeds(sweep, left / 4 + reserved.get(step, 0.0))
+            for step, sweep in sweeps.items()
+        }
         if search is not None:
             search = bound_search(search, search.seconds + left / 2)
     return PlanRecord(
@@ -212,7 +223,8 @@ def cut_sweep(
         gone.append(LeftOut(size=sizes[-1], reason=f"{said} more on this machine"))
         sizes = sizes[:-1]
     epoch = each * sum(costs[size] for size in sizes)
-    epochs = max(fewest, min(plan.epochs, int(limit / epoch)))
+    share = 1 - RESERVE if plan.most_seeds > plan.seeds else 1.0
+    epochs = max(fewest, min(plan.epochs, int(share * limit / epoch)))
     return plan.model_copy(
         update={
             "sizes": sizes,

@@ -80,14 +80,16 @@ class TransferSettings(Settings):
 class SweepSettings(Settings):
     """What the user asked of the sweeps: sizes by step, seeds a size, the margin of a verdict.
 
-    ``equivalence`` is the difference of accuracy up to which sizes count as equal; ``processes``
-    how many networks are trained at once, with one core each where there are several. ``auto`` has
-    as many as cores for the sizes that it is measured to make faster. ``vary`` has the values of
-    one or two settings, by name, that a sweep without steps trains in all combinations.
+    ``first`` is how many ``auto`` seeds begin with; ``equivalence`` the difference of accuracy up
+    to which sizes count as equal; ``processes`` how many networks are trained at once, with one
+    core each where there are several. ``auto`` has as many as cores for the sizes that it is
+    measured to make faster. ``vary`` has the values of one or two settings, by name, that a sweep
+    without steps trains in all combinations.
     """
 
     sizes: dict[Literal["conv", "dense"], tuple[int, ...]] = Field(default_factory=dict)
     seeds: Annotated[int, Field(ge=1)] | Literal["auto"] | None = None
+    first: Positive | None = None
     equivalence: Share = EQUIVALENCE
     processes: Positive | Literal["auto"] = "auto"
     vary: dict[str, tuple[Scalar, ...]] = Field(default_factory=dict)
@@ -218,14 +220,15 @@ def plan_heads(settings: StudySettings) -> tuple[HeadSettings, ...]:
 def plan_seeds(settings: StudySettings, images: int) -> tuple[int, int]:
     """Return the seeds that every size has, and the most that one may have.
 
-    A number that the user named is both. Else 3, or 2 above 20,000 images, and ``MOST_SEEDS`` where
-    they decide; the notebook had 1.
+    A number that the user named is both. Else 3, or 2 above 20,000 images, unless the user named
+    with how many to begin, and ``MOST_SEEDS`` where they decide; the notebook had 1.
     """
     if isinstance(settings.sweep.seeds, int):
         return settings.sweep.seeds, settings.sweep.seeds
     if settings.protocol == "notebook" and settings.sweep.seeds is None:
         return 1, 1
-    return (3 if images <= 20_000 else 2), MOST_SEEDS
+    first = settings.sweep.first or (3 if images <= 20_000 else 2)
+    return first, max(first, MOST_SEEDS)
 
 
 def plan_trials(settings: StudySettings) -> int:

@@ -30,6 +30,7 @@ class GridVerdict(Record):
     equivalence: float
     firm: bool
     more_seeds: int
+    decisive: tuple[int, ...] = ()
     sentence: str
 
 

@@ -117,7 +117,7 @@ class Verdict(Record):
     standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
     that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
     equal. ``firm`` says that more seeds would hardly change the answer; ``more_seeds``, how many
-    more a size would settle it.
+    more a size would settle it, and ``decisive``, for which sizes.
     """
 
     kind: Literal["ideal", "bigger", "flat", "unknown"]
@@ -129,6 +129,7 @@ class Verdict(Record):
     equivalence: float
     firm: bool
     more_seeds: int
+    decisive: tuple[int, ...] = ()
     trend: Trend | None
     sentence: str
 

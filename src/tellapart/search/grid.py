@@ -94,6 +94,7 @@ def judge_levels(
         equivalence=equivalence,
         firm=not open_,
         more_seeds=more,
+        decisive=tuple(sizes[place].size for place in sorted({*open_, best})) if more else (),
         sentence=sentence[:1].upper() + sentence[1:],
     )
 
@@ -138,6 +139,7 @@ def _cannot(
         equivalence=equivalence,
         firm=False,
         more_seeds=2 if len(sizes) > 1 else 0,
+        decisive=every if len(sizes) > 1 else (),
         sentence=f"Cannot tell: {why}.",
     )
 

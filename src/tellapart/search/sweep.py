@@ -47,7 +47,7 @@ class Judgement(Protocol):
     """What decides whether more seeds are spent, and on which sizes."""
 
     @property
-    def tied(self) -> tuple[int, ...]: ...
+    def decisive(self) -> tuple[int, ...]: ...
 
     @property
     def firm(self) -> bool: ...
@@ -91,10 +91,11 @@ def run_sweep(
 ) -> Sweep[Verdict]:
     """Train every size with the first seeds, then those that matter with more.
 
-    Small sizes run first, so that an early look shows something soon. While no verdict is firm,
-    the sizes that are not told from the best get a seed more each, the same one; clear losers get
-    none. A training that is not finite is counted as failed and the others go on: its size has the
-    other seeds, or is left out where it has none.
+    Small sizes run first, so that an early look shows something soon. While no verdict is firm, the
+    sizes that it hangs on get a seed more each, the same one: those that are not told from the
+    best, or where it is clear which is taken but not at what loss, that one and the best; clear
+    losers get none. A training that is not finite is counted as failed and the others go on: its
+    size has the other seeds, or is left out where it has none.
 
     Args:
         equivalence: differences of accuracy up to this count as none.
@@ -129,9 +130,9 @@ def spend_seeds(
     sweep = _conclude(sizes, found, judge)
     spent = 0.0
     for number in range(seeds.first, seeds.most):
-        wanted = [size for size in sweep.sizes if size.size in sweep.verdict.tied]
+        wanted = [size for size in sweep.sizes if size.size in sweep.verdict.decisive]
         costs = sum(size.seconds / seeds.at_once.get(size.size, 1) for size in wanted)
-        if sweep.verdict.firm or len(sweep.sizes) < 2:
+        if sweep.verdict.firm or len(sweep.sizes) < 2 or not wanted:
             break
         if seeds.seconds is not None and spent + costs > seeds.seconds:
             break

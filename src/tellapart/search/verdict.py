@@ -163,6 +163,7 @@ def _unknown(sizes: Sequence[SizeRecord], best: int, why: str, equivalence: floa
         equivalence=equivalence,
         firm=False,
         more_seeds=2 if len(sizes) > 1 else 0,
+        decisive=tuple(size.size for size in sizes) if len(sizes) > 1 else (),
         trend=estimate_trend(sizes),
         sentence=f"Cannot tell: {why}.",
     )
@@ -247,6 +248,7 @@ def _decide(
         )
         others = "larger ones" if smallest == low else "smaller and larger ones"
         sentence = f"There is an ideal size, {span}; {others} do worse ({chance})."
+    deciding = open_ if kind in ("bigger", "ideal") else tied if more else ()
     if open_ and kind in ("bigger", "ideal"):
         sentence += f" {smallest} may still lose more than that to {sizes[best].size}: {wanting}."
     return Verdict(
@@ -259,6 +261,7 @@ def _decide(
         equivalence=equivalence,
         firm=not open_ and kind != "unknown",
         more_seeds=more,
+        decisive=tuple(sizes[place].size for place in sorted({*deciding, best})) if more else (),
         trend=estimate_trend(sizes),
         sentence=sentence,
     )

@@ -75,9 +75,8 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
             f"learn needs at least {FEWEST_PER_CLASS} training images a class, but got "
             f"{bench.images} images of {len(bench.dataset.classes)} classes; add images"
         )
-    seeds = (
-        bench.settings.sweep.seeds if isinstance(bench.settings.sweep.seeds, int) else LEARN_SEEDS
-    )
+    asked = bench.settings.sweep
+    seeds = asked.seeds if isinstance(asked.seeds, int) else asked.first or LEARN_SEEDS
     chosen = choose_network(bench, done, shares, seeds)
     if chosen is None:
         return None
