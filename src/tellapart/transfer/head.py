@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,7 @@ from tellapart.train.loop import Rows
 from tellapart.train.optim import schedule_rate
 from tellapart.train.outcome import write_history
 from tellapart.train.progress import Watch, ignore_epoch
-from tellapart.transfer.store import Vectors
+from tellapart.transfer.store import Vectors, hold_vectors
 from tellapart.workspace import read_json, write_json
 
 
@@ -102,6 +102,7 @@ def fit_head(
         NotFinite: the loss, or an output, was not finite.
         Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
+    examples = replace(examples, vectors=hold_vectors(examples.vectors))
     vectors, labels = examples.vectors, examples.labels
     prepare_process(settings.seed)
     network = make_head(vectors.shape[1], int(labels.max()) + 1, settings)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,7 @@ from tellapart.transfer.head import (
     record_head,
     set_scale,
 )
+from tellapart.transfer.store import HELD_BYTES
 
 PENALTIES = tuple(10.0**power for power in (0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4, -5))
 """Tried from the first on."""
@@ -81,6 +83,12 @@ class Problem:
     scale: torch.Tensor
     classes: int
 
+    @cached_property
+    def held(self) -> torch.Tensor | None:
+        """The standardised features, (n, width) float32, where they take little memory."""
+        fits = 4 * self.vectors.size <= HELD_BYTES
+        return self._standardize(self.vectors) if fits else None
+
     def measure(self, parameters: Floats, penalty: float) -> tuple[float, Floats]:
         """Return the loss and its gradient at (classes * (width + 1),) parameters."""
         width = self.vectors.shape[1]
@@ -90,7 +98,9 @@ class Problem:
         total, count = 0.0, len(self.labels)
         for first in range(0, count, CHUNK):
             check_stop()
-            inputs = self._standardize(self.vectors[first : first + CHUNK])
+            part = slice(first, first + CHUNK)
+            held = self.held
+            inputs = self._standardize(self.vectors[part]) if held is None else held[part]
             truth = torch.from_numpy(self.labels[first : first + CHUNK])
             logits = torch.addmm(intercepts, inputs, weights.T)
             total += float(functional.cross_entropy(logits, truth, reduction="sum"))
@@ -104,7 +114,7 @@ class Problem:
         return loss, gradient.view(-1).double().numpy()
 
     def _standardize(self, part: NDArray[np.float16]) -> torch.Tensor:
-        return (torch.from_numpy(part).float() - self.mean) * self.scale
+        return torch.from_numpy(part).float().sub_(self.mean).mul_(self.scale)
 
 
 def fit_path(

@@ -29,6 +29,9 @@ FORMAT = 2
 KEY = "key.json"
 SUFFIX = ".safetensors"
 
+HELD_BYTES = 400_000_000
+"""What vectors that are held in main memory may take."""
+
 Rows16 = NDArray[np.float16]
 
 
@@ -63,6 +66,12 @@ class FeatureTable:
             here = np.flatnonzero(places[:, 0] == number)
             found[here] = self._shards[number][places[here, 1]]
         return found
+
+
+def hold_vectors(vectors: Vectors) -> Vectors:
+    """Return vectors in main memory where all of them take little: they are then taken faster."""
+    count, width = vectors.shape
+    return vectors[np.arange(count)] if 2 * count * width <= HELD_BYTES else vectors
 
 
 class FeatureStore:
