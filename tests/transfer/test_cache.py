@@ -71,11 +71,15 @@ def test_sets_of_another_version_are_named_and_removed(folders: list[Path]) -> N
     stale = locate_features() / "tiny-0123"
     stale.mkdir()
     (stale / "part-00000.npy").write_bytes(b"of an older version")
+    other = locate_features() / "somebody's"
+    other.mkdir()
+    (other / "thesis.txt").write_text("not ours")
     sets = list_sets()
     assert sum(not one.key for one in sets) == 2
     assert describe_sets(sets).count("of another version: prune removes it") == 2
     assert {one.folder for one in prune_sets(sets)} == {stale, folders[0]}
     assert folders[1].is_dir()
+    assert (other / "thesis.txt").is_file()
 
 
 def test_the_commands(folders: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

@@ -143,7 +143,7 @@ def _read(stream: IO[bytes], answers: queue.SimpleQueue[Answer | None]) -> None:
     with stream:
         while True:
             try:
-                answers.put(pickle.load(stream))
+                answers.put(pickle.load(stream))  # a pipe from the process that this one started
             except Exception:  # its end, or what a dying process left half written
                 answers.put(None)
                 return
@@ -169,6 +169,7 @@ def serve(parent: int, threads: int) -> None:
     function: Callable[[Any], Any] | None = None
     while True:
         try:
+            # from the parent alone, which started this process with a pipe to it
             is_function, content = pickle.load(sys.stdin.buffer)
         except EOFError:
             return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
@@ -23,15 +24,15 @@ CellT = TypeVar("CellT")
 
 
 @dataclass(frozen=True)
-class CellWork(Generic[CellT]):
+class CellWork(ABC, Generic[CellT]):
     """Trains the cells of one place of a study. It can be handed to another process."""
 
     bench: Bench
     place: Place
 
+    @abstractmethod
     def describe(self, cell: CellT) -> tuple[str, ModelSettings, TrainSettings]:
         """Return a cell's label, its network, and how it is trained."""
-        raise NotImplementedError
 
     def find_share(self, cell: CellT) -> float:
         """Return the share of the training images that a cell learns from."""

@@ -15,6 +15,8 @@ from tellapart.transfer.store import FORMAT, KEY, list_shards, read_shard
 from tellapart.workspace import read_json
 
 DAY = 24 * 3600.0
+OWN = (".json", ".safetensors", ".npy", ".tmp")
+"""How the files of a set end, now and in older versions; a folder with any other is not ours."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ def list_sets(check: bool = False) -> tuple[FeatureSet, ...]:
         check: whether to compare checksums, which reads everything.
     """
     root = locate_features()
-    folders = [path for path in root.glob("*") if path.is_dir()] if root.is_dir() else []
+    folders = [path for path in root.glob("*") if _is_own(path)] if root.is_dir() else []
     found = [read_set(folder, check) for folder in folders]
     return tuple(sorted(found, key=lambda one: (-one.used, one.folder.name)))
 
@@ -74,6 +76,13 @@ def read_set(folder: Path, check: bool = False) -> FeatureSet:
         size=sum(file.st_size for file in files),
         used=place.stat().st_mtime,
         damaged=tuple(damaged),
+    )
+
+
+def _is_own(folder: Path) -> bool:
+    """Tell whether a folder holds what a set of features does, and nothing else."""
+    return folder.is_dir() and all(
+        path.is_file() and path.suffix in OWN for path in folder.iterdir()
     )
 
 
