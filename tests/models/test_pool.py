@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from tellapart.models import pool
+from tellapart.models import patches, pool
 from tellapart.models.pool import BITS, MaxPool, PooledConv, max_pool
 
 CASES = [(1, 8, 8, 1), (3, 5, 9, 0), (2, 16, 33, 0), (4, 3, 6, 1)]
@@ -34,12 +34,13 @@ def test_cut_up_it_is_the_convolution_and_the_pooling(
     wants: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(pool, "CACHED_BYTES", 2 * width * size * size * 4)  # two images at once
+    for place, name in ((pool, "CACHED_BYTES"), (patches, "CHUNK_BYTES")):
+        monkeypatch.setattr(place, name, 2 * width * size * size * 4)  # two images at once
     images, layer = make_pair(channels, width, size, padding, wants)
     tensors = [*layer.parameters(), *([images] if wants else [])]
     mine, plain = layer(images), pool_plainly(images, layer)
     assert mine.grad_fn is not None
-    assert "PooledConv" in mine.grad_fn.name()
+    assert mine.grad_fn.name() == ("_PooledConvBackward" if wants else "PatchedConvBackward")
     assert mine.is_contiguous(memory_format=torch.channels_last)
     torch.testing.assert_close(mine, plain)
     seed = torch.randn_like(plain)
@@ -69,7 +70,7 @@ def test_a_batch_that_fits_goes_through_as_a_whole() -> None:
     images, layer = make_pair(3, 16, 12, 0, wants=False)
     found = layer(images)
     assert found.grad_fn is not None
-    assert "PooledConv" not in found.grad_fn.name()
+    assert "Conv" not in found.grad_fn.name()
     assert torch.equal(found, pool_plainly(images, layer))
 
 
@@ -83,8 +84,28 @@ def test_numbers_of_two_bytes_take_half_the_cache(monkeypatch: pytest.MonkeyPatc
             found = layer(images)
         assert found.grad_fn is not None
         names[reduced] = found.grad_fn.name()
-    assert "PooledConv" in names[False]
-    assert "PooledConv" not in names[True]
+    assert "Conv" in names[False]
+    assert "Conv" not in names[True]
+
+
+def test_patches_of_many_numbers_are_left_to_the_convolution(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(pool, "CACHED_BYTES", 1)
+    for channels, name in ((7, "PatchedConvBackward"), (8, "_PooledConvBackward")):
+        images, layer = make_pair(channels, 4, 6, 1, wants=False)
+        found = layer(images)
+        assert found.grad_fn is not None
+        assert found.grad_fn.name() == name
+
+
+def test_a_convolution_that_is_not_finite_stays_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool, "CACHED_BYTES", 1)
+    for nan in (float("nan"), -float("nan")):
+        images, layer = make_pair(3, 4, 6, 0, wants=False)
+        with torch.no_grad():
+            layer.weight.fill_(nan)
+        assert layer(images).isnan().all()
 
 
 def test_exported_it_is_the_stock_layers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,13 +20,13 @@ from torch import nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from tellapart.models.patches import BITS, MOST_NUMBERS, PatchedConv
+
 CACHED_BYTES = 4_000_000
 """What the convolution of the images at work may take: about a processor's private caches.
 
 Up to twice that goes through as a whole: cutting it up was measured to gain nothing.
 """
-BITS = {torch.bfloat16: torch.int16, torch.float32: torch.int32}
-"""Number formats that are pooled here, and the whole numbers of as many bytes."""
 
 
 def max_pool(images: torch.Tensor, rectify: bool = False) -> torch.Tensor:
@@ -80,6 +80,9 @@ class PooledConv(nn.Conv2d):
             images, weight = images.to(kind), weight.to(kind)
             bias = None if bias is None else bias.to(kind)
         padding = cast("tuple[int, int]", self.padding)[0]
+        if bias is not None and weight[0].numel() < MOST_NUMBERS and not images.requires_grad:
+            patched: torch.Tensor = PatchedConv.apply(images, weight, bias, padding)
+            return patched
         pooled: torch.Tensor = _PooledConv.apply(images, weight, bias, padding)
         return pooled
 
