@@ -145,6 +145,30 @@ def test_a_difference_below_the_margin_counts_as_none_even_where_it_is_certain()
     assert (strict.kind, strict.size) == ("bigger", 32)
 
 
+def test_a_loss_below_the_margin_is_not_worse_though_larger_than_chance() -> None:
+    verdict = judge(shuffled((0.560, 0.583, 0.600, 0.599), 0.004))
+    assert 0.010 < verdict.margin < 0.017
+    assert (verdict.kind, verdict.size, verdict.firm) == ("bigger", 32, False)
+    assert (
+        "up to 128 (differences up to 2 points count as none). 32 seems to lose 1.7 points"
+        in verdict.sentence
+    )
+
+
+def test_further_seeds_are_for_the_size_taken_the_best_and_one_wrongly_passed_over() -> None:
+    assert judge(shuffled((0.560, 0.584, 0.600, 0.599), 0.004)).decisive == (32, 64)
+    verdict = judge(shuffled((0.577, 0.589, 0.600, 0.599), 0.004))
+    assert (verdict.size, verdict.decisive) == (32, (16, 32, 64))
+
+
+@pytest.mark.parametrize("loss", [0.010, 0.030])
+def test_with_ever_more_seeds_the_smallest_within_the_margin_is_taken(loss: float) -> None:
+    truth = (0.50, 0.60 - loss, 0.60, 0.60)
+    verdicts = simulate(truth, 30, 100)
+    right = SIZES[1] if loss < EQUIVALENCE else SIZES[2]
+    assert {(one.kind, one.size, one.firm) for one in verdicts} == {("bigger", right, True)}
+
+
 def test_what_is_not_settled_says_how_many_seeds_would_do() -> None:
     """The number is about what it takes, where the truth is what it seems."""
     groups = shuffled((0.600, 0.602, 0.601), 0.012)

@@ -20,7 +20,7 @@ from tellapart.plan.searches import bound_search, cut_search, plan_search
 from tellapart.plan.vary import list_levels, plan_grid
 from tellapart.records import LeftOut, Place, PlanRecord, StepName, SweepPlan
 
-SHARES: dict[StepName, float] = {"baseline": 0.10, "conv": 0.30, "dense": 0.20, "search": 0.40}
+SHARES: dict[StepName, float] = {"baseline": 0.05, "conv": 0.40, "dense": 0.20, "search": 0.35}
 """How the minutes are divided among the steps that train; what one leaves goes to the others."""
 RESERVE = 1 / 4
 """The part of a cut sweep's seconds that is left for seeds where they decide."""

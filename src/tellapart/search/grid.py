@@ -16,7 +16,7 @@ from tellapart.metrics.layout import fit_layout
 from tellapart.records import GridVerdict, Level, LevelRecord, RunRecord, SizeRecord
 from tellapart.search.executor import Executor
 from tellapart.search.sweep import Cell, Seeds, Sweep, spend_seeds
-from tellapart.search.verdict import compare_size, count_seeds, say_more_seeds
+from tellapart.search.verdict import compare_size, count_seeds, say_margin, say_more_seeds
 
 
 def run_grid(
@@ -85,7 +85,8 @@ def judge_levels(
     take = min(tied, key=lambda place: (sizes[place].seconds * sizes[place].threads, place))
     sentence = _say(sizes, levels, (best, take, tied), margin, equivalence)
     if open_:
-        sentence += f" {say_more_seeds(more, equivalence, 'level')}."
+        wanting = say_more_seeds(more, "level")
+        sentence += f" {wanting} to see a difference of {say_margin(equivalence)}."
     return GridVerdict(
         take=sizes[take].size,
         best=sizes[best].size,

@@ -22,12 +22,16 @@ MOST_SEEDS = 100
 
 @dataclass(frozen=True)
 class Standing:
-    """A size against the best one: it is ``worse``, or as good (``near``), or not yet told."""
+    """A size against the best one: it is ``worse``, or as good (``near``), or neither is shown.
+
+    ``edge``: it is worse, but chance might put its loss within what counts as none.
+    """
 
     behind: float
     chance: float
     worse: bool
     near: bool
+    edge: bool = False
 
     @property
     def tied(self) -> bool:
@@ -42,10 +46,11 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
     No size is worse than the best unless the highest and the lowest mean differ by more than
     Tukey's margin (the studentized range at 95 %, for unequal numbers of seeds Kramer's): where
     all sizes are equal in truth, that happens in 5 % of sweeps. Otherwise a size is worse where
-    its mean lies below the best's by more than Dunnett's one-sided margin, approximated from
-    above by Bonferroni: Student's t at 1 - 0.05/(k - 1) times the standard error of their
-    difference. No margin is below one image. A size is as good where even with that margin it
-    loses no more than ``equivalence``. The size to take is the smallest that is not worse.
+    its mean lies below the best's by more than ``equivalence`` and by more than Dunnett's
+    one-sided margin, approximated from above by Bonferroni: Student's t at 1 - 0.05/(k - 1) times
+    the standard error of their difference. No margin is below one image. A size is as good where
+    even with that margin it loses no more than ``equivalence``. The size to take is the smallest
+    that is not worse: with ever more seeds, the smallest that loses no more than ``equivalence``.
     """
     if len(sizes) == 1:
         only = sizes[0].size
@@ -90,11 +95,13 @@ def compare_size(
     error = fit.spread * fit.scale_error(lowest, best) / math.sqrt(2)
     reach = max(image, find_range(count, fit.freedom, level) * error)
     told = means[best] - means[lowest] > reach + 1e-12
+    worse = told and behind > max(chance, equivalence) + 1e-12
     return Standing(
         behind=behind,
         chance=chance,
-        worse=told and behind > chance + 1e-12,
+        worse=worse,
         near=behind + chance <= equivalence + 1e-12,
+        edge=worse and behind - chance <= equivalence,
     )
 
 
@@ -113,14 +120,14 @@ def count_seeds(
 ) -> int:
     """Return how many more seeds a size would tell one that is not yet told from the best.
 
-    Either its loss is then larger than chance, or the loss and chance together are within
-    ``equivalence``: what needs fewer, if the loss is in truth what it seems.
+    A loss within ``equivalence`` is then so even with chance added; a larger one is larger than
+    chance: if the loss is in truth what it seems.
 
     Args:
         level: of the comparison, as in `compare_size`.
     """
     groups = len(fit.means)
-    reach = max(behind, equivalence - behind)
+    reach = behind if behind > equivalence else equivalence - behind
     for count in range(seeds + 1, MOST_SEEDS):
         freedom = (groups - 1) * (count - 1)
         t = float(stats.t.ppf(1 - (1 - level) / (groups - 1), freedom))
@@ -169,22 +176,26 @@ def _unknown(sizes: Sequence[SizeRecord], best: int, why: str, equivalence: floa
     )
 
 
-def say_more_seeds(more: int, equivalence: float, what: str = "size") -> str:
+def say_more_seeds(more: int, what: str = "size") -> str:
     """Say how many more seeds would settle what is open.
 
-    >>> say_more_seeds(4, 0.02)
-    '4 more seeds a size would be needed to see a difference of 2 points'
+    >>> say_more_seeds(4)
+    '4 more seeds a size would be needed'
     """
     needed = (
         f"{more} more seed{'s' if more > 1 else ''}"
         if more < MOST_SEEDS - 10
         else f"over {MOST_SEEDS - 10} seeds"
     )
-    margin = _say_margin(equivalence)
-    return f"{needed} a {what} would be needed to see a difference of {margin}"
+    return f"{needed} a {what} would be needed"
 
 
-def _say_margin(equivalence: float) -> str:
+def say_margin(equivalence: float) -> str:
+    """Say a difference of accuracy.
+
+    >>> say_margin(0.01)
+    '1 point'
+    """
     return f"{100 * equivalence:.2g} point{'s' if equivalence != 0.01 else ''}"
 
 
@@ -212,9 +223,10 @@ def _decide(
     )
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)  # the best one alone is tied
-    points = _say_margin(equivalence)
+    points = say_margin(equivalence)
     chance = f"differences below {100 * margin:.1f} points are within the chance of seeds"
-    wanting = say_more_seeds(more, equivalence)
+    ignored = chance if margin > equivalence else f"differences up to {points} count as none"
+    wanting = say_more_seeds(more)
     kind: Literal["ideal", "bigger", "flat", "unknown"]
     if every and not open_:
         kind = "flat"
@@ -230,7 +242,7 @@ def _decide(
             if every
             else f"{names} are tied with the best, but sizes between them are not"
         )
-        sentence = f"Cannot tell: {seen} ({chance}); {wanting}."
+        sentence = f"Cannot tell: {seen} ({chance}); {wanting} to see a difference of {points}."
     elif largest == high:
         kind = "bigger"
         beyond = (
@@ -238,7 +250,7 @@ def _decide(
             if smallest == high
             else f"beyond that nothing is gained up to {high}"
         )
-        sentence = f"Bigger is better up to {smallest}; {beyond} ({chance})."
+        sentence = f"Bigger is better up to {smallest}; {beyond} ({ignored})."
     else:
         kind = "ideal"
         span = (
@@ -247,10 +259,16 @@ def _decide(
             else f"{smallest} to {largest}, of which {smallest} is the cheapest"
         )
         others = "larger ones" if smallest == low else "smaller and larger ones"
-        sentence = f"There is an ideal size, {span}; {others} do worse ({chance})."
-    deciding = open_ if kind in ("bigger", "ideal") else tied if more else ()
+        sentence = f"There is an ideal size, {span}; {others} do worse ({ignored})."
+    deciding = tied
+    if kind in ("bigger", "ideal"):  # the one below may be wrongly passed over
+        deciding = [*open_, *(place for place in [tied[0] - 1] if standings[max(0, place)].edge)]
     if open_ and kind in ("bigger", "ideal"):
-        sentence += f" {smallest} may still lose more than that to {sizes[best].size}: {wanting}."
+        loss = 100 * standings[tied[0]].behind
+        sentence += (
+            f" {smallest} seems to lose {loss:.1f} points to {sizes[best].size}, and may lose more "
+            f"than {points}: {wanting} to tell."
+        )
     return Verdict(
         kind=kind,
         size=smallest,
