@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import TrainSettings
-from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.dataset import Dataset, Indices, resize_dataset
 from tellapart.data.split import Split
 from tellapart.device import DeviceName, choose_device, prepare_process
 from tellapart.errors import DataError
@@ -141,6 +141,7 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
             f"have {', '.join(dataset.classes)}; give the data that it was trained on"
         )
     prepare_process()
+    dataset = resize_dataset(dataset, int(args["preprocessing"]["image_size"]))
     network.to(choose_device(device))
     mirrored = TrainSettings(**args["recipe"]).mirrors
     return lambda rows: predict_logits(network, dataset, rows, run.precision, mirrored)

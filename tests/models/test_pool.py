@@ -5,7 +5,8 @@ import torch
 from torch.nn import functional
 
 from tellapart.models import patches, pool
-from tellapart.models.pool import BITS, MaxPool, PooledConv, max_pool
+from tellapart.models.patches import BITS
+from tellapart.models.pool import MaxPool, PooledConv, max_pool
 
 CASES = [(1, 8, 8, 1), (3, 5, 9, 0), (2, 16, 33, 0), (4, 3, 6, 1)]
 

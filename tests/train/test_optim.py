@@ -9,7 +9,13 @@ from sklearn.utils.class_weight import compute_class_weight
 from torch import nn
 
 from tellapart.config import TrainSettings
-from tellapart.train.optim import make_optimizer, schedule_rate, weigh_classes
+from tellapart.train.optim import (
+    OFTEN,
+    clear_tiny,
+    make_optimizer,
+    schedule_rate,
+    weigh_classes,
+)
 
 
 def test_a_constant_rate_stays() -> None:
@@ -98,3 +104,38 @@ def test_balanced_weights_are_those_of_scikit_learn() -> None:
 def test_classes_count_as_their_images_unless_told() -> None:
     labels = np.array([0, 0, 1])
     assert weigh_classes(TrainSettings(), labels, 2, torch.device("cpu")) is None
+
+
+@pytest.mark.parametrize("name", ["adam", "sgd", "muon"])
+def test_momentum_of_what_has_no_gradient_never_falls_to_slow_numbers(name: str) -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3))
+    recipe = TrainSettings.model_validate({"optimizer": name, "lr": 1e-3})
+    optimizer = make_optimizer(network, recipe)
+    tiny = torch.finfo(torch.float32).tiny
+    slow = 0
+    for step in range(1, 1001):
+        optimizer.zero_grad()
+        scale = 1.0 if step < 5 else 0.0
+        (network(torch.ones(2, 4)).sum() * scale).backward()
+        optimizer.step()
+        if step % OFTEN == 0:
+            before = [weight.detach().clone() for weight in network.parameters()]
+            clear_tiny(optimizer)
+            assert all(map(torch.equal, before, network.parameters()))
+        for state in optimizer.state.values():
+            for kept in state.values():
+                if isinstance(kept, torch.Tensor) and kept.ndim:
+                    slow += int(((kept != 0) & (kept.abs() < tiny)).sum())
+    assert slow == 0
+
+
+def test_what_an_optimiser_keeps_of_live_weights_stays() -> None:
+    weight = nn.Parameter(torch.ones(3, 3))
+    optimizer = make_optimizer(nn.ParameterList([weight]), TrainSettings())
+    weight.grad = torch.full((3, 3), 1e-4)
+    optimizer.step()
+    before = {name: kept.clone() for name, kept in optimizer.state[weight].items()}
+    clear_tiny(optimizer)
+    for name, kept in optimizer.state[weight].items():
+        assert torch.equal(kept, before[name])

@@ -11,13 +11,12 @@ from tellapart.config import HeadSettings
 from tellapart.data.dataset import Labels
 from tellapart.errors import DataError, TellapartError
 from tellapart.models import count_parameters
+from tellapart.models.head import Standardize, make_head
 from tellapart.train.loop import Rows
 from tellapart.transfer.head import (
     Examples,
-    Standardize,
     fit_head,
     load_head,
-    make_head,
     predict_head,
     set_scale,
     write_head_args,

@@ -20,6 +20,7 @@ from tellapart.cli.flags import (
     Seed,
     Views,
     Whole,
+    split_sizes,
 )
 from tellapart.cli.work import run_steps
 
@@ -42,6 +43,15 @@ def transfer(
     view_augment: Annotated[
         str, Parameter(help="What a view does: operations joined by +.")
     ] = "flip+shift+rotation+zoom",
+    head_sizes: Annotated[
+        str | None,
+        Parameter(help="Sizes of the dense head to sweep, with a verdict: 128,512,2048."),
+    ] = None,
+    finetune: Annotated[
+        Literal["none", "last", "all"],
+        Parameter(help="Then train the backbone's last third too, or all of it."),
+    ] = "none",
+    finetune_epochs: Annotated[Whole, Parameter(help="Epochs of the fine-tuning.")] = 10,
     epochs: Epochs = None,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
@@ -64,6 +74,8 @@ def transfer(
             "views": views,
             "image_size": image_size,
             "augment": view_augment,
+            "sizes": split_sizes(head_sizes, "--head-sizes") or (),
+            "tune": {"depth": finetune, "epochs": finetune_epochs},
         },
         epochs=epochs,
         protocol=protocol,

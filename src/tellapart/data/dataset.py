@@ -50,6 +50,14 @@ class SharingSource(Protocol):
         """
 
 
+@runtime_checkable
+class ResizingSource(Protocol):
+    """A source that can decode its images at any size."""
+
+    def resize(self, size: int) -> ImageSource:
+        """Return the same images as squares of another side, decoded at each read."""
+
+
 class ArraySource:
     """Images held in memory, (n, height, width, channels) uint8."""
 
@@ -146,6 +154,18 @@ def share_dataset(dataset: Dataset, path: Path) -> Dataset:
         if isinstance(source, SharingSource)
         else dataset
     )
+
+
+def resize_dataset(dataset: Dataset, size: int) -> Dataset:
+    """Return a dataset whose images are read at another side, in pixels.
+
+    Where the source holds pixels and not files, the dataset itself is returned: whoever wants
+    another size resizes.
+    """
+    source = dataset.source
+    if size == dataset.image_size or not isinstance(source, ResizingSource):
+        return dataset
+    return replace(dataset, source=source.resize(size), image_size=size)
 
 
 def write_pixels(pixels: Pixels, path: Path) -> MappedSource:

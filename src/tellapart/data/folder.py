@@ -74,6 +74,9 @@ class FileSource:
             list(pool.map(decode_one, range(len(indices))))
         return pixels
 
+    def resize(self, size: int) -> ImageSource:
+        return FileSource(self.paths, size, self.channels)
+
     def share(self, path: Path) -> ImageSource:
         if self.held is None:
             return self

@@ -11,7 +11,7 @@ import hashlib
 import json
 import textwrap
 import warnings
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,10 @@ class PixelBackbone(nn.Module):
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        images = pixels.permute(0, 3, 1, 2).to(torch.float32) * (1 / 255)
+        return self.see(pixels.permute(0, 3, 1, 2).to(torch.float32) * (1 / 255))
+
+    def see(self, images: torch.Tensor) -> torch.Tensor:
+        """Return the features of (n, c, h, w) floats in [0, 1]."""
         if images.shape[1] == 1:
             images = images.expand(-1, 3, -1, -1)
         if images.shape[2] != self.size or images.shape[3] != self.size:
@@ -61,6 +64,7 @@ class Backbone:
     """A backbone that is ready to run.
 
     ``key`` names its weights and preprocessing; ``fixed`` ones take images of one size alone.
+    ``architecture`` has its ``name``, timm's or the embedded one's, and the ``settings`` of that.
     """
 
     name: str
@@ -71,6 +75,7 @@ class Backbone:
     parameters: int
     key: str
     fixed: bool = False
+    architecture: dict[str, Any] = field(default_factory=dict)
 
     @property
     def image_size(self) -> int:
@@ -102,6 +107,7 @@ def make_backbone(name: str) -> Backbone:
         parameters=sum(p.numel() for p in network.parameters()),
         key=_hash_network(pixel),
         fixed=bool(cfg.get("fixed_input_size", False)),
+        architecture={"name": cfg["architecture"], "settings": cfg["model_args"]},
     )
 
 
@@ -196,6 +202,7 @@ def _make_embedded() -> Backbone:
         features=features,
         parameters=sum(p.numel() for p in trunk.parameters()),
         key=_hash_network(pixel),
+        architecture={"name": EMBEDDED, "settings": card["model"]},
     )
 
 
@@ -230,7 +237,10 @@ def _make_timm(name: str) -> tuple[nn.Module, dict[str, Any]]:
             network = timm.create_model(name, pretrained=True, num_classes=0)
         except Exception as error:  # the hub's many ways to say that there is no network
             raise BackboneError(_explain_failure(name, error)) from error
-    return network, dict(network.pretrained_cfg)  # type: ignore[arg-type]  # a dict on timm models
+    cfg: dict[str, Any] = dict(network.pretrained_cfg)  # type: ignore[arg-type]  # a dict on timm models
+    args: dict[str, Any] = dict(getattr(network, "_model_args", {}))
+    args.pop("num_classes", None)
+    return network, cfg | {"model_args": args}
 
 
 def _locate(name: str) -> Path:

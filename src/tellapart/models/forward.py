@@ -29,8 +29,14 @@ def cast_forward(device: torch.device, precision: Precision) -> torch.autocast:
 
 
 def has_norm(network: nn.Module) -> bool:
-    """Return whether a network normalises over a batch, which must then go through as a whole."""
-    return any(isinstance(layer, nn.BatchNorm2d) for layer in network.modules())
+    """Return whether a network normalises over a batch, which must then go through as a whole.
+
+    One that is fine-tuned does not: its norms are ``frozen`` at the statistics they came with.
+    """
+    return any(
+        isinstance(layer, nn.BatchNorm2d) and not getattr(layer, "frozen", False)
+        for layer in network.modules()
+    )
 
 
 def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> int:

@@ -12,7 +12,9 @@ from tellapart.plan.rules import (
     plan_head,
     plan_heads,
     plan_recipe,
+    plan_seeds,
     plan_swept,
+    plan_tuning,
 )
 
 __all__ = [
@@ -28,8 +30,10 @@ __all__ = [
     "plan_head",
     "plan_heads",
     "plan_recipe",
+    "plan_seeds",
     "plan_study",
     "plan_swept",
+    "plan_tuning",
     "reckon_needs",
     "weigh_training",
 ]

@@ -27,6 +27,7 @@ from tellapart.config import (
 )
 from tellapart.device import DeviceName
 from tellapart.models import Shape, count_planned
+from tellapart.models.tuned import TuneSettings
 from tellapart.records import (
     STEPS,
     LeftOut,
@@ -67,6 +68,8 @@ class TransferSettings(Settings):
     Heads of all ``kinds`` are fitted, on the images and on up to ``views`` further views of each,
     which ``augment`` makes; the best one on val is taken. ``image_size`` None: the resolution that
     does best on a part of the images, where these are smaller than what the backbone was made for.
+    ``tune`` says whether the best backbone then goes on learning with its head. ``sizes`` of the
+    dense head are swept, where there are any.
     """
 
     backbones: tuple[str, ...] = ()
@@ -75,6 +78,8 @@ class TransferSettings(Settings):
     views: Annotated[int, Field(ge=0, le=20)] = 0
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     augment: Augment = "flip+shift+rotation+zoom"
+    tune: TuneSettings = TuneSettings()
+    sizes: tuple[Positive, ...] = ()
 
 
 class SweepSettings(Settings):
@@ -215,6 +220,14 @@ def plan_heads(settings: StudySettings) -> tuple[HeadSettings, ...]:
     if settings.protocol == "notebook":
         return (head,)
     return tuple(head.model_copy(update={"kind": kind}) for kind in settings.transfer.kinds)
+
+
+def plan_tuning(settings: StudySettings) -> TuneSettings:
+    """Return how the best backbone is fine-tuned."""
+    own = {"seed": settings.seed}
+    if settings.epochs is not None:
+        own["epochs"] = settings.epochs
+    return settings.transfer.tune.model_copy(update=own)
 
 
 def plan_seeds(settings: StudySettings, images: int) -> tuple[int, int]:

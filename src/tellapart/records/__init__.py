@@ -52,6 +52,13 @@ from tellapart.records.runs import (
     TrialRecord,
     Verdict,
 )
+from tellapart.records.transfer import (
+    BackboneRecord,
+    HeadRecord,
+    HeadSweepRecord,
+    ScreenRecord,
+    TunedRecord,
+)
 
 __all__ = [
     "COSTS",
@@ -79,6 +86,7 @@ __all__ = [
     "GridRecord",
     "GridVerdict",
     "HeadRecord",
+    "HeadSweepRecord",
     "HistoryRecord",
     "InspectStep",
     "LearningPoint",
@@ -108,6 +116,7 @@ __all__ = [
     "TransferStep",
     "Trend",
     "TrialRecord",
+    "TunedRecord",
     "Verdict",
 ]
 
@@ -135,56 +144,6 @@ class DataRecord(Record):
     modes: dict[str, int]
     notes: tuple[str, ...]
     excluded: tuple[Excluded, ...]
-
-
-class ScreenRecord(Record):
-    """A backbone at one resolution, screened on a part of the images with a logistic head.
-
-    ``seconds`` are those of the ``computed`` images whose features were not in the cache.
-    """
-
-    name: str
-    image_size: int
-    parameters: int
-    val_accuracy: Estimate
-    seconds: float
-    computed: int
-
-
-class HeadRecord(Record):
-    """One head on a backbone's features: trained on the images, and on so many views of them.
-
-    ``run`` is the folder of its training, relative to the study's.
-    """
-
-    kind: Literal["dense", "logistic"]
-    views: int
-    parameters: int
-    seconds: float
-    val_accuracy: Estimate
-    run: str
-
-
-class BackboneRecord(Record):
-    """One backbone of the transfer step. ``license`` is that of its weights.
-
-    ``heads`` are all that were tried on it, and ``run`` the one of them that is best on val.
-    ``extraction_seconds`` are those of all views, as far as they were not in the cache.
-    """
-
-    name: str
-    source: str
-    license: str
-    parameters: int
-    features: int
-    image_size: int
-    engine: str
-    extraction_seconds: float
-    images_computed: int
-    head_parameters: int
-    val_accuracy: Estimate
-    heads: tuple[HeadRecord, ...]
-    run: RunRecord
 
 
 Cost = Literal["parameters", "seconds", "predict_seconds"]
@@ -269,6 +228,8 @@ class TransferStep(ModelStep):
     step: Literal["transfer"] = "transfer"
     backbones: tuple[BackboneRecord, ...]
     screened: tuple[ScreenRecord, ...] = ()
+    head_sweep: HeadSweepRecord | None = None
+    tuned: TunedRecord | None = None
     advice: str
 
 

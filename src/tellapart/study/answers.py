@@ -11,6 +11,7 @@ from tellapart.records import (
     SizeRecord,
     TestRecord,
     TrialRecord,
+    TunedRecord,
     Verdict,
 )
 from tellapart.report.wording import say_estimate
@@ -96,22 +97,43 @@ def say_confirmation(found: Confirmation, split: str) -> str:
 
 
 def answer_transfer(
-    chosen: BackboneRecord, others: int, test: TestRecord, scratch: ModelStep | None
+    models: tuple[BackboneRecord, TunedRecord | None],
+    others: int,
+    tests: tuple[TestRecord, TestRecord],
+    scratch: ModelStep | None,
 ) -> str:
-    """Answer step 6: what a pretrained backbone adds."""
+    """Answer step 6: what a pretrained backbone adds.
+
+    Args:
+        models: the frozen backbone with its head, and what fine-tuning made of the two.
+        tests: of the frozen head, and of the step's model.
+    """
+    (chosen, tuned), (test, final) = models, tests
     run = chosen.run
     answer = (
         f"A head of {chosen.head_parameters:,} parameters on the frozen backbone {chosen.name} "
         f"gets {say_estimate(test.accuracy)} of the test images right"
         + (f", chosen on val from {others + 1} backbones." if others else ".")
     )
-    if scratch is not None:
-        gain = 100 * (test.accuracy.value - scratch.test_accuracy.value)
+    if tuned is not None:
         answer += (
-            f" That is {abs(gain):.1f} points {'above' if gain >= 0 else 'below'} the best network "
+            f" Fine-tuned ({say_depth(tuned.depth)}, {len(tuned.run.history)} epochs), the same "
+            f"backbone gets {say_estimate(tuned.accuracy)}. {tuned.comparison.sentence}"
+        )
+    if scratch is not None:
+        gain = 100 * (final.accuracy.value - scratch.test_accuracy.value)
+        what = "That" if tuned is None else "The better of the two on val"
+        where = "above" if gain >= 0 else "below"
+        answer += (
+            f" {what} is {abs(gain):.1f} points {where} the best network "
             "trained from scratch; the comparisons say whether chance explains it."
         )
     return answer + say_optimism(run)
+
+
+def say_depth(depth: str) -> str:
+    """Say how much of a backbone was trained."""
+    return "its last layers" if depth == "last" else "all its layers"
 
 
 def label_network(run: RunRecord) -> str:

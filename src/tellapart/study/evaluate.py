@@ -98,9 +98,9 @@ def _find_predict(
     dataset: Dataset, one: Found, device: DeviceName, backbone: str | None
 ) -> Predict:
     folder = one.study / one.record.run.folder
-    if one.step != "transfer":
-        return predict_run(dataset, folder, device, one.record.run)
     args = read_json(folder / "args.json")
+    if args["kind"] != "head":
+        return predict_run(dataset, folder, device, one.record.run)
     body = make_backbone(backbone or str(args["backbone"]))
     body = resize_backbone(body, int(args["image_size"]))
     head = load_head(folder, body.key)

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import partial
-
-from tellapart.config import HeadSettings
-from tellapart.device import choose_device, choose_precision
 from tellapart.evaluate import Look, evaluate_model
 from tellapart.models.backbone import (
     EMBEDDED,
     Backbone,
 )
+from tellapart.plan import plan_tuning
 from tellapart.records import (
     BackboneRecord,
     BaselineStep,
@@ -32,27 +28,12 @@ from tellapart.study.candidates import (
     make_work,
     name_backbones,
 )
+from tellapart.study.heads import Extracted, count_sweep, fit_once, sweep_heads
 from tellapart.study.tested import describe_model
+from tellapart.study.tuning import Frozen, tune_best
 from tellapart.transfer.features import Features, extract_features
-from tellapart.transfer.head import Examples, fit_head, load_head, predict_head, write_head_args
-from tellapart.transfer.logistic import fit_logistic
+from tellapart.transfer.head import load_head, predict_head
 from tellapart.transfer.views import View
-from tellapart.workspace import read_record, write_json
-
-
-@dataclass(frozen=True)
-class Extracted:
-    """A backbone with the features of all images, and of the training images in each view."""
-
-    name: str
-    backbone: Backbone
-    plain: Features
-    views: tuple[Features, ...]
-
-    @property
-    def label(self) -> str:
-        """The backbone's name as a part of a file's."""
-        return self.backbone.name.replace("/", "_").replace(":", "_")
 
 
 def run_transfer(bench: Bench) -> TransferStep:
@@ -60,7 +41,9 @@ def run_transfer(bench: Bench) -> TransferStep:
     names, work = name_backbones(bench), make_work(bench)
     some = AUTO in bench.settings.transfer.backbones and len(names) > CONFIRMED
     count = CONFIRMED if some else len(names)
-    bench.reporter.begin("transfer", count * work.count_units())
+    units = count * work.count_units() + count_sweep(bench)
+    tuning = plan_tuning(bench.settings)
+    bench.reporter.begin("transfer", units + (tuning.epochs if tuning.depth != "none" else 0))
     backbones, screened = choose_backbones(work, names, count)
     done = [_transfer_one(work, name, backbone) for name, backbone in backbones]
     chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
@@ -75,14 +58,25 @@ def run_transfer(bench: Bench) -> TransferStep:
         optimistic=bench.notebook,
     )
     draw_run(run, test, bench.dataset.classes, folder)
+    views = next(head.views for head in chosen.heads if head.run == run.folder)
+    swept = sweep_heads(work, extracted, views)
+    found = tune_best(bench, work.rows, Frozen(extracted.backbone, run, test))
+    tuned = None if found is None else found[0]
     scratch = bench.read_step("search", SearchStep) or bench.read_step("baseline", BaselineStep)
     assert scratch is None or isinstance(scratch, ModelStep)
     description = describe_model(run, test) | {"model": f"{chosen.name} + {run.model} head"}
+    final = test
+    if found is not None and found[0].kept:
+        final = found[1]
+        description = describe_model(found[0].run, final)
+        description |= {"model": f"{chosen.name}, fine-tuned"}
     record = TransferStep(
         backbones=tuple(record for record, _ in done),
         screened=screened,
+        head_sweep=swept,
+        tuned=tuned,
         advice=_advise(bench, chosen),
-        answer=answer_transfer(chosen, len(done) - 1, test, scratch),
+        answer=answer_transfer((chosen, tuned), len(done) - 1, (test, final), scratch),
         **description,
     )
     draw_step(record, bench.folder / "transfer")
@@ -94,7 +88,7 @@ def _transfer_one(work: Work, name: str, backbone: Backbone) -> tuple[BackboneRe
     found = [_extract(work, backbone, view) for view in work.views]
     extracted = Extracted(name, backbone, found[0], tuple(found[1:]))
     runs: list[tuple[RunRecord, int]] = [
-        (_fit_once(work, extracted, head, count), count)
+        (fit_once(work, extracted, head, count), count)
         for count in range(len(work.views))
         for head in work.heads
     ]
@@ -149,49 +143,6 @@ def _extract(work: Work, backbone: Backbone, view: View) -> Features:
         part = f"features of {backbone.name.replace('/', '_').replace(':', '_')}"
         bench.clock.add("transfer", part, features.seconds)
     return features
-
-
-def _fit_once(work: Work, extracted: Extracted, head: HeadSettings, count: int) -> RunRecord:
-    """Fit a head on so many views, or read it where it was fitted before."""
-    bench = work.bench
-    device = choose_device(bench.settings.device)
-    label = f"{extracted.label}-{head.kind}" + (f"-views-{count}" if count else "")
-    views = work.views[: 1 + count]
-    about = (head, extracted.backbone.key, device.type, choose_precision(device))
-    cell = bench.name_cell(label, *about, *(view.name for view in views))
-    folder = bench.folder / "transfer" / cell
-    path = folder / "record.json"
-    if path.is_file():
-        bench.reporter.skip(head.epochs, f"{label}: read")
-        return read_record(path, RunRecord)
-    rows = work.rows
-    tables = tuple(view.vectors for view in extracted.views[:count])
-    examples = Examples(extracted.plain.vectors, bench.dataset.labels, tables)
-    if head.kind == "logistic":
-        show = partial(_say_penalty, bench, label)
-        run = fit_logistic(examples, rows, head, folder, show)
-        bench.reporter.advance(head.epochs, f"{label}: {100 * run.val_accuracy.value:.1f} %")
-    else:
-        run = fit_head(examples, rows, head, folder, bench.watch(label))
-    name, backbone = extracted.name, extracted.backbone
-    write_head_args(
-        folder,
-        HeadSettings.model_validate(run.settings | {"seed": run.seed}),
-        bench.dataset.classes,
-        {
-            "backbone": name if not name.startswith("local-dir:") else backbone.name,
-            "backbone_key": backbone.key,
-            "features": backbone.features,
-            "image_size": backbone.image_size,
-        },
-    )
-    bench.keep_time("transfer", folder.name, run.seconds)
-    write_json(path, run)  # last of all: it says that this head is done
-    return run
-
-
-def _say_penalty(bench: Bench, label: str, said: str) -> None:
-    bench.reporter.advance(0, f"{label}: {said}")
 
 
 def _advise(bench: Bench, chosen: BackboneRecord) -> str:

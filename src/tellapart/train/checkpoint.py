@@ -10,10 +10,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import ModelSettings, Settings, TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import DataError
 from tellapart.models import Shape, make_model
+from tellapart.models.tuned import TunedSettings, make_tuned
 from tellapart.workspace import read_json, write_bytes, write_json
 
 ARGS = "args.json"
@@ -46,11 +47,11 @@ def read_weights(path: Path) -> State:
 
 
 def write_args(
-    folder: Path, dataset: Dataset, model: ModelSettings, recipe: TrainSettings
+    folder: Path, dataset: Dataset, model: Settings, recipe: TrainSettings
 ) -> dict[str, Any]:
     """Write ``args.json``: settings, class names and preprocessing of the model in a folder."""
     args = {
-        "kind": "network",
+        "kind": "tuned" if isinstance(model, TunedSettings) else "network",
         "model": model.model_dump(),
         "recipe": recipe.model_dump(),
         "classes": list(dataset.classes),
@@ -81,7 +82,11 @@ def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
         args["preprocessing"]["image_size"],
         len(args["classes"]),
     )
-    network = make_model(ModelSettings(**args["model"]), shape)
+    network: nn.Module
+    if args["kind"] == "tuned":
+        network = make_tuned(TunedSettings(**args["model"]), shape.classes)
+    else:
+        network = make_model(ModelSettings(**args["model"]), shape)
     load_strictly(network, read_weights(folder / "weights" / "best.safetensors"), folder)
     return network, args
 

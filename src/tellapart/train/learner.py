@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import ModelSettings, Settings, TrainSettings, describe_settings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, shuffle_order
 from tellapart.device import DeviceName, Precision, choose_device, choose_precision, prepare_process
 from tellapart.models import Shape, adapt_model, make_model
 from tellapart.models.forward import has_norm, limit_chunk, prepare_batch
+from tellapart.records import Scalar
 from tellapart.train.optim import make_optimizer
 from tellapart.train.replay import Replay
 
@@ -23,10 +24,37 @@ ADAPT_IMAGES = 2000
 """Images that a network may look at before it is trained."""
 
 
+class Origin(Protocol):
+    """What a network starts from, where that is more than its settings and a seed.
+
+    ``settings`` build it again without its weights, ``key`` names those that it starts with.
+    """
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def key(self) -> str: ...
+
+    @property
+    def name(self) -> str:
+        """What kind of network it is."""
+
+    def describe(self) -> dict[str, Scalar]:
+        """Return the settings that a record shows."""
+
+    def make_network(self) -> nn.Module:
+        """Return the network as its training begins; what stays as it is requires no gradient."""
+
+    def scale_weights(self, network: nn.Module) -> list[tuple[float, list[nn.Parameter]]]:
+        """Return the weights that are trained, with their learning rates over the recipe's."""
+
+
 @dataclass(frozen=True)
 class Task:
     """One training: the network, the recipe, the device, and whether weights are kept.
 
+    ``origin`` has the network where it is not fresh; ``model`` then has no say.
     ``keep`` is ``both`` (best and last), or ``best`` where many trainings share a disk. A
     checkpoint to go on from is written about ``every`` so many seconds, and removed at the end.
     """
@@ -37,6 +65,28 @@ class Task:
     keep: Literal["both", "best"] = "both"
     every: float = 30.0
     precision: Precision | Literal["auto"] = "auto"
+    origin: Origin | None = None
+
+    @property
+    def name(self) -> str:
+        """What kind of network is trained."""
+        return self.model.name if self.origin is None else self.origin.name
+
+    @property
+    def settings(self) -> Settings:
+        """What builds the network."""
+        return self.model if self.origin is None else self.origin.settings
+
+    @property
+    def key(self) -> str | None:
+        """The name of the weights that it starts with, where they are not fresh."""
+        return None if self.origin is None else self.origin.key
+
+    def describe(self) -> dict[str, Scalar]:
+        """Return the settings that have a say; the seed is recorded beside them."""
+        if self.origin is None:
+            return describe_settings(self.model, self.recipe)
+        return self.origin.describe() | self.recipe.model_dump(exclude={"seed"})
 
     def choose_precision(self) -> Precision:
         """Return the number format; ``auto`` is the best that the device has."""
@@ -91,14 +141,17 @@ def make_learner(dataset: Dataset, rows: Indices, task: Task) -> Learner:
     Args:
         rows: training images; the network may look at some before it is trained.
     """
-    model, recipe, device = task.model, task.recipe, choose_device(task.device)
+    recipe, device = task.recipe, choose_device(task.device)
     prepare_process(recipe.seed)
     shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
-    network = make_model(model, shape).to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
-    adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
+    network = make_model(task.model, shape) if task.origin is None else task.origin.make_network()
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+    if task.origin is None:
+        seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
+        adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
     precision = task.choose_precision()
-    optimizer = make_optimizer(network, recipe, precision)
+    layers = None if task.origin is None else task.origin.scale_weights(network)
+    optimizer = make_optimizer(network, recipe, precision, layers)
     chunk = limit_chunk(network, dataset, device)
     if has_norm(network):
         chunk = recipe.batch_size  # its statistics are those of the whole batch

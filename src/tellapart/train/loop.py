@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from tellapart.config import TrainSettings, describe_settings
+from tellapart.config import TrainSettings
 from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, read_batches, shuffle_order, split_batch
@@ -32,7 +32,7 @@ from tellapart.train.checkpoint import copy_state, save_weights, write_args
 from tellapart.train.held import hold_images
 from tellapart.train.learner import Learner, Task, make_learner
 from tellapart.train.norm import share_norms
-from tellapart.train.optim import schedule_rate, weigh_classes
+from tellapart.train.optim import OFTEN, clear_tiny, schedule_rate, weigh_classes
 from tellapart.train.outcome import finish_run, raise_not_finite, write_history
 from tellapart.train.progress import (
     Pulse,
@@ -112,9 +112,10 @@ def fit_network(
     device, precision = learner.device, learner.precision
     truth, share = dataset.labels[rows.watch], split_batch(rows.watch, ranks.rank, ranks.count)
     used = (rows.train, rows.watch)
-    key = name_training(dataset, used, task.model, recipe, device.type, precision)
+    begin = (task.settings, recipe, *([] if task.key is None else [task.key]))
+    key = name_training(dataset, used, *begin, device.type, precision)
     if ranks.leads:
-        write_args(folder, dataset, task.model, recipe)
+        write_args(folder, dataset, task.settings, recipe)
     held = hold_images(dataset, device)
     pulse = Pulse(task.every if ranks.leads else math.inf)
     with Meter() as meter:
@@ -168,8 +169,8 @@ def fit_network(
     record = RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
-        model=task.model.name,
-        settings=describe_settings(task.model, recipe),
+        model=task.name,
+        settings=task.describe(),
         seed=recipe.seed,
         parameters=count_parameters(learner.network),
         best_epoch=best_row.epoch,
@@ -242,5 +243,7 @@ def train_epoch(
         tally.loss += total
         tally.hits += hits
         tally.step += 1
+        if device.type == "cpu" and (epoch * steps + tally.step) % OFTEN == 0:
+            clear_tiny(optimizer)
         learner.advance_average(epoch * steps + tally.step)
         yield

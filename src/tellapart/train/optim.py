@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import nn
+from torch.nn import functional
 
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Labels
@@ -17,24 +18,39 @@ from tellapart.train.muon import Muon
 HEAD_SCALE, BIAS_SCALE = 3.0, 0.6
 """Learning rates of the last layer and of biases, over that of Muon's filters."""
 
+TINY, OFTEN = 1e-25, 50
+"""What an optimiser keeps below it is set to 0, every so many steps."""
+
 RISE = {"onecycle": 5, "cosine": 20}
 """Schedules that climb first, and into how many parts a training is cut of which one climbs."""
 
 
+Layers = list[tuple[float, list[nn.Parameter]]]
+"""Weights, and their learning rate over the recipe's."""
+
+
 def make_optimizer(
-    network: nn.Module, recipe: TrainSettings, precision: Precision = "float32"
+    network: nn.Module,
+    recipe: TrainSettings,
+    precision: Precision = "float32",
+    layers: Layers | None = None,
 ) -> torch.optim.Optimizer:
     """Return the recipe's optimiser; weight decay leaves biases and norms alone.
 
-    Muon has products of its own, in the number format ``precision``.
+    Muon has products of its own, in the number format ``precision``, and rates of its own.
 
     ``adam`` with a weight decay is AdamW (decoupled); epsilon is 1e-7, as in Keras.
+
+    Args:
+        layers: rates that differ from layer to layer; all weights at one rate unless told.
     """
-    trained = [p for p in network.parameters() if p.requires_grad]
-    groups = [
-        {"params": [p for p in trained if p.ndim > 1], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in trained if p.ndim <= 1], "weight_decay": 0.0},
-    ]
+    layers = layers or [(1.0, [p for p in network.parameters() if p.requires_grad])]
+    groups: list[dict[str, Any]] = []
+    for scale, weights in layers:
+        filters = [p for p in weights if p.ndim > 1]
+        others = [p for p in weights if p.ndim <= 1]
+        groups.append({"params": filters, "weight_decay": recipe.weight_decay, "scale": scale})
+        groups.append({"params": others, "weight_decay": 0.0, "scale": scale})
     groups = [group for group in groups if group["params"]]
     if recipe.optimizer == "muon":
         kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
@@ -42,6 +58,19 @@ def make_optimizer(
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=recipe.lr, eps=1e-7, fused=True)
+
+
+def clear_tiny(optimizer: torch.optim.Optimizer) -> None:
+    """Set to 0 what an optimiser keeps of weights and is nearly 0.
+
+    Where a unit no longer fires, momentum falls by a fixed share a step, within a thousand steps
+    to numbers below 1e-38, with which processors compute many times more slowly
+    (``benchmarks/denormals.py``). No weight is large or small enough to be moved by what goes.
+    """
+    for state in optimizer.state.values():
+        for kept in state.values():
+            if isinstance(kept, torch.Tensor) and kept.ndim:
+                kept.copy_(functional.hardshrink(kept, TINY))
 
 
 def group_weights(network: nn.Module, recipe: TrainSettings) -> list[dict[str, Any]]:

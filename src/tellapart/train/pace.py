@@ -24,16 +24,20 @@ def measure_pace(
     recipe: TrainSettings,
     device: DeviceName = "auto",
 ) -> float:
-    """Return the seconds that training on one image takes.
+    """Return the seconds that training a network on one image takes (`measure_task`)."""
+    return measure_task(dataset, rows, Task(model, recipe, device))
+
+
+def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
+    """Return the seconds that a training takes for one image.
 
     The first step, which pays for memory and for choosing kernels, is not counted, and of several
     measurements the fastest holds: other work on the machine only ever slows one. Rows are
     training images; what is trained is thrown away.
     """
-    task = Task(model, recipe, device)
-    learner, pace = make_learner(dataset, rows, task), Pace(recipe, 0)
+    learner, pace = make_learner(dataset, rows, task), Pace(task.recipe, 0)
     dataset = hold_images(dataset, learner.device)
-    batch = recipe.batch_size
+    batch = task.recipe.batch_size
     _time(learner, dataset, rows[:batch], pace)
     steps, spent = 1, 0.0
     paces: list[float] = []

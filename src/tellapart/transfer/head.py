@@ -23,6 +23,7 @@ from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import count_parameters
+from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import copy_state, load_strictly, read_weights, save_weights
@@ -58,31 +59,6 @@ class Examples:
         """
         view = epoch % (1 + len(self.views))
         return self.vectors[rows[places]] if view == 0 else self.views[view - 1][places]
-
-
-class Standardize(nn.Module):
-    """Features less their mean, over their standard deviation, both of the training images."""
-
-    mean: torch.Tensor
-    scale: torch.Tensor
-
-    def __init__(self, mean: torch.Tensor, scale: torch.Tensor) -> None:
-        super().__init__()
-        self.register_buffer("mean", mean)
-        self.register_buffer("scale", scale)
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        return (features - self.mean) * self.scale
-
-
-def make_head(features: int, classes: int, settings: HeadSettings) -> nn.Sequential:
-    """Return standardisation, a hidden layer of ``dense`` units where asked, and the logits."""
-    layers: list[nn.Module] = [Standardize(torch.zeros(features), torch.ones(features))]
-    if settings.dense:
-        layers += [nn.Linear(features, settings.dense), nn.ReLU()]
-    layers.append(nn.Dropout(settings.dropout))
-    layers.append(nn.Linear(settings.dense or features, classes))
-    return nn.Sequential(*layers)
 
 
 def fit_head(

@@ -25,19 +25,13 @@ from tellapart.data.dataset import Labels
 from tellapart.device import Meter, release_memory
 from tellapart.errors import NotFinite
 from tellapart.metrics.scores import compute_loss
+from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import copy_state, save_weights
 from tellapart.train.loop import Rows
 from tellapart.train.outcome import write_history
-from tellapart.transfer.head import (
-    Examples,
-    Standardize,
-    make_head,
-    predict_head,
-    record_head,
-    set_scale,
-)
+from tellapart.transfer.head import Examples, predict_head, record_head, set_scale
 from tellapart.transfer.store import HELD_BYTES
 
 PENALTIES = tuple(10.0**power for power in (0, -0.5, -1, -1.5, -2, -2.5, -3, -3.5, -4, -5))

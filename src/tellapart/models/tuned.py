@@ -1,0 +1,157 @@
+"""A pretrained backbone and its head as one network, to be trained on together."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from tellapart.config import (
+    Augment,
+    HeadSettings,
+    ModelSettings,
+    Positive,
+    Settings,
+    Share,
+    TrainSettings,
+)
+from tellapart.models.backbone import EMBEDDED, Backbone, PixelBackbone
+from tellapart.models.head import make_head
+from tellapart.models.speednet import make_speed_trunk
+
+Depth = Literal["last", "all"]
+
+
+class TuneSettings(Settings):
+    """Fine-tuning of a backbone, from the head that was fitted on its frozen features.
+
+    ``last`` trains the last third of its layers and the head, ``all`` all of them. A layer learns
+    at ``decay`` times the rate of the one behind it, the head at ``lr``.
+    """
+
+    depth: Literal["none", "last", "all"] = "none"
+    decay: Share = 0.7
+    epochs: Positive = 10
+    batch_size: Positive = 32
+    lr: Annotated[float, Field(gt=0)] = 5e-4
+    weight_decay: Annotated[float, Field(ge=0)] = 0.05
+    label_smoothing: Share = 0.1
+    augment: Augment = "light"
+    seed: Annotated[int, Field(ge=0)] = 0
+
+    @property
+    def recipe(self) -> TrainSettings:
+        """How the network is trained."""
+        own = self.model_dump(exclude={"depth", "decay"})
+        return TrainSettings(optimizer="adam", schedule="cosine", **own)
+
+
+class TunedSettings(Settings):
+    """A backbone that is fine-tuned: all that builds it, weights apart.
+
+    ``depth`` and ``decay`` are those of `TuneSettings`.
+    """
+
+    name: Literal["tuned"] = "tuned"
+    backbone: str
+    architecture: dict[str, Any]
+    image_size: Annotated[int, Field(ge=1)]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+    features: Annotated[int, Field(ge=1)]
+    head: HeadSettings
+    depth: Depth = "last"
+    decay: Share = 0.7
+
+
+class TunedNetwork(nn.Module):
+    """(n, c, h, w) floats in [0, 1] to logits. Norms of the backbone keep their statistics.
+
+    With few images a batch, statistics of its own would be mostly chance.
+    """
+
+    def __init__(self, body: PixelBackbone, head: nn.Module) -> None:
+        super().__init__()
+        self.body, self.head = body, head
+        self.norms = [m for m in body.modules() if isinstance(m, nn.BatchNorm2d)]
+        for norm in self.norms:
+            norm.frozen = True  # type: ignore[assignment]  # read by has_norm
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits: torch.Tensor = self.head(self.body.see(images))
+        return logits
+
+    def train(self, mode: bool = True) -> TunedNetwork:
+        super().train(mode)
+        for norm in self.norms:
+            norm.eval()
+        return self
+
+
+def describe_tuned(
+    backbone: Backbone, head: HeadSettings, depth: Depth, decay: float
+) -> TunedSettings:
+    """Return what builds this backbone and its head again without their weights."""
+    pixel = backbone.network
+    return TunedSettings(
+        backbone=backbone.name,
+        architecture=backbone.architecture,
+        image_size=backbone.image_size,
+        mean=tuple(pixel.mean.flatten().tolist()),
+        std=tuple(pixel.std.flatten().tolist()),
+        features=backbone.features,
+        head=head,
+        depth=depth,
+        decay=decay,
+    )
+
+
+def make_tuned(settings: TunedSettings, classes: int) -> TunedNetwork:
+    """Return a network as settings have it, its weights fresh."""
+    name, made = settings.architecture["name"], settings.architecture["settings"]
+    if name == EMBEDDED:
+        body: nn.Module = make_speed_trunk(ModelSettings(**made), 3, settings.image_size)[0]
+    else:
+        import timm
+
+        body = timm.create_model(name, pretrained=False, num_classes=0, **made)
+    pixel = PixelBackbone(body, settings.image_size, settings.mean, settings.std)
+    return TunedNetwork(pixel, make_head(settings.features, classes, settings.head))
+
+
+def list_layers(network: TunedNetwork) -> list[list[nn.Parameter]]:
+    """Return the backbone's weights layer by layer, from the image to the features.
+
+    A layer is what the architecture calls a stage, or a part of a plain sequence.
+    """
+    body = network.body.network
+    if hasattr(body, "group_matcher"):
+        from timm.models import group_parameters
+
+        matcher = body.group_matcher(coarse=True)  # type: ignore[operator]  # a method on timm's
+        found = group_parameters(body, matcher, return_values=True)
+        layers = [list(found[number]) for number in sorted(found)]
+    else:
+        layers = [list(child.parameters()) for child in body.children()]
+    return [layer for layer in layers if layer]
+
+
+def thaw_layers(network: TunedNetwork, depth: Depth) -> None:
+    """Let training change the head and the last third of the layers, or all; no others."""
+    layers = list_layers(network)
+    kept = 0 if depth == "all" else len(layers) - math.ceil(len(layers) / 3)
+    for number, layer in enumerate(layers):
+        for weight in layer:
+            weight.requires_grad_(number >= kept)
+
+
+def scale_layers(network: TunedNetwork, decay: float) -> list[tuple[float, list[nn.Parameter]]]:
+    """Return the weights that training changes, with their rates over the recipe's."""
+    layers = list_layers(network)
+    rates = [decay ** (len(layers) - number) for number in range(len(layers))]
+    parts = [*zip(rates, layers, strict=True), (1.0, list(network.head.parameters()))]
+    trained = [(rate, [w for w in layer if w.requires_grad]) for rate, layer in parts]
+    return [(rate, layer) for rate, layer in trained if layer]
