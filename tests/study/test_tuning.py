@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def test_started_again_nothing_is_done_twice(
     files = {p: p.stat().st_mtime_ns for p in (folder / "transfer").rglob("*.safetensors")}
     (folder / "transfer" / "record.json").unlink()
     again = run_study(digits, SETTINGS, folder)
-    measured = {"seconds": True, "peak_memory_mb": True}
+    measured: dict[str, Any] = {"seconds": True, "peak_memory_mb": True}
     measured |= {"backbones": {0: {"images_computed"}}}
     before, after = (one.steps["transfer"].model_dump(exclude=measured) for one in (record, again))
     assert after == before
