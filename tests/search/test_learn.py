@@ -7,7 +7,14 @@ from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Gain
 from tellapart.records import RunRecord
 from tellapart.search.executor import InlineExecutor
-from tellapart.search.learn import SHARES, Portion, choose_shares, run_learning, say_gain
+from tellapart.search.learn import (
+    SHARES,
+    Portion,
+    choose_shares,
+    run_learning,
+    say_crossing,
+    say_gain,
+)
 
 from .runs import make_run
 
@@ -87,3 +94,19 @@ def test_shares_leave_images_in_every_class() -> None:
 )
 def test_each_outcome_has_its_sentence(gain: Gain | None, said: str) -> None:
     assert said in say_gain([500, 1000], [0.6, 0.65], gain)
+
+
+@pytest.mark.parametrize(
+    ("scratch", "transfer", "said"),
+    [
+        ((0.2, 0.4, 0.8), (0.5, 0.6, 0.7), "With fewer than about 320 images the pretrained"),
+        ((0.5, 0.6, 0.7), (0.2, 0.4, 0.8), "With fewer than about 320 images the network from"),
+        ((0.2, 0.4, 0.5), (0.4, 0.6, 0.7), "as well as the other with 400"),
+        ((0.4, 0.6, 0.7), (0.2, 0.4, 0.5), "the network from scratch is ahead"),
+        ((0.4, 0.6, 0.7), (0.5, 0.5, 0.8), "is not clear"),
+    ],
+)
+def test_where_the_pretrained_backbone_falls_behind(
+    scratch: tuple[float, ...], transfer: tuple[float, ...], said: str
+) -> None:
+    assert said in say_crossing([100, 200, 400], scratch, transfer)

@@ -74,7 +74,7 @@ def transfer(
             "views": views,
             "image_size": image_size,
             "augment": view_augment,
-            "sizes": split_sizes(head_sizes, "--head-sizes") or (),
+            "head_sizes": split_sizes(head_sizes, "--head-sizes") or (),
             "tune": {"depth": finetune, "epochs": finetune_epochs},
         },
         epochs=epochs,

@@ -68,8 +68,8 @@ class TransferSettings(Settings):
     Heads of all ``kinds`` are fitted, on the images and on up to ``views`` further views of each,
     which ``augment`` makes; the best one on val is taken. ``image_size`` None: the resolution that
     does best on a part of the images, where these are smaller than what the backbone was made for.
-    ``tune`` says whether the best backbone then goes on learning with its head. ``sizes`` of the
-    dense head are swept, where there are any.
+    ``tune`` says whether the best backbone then goes on learning with its head. ``head_sizes``
+    of the dense one are swept, where there are any.
     """
 
     backbones: tuple[str, ...] = ()
@@ -79,7 +79,7 @@ class TransferSettings(Settings):
     image_size: Annotated[int, Field(ge=8, le=1024)] | None = None
     augment: Augment = "flip+shift+rotation+zoom"
     tune: TuneSettings = TuneSettings()
-    sizes: tuple[Positive, ...] = ()
+    head_sizes: tuple[Positive, ...] = ()
 
 
 class SweepSettings(Settings):

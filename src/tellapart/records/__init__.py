@@ -19,6 +19,7 @@ from tellapart.records.evidence import (
     HistoryRecord,
     LearningRecord,
     LookRecord,
+    TransferCurve,
 )
 from tellapart.records.grids import GridRecord, GridVerdict, Level, LevelRecord
 from tellapart.records.plans import (
@@ -113,6 +114,7 @@ __all__ = [
     "SweepPlan",
     "SweepStep",
     "TestRecord",
+    "TransferCurve",
     "TransferStep",
     "Trend",
     "TrialRecord",

@@ -65,13 +65,26 @@ class ComparisonRecord(Record):
     comparisons: tuple[Comparison, ...]
 
 
+class TransferCurve(Record):
+    """A frozen backbone with a logistic head on the same shares of the training images."""
+
+    model: str
+    points: tuple[LearningPoint, ...]
+    sentence: str
+    seconds: float
+
+
 class LearningRecord(Record):
-    """Would more data help? One network on growing shares of the training images."""
+    """Would more data help? One network on growing shares of the training images.
+
+    ``transfer``: and a pretrained backbone, where step 6 fitted a logistic head and time was left.
+    """
 
     model: str
     points: tuple[LearningPoint, ...]
     curve: CurveRecord | None
     gain: GainRecord | None
+    transfer: TransferCurve | None = None
     sentence: str
     seconds: float
     peak_memory_mb: float

@@ -83,7 +83,7 @@ def _draw_history(axes: Axes, done: list[TrialRecord], failed: list[TrialRecord]
 
 @calm_style()
 def plot_backbones(step: TransferStep) -> Figure:
-    """Draw accuracy with its interval against the seconds that features took to compute.
+    """Draw accuracy with its interval against the seconds that features took, and the parameters.
 
     A single backbone is drawn as one interval.
     """
@@ -91,27 +91,33 @@ def plot_backbones(step: TransferStep) -> Figure:
     split = step.run.chosen_on
     if len(rows) < 2:
         return _draw_single(rows, split)
-    figure = open_figure(9.0, 3.9)
-    axes = dress_axes(figure.add_subplot(), "both")
-    for i, row in enumerate(rows):
+    figure = open_figure(9.0, 4.2)
+    left, right = figure.subplots(1, 2, sharey=True)
+    _draw_costs(left, rows, [row.extraction_seconds for row in rows])
+    left.set_xlabel("seconds to compute the features")
+    _draw_costs(right, rows, [row.parameters / 1e6 for row in rows])
+    right.set_xlabel("million parameters")
+    show_percent(left, "y")
+    left.set_title(f"Accuracy on {split}, with its 95 % interval")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+def _draw_costs(axes: Axes, rows: list[BackboneRecord], costs: list[float]) -> None:
+    dress_axes(axes, "both")
+    for i, (row, cost) in enumerate(zip(rows, costs, strict=True)):
         estimate = row.val_accuracy
         below, above = estimate.value - estimate.low, estimate.high - estimate.value
         axes.errorbar(
-            [row.extraction_seconds], [estimate.value], color=SERIES[i % len(SERIES)],
+            [cost], [estimate.value], color=SERIES[i % len(SERIES)],
             yerr=[[max(below, 0)], [max(above, 0)]],
             marker=MARKERS[i % len(MARKERS)], markersize=8.5, capsize=4, linewidth=0,
             elinewidth=1.6, label=shorten_label(row.name, 36),
         )  # fmt: skip
-    seconds = [row.extraction_seconds for row in rows]
-    if min(seconds) > 0 and max(seconds) / min(seconds) > 20:
+    if min(costs) > 0 and max(costs) / min(costs) > 20:
         axes.set_xscale("log")
     else:
-        axes.set_xlim(0, max([*seconds, 1e-6]) * 1.12)
-    show_percent(axes, "y")
-    axes.set_title(f"Accuracy on {split}, with its 95 % interval")
-    axes.set_xlabel("seconds to compute the features")
-    figure.legend(loc="outside right upper", labelspacing=0.9)
-    return figure
+        axes.set_xlim(0, max([*costs, 1e-6]) * 1.12)
 
 
 def _draw_single(rows: list[BackboneRecord], split: str) -> Figure:

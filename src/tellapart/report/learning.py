@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from tellapart.records import CurveRecord, LearningRecord
 from tellapart.report.canvas import (
     BLUE,
+    GREEN,
     INK,
     MUTED,
     VERMILION,
@@ -49,6 +50,10 @@ def plot_learning(record: LearningRecord) -> Figure:
         axes.plot([point.images] * len(point.seeds), point.seeds, "o", color="none",
                   markersize=5.5, markeredgecolor=INK, markeredgewidth=1.1, linewidth=0, zorder=4,
                   label="one seed" if number == 0 else None)  # fmt: skip
+    if record.transfer is not None:
+        shown = [(point.images, point.accuracy.value) for point in record.transfer.points]
+        axes.plot(*zip(*shown, strict=True), "s-", color=GREEN, markersize=6.5, linewidth=1.4,
+                  zorder=3, label="pretrained backbone, logistic head")  # fmt: skip
     marks = list(images)
     if record.curve is not None:
         _draw_curve(axes, record.curve, images[0], images[-1])

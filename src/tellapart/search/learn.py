@@ -100,6 +100,40 @@ def run_learning(
     )
 
 
+def say_crossing(images: Sequence[int], scratch: Sequence[float], transfer: Sequence[float]) -> str:
+    """Say for how much data a pretrained backbone is ahead of a network from scratch.
+
+    Where the order turns once, it is between two sizes, along lines over the logarithm of the size.
+
+    >>> say_crossing([100, 400], [0.4, 0.8], [0.6, 0.6])[:65]
+    'With fewer than about 200 images the pretrained backbone is ahead'
+    """
+    ahead = [t - s for s, t in zip(scratch, transfer, strict=True)]
+    if min(ahead) > 0:
+        enough = next(n for n, t in zip(images, transfer, strict=True) if t >= scratch[-1])
+        same = f"; with {enough:,} it does as well as the other with {images[-1]:,}"
+        return (
+            f"From {images[0]:,} to {images[-1]:,} images the pretrained backbone is ahead of the "
+            f"network from scratch{same if enough < images[-1] else ''}."
+        )
+    if max(ahead) < 0:
+        return (
+            f"From {images[0]:,} to {images[-1]:,} images the network from scratch is ahead of the "
+            "pretrained backbone."
+        )
+    turns = [i for i in range(len(ahead) - 1) if (ahead[i] > 0) != (ahead[i + 1] > 0)]
+    if len(turns) != 1:
+        return "Which is ahead, the network from scratch or the pretrained backbone, is not clear."
+    (turn,) = turns
+    part = ahead[turn] / (ahead[turn] - ahead[turn + 1])
+    near = images[turn] * (images[turn + 1] / images[turn]) ** part
+    near = float(f"{near:.2g}")
+    first, then = "the pretrained backbone is ahead", "the network from scratch"
+    if ahead[0] <= 0:
+        first, then = "the network from scratch is ahead", "the pretrained backbone"
+    return f"With fewer than about {near:,.0f} images {first}, with more {then}."
+
+
 def keep_curve(curve: Curve) -> CurveRecord:
     """Return a curve as it is recorded."""
     return CurveRecord(

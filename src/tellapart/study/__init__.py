@@ -199,6 +199,8 @@ def check_settings(bench: Bench) -> None:
         )
     for sizes in settings.sweep.sizes.values():
         check_sizes(sizes)
+    if settings.transfer.head_sizes:
+        check_sizes(settings.transfer.head_sizes)
     for level in list_levels(settings.sweep.vary) if settings.sweep.vary else ():
         make_level(settings, bench.images, level, settings.seed, 1)
     if settings.sweep.vary and settings.protocol == "notebook":

@@ -87,7 +87,7 @@ def sweep_heads(work: Work, extracted: Extracted, count: int) -> HeadSweepRecord
         count: augmented views of each training image that they learn from.
     """
     bench = work.bench
-    asked = bench.settings.transfer.sizes
+    asked = bench.settings.transfer.head_sizes
     if not asked:
         return None
     sizes = check_sizes(asked)
@@ -112,13 +112,6 @@ def sweep_heads(work: Work, extracted: Extracted, count: int) -> HeadSweepRecord
 
 
 def count_sweep(bench: Bench) -> int:
-    """Return the epochs that the first seeds of such a sweep have.
-
-    Raises:
-        SettingError: fewer than two sizes, or repeats.
-    """
-    asked = bench.settings.transfer.sizes
-    if not asked:
-        return 0
+    """Return the epochs that the first seeds of such a sweep have."""
     first, _ = plan_seeds(bench.settings, bench.images)
-    return len(check_sizes(asked)) * first * plan_head(bench.settings).epochs
+    return len(bench.settings.transfer.head_sizes) * first * plan_head(bench.settings).epochs

@@ -23,6 +23,7 @@ from tellapart.search.learn import FEWEST_PER_CLASS, Portion, choose_shares, run
 from tellapart.study.answers import label_network
 from tellapart.study.bench import Bench
 from tellapart.study.cells import CellExecutor, CellWork
+from tellapart.study.learn_transfer import learn_transfer
 from tellapart.train.checkpoint import ARGS
 from tellapart.workspace import read_json, read_record, write_json
 
@@ -87,11 +88,15 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
     with Meter() as meter:
         executor = CellExecutor(work, lambda portion: how["apart"])
         found = run_learning(shares, seeds, work.count_images, work, executor)
+    spent = meter.seconds + sum(step.seconds for step in done.values())
+    left = 60 * (bench.plan.minutes or 0.0) - spent
+    transfer = learn_transfer(bench, done, shares, found.points, left)
     record = LearningRecord(
         model=label_network(found.runs[-1]),
         points=found.points,
         curve=found.curve,
         gain=found.gain,
+        transfer=transfer,
         sentence=found.sentence,
         seconds=max(meter.seconds, bench.clock.read("learn")),
         peak_memory_mb=meter.peak_memory_mb,
@@ -99,6 +104,8 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
     draw_learning(record, bench.folder / "learn")
     write_json(path, record)
     bench.reporter.say(record.sentence)
+    if transfer is not None:
+        bench.reporter.say(transfer.sentence)
     return record
 
 
