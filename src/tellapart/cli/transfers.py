@@ -51,7 +51,9 @@ def transfer(
         Literal["none", "last", "all"],
         Parameter(help="Then train the backbone's last third too, or all of it."),
     ] = "none",
-    finetune_epochs: Annotated[Whole, Parameter(help="Epochs of the fine-tuning.")] = 10,
+    finetune_epochs: Annotated[
+        int | None, Parameter(help="Epochs of the fine-tuning [default: --epochs, or 10].")
+    ] = None,
     epochs: Epochs = None,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
@@ -64,6 +66,7 @@ def transfer(
 
     Example: `tellapart transfer photos/ --backbone embedded --backbone mobilenetv2_100`
     """
+    count = epochs if finetune_epochs is None else finetune_epochs
     run_steps(
         ("transfer", data, data_dir, out, json),
         steps=("transfer",),
@@ -75,7 +78,7 @@ def transfer(
             "image_size": image_size,
             "augment": view_augment,
             "head_sizes": split_sizes(head_sizes, "--head-sizes") or (),
-            "tune": {"depth": finetune, "epochs": finetune_epochs},
+            "tune": {"depth": finetune} | ({} if count is None else {"epochs": count}),
         },
         epochs=epochs,
         protocol=protocol,

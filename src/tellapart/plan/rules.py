@@ -224,10 +224,7 @@ def plan_heads(settings: StudySettings) -> tuple[HeadSettings, ...]:
 
 def plan_tuning(settings: StudySettings) -> TuneSettings:
     """Return how the best backbone is fine-tuned."""
-    own = {"seed": settings.seed}
-    if settings.epochs is not None:
-        own["epochs"] = settings.epochs
-    return settings.transfer.tune.model_copy(update=own)
+    return settings.transfer.tune.model_copy(update={"seed": settings.seed})
 
 
 def plan_seeds(settings: StudySettings, images: int) -> tuple[int, int]:

@@ -71,6 +71,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         "without_home": wording.hide_home,
         "setting": wording.say_setting,
         "tie": wording.tie_units,
+        "breakable": lambda name: Markup("<wbr>").join(wording.cut_name(name)),
         "verdict": wording.VERDICTS.__getitem__,
         "settings": say_settings,
     }

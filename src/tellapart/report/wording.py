@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 from tellapart.records import Estimate, Scalar, StepName
@@ -154,3 +155,12 @@ def shorten_label(text: str, limit: int = 24) -> str:
         head = (limit - 1) // 2
         line = f"{line[:head]}…{line[-(limit - 1 - head) :]}"
     return line.replace("$", r"\$")
+
+
+def cut_name(name: str) -> list[str]:
+    """Return the parts of a long name, between which a line may end.
+
+    >>> cut_name("mobilenetv2_035.keras_in1k")
+    ['mobilenetv2_', '035.', 'keras_', 'in1k']
+    """
+    return re.findall(r"[^_./-]*[_./-]|[^_./-]+", name)
