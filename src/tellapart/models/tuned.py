@@ -39,7 +39,7 @@ class TuneSettings(Settings):
     lr: Annotated[float, Field(gt=0)] = 5e-4
     weight_decay: Annotated[float, Field(ge=0)] = 0.05
     label_smoothing: Share = 0.1
-    augment: Augment = "light"
+    augment: Augment = "shift"
     seed: Annotated[int, Field(ge=0)] = 0
 
     @property

@@ -123,7 +123,7 @@ def share_seconds(asked: dict[StepName, float], seconds: float) -> dict[StepName
 
     >>> shares = share_seconds({"baseline": 1.0, "conv": 90.0, "search": 90.0}, 71.0)
     >>> {step: round(share) for step, share in shares.items()}
-    {'baseline': 1, 'conv': 30, 'search': 40}
+    {'baseline': 1, 'conv': 37, 'search': 33}
     """
     limits: dict[StepName, float] = {}
     left, waiting = seconds, dict(asked)
