@@ -64,7 +64,7 @@ def plot_learning(record: LearningRecord) -> Figure:
     show_percent(axes, "y")
     axes.set_title("Accuracy on val")
     axes.set_xlabel("training images (log scale)")
-    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=4)
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
 
 

@@ -262,7 +262,8 @@ def _decide(
         sentence = f"There is an ideal size, {span}; {others} do worse ({ignored})."
     deciding = tied
     if kind in ("bigger", "ideal"):  # the one below may be wrongly passed over
-        deciding = [*open_, *(place for place in [tied[0] - 1] if standings[max(0, place)].edge)]
+        below = [tied[0] - 1] if tied[0] > 0 and standings[tied[0] - 1].edge else []
+        deciding = [*open_, *below]
     if open_ and kind in ("bigger", "ideal"):
         loss = 100 * standings[tied[0]].behind
         sentence += (
