@@ -9,17 +9,32 @@ import pytest
 
 from tellapart.data import load_images
 from tellapart.data.split import make_split
-from tellapart.errors import BackboneError, SettingError
+from tellapart.errors import BackboneError, BudgetError, SettingError
 from tellapart.evaluate import Seal
 from tellapart.models import backbone as module
 from tellapart.models.backbone import EMBEDDED, Backbone, list_here, resize_backbone
 from tellapart.plan import StudySettings, TransferSettings
 from tellapart.study import candidates, run_study
 from tellapart.study.bench import Bench
-from tellapart.study.candidates import choose_backbones, make_work, name_backbones
+from tellapart.study.candidates import (
+    check_backbones,
+    choose_backbones,
+    make_work,
+    name_backbones,
+)
 from tellapart.study.reporter import SilentReporter
 from tellapart.transfer.choose import list_resolutions
 from tests.transfer.backbones import make_tiny
+
+
+class Sayings(SilentReporter):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
 
 
 def make_bench(folder: Path, **asked: object) -> Bench:
@@ -52,12 +67,42 @@ def test_of_all_that_are_here_the_best_get_all_images(
 ) -> None:
     bench = make_bench(tmp_path, backbones=("auto",))
     assert name_backbones(bench) == three
-    chosen, screened = choose_backbones(make_work(bench), three, 2)
+    chosen, screened = choose_backbones(make_work(bench), three)
     assert {name for name, _ in chosen} == {"one", "three"}
     assert {one.name for one in screened} == set(three)
     worth = {one.name: one.val_accuracy.value for one in screened}
     assert worth["blind"] < min(worth["one"], worth["three"])
     assert all(one.val_accuracy.n == len(bench.split.val) for one in screened)
+
+
+def test_what_takes_too_much_memory_is_passed_over_or_refused_where_it_was_named(
+    three: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "fits_memory", lambda backbone, means: backbone.name != "three")
+    reporter = Sayings()
+    bench = dataclasses.replace(make_bench(tmp_path, backbones=("auto",)), reporter=reporter)
+    chosen, screened = choose_backbones(make_work(bench), three)
+    assert [name for name, _ in chosen] == ["one", "blind"]
+    assert {one.name for one in screened} == {"one", "blind"}
+    assert reporter.said == ["three: left out, it takes too much memory"]
+    check_backbones(make_bench(tmp_path, backbones=("auto",), max_memory=0.001))
+    with pytest.raises(BudgetError, match=r"--max-memory 0.001 \(GB\) is too little"):
+        check_backbones(make_bench(tmp_path, backbones=("one",), max_memory=0.001))
+
+
+def test_what_takes_too_long_is_passed_over(three: tuple[str, ...], tmp_path: Path) -> None:
+    reporter = Sayings()
+    bench = dataclasses.replace(make_bench(tmp_path, backbones=("auto",)), reporter=reporter)
+    hurried = bench.settings.model_copy(update={"minutes": 1e-9})
+    bench = dataclasses.replace(bench, settings=hurried)
+    chosen, screened = choose_backbones(make_work(bench), three)
+    assert len(chosen) == 1
+    assert {one.name for one in screened} == set(three)
+    assert [said.partition(":")[0] for said in reporter.said] == list(three)
+    # what is in the cache takes no time
+    chosen, _ = choose_backbones(make_work(bench), three)
+    assert {name for name, _ in chosen} == {"one", "three"}
+    assert len(reporter.said) == len(three)
 
 
 def test_the_resolution_is_found_where_images_are_smaller(
@@ -66,12 +111,12 @@ def test_the_resolution_is_found_where_images_are_smaller(
     big = resize_backbone(make_named("one"), 96)
     monkeypatch.setattr(candidates, "make_backbone", lambda name: big)
     bench = make_bench(tmp_path, backbones=("one",))
-    ((_, backbone),), screened = choose_backbones(make_work(bench), ("one",), 1)
+    ((_, backbone),), screened = choose_backbones(make_work(bench), ("one",))
     assert [one.image_size for one in screened] == [32, 64, 96]
     best = max(screened, key=lambda one: one.val_accuracy.value)
     assert backbone.image_size == best.image_size
     named = make_bench(tmp_path, backbones=("one",), image_size=40)
-    ((_, backbone),), screened = choose_backbones(make_work(named), ("one",), 1)
+    ((_, backbone),), screened = choose_backbones(make_work(named), ("one",))
     assert (backbone.image_size, screened) == (40, ())
 
 

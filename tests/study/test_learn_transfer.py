@@ -18,6 +18,7 @@ from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples
 from tellapart.transfer.logistic import try_logistic
+from tellapart.transfer.means import Means
 
 SETTINGS = StudySettings(
     steps=("baseline", "transfer"),
@@ -60,7 +61,7 @@ def test_a_point_is_a_head_on_that_share_alone(
     assert record.learning.transfer is not None
     split = read_split(folder / "split.json", digits)
     own = take_share(digits, split.train, 1 / 4, 0)
-    vectors = extract_features(digits, make_backbone("embedded"), "cpu").vectors
+    vectors = extract_features(digits, make_backbone("embedded"), Means("cpu")).vectors
     rows = Rows(own, split.val)
     fit = try_logistic(Examples(vectors, digits.labels), rows, HeadSettings())
     found = next(p for p in record.learning.transfer.points if p.images == len(own))

@@ -10,10 +10,13 @@ import numpy as np
 import pytest
 
 from tellapart.data.dataset import Dataset, Pixels
-from tellapart.transfer.engines import BATCH, OpenvinoEngine, TorchEngine, make_engine
+from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, make_engine, name_engine
+from tellapart.transfer.means import Load
 
 from .backbones import FEATURES, make_tiny
 from .test_features import find_cosines
+
+BATCH = 8
 
 
 def read_batches(digits: Dataset, count: int, batch: int = BATCH) -> Iterator[Pixels]:
@@ -43,11 +46,14 @@ def test_the_batch_has_no_say(batch: int, digits: Dataset) -> None:
         assert find_cosines(whole, again).min() > 0.999
 
 
-def test_the_cpu_has_openvino(digits: Dataset) -> None:
-    sample = digits.source.read(np.zeros(BATCH, np.int64))
-    engine = make_engine(make_tiny(), sample, "cpu")
+@pytest.mark.parametrize("load", [Load(8), Load(1, 1), Load(3)])
+def test_the_cpu_has_openvino_whatever_it_takes_on_at_once(load: Load, digits: Dataset) -> None:
+    sample = digits.source.read(np.zeros(1, np.int64))
+    engine = make_engine(make_tiny(), sample, "cpu", load)
     assert isinstance(engine, OpenvinoEngine)
-    assert engine.name.startswith("openvino ")
+    assert name_engine("cpu").startswith("openvino ")
+    slow = TorchEngine(make_tiny(), "cpu").compute(read_batches(digits, 20))
+    assert find_cosines(engine.compute(read_batches(digits, 20, load.batch)), slow).min() > 0.99
 
 
 def test_nothing_phones_home() -> None:
@@ -58,9 +64,8 @@ def test_nothing_phones_home() -> None:
         "from tellapart.models.backbone import make_backbone\n"
         "from tellapart.transfer.engines import OpenvinoEngine\n"
         "sample = np.zeros((2, 8, 8, 1), dtype=np.uint8)\n"
-        "print(OpenvinoEngine(make_backbone('embedded'), sample).name)\n"
+        "OpenvinoEngine(make_backbone('embedded'), sample)\n"
         "assert sys.modules['openvino_telemetry'] is None\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("openvino")

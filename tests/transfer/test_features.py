@@ -19,6 +19,7 @@ from tellapart.stop import ask_stop, clear_stop
 from tellapart.transfer import features as module
 from tellapart.transfer import store
 from tellapart.transfer.features import LEAST, Features, extract_features
+from tellapart.transfer.means import Means
 from tellapart.transfer.store import KEY, list_shards
 from tellapart.transfer.views import PLAIN, View
 
@@ -43,7 +44,7 @@ def find_shards(tmp_path: Path) -> list[Path]:
 
 
 def extract(images: Dataset, seed: int = 0, view: View = PLAIN) -> Features:
-    return extract_features(images, make_tiny(seed), "cpu", view=view)
+    return extract_features(images, make_tiny(seed), Means("cpu"), view=view)
 
 
 def take(images: Dataset, rows: NDArray[np.int64]) -> Dataset:
@@ -77,7 +78,7 @@ def kept(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELLAPART_CACHE", str(cache))
         found = extract_features(
-            digits, make_tiny(), "cpu", lambda done, total: shown.append((done, total))
+            digits, make_tiny(), Means("cpu"), lambda done, total: shown.append((done, total))
         )
     return Kept(cache, found, shown)
 
@@ -107,7 +108,7 @@ def test_a_stop_is_heard_between_batches_and_finished_shards_are_kept(
             ask_stop()
 
     with pytest.raises(Interrupted):
-        extract_features(digits, make_tiny(), "cpu", stop)
+        extract_features(digits, make_tiny(), Means("cpu"), stop)
     clear_stop()
     assert len(find_shards(tmp_path)) == 1
     assert extract(digits).computed == len(digits) - LEAST
@@ -170,7 +171,7 @@ def test_what_makes_other_numbers_makes_another_set(
         monkeypatch.setattr(module, "name_decoder", lambda: "pillow 0")
     else:
         backbone.network.size = 24
-    assert extract_features(digits, backbone, "cpu").computed == len(digits)
+    assert extract_features(digits, backbone, Means("cpu")).computed == len(digits)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])

@@ -15,15 +15,17 @@ from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.data.folder import load_folder
 from tellapart.errors import DataError, Interrupted
+from tellapart.models import forward
 from tellapart.models.backbone import Backbone, PixelBackbone, make_backbone
 from tellapart.models.forward import has_norm, predict_logits
 from tellapart.models.tuned import TunedNetwork, TuneSettings, list_layers, scale_layers
 from tellapart.stop import clear_stop
 from tellapart.train.checkpoint import load_model
-from tellapart.train.learner import Task
+from tellapart.train.learner import Task, make_learner
 from tellapart.train.loop import Rows, train_model
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples, fit_head, predict_head, write_head_args
+from tellapart.transfer.means import Means
 from tellapart.transfer.tune import prepare_tuning
 
 from ..train.runs import count_reads, read_end
@@ -54,7 +56,7 @@ def plan(
     dataset: Dataset, backbone: Backbone, folder: Path, settings: TuneSettings
 ) -> tuple[Dataset, Task]:
     """Fit a head on a backbone's features, and return the fine-tuning that goes on from it."""
-    vectors = extract_features(dataset, backbone, "cpu").vectors
+    vectors = extract_features(dataset, backbone, Means("cpu")).vectors
     head = folder / "head"
     fit_head(Examples(vectors, dataset.labels), ROWS, HEAD, head)
     origin = {"backbone": backbone.name, "backbone_key": backbone.key}
@@ -73,7 +75,7 @@ def test_it_begins_with_what_the_frozen_head_says(digits: Dataset, tmp_path: Pat
     assert task.origin is not None
     network = task.origin.make_network()
     assert isinstance(network, TunedNetwork)
-    vectors = extract_features(digits, backbone, "cpu").vectors
+    vectors = extract_features(digits, backbone, Means("cpu")).vectors
     found = predict_logits(network, seen, ROWS.watch, "float32")
     frozen = predict_head(network.head, vectors, ROWS.watch)
     assert np.abs(found - frozen).max() < 0.05  # features were kept in half precision
@@ -127,6 +129,36 @@ def test_after_a_stop_it_comes_to_the_same_weights(
     train_model(seen, ROWS, task, tmp_path / "parts")
     whole, parts = read_end(tmp_path / "whole"), read_end(tmp_path / "parts")
     assert whole == parts
+
+
+def test_where_one_image_takes_too_much_less_is_kept_and_the_gradient_is_the_same(
+    digits: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen, task = plan(digits, make_small(), tmp_path, settings_of("all"))
+    images = torch.rand(2, 1, SIDE, SIDE)
+    kept: list[int] = []
+    gradients: list[list[torch.Tensor]] = []
+    for room in (forward.CHUNK_BYTES, 1000):
+        monkeypatch.setattr(forward, "CHUNK_BYTES", room)
+        learner = make_learner(seen, ROWS.train, task)
+        learner.network.train()
+        torch.manual_seed(0)  # of dropout
+        saved: dict[int, int] = {}
+
+        def pack(tensor: torch.Tensor, saved: dict[int, int] = saved) -> torch.Tensor:
+            saved[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            loss = learner.network(images).square().sum()
+        kept.append(sum(saved.values()))
+        loss.backward()
+        trained = learner.network.parameters()
+        gradients.append([w.grad.clone() for w in trained if w.grad is not None])
+    assert learner.chunk == 1
+    assert kept[1] < kept[0] / 1.5
+    for whole, parts in zip(*gradients, strict=True):
+        assert torch.allclose(whole, parts, rtol=1e-4, atol=1e-6)
 
 
 def test_a_head_of_another_backbone_is_refused(digits: Dataset, tmp_path: Path) -> None:

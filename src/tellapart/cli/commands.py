@@ -18,6 +18,7 @@ from tellapart.cli.flags import (
     Epochs,
     Json,
     Margin,
+    MaxMemory,
     Minutes,
     ModelFlag,
     Out,
@@ -62,6 +63,7 @@ def study(
     trials: Trials = None,
     epochs: Epochs = None,
     views: Views = 0,
+    max_memory: MaxMemory = None,
     width: Width = None,
     dense: Dense = None,
     minutes: Minutes = None,
@@ -82,7 +84,11 @@ def study(
         ("study", data, data_dir, out, json),
         plan=plan,
         steps=names,
-        transfer={"backbones": tuple(backbone or ()), "views": views},
+        transfer={
+            "backbones": tuple(backbone or ()),
+            "views": views,
+            "max_memory": max_memory,
+        },
         sweep={
             **read_seeds(seeds),
             "equivalence": read_margin(margin),

@@ -64,6 +64,10 @@ Views = Annotated[
     int,
     Parameter(help="Augmented views of each training image whose features are kept too."),
 ]
+MaxMemory = Annotated[
+    float | None,
+    Parameter(help="GB that computing features may take, all told [default: what is free]."),
+]
 Seeds = Annotated[
     str | None,
     Parameter(

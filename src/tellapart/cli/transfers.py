@@ -15,6 +15,7 @@ from tellapart.cli.flags import (
     Device,
     Epochs,
     Json,
+    MaxMemory,
     Out,
     ProtocolFlag,
     Seed,
@@ -47,6 +48,10 @@ def transfer(
         str | None,
         Parameter(help="Sizes of the dense head to sweep, with a verdict: 128,512,2048."),
     ] = None,
+    folds: Annotated[
+        Whole | None,
+        Parameter(help="Cross-validate a logistic head on each backbone, in so many folds."),
+    ] = None,
     finetune: Annotated[
         Literal["none", "last", "all"],
         Parameter(help="Then train the backbone's last third too, or all of it."),
@@ -54,6 +59,7 @@ def transfer(
     finetune_epochs: Annotated[
         int | None, Parameter(help="Epochs of the fine-tuning [default: --epochs, or 10].")
     ] = None,
+    max_memory: MaxMemory = None,
     epochs: Epochs = None,
     protocol: ProtocolFlag = "holdout",
     data_dir: DataDir = None,
@@ -77,6 +83,8 @@ def transfer(
             "views": views,
             "image_size": image_size,
             "augment": view_augment,
+            "folds": folds,
+            "max_memory": max_memory,
             "head_sizes": split_sizes(head_sizes, "--head-sizes") or (),
             "tune": {"depth": finetune} | ({} if count is None else {"epochs": count}),
         },

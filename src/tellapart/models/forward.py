@@ -44,6 +44,22 @@ def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> i
 
     The outputs of all its layers together stay within ``CHUNK_BYTES`` at two bytes a number; on a
     GPU both bounds are larger.
+    """
+    most = GPU_CHUNK if device.type == "cuda" else CHUNK
+    fit = max(1, measure_room(device) // measure_outputs(network, dataset, device))
+    return min(most, 1 << (fit.bit_length() - 1))
+
+
+def measure_room(device: torch.device) -> int:
+    """Return the bytes that the layers' outputs for one chunk of images may take."""
+    if device.type == "cuda":
+        return int(GPU_SHARE * torch.cuda.mem_get_info(device)[0])
+    return CHUNK_BYTES
+
+
+def measure_outputs(network: nn.Module, dataset: Dataset, device: torch.device) -> int:
+    """Return the bytes of the outputs of all layers for one image, at two bytes a number.
+
     Measured by sending one blank image through.
     """
     total = 0
@@ -62,11 +78,7 @@ def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> i
     network.train(training)
     for hook in hooks:
         hook.remove()
-    room, most = CHUNK_BYTES, CHUNK
-    if device.type == "cuda":
-        room, most = int(GPU_SHARE * torch.cuda.mem_get_info(device)[0]), GPU_CHUNK
-    fit = max(1, room // (2 * total))
-    return min(most, 1 << (fit.bit_length() - 1))
+    return 2 * total
 
 
 def predict_logits(

@@ -84,6 +84,15 @@ class TunedNetwork(nn.Module):
         logits: torch.Tensor = self.head(self.body.see(images))
         return logits
 
+    def checkpoint_gradients(self) -> None:
+        """Keep the outputs of stages alone in training, and compute those between again.
+
+        The embedded backbone, small as it is, goes on as it did.
+        """
+        body = self.body.network
+        if hasattr(body, "set_grad_checkpointing"):
+            body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's
+
     def train(self, mode: bool = True) -> TunedNetwork:
         super().train(mode)
         for norm in self.norms:

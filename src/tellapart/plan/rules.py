@@ -69,7 +69,9 @@ class TransferSettings(Settings):
     which ``augment`` makes; the best one on val is taken. ``image_size`` None: the resolution that
     does best on a part of the images, where these are smaller than what the backbone was made for.
     ``tune`` says whether the best backbone then goes on learning with its head. ``head_sizes``
-    of the dense one are swept, where there are any.
+    of the dense one are swept, where there are any, and all backbones are cross-validated in so
+    many ``folds``. ``max_memory``: gigabytes that the process may take while it computes features;
+    None: what is free.
     """
 
     backbones: tuple[str, ...] = ()
@@ -80,6 +82,8 @@ class TransferSettings(Settings):
     augment: Augment = "flip+shift+rotation+zoom"
     tune: TuneSettings = TuneSettings()
     head_sizes: tuple[Positive, ...] = ()
+    folds: Annotated[int, Field(ge=2, le=100)] | None = None
+    max_memory: Annotated[float, Field(gt=0)] | None = None
 
 
 class SweepSettings(Settings):

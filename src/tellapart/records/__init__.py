@@ -55,6 +55,8 @@ from tellapart.records.runs import (
 )
 from tellapart.records.transfer import (
     BackboneRecord,
+    FoldRecord,
+    FoldsRecord,
     HeadRecord,
     HeadSweepRecord,
     ScreenRecord,
@@ -82,6 +84,8 @@ __all__ = [
     "EvaluatedModel",
     "EvaluationRecord",
     "Excluded",
+    "FoldRecord",
+    "FoldsRecord",
     "GainRecord",
     "GridPlan",
     "GridRecord",
@@ -230,6 +234,7 @@ class TransferStep(ModelStep):
     step: Literal["transfer"] = "transfer"
     backbones: tuple[BackboneRecord, ...]
     screened: tuple[ScreenRecord, ...] = ()
+    folds: FoldsRecord | None = None
     head_sweep: HeadSweepRecord | None = None
     tuned: TunedRecord | None = None
     advice: str

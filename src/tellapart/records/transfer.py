@@ -67,6 +67,28 @@ class HeadSweepRecord(Record):
     verdict: Verdict
 
 
+class FoldRecord(Record):
+    """A logistic head on one backbone's features, cross-validated.
+
+    ``accuracy`` is of all held images together, ``parts`` that of each fold.
+    """
+
+    name: str
+    image_size: int
+    accuracy: Estimate
+    parts: tuple[float, ...]
+    seconds: float
+
+
+class FoldsRecord(Record):
+    """All backbones by cross-validation in ``count`` folds of the ``images`` outside test."""
+
+    count: int
+    images: int
+    backbones: tuple[FoldRecord, ...]
+    comparisons: tuple[Comparison, ...]
+
+
 class TunedRecord(Record):
     """A backbone that went on learning, beside the ``frozen`` head that it began with.
 

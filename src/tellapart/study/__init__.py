@@ -20,7 +20,6 @@ from tellapart.errors import (
 )
 from tellapart.evaluate import PREDICTIONS, Seal, read_correct
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.models.backbone import make_backbone, resize_backbone
 from tellapart.owner import own_folder
 from tellapart.plan import StudySettings
 from tellapart.plan.vary import list_levels, make_level
@@ -38,8 +37,9 @@ from tellapart.report.page import write_report
 from tellapart.search.sweep import check_sizes
 from tellapart.stop import check_stop
 from tellapart.study.bench import PLAN, Bench
-from tellapart.study.candidates import make_work, name_backbones
+from tellapart.study.candidates import check_backbones, make_work
 from tellapart.study.cells import open_processes
+from tellapart.study.folds import check_folds
 from tellapart.study.grid import run_vary
 from tellapart.study.learn import run_learn
 from tellapart.study.plans import say_plan
@@ -175,7 +175,7 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, objec
         "fingerprint": dataset.fingerprint,
         **chosen,
         **settings.sweep.model_dump(mode="json", exclude={"processes"}),
-        **settings.transfer.model_dump(mode="json", exclude={"backbones"}),
+        **settings.transfer.model_dump(mode="json", exclude={"backbones", "max_memory"}),
         "backbones": backbones,
     }
 
@@ -208,10 +208,8 @@ def check_settings(bench: Bench) -> None:
             "settings vary on val, which --protocol notebook does not have; leave it out"
         )
     if "transfer" in settings.steps and not (bench.folder / "transfer/record.json").is_file():
-        make_work(bench)
-        for name in name_backbones(bench):
-            backbone = make_backbone(name)
-            resize_backbone(backbone, settings.transfer.image_size or backbone.image_size)
+        check_folds(make_work(bench))
+        check_backbones(bench)
 
 
 def check_budget(bench: Bench) -> None:

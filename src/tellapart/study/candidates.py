@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 from tellapart.config import HeadSettings
+from tellapart.data.dataset import Dataset
 from tellapart.models.backbone import (
     Backbone,
     find_default,
@@ -14,11 +15,13 @@ from tellapart.models.backbone import (
     make_backbone,
     resize_backbone,
 )
-from tellapart.plan import plan_heads
+from tellapart.plan import StudySettings, plan_heads
 from tellapart.records import ScreenRecord
+from tellapart.report.wording import say_seconds
 from tellapart.study.bench import Bench
 from tellapart.train.loop import Rows
-from tellapart.transfer.choose import Screen, choose_resolution
+from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
+from tellapart.transfer.means import Means, choose_load, fits_memory
 from tellapart.transfer.views import View, list_views
 
 AUTO = "auto"
@@ -32,6 +35,11 @@ def name_backbones(bench: Bench) -> tuple[str, ...]:
     names = bench.settings.transfer.backbones or (find_default(),)
     every = [one for name in names for one in (list_here() if name == AUTO else (name,))]
     return tuple(dict.fromkeys(every))
+
+
+def find_means(settings: StudySettings) -> Means:
+    """Return with what features are computed."""
+    return Means(settings.device, settings.transfer.max_memory)
 
 
 @dataclass(frozen=True)
@@ -51,7 +59,7 @@ class Work:
     def screen(self) -> Screen:
         """A part of the images, to ask candidates of."""
         settings = self.bench.settings
-        return Screen(self.bench.dataset, self.rows, settings.device, settings.seed)
+        return Screen(self.bench.dataset, self.rows, find_means(settings), settings.seed)
 
     def count_units(self) -> int:
         """Return the images and epochs of one backbone."""
@@ -72,24 +80,98 @@ def make_work(bench: Bench) -> Work:
     return Work(bench, plan_heads(bench.settings), views)
 
 
-def choose_backbones(
-    work: Work, names: Sequence[str], count: int
-) -> tuple[list[tuple[str, Backbone]], tuple[ScreenRecord, ...]]:
-    """Return ``count`` of the backbones, at the resolution of each, and what was screened for it.
+def check_backbones(bench: Bench) -> None:
+    """Find out now which backbones cannot be had, or not at the size asked for, or in the memory.
 
-    Where that is fewer than there are, they are those that do best on a part of the images.
+    Raises:
+        BackboneError: one that was named, or its size, cannot be had.
+        BudgetError: memory does not suffice for one image of it; `auto` passes such over.
     """
-    found: list[tuple[str, Backbone, float]] = []
+    means = find_means(bench.settings)
+    for name in name_backbones(bench):
+        lowest = _take_lowest(bench, make_backbone(name))
+        if AUTO not in bench.settings.transfer.backbones:
+            choose_load(lowest, means)
+
+
+def choose_backbones(
+    work: Work, names: Sequence[str]
+) -> tuple[list[tuple[str, Backbone]], tuple[ScreenRecord, ...]]:
+    """Return the backbones that get all images, each at its resolution, and what was screened.
+
+    Those that were named are; of `auto` the ``CONFIRMED`` that do best on a part of the images, of
+    those for which memory suffices and whose features of all images fit the study's minutes.
+
+    Raises:
+        BudgetError: memory suffices for none of them.
+    """
+    auto = AUTO in work.bench.settings.transfer.backbones
+    made = [(name, make_backbone(name)) for name in names]
+    made = _keep_small(work, made) if auto else made
+    some = auto and len(made) > CONFIRMED
+    found: list[_Candidate] = []
     records: list[ScreenRecord] = []
-    for name in names:
-        backbone, screened = _choose_size(work, make_backbone(name))
-        if not screened and count < len(names):
-            screened = (work.screen.try_backbone(backbone),)
-        worth = max((one.val_accuracy.value for one in screened), default=0.0)
-        found.append((name, backbone, worth))
+    for name, backbone in made:
+        sized, screened = _choose_size(work, backbone)
+        if some and not screened:
+            screened = (work.screen.try_backbone(sized),)
         records += screened
-    best = sorted(found, key=lambda one: -one[2])[:count]
-    return [(name, backbone) for name, backbone, _ in best], tuple(records)
+        own = next((one for one in screened if one.image_size == sized.image_size), None)
+        found.append(_Candidate(name, sized, own))
+    best = _keep_quick(work, found)[:CONFIRMED] if auto else found
+    return [(one.name, one.backbone) for one in best], tuple(records)
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A backbone at its resolution, and what it came to on a few images, if it was asked."""
+
+    name: str
+    backbone: Backbone
+    screened: ScreenRecord | None
+
+    @property
+    def worth(self) -> float:
+        """Its accuracy on those."""
+        return 0.0 if self.screened is None else self.screened.val_accuracy.value
+
+
+def _keep_small(work: Work, made: Sequence[tuple[str, Backbone]]) -> list[tuple[str, Backbone]]:
+    """Return the backbones for which memory suffices; of none the smallest, which then says so."""
+    means = find_means(work.bench.settings)
+    kept: list[tuple[str, Backbone]] = []
+    for name, backbone in made:
+        if fits_memory(_take_lowest(work.bench, backbone), means):
+            kept.append((name, backbone))
+        else:
+            work.bench.reporter.say(f"{backbone.name}: left out, it takes too much memory")
+    return kept or [min(made, key=lambda one: one[1].parameters)]
+
+
+def _take_lowest(bench: Bench, backbone: Backbone) -> Backbone:
+    """Return a backbone at the resolution that was named, or the lowest that would be tried."""
+    if bench.notebook:
+        return backbone
+    sizes = list_resolutions(backbone, find_side(bench.dataset))
+    return resize_backbone(backbone, bench.settings.transfer.image_size or sizes[0])
+
+
+def _keep_quick(work: Work, found: Sequence[_Candidate]) -> list[_Candidate]:
+    """Return the candidates, best first, whose features of all images fit the study's minutes."""
+
+    def reckon(one: _Candidate) -> float:
+        screened = one.screened
+        if screened is None or not screened.computed:
+            return 0.0
+        return screened.seconds / screened.computed * len(work.bench.dataset)
+
+    minutes = work.bench.settings.minutes
+    kept = [one for one in found if minutes is None or reckon(one) <= 60 * minutes]
+    for one in found:
+        if one not in kept:
+            said = f"its features of all images would take {say_seconds(reckon(one))}"
+            work.bench.reporter.say(f"{one.backbone.name}: left out, {said}")
+    return sorted(kept or [min(found, key=reckon)], key=lambda one: -one.worth)
 
 
 def _choose_size(work: Work, backbone: Backbone) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
@@ -99,10 +181,10 @@ def _choose_size(work: Work, backbone: Backbone) -> tuple[Backbone, tuple[Screen
         return resize_backbone(backbone, asked), ()
     if bench.notebook:
         return backbone, ()
+    side = find_side(bench.dataset)
+    return choose_resolution(work.screen, backbone, side, partial(bench.reporter.advance, 0))
 
-    def show(record: ScreenRecord) -> None:
-        said = f"{record.name} at {record.image_size} px, on a part of the images"
-        bench.reporter.advance(0, f"{said}: {100 * record.val_accuracy.value:.1f} %")
 
-    side = max(int(part) for size in bench.dataset.sizes for part in size.split("x"))
-    return choose_resolution(work.screen, backbone, side, show)
+def find_side(dataset: Dataset) -> int:
+    """Return the longest side of any image, in pixels."""
+    return max(int(part) for size in dataset.sizes for part in size.split("x"))

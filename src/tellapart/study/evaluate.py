@@ -19,6 +19,7 @@ from tellapart.report.wording import say_estimate
 from tellapart.study.compare import Found, find_models
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import load_head, predict_head
+from tellapart.transfer.means import Means
 from tellapart.workspace import IDENTITY, read_json, read_record, write_json
 
 SplitName = Literal["val", "test"]
@@ -104,7 +105,7 @@ def _find_predict(
     body = make_backbone(backbone or str(args["backbone"]))
     body = resize_backbone(body, int(args["image_size"]))
     head = load_head(folder, body.key)
-    features = extract_features(dataset, body, device)
+    features = extract_features(dataset, body, Means(device))
     return lambda rows: predict_head(head, features.vectors, rows)
 
 

@@ -22,7 +22,7 @@ from tellapart.records import (
 from tellapart.report.wording import say_seconds
 from tellapart.search.learn import say_crossing
 from tellapart.study.bench import Bench
-from tellapart.study.candidates import name_backbones
+from tellapart.study.candidates import find_means, name_backbones
 from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples
@@ -90,7 +90,7 @@ def _fit_shares(
     backbone = next(one for one in made if one.name == chosen.name)
     backbone = resize_backbone(backbone, chosen.image_size)
     rows = bench.open_rows("learn")
-    vectors = extract_features(bench.dataset, backbone, bench.settings.device).vectors
+    vectors = extract_features(bench.dataset, backbone, find_means(bench.settings)).vectors
     examples = Examples(vectors, bench.dataset.labels)
     points = []
     for share in shares:

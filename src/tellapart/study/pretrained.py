@@ -25,9 +25,11 @@ from tellapart.study.candidates import (
     CONFIRMED,
     Work,
     choose_backbones,
+    find_means,
     make_work,
     name_backbones,
 )
+from tellapart.study.folds import count_folds, cross_backbones
 from tellapart.study.heads import Extracted, count_sweep, fit_once, sweep_heads
 from tellapart.study.tested import describe_model
 from tellapart.study.tuning import Frozen, tune_best
@@ -39,12 +41,12 @@ from tellapart.transfer.views import View
 def run_transfer(bench: Bench) -> TransferStep:
     """Step 6: what does a pretrained backbone add?"""
     names, work = name_backbones(bench), make_work(bench)
-    some = AUTO in bench.settings.transfer.backbones and len(names) > CONFIRMED
-    count = CONFIRMED if some else len(names)
-    units = count * work.count_units() + count_sweep(bench)
+    auto = AUTO in bench.settings.transfer.backbones
+    count = min(CONFIRMED, len(names)) if auto else len(names)
+    units = count * work.count_units() + count_sweep(bench) + count_folds(work, count)
     tuning = plan_tuning(bench.settings)
     bench.reporter.begin("transfer", units + (tuning.epochs if tuning.depth != "none" else 0))
-    backbones, screened = choose_backbones(work, names, count)
+    backbones, screened = choose_backbones(work, names)
     done = [_transfer_one(work, name, backbone) for name, backbone in backbones]
     chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
     run = chosen.run
@@ -59,6 +61,7 @@ def run_transfer(bench: Bench) -> TransferStep:
     )
     draw_run(run, test, bench.dataset.classes, folder)
     views = next(head.views for head in chosen.heads if head.run == run.folder)
+    crossed = cross_backbones(work, [extracted for _, extracted in done])
     swept = sweep_heads(work, extracted, views)
     found = tune_best(bench, work.rows, Frozen(extracted.backbone, run, test))
     tuned = None if found is None else found[0]
@@ -73,6 +76,7 @@ def run_transfer(bench: Bench) -> TransferStep:
     record = TransferStep(
         backbones=tuple(record for record, _ in done),
         screened=screened,
+        folds=crossed,
         head_sweep=swept,
         tuned=tuned,
         advice=_advise(bench, chosen),
@@ -137,8 +141,8 @@ def _extract(work: Work, backbone: Backbone, view: View) -> Features:
         shown = done
 
     rows = work.rows.train if view.number else None
-    device = bench.settings.device
-    features = extract_features(bench.dataset, backbone, device, show, view, rows)
+    means = find_means(bench.settings)
+    features = extract_features(bench.dataset, backbone, means, show, view, rows)
     if features.computed:
         part = f"features of {backbone.name.replace('/', '_').replace(':', '_')}"
         bench.clock.add("transfer", part, features.seconds)

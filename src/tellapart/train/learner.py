@@ -15,7 +15,13 @@ from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, shuffle_order
 from tellapart.device import DeviceName, Precision, choose_device, choose_precision, prepare_process
 from tellapart.models import Shape, adapt_model, make_model
-from tellapart.models.forward import has_norm, limit_chunk, prepare_batch
+from tellapart.models.forward import (
+    has_norm,
+    limit_chunk,
+    measure_outputs,
+    measure_room,
+    prepare_batch,
+)
 from tellapart.records import Scalar
 from tellapart.train.optim import make_optimizer
 from tellapart.train.replay import Replay
@@ -48,6 +54,9 @@ class Origin(Protocol):
 
     def scale_weights(self, network: nn.Module) -> list[tuple[float, list[nn.Parameter]]]:
         """Return the weights that are trained, with their learning rates over the recipe's."""
+
+    def save_memory(self, network: nn.Module) -> None:
+        """Let it compute outputs again on the way back, where those of one image take too much."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,8 @@ def make_learner(dataset: Dataset, rows: Indices, task: Task) -> Learner:
     if task.origin is None:
         seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
         adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
+    elif measure_outputs(network, dataset, device) > measure_room(device):
+        task.origin.save_memory(network)
     precision = task.choose_precision()
     layers = None if task.origin is None else task.origin.scale_weights(network)
     optimizer = make_optimizer(network, recipe, precision, layers)

@@ -15,7 +15,6 @@ import numpy as np
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.subset import take_share
-from tellapart.device import DeviceName
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models.backbone import Backbone, resize_backbone
 from tellapart.records import ScreenRecord
@@ -23,6 +22,7 @@ from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples
 from tellapart.transfer.logistic import try_logistic
+from tellapart.transfer.means import Means, fits_memory
 
 TRAIN_IMAGES, WATCH_IMAGES = 2000, 1000
 """Of train and val that a candidate is screened on, at most."""
@@ -38,7 +38,7 @@ class Screen:
 
     dataset: Dataset
     rows: Rows
-    device: DeviceName
+    means: Means
     seed: int
 
     def take_rows(self) -> Rows:
@@ -53,7 +53,7 @@ class Screen:
         """Return what a backbone comes to on the few."""
         rows = self.take_rows()
         both = np.concatenate([rows.train, rows.watch])
-        found = extract_features(self.dataset, backbone, self.device, rows=both)
+        found = extract_features(self.dataset, backbone, self.means, rows=both)
         labels = self.dataset.labels[both]
         own = Rows(np.arange(len(rows.train)), np.arange(len(rows.train), len(both)))
         fit = try_logistic(Examples(found.vectors, labels), own, HeadSettings())
@@ -86,22 +86,25 @@ def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
 
 
 def choose_resolution(
-    screen: Screen,
-    backbone: Backbone,
-    side: int,
-    show: Callable[[ScreenRecord], None],
+    screen: Screen, backbone: Backbone, side: int, say: Callable[[str], None]
 ) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
     """Return a backbone at the resolution that does best, the lowest of equals.
 
-    Nothing is screened where there is one resolution.
+    One is left out for which memory does not suffice, and that is said. Nothing is screened where
+    there is one resolution.
     """
-    sizes = list_resolutions(backbone, side)
-    if len(sizes) == 1:
-        return resize_backbone(backbone, sizes[0]), ()
+    every = [resize_backbone(backbone, size) for size in list_resolutions(backbone, side)]
+    fitting = [one for one in every if fits_memory(one, screen.means)] or every[:1]
+    for one in every:
+        if one not in fitting:
+            say(f"{one.name} at {one.image_size} px: left out, it takes too much memory")
+    if len(fitting) == 1:
+        return fitting[0], ()
     found: list[ScreenRecord] = []
-    for size in sizes:
-        found.append(screen.try_backbone(resize_backbone(backbone, size)))
-        show(found[-1])
+    for one in fitting:
+        found.append(screen.try_backbone(one))
+        share = 100 * found[-1].val_accuracy.value
+        say(f"{one.name} at {one.image_size} px, on a part of the images: {share:.1f} %")
     best = pick_best(found)
     return resize_backbone(backbone, best.image_size), tuple(found)
 

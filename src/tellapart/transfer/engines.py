@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any, Protocol
 
 import numpy as np
@@ -13,17 +14,13 @@ from numpy.typing import NDArray
 from tellapart.data.dataset import Pixels
 from tellapart.device import DeviceName, choose_device, choose_precision, count_cores
 from tellapart.models.backbone import Backbone
-
-BATCH = 8
-"""Images in one call of an engine; several calls run at once."""
+from tellapart.transfer.means import Load
 
 Vectors = NDArray[np.float16]
 
 
 class Engine(Protocol):
     """Runs a backbone over pixels."""
-
-    name: str
 
     def compute(self, batches: Iterator[Pixels]) -> Vectors:
         """Return (k, features) float16 for the batches in order."""
@@ -32,7 +29,7 @@ class Engine(Protocol):
 class OpenvinoEngine:
     """The backbone compiled by OpenVINO, several batches in flight: the fast way on CPUs."""
 
-    def __init__(self, backbone: Backbone, sample: Pixels) -> None:
+    def __init__(self, backbone: Backbone, sample: Pixels, streams: int | None = None) -> None:
         import torch
 
         openvino = import_openvino()
@@ -48,7 +45,8 @@ class OpenvinoEngine:
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
             "INFERENCE_NUM_THREADS": count_cores(),
         }
-        self.name = f"openvino {openvino.__version__.split('-')[0]} {precision}"
+        if streams is not None:
+            settings["NUM_STREAMS"] = streams
         self._queue = openvino.AsyncInferQueue(
             openvino.Core().compile_model(model, "CPU", settings)
         )
@@ -74,7 +72,6 @@ class TorchEngine:
 
         self._device = choose_device(device)
         self._network = backbone.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-        self.name = f"torch {torch.__version__.split('+')[0]} {self._device.type} float32"
 
     def compute(self, batches: Iterator[Pixels]) -> Vectors:
         import torch
@@ -99,8 +96,21 @@ def import_openvino() -> Any:
     return openvino
 
 
-def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName) -> Engine:
-    """Return OpenVINO on a CPU, PyTorch on any other device."""
+def name_engine(device: DeviceName) -> str:
+    """Return the name of the engine of a device, with its version and number format."""
+    chosen = choose_device(device)
+    if chosen.type == "cpu":
+        return f"openvino {version('openvino')} {choose_precision(chosen)}"
+    return f"torch {version('torch').split('+')[0]} {chosen.type} float32"
+
+
+def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName, load: Load) -> Engine:
+    """Return OpenVINO on a CPU, PyTorch on any other device.
+
+    Args:
+        sample: (1, h, w, channels) uint8, an image such as will come.
+    """
     if choose_device(device).type == "cpu":
-        return OpenvinoEngine(backbone, sample)
+        batch = np.repeat(sample, load.batch, axis=0)
+        return OpenvinoEngine(backbone, batch, load.streams)
     return TorchEngine(backbone, device)

@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
-from tellapart.device import DeviceName
 from tellapart.models.backbone import Backbone
 from tellapart.stop import check_stop
-from tellapart.transfer.engines import BATCH, Engine, make_engine
+from tellapart.transfer.engines import make_engine, name_engine
+from tellapart.transfer.means import Means, choose_load
 from tellapart.transfer.store import FORMAT, FeatureStore, FeatureTable
 from tellapart.transfer.views import PLAIN, View, read_view
 from tellapart.workspace import locate_cache
@@ -30,6 +30,9 @@ SHARD_SECONDS = 20.0
 """What a shard should take, between those bounds: a kill costs as much."""
 
 Progress = Callable[[int, int], None]
+
+MEANS = Means()
+"""The fastest device here, and the memory that is free."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,7 @@ def ignore_progress(done: int, total: int) -> None:
 def extract_features(
     dataset: Dataset,
     backbone: Backbone,
-    device: DeviceName = "auto",
+    means: Means = MEANS,
     progress: Progress = ignore_progress,
     view: View = PLAIN,
     rows: Indices | None = None,
@@ -61,9 +64,10 @@ def extract_features(
 
     Those that are missing, or were in a damaged shard, are computed, in shards of about
     ``SHARD_SECONDS``. Memory is that of the network and one shard: the result is read from the
-    disk as it is used.
+    disk as it is used. Where none is missing, no engine is made.
 
     Args:
+        means: the device, and the memory from which the images follow that it has at once.
         view: how the images are shown.
         rows: of the dataset; all of them unless told. The result has them in this order.
 
@@ -71,42 +75,49 @@ def extract_features(
         Interrupted: a stop was asked for; finished shards are kept.
         WorkspaceError: the cache cannot be written.
         DataError: an image cannot be read.
+        BudgetError: memory does not suffice for one image.
     """
     rows = np.arange(len(dataset), dtype=np.int64) if rows is None else rows
     hashes = [dataset.hashes[row] for row in rows.tolist()]
-    size = backbone.image_size
-    sample = dataset.source.read(rows[:1], size)
-    engine = make_engine(backbone, np.repeat(sample, BATCH, axis=0), device)
-    store = open_store(backbone, engine, view)
+    engine_name = name_engine(means.device)
+    store = open_store(backbone, engine_name, view)
     missing = rows[store.find_missing(hashes)]
-    first, count = 0, LEAST
+    done = len(rows) - len(missing)
+    progress(done, len(rows))
     seconds = 0.0
-    progress(len(rows) - len(missing), len(rows))
-    while first < len(missing):
-        some = missing[first : first + count]
-        start = time.perf_counter()
-        vectors = engine.compute(_read_batches(dataset, some, size, view))
-        seconds += time.perf_counter() - start
-        store.add([dataset.hashes[row] for row in some.tolist()], vectors)
-        first += len(some)
-        progress(len(rows) - len(missing) + first, len(rows))
-        count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
-    return Features(store.take(hashes), engine.name, seconds, len(missing))
+    if len(missing):
+        load = choose_load(backbone, means)
+        sample = dataset.source.read(missing[:1], backbone.image_size)
+        engine = make_engine(backbone, sample, means.device, load)
+        first, count = 0, LEAST
+        while first < len(missing):
+            some = missing[first : first + count]
+            start = time.perf_counter()
+            read = _read_batches(dataset, some, load.batch, backbone.image_size, view)
+            vectors = engine.compute(read)
+            seconds += time.perf_counter() - start
+            store.add([dataset.hashes[row] for row in some.tolist()], vectors)
+            first += len(some)
+            progress(done + first, len(rows))
+            count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
+    return Features(store.take(hashes), engine_name, seconds, len(missing))
 
 
-def _read_batches(dataset: Dataset, rows: Indices, size: int, view: View) -> Iterator[Pixels]:
-    for first in range(0, len(rows), BATCH):
+def _read_batches(
+    dataset: Dataset, rows: Indices, batch: int, size: int, view: View
+) -> Iterator[Pixels]:
+    for first in range(0, len(rows), batch):
         check_stop()
-        yield read_view(dataset, rows[first : first + BATCH], size, view)
+        yield read_view(dataset, rows[first : first + batch], size, view)
 
 
-def open_store(backbone: Backbone, engine: Engine, view: View) -> FeatureStore:
+def open_store(backbone: Backbone, engine: str, view: View) -> FeatureStore:
     """Open the set of features of a backbone, an engine and a view, in tellapart's cache."""
     key = {
         "backbone": backbone.name,
         "weights": backbone.key,
         "image_size": backbone.image_size,
-        "engine": engine.name,
+        "engine": engine,
         "decoder": name_decoder(),
         "view": view.name,
     }

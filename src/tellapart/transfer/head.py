@@ -18,11 +18,12 @@ from torch.nn import functional
 from tellapart.config import HeadSettings, TrainSettings
 from tellapart.data.dataset import Indices, Labels
 from tellapart.data.loader import shuffle_order
-from tellapart.device import Meter, prepare_process, release_memory
+from tellapart.device import Meter, choose_precision, prepare_process, release_memory
 from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import count_parameters
+from tellapart.models.forward import cast_forward
 from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
@@ -71,8 +72,8 @@ def fit_head(
     """Train a head on features and leave its best weights in ``folder``.
 
     The class count is that of the labels; the best epoch is chosen on ``rows.watch``. Epochs show
-    the plain view and the augmented ones in turn. It runs on the CPU in float32: an epoch of 45,000
-    images takes seconds.
+    the plain view and the augmented ones in turn. It runs on the CPU, its products in bfloat16
+    where these are faster: an epoch of 45,000 images takes seconds.
 
     Raises:
         NotFinite: the loss, or an output, was not finite.
@@ -81,6 +82,8 @@ def fit_head(
     examples = replace(examples, vectors=hold_vectors(examples.vectors))
     vectors, labels = examples.vectors, examples.labels
     prepare_process(settings.seed)
+    cpu = torch.device("cpu")
+    precision = choose_precision(cpu)
     network = make_head(vectors.shape[1], int(labels.max()) + 1, settings)
     set_scale(network, vectors, rows.train)
     optimizer = torch.optim.AdamW(
@@ -107,7 +110,8 @@ def fit_head(
                 taken = order[step * settings.batch_size : (step + 1) * settings.batch_size]
                 truth = torch.from_numpy(labels[rows.train[taken]])
                 shown = examples.take(rows.train, taken, epoch)
-                logits = network(torch.from_numpy(shown).float())
+                with cast_forward(cpu, precision):
+                    logits = network(torch.from_numpy(shown).float()).float()
                 loss = functional.cross_entropy(
                     logits, truth, label_smoothing=settings.label_smoothing
                 )
@@ -142,6 +146,7 @@ def fit_head(
     save_weights(folder / "weights" / "last.safetensors", copy_state(network))
     write_history(folder / "history.csv", history)
     record = record_head(folder, settings, network, rows, (best_row, history, meter))
+    record = record.model_copy(update={"precision": precision})
     release_memory()
     return record
 

@@ -64,6 +64,11 @@ class TunedOrigin:
         assert isinstance(network, TunedNetwork)
         return scale_layers(network, self.tuned.decay)
 
+    def save_memory(self, network: nn.Module) -> None:
+        """Checkpoint gradients (Chen et al. 2016, arXiv 1604.06174), where timm's network can."""
+        assert isinstance(network, TunedNetwork)
+        network.checkpoint_gradients()
+
 
 def prepare_tuning(
     dataset: Dataset, backbone: Backbone, head: Path, settings: TuneSettings, device: DeviceName

@@ -1,0 +1,119 @@
+"""With what features are computed: a device, and no more memory than may be taken.
+
+What a backbone takes at work is reckoned before it works, from the layer that needs most: an engine
+holds the input and output of the layer that it is at, and what a shortcut keeps beside them. How
+near that is to what is measured, ``benchmarks/memory.py`` says.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from tellapart.device import (
+    DeviceName,
+    choose_device,
+    count_cores,
+    measure_free_memory,
+    measure_tree_memory,
+)
+from tellapart.errors import BudgetError
+from tellapart.models.backbone import Backbone
+
+MOST = {"cpu": 8, "mps": 64, "cuda": 256}
+"""Images in one call of an engine, at most, by the kind of device."""
+LIVE = 2.0
+"""What an engine holds at once, over the input and output of the layer that needs most."""
+COPIES = 3
+"""Times that an engine has the weights while it is made."""
+ENGINE_BYTES = 200_000_000
+"""What an engine takes aside from these."""
+
+
+@dataclass(frozen=True)
+class Means:
+    """A device, and the gigabytes that this process may take; None: what is free."""
+
+    device: DeviceName = "auto"
+    max_memory: float | None = None
+
+    def measure_left(self) -> int:
+        """Return the bytes that may still be taken, on a GPU of its own memory."""
+        device = choose_device(self.device)
+        if device.type == "cuda":
+            free = int(torch.cuda.mem_get_info(device)[0])
+            return free if self.max_memory is None else min(free, int(1e9 * self.max_memory))
+        if self.max_memory is None:
+            return measure_free_memory()
+        return int(1e9 * self.max_memory) - measure_tree_memory()
+
+
+@dataclass(frozen=True)
+class Load:
+    """Images in one call of an engine, and calls at once; None: as many as it likes."""
+
+    batch: int
+    streams: int | None = None
+
+
+def choose_load(backbone: Backbone, means: Means) -> Load:
+    """Return how many images an engine may take at once, so that memory suffices.
+
+    Raises:
+        BudgetError: it does not suffice for one image.
+    """
+    kind = choose_device(means.device).type
+    image = LIVE * measure_widest(backbone)
+    fixed = ENGINE_BYTES + COPIES * 4 * backbone.parameters
+    room = means.measure_left() - fixed
+    for streams, calls in ((None, count_cores() if kind == "cpu" else 1), (1, 1)):
+        batch = min(MOST[kind], int(room // (calls * image)))
+        if batch >= 1:
+            return Load(batch, streams)
+    missing = (image - room) / 1e9
+    budget = (
+        f"--max-memory {means.max_memory:g} (GB)"
+        if means.max_memory is not None
+        else "the free memory"
+    )
+    raise BudgetError(
+        f"{budget} is too little for one image of {backbone.name} at {backbone.image_size} px: "
+        f"{missing:.2f} GB are missing; allow more, or take a lower --image-size or a smaller "
+        "backbone"
+    )
+
+
+def fits_memory(backbone: Backbone, means: Means) -> bool:
+    """Tell whether memory suffices for one image at a time."""
+    try:
+        choose_load(backbone, means)
+    except BudgetError:
+        return False
+    return True
+
+
+def measure_widest(backbone: Backbone) -> int:
+    """Return the bytes of the input and output of the layer that needs most, for one image.
+
+    Numbers are of 4 bytes. Measured by sending a blank image through.
+    """
+    widest = 0
+
+    def look(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
+        nonlocal widest
+        both = [part for part in (*inputs, output) if isinstance(part, torch.Tensor)]
+        widest = max(widest, 4 * sum(part.numel() for part in both))
+
+    network = backbone.network
+    hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
+    device = next(network.parameters()).device
+    blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8, device=device)
+    try:
+        with torch.inference_mode():
+            network(blank)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return widest
