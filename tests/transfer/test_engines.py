@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+import timm
+import torch
 
 from tellapart.data.dataset import Dataset, Pixels
+from tellapart.models.backbone import PixelBackbone
 from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, make_engine, name_engine
 from tellapart.transfer.means import Load
 
@@ -54,6 +58,22 @@ def test_the_cpu_has_openvino_whatever_it_takes_on_at_once(load: Load, digits: D
     assert name_engine("cpu").startswith("openvino ")
     slow = TorchEngine(make_tiny(), "cpu").compute(read_batches(digits, 20))
     assert find_cosines(engine.compute(read_batches(digits, 20, load.batch)), slow).min() > 0.99
+
+
+@pytest.mark.parametrize(
+    "name", ["test_vit", "test_efficientnet", "test_convnext", "test_mambaout"]
+)
+def test_families_of_networks_take_any_batch(name: str, digits: Dataset) -> None:
+    torch.manual_seed(0)
+    network = timm.create_model(name, num_classes=0).eval()
+    side = int(network.pretrained_cfg["input_size"][-1])  # type: ignore[index]  # a dict on timm's
+    pixel = PixelBackbone(network, side, [0.5] * 3, [0.25] * 3).eval()
+    backbone = dataclasses.replace(make_tiny(), network=pixel)
+    slow = TorchEngine(backbone, "cpu").compute(read_batches(digits, 7))
+    engine = OpenvinoEngine(backbone, digits.source.read(np.zeros(1, np.int64)))
+    for batch in (1, 3):
+        fast = engine.compute(read_batches(digits, 7, batch))
+        assert find_cosines(fast, slow).min() > 0.99
 
 
 def test_nothing_phones_home() -> None:

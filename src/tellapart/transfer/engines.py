@@ -30,16 +30,21 @@ class OpenvinoEngine:
     """The backbone compiled by OpenVINO, several batches in flight: the fast way on CPUs."""
 
     def __init__(self, backbone: Backbone, sample: Pixels, streams: int | None = None) -> None:
+        """Compile a backbone for any number of images such as the one of ``sample``.
+
+        It is traced on one image and without gradients: the trace keeps what every layer put out.
+        """
         import torch
 
         openvino = import_openvino()
         precision = choose_precision(torch.device("cpu"))
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tracing: the shapes here are fixed on purpose
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")  # of tracing: all but the batch is fixed on purpose
             model = openvino.convert_model(
-                backbone.network, example_input=torch.from_numpy(sample), input=list(sample.shape)
+                backbone.network,
+                example_input=torch.from_numpy(sample[:1]),
+                input=[-1, *sample.shape[1:]],
             )
-        model.reshape([-1, *sample.shape[1:]])
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
             "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
@@ -111,6 +116,5 @@ def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName, load: Lo
         sample: (1, h, w, channels) uint8, an image such as will come.
     """
     if choose_device(device).type == "cpu":
-        batch = np.repeat(sample, load.batch, axis=0)
-        return OpenvinoEngine(backbone, batch, load.streams)
+        return OpenvinoEngine(backbone, sample, load.streams)
     return TorchEngine(backbone, device)
