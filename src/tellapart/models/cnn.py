@@ -10,6 +10,7 @@ from torch import nn
 
 from tellapart.config import DEEP, ModelSettings
 from tellapart.errors import SettingError
+from tellapart.models.dropout import Dropout
 from tellapart.models.pool import MaxPool, PooledConv
 from tellapart.models.shape import Shape
 
@@ -102,7 +103,7 @@ def _make_head(features: int, settings: ModelSettings, classes: int) -> list[nn.
         layers += [nn.Linear(features, settings.dense), nn.ReLU()]
         features = settings.dense
     if settings.dropout:
-        layers.append(nn.Dropout(settings.dropout))
+        layers.append(Dropout(settings.dropout))
     return [*layers, nn.Linear(features, classes)]
 
 

@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from tellapart.config import HeadSettings
+from tellapart.models.dropout import Dropout
 
 
 class Standardize(nn.Module):
@@ -28,6 +29,6 @@ def make_head(features: int, classes: int, settings: HeadSettings) -> nn.Sequent
     layers: list[nn.Module] = [Standardize(torch.zeros(features), torch.ones(features))]
     if settings.dense:
         layers += [nn.Linear(features, settings.dense), nn.ReLU()]
-    layers.append(nn.Dropout(settings.dropout))
+    layers.append(Dropout(settings.dropout))
     layers.append(nn.Linear(settings.dense or features, classes))
     return nn.Sequential(*layers)

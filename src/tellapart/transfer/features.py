@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
+from tellapart.device import release_memory
 from tellapart.models.backbone import Backbone
 from tellapart.stop import check_stop
 from tellapart.transfer.engines import make_engine, name_engine
@@ -100,6 +101,8 @@ def extract_features(
             first += len(some)
             progress(done + first, len(rows))
             count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
+        del engine
+        release_memory()
     return Features(store.take(hashes), engine_name, seconds, len(missing))
 
 

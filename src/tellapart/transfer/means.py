@@ -24,11 +24,11 @@ from tellapart.models.backbone import Backbone
 
 MOST = {"cpu": 8, "mps": 64, "cuda": 256}
 """Images in one call of an engine, at most, by the kind of device."""
-LIVE = 2.0
+LIVE = 1.5
 """What an engine holds at once, over the input and output of the layer that needs most."""
 COPIES = 3
 """Times that an engine has the weights while it is made."""
-ENGINE_BYTES = 200_000_000
+ENGINE_BYTES = 180_000_000
 """What an engine takes aside from these."""
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 import os
 import struct
 from collections.abc import Iterable, Sequence
@@ -67,11 +68,22 @@ class FeatureTable:
             found[here] = self._shards[number][places[here, 1]]
         return found
 
+    def release(self) -> None:
+        """Let the system have the memory of what was read; it is read again when it is needed."""
+        for shard in self._shards:
+            if isinstance(shard, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
+                shard._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]  # of numpy's
+
 
 def hold_vectors(vectors: Vectors) -> Vectors:
     """Return vectors in main memory where all of them take little: they are then taken faster."""
     count, width = vectors.shape
-    return vectors[np.arange(count)] if 2 * count * width <= HELD_BYTES else vectors
+    if 2 * count * width > HELD_BYTES:
+        return vectors
+    held = vectors[np.arange(count)]
+    if isinstance(vectors, FeatureTable):
+        vectors.release()
+    return held
 
 
 class FeatureStore:
