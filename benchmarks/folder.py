@@ -3,11 +3,11 @@
     python benchmarks/folder.py BACKBONE PHOTOS --images 2500 --images 20000
 
 PHOTOS is a folder of images, of which mosaics of 500 x 375 px are made, each another: as many JPEG
-files of quality 90 as are asked for. For each number a process of its own reads the folder as every
-command does, and computes all features into an empty cache. Prints a Markdown table: the seconds of
-reading and of computing; images a second; the share of the time in which the engine had work; what
-the engine does alone on pixels that are decoded, and what decoding does alone, images a second; and
-the peak memory.
+files of quality 90 as are asked for. For each number a process of its own reads the folder as
+`transfer` does, and computes all features into an empty cache. Prints a Markdown table: the seconds
+of reading and of computing; images a second; the share of the time in which the engine had work;
+what the engine does alone on pixels that are decoded, and what decoding does alone, images a
+second; and the peak memory.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     prepare_process()
     with Meter() as meter:
         start = time.perf_counter()
-        dataset, backbone = load_folder(folder), make_backbone(name)
+        dataset, backbone = load_folder(folder, memory_limit=0), make_backbone(name)
         read = time.perf_counter() - start
         watched: list[Watched] = []
 

@@ -47,13 +47,15 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     from tellapart.train.ranks import agree_on
 
     choose_device(settings.device)
+    # backbones see images at sizes of their own: small pixels would be held for nothing
+    limit = 0 if settings.steps == ("transfer",) else None
     with share_work(verb, settings.device) as ranks:
         if not ranks.leads:
             agree_on(ranks, False)  # rank 0 comes here when it has loaded, or downloaded, the data
             follow_trainings(ranks, load_images(data, data_dir), settings.device)
             return
         with show_download(data) as progress:
-            dataset = load_images(data, data_dir, progress=progress)
+            dataset = load_images(data, data_dir, progress=progress, memory_limit=limit)
         agree_on(ranks, False)
         _run_study(dataset, settings, (verb, out, json), foresee)
 

@@ -33,6 +33,7 @@ def load_images(
     data_dir: Path | None = None,
     download: bool = True,
     progress: Progress | None = None,
+    memory_limit: int | None = None,
 ) -> Dataset:
     """Read labelled images, by name or from a folder of class folders.
 
@@ -41,6 +42,8 @@ def load_images(
         data_dir: where named data lie; None for the usual places.
         download: whether named data may be downloaded if they are nowhere found.
         progress: called with bytes done and in all while downloading.
+        memory_limit: bytes of a folder's pixels that may be held; a quarter of the free memory if
+            None. Beyond it they are decoded at each read.
 
     Raises:
         DataError: an unknown name, no such folder, or images that cannot be used.
@@ -55,7 +58,7 @@ def load_images(
         return LOADERS[data](data_dir, download, progress)
     folder = expand_path(data)
     if data and folder.is_dir():
-        return load_folder(folder)
+        return load_folder(folder, memory_limit)
     if data and folder.exists():
         raise DataError(f"DATA must be a name or a folder, but {data} is a file; give its folder")
     if is_path:
