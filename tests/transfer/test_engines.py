@@ -13,7 +13,7 @@ import timm
 import torch
 
 from tellapart.data.dataset import Dataset, Pixels
-from tellapart.models.backbone import PixelBackbone
+from tellapart.models.backbone import PixelBackbone, make_backbone
 from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, make_engine, name_engine
 from tellapart.transfer.means import Load
 
@@ -74,6 +74,15 @@ def test_families_of_networks_take_any_batch(name: str, digits: Dataset) -> None
     for batch in (1, 3):
         fast = engine.compute(read_batches(digits, 7, batch))
         assert find_cosines(fast, slow).min() > 0.99
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (40, 40, 3)])
+def test_the_embedded_backbone_takes_grey_and_colour(shape: tuple[int, int, int]) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
+    backbone = make_backbone("embedded")
+    fast = OpenvinoEngine(backbone, pixels[:1]).compute(iter([pixels]))
+    slow = TorchEngine(backbone, "cpu").compute(iter([pixels]))
+    assert find_cosines(fast, slow).min() > 0.99
 
 
 def test_nothing_phones_home() -> None:
