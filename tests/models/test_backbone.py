@@ -106,6 +106,24 @@ def test_weights_that_do_not_fit_are_refused(
         make_backbone(f"local-dir:{folder}")
 
 
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ('{"model_type": "bert"}', r"image network of timm.*\(model type: bert\)"),
+        ("[]", r"\(model type: unknown\)"),
+        ("{", "config.json cannot be read"),
+        ('{"architecture": "test_convnext"}', "not those of a test_convnext"),
+    ],
+)
+def test_what_is_no_image_network_is_refused(
+    config: str, said: str, tiny_folder: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(tiny_folder, tmp_path / "weights"))
+    (folder / "config.json").write_text(config)
+    with pytest.raises(BackboneError, match=said):
+        make_backbone(f"local-dir:{folder}")
+
+
 def test_an_unknown_timm_name_is_refused_with_near_ones() -> None:
     with pytest.raises(BackboneError, match=r"'mobilenetv2_10'; near it are .*mobilenetv2_100"):
         make_backbone("mobilenetv2_10")

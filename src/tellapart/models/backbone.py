@@ -255,13 +255,32 @@ def _check_folder(folder: Path, name: str) -> None:
                 f"--backbone {name} needs config.json and model.safetensors in that folder, but "
                 f"{folder / needed} does not exist; put timm's files there"
             )
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise BackboneError(
+            f"--backbone {name}: {folder / 'config.json'} cannot be read ({error}); put timm's "
+            "file there"
+        ) from error
+    if not isinstance(config, dict) or "architecture" not in config:
+        kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
+        raise BackboneError(
+            f"--backbone {name} must be an image network of timm, but its config.json names no "
+            f"architecture (model type: {kind}); take another backbone"
+        )
 
 
 def _explain_failure(name: str, error: Exception) -> str:
     cause = str(error).strip().splitlines()
     first = textwrap.shorten(cause[0], 160) if cause else type(error).__name__
     if name.startswith("local-dir:"):
-        return f"--backbone {name}: the weights do not fit their config.json ({first})"
+        if "state_dict" in first:
+            config = json.loads((_locate(name) / "config.json").read_text("utf-8"))
+            first = f"they are not those of a {config['architecture']}"
+        return (
+            f"--backbone {name}: the weights do not fit their config.json ({first}); put the two "
+            "files of one network there"
+        )
     return (
         f"--backbone {name}: its weights are not cached and could not be fetched ({first}); on a "
         f"machine with a network run 'tellapart fetch --backbone {name}', or put config.json and "
