@@ -62,7 +62,7 @@ class Watched:
     """An engine of which the time is kept in which it has work."""
 
     def __init__(self, inner: OpenvinoEngine) -> None:
-        self.inner, self.busy = inner, 0.0
+        self.inner, self.name, self.busy = inner, inner.name, 0.0
         self._open, self._since, self._lock = 0, 0.0, threading.Lock()
         queue = inner._queue
         start_async, set_callback = queue.start_async, queue.set_callback

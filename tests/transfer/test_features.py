@@ -9,12 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from torch import nn
 
 from tellapart.data.dataset import ArraySource, Dataset
 from tellapart.errors import Interrupted, WorkspaceError
+from tellapart.models.backbone import PixelBackbone
 from tellapart.stop import ask_stop, clear_stop
 from tellapart.transfer import features as module
 from tellapart.transfer import store
@@ -221,3 +224,24 @@ def test_a_set_of_another_version_is_not_read(shards: list[Path], digits: Datase
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(module, "FORMAT", before + 1)
         assert extract(take(digits, np.arange(10))).computed == 10
+
+
+class Untraceable(nn.Module):
+    """What a converter cannot follow."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if torch.jit.is_tracing():  # type: ignore[attr-defined,no-untyped-call]  # not in stubs
+            raise RuntimeError("not to be traced")
+        return images.mean((2, 3))
+
+
+def test_what_openvino_cannot_compile_runs_in_torch_and_is_kept(digits: Dataset) -> None:
+    pixel = PixelBackbone(Untraceable(), 16, [0.5] * 3, [0.25] * 3).eval()
+    odd = dataclasses.replace(make_tiny(), network=pixel, features=3, key="odd")
+    shown: list[tuple[int, int]] = []
+    found = extract_features(digits, odd, Means("cpu"), lambda *both: shown.append(both))
+    assert found.engine.startswith("torch ")
+    assert (found.computed, shown[0]) == (len(digits), (0, len(digits)))
+    again = extract_features(digits, odd, Means("cpu"))
+    assert (again.computed, again.engine) == (0, found.engine)
+    assert np.array_equal(read_all(found), read_all(again))

@@ -50,7 +50,7 @@ def is_ours(images: torch.Tensor) -> bool:
         and images.dtype in BITS
         and images.is_contiguous(memory_format=torch.channels_last)
         and not torch.compiler.is_compiling()
-        and not torch.jit.is_tracing()
+        and not torch.jit.is_tracing()  # type: ignore[attr-defined,no-untyped-call]  # not in stubs
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +17,16 @@ from tellapart.device import DeviceName, choose_device, choose_precision, count_
 from tellapart.models.backbone import Backbone
 from tellapart.transfer.means import Load
 
+if TYPE_CHECKING:
+    import torch
+
 Vectors = NDArray[np.float16]
 
 
 class Engine(Protocol):
-    """Runs a backbone over pixels."""
+    """Runs a backbone over pixels; ``name`` has its version and number format."""
+
+    name: str
 
     def compute(self, batches: Iterator[Pixels]) -> Vectors:
         """Return (k, features) float16 for the batches in order."""
@@ -52,6 +58,7 @@ class OpenvinoEngine:
         }
         if streams is not None:
             settings["NUM_STREAMS"] = streams
+        self.name = name_engine("cpu")
         self._queue = openvino.AsyncInferQueue(
             openvino.Core().compile_model(model, "CPU", settings)
         )
@@ -76,6 +83,7 @@ class TorchEngine:
         import torch
 
         self._device = choose_device(device)
+        self.name = _name_torch(self._device)
         self._network = backbone.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def compute(self, batches: Iterator[Pixels]) -> Vectors:
@@ -102,19 +110,24 @@ def import_openvino() -> Any:
 
 
 def name_engine(device: DeviceName) -> str:
-    """Return the name of the engine of a device, with its version and number format."""
+    """Return the name of the engine that a device has unless a network is beyond it."""
     chosen = choose_device(device)
     if chosen.type == "cpu":
         return f"openvino {version('openvino')} {choose_precision(chosen)}"
-    return f"torch {version('torch').split('+')[0]} {chosen.type} float32"
+    return _name_torch(chosen)
+
+
+def _name_torch(device: torch.device) -> str:
+    return f"torch {version('torch').split('+')[0]} {device.type} float32"
 
 
 def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName, load: Load) -> Engine:
-    """Return OpenVINO on a CPU, PyTorch on any other device.
+    """Return OpenVINO on a CPU, PyTorch on any other device, and for what OpenVINO cannot compile.
 
     Args:
         sample: (1, h, w, channels) uint8, an image such as will come.
     """
     if choose_device(device).type == "cpu":
-        return OpenvinoEngine(backbone, sample, load.streams)
+        with suppress(Exception):  # its converter raises anything on what it does not know
+            return OpenvinoEngine(backbone, sample, load.streams)
     return TorchEngine(backbone, device)

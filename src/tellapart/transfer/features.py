@@ -80,16 +80,21 @@ def extract_features(
     """
     rows = np.arange(len(dataset), dtype=np.int64) if rows is None else rows
     hashes = [dataset.hashes[row] for row in rows.tolist()]
-    engine_name = name_engine(means.device)
-    store = open_store(backbone, engine_name, view)
+    name = name_engine(means.device)
+    store = open_store(backbone, name, view)
     missing = rows[store.find_missing(hashes)]
-    done = len(rows) - len(missing)
-    progress(done, len(rows))
-    seconds = 0.0
+    seconds, computed = 0.0, 0
     if len(missing):
         load = choose_load(backbone, means)
         sample = dataset.source.read(missing[:1], backbone.image_size)
         engine = make_engine(backbone, sample, means.device, load)
+        if engine.name != name:  # the other one's: what it computed before is elsewhere
+            name = engine.name
+            store = open_store(backbone, name, view)
+            missing = rows[store.find_missing(hashes)]
+        computed = len(missing)
+        done = len(rows) - computed
+        progress(done, len(rows))
         first, count = 0, LEAST
         while first < len(missing):
             some = missing[first : first + count]
@@ -103,7 +108,9 @@ def extract_features(
             count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
         del engine
         release_memory()
-    return Features(store.take(hashes), engine_name, seconds, len(missing))
+    else:
+        progress(len(rows), len(rows))
+    return Features(store.take(hashes), name, seconds, computed)
 
 
 def _read_batches(

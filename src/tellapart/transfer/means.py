@@ -108,7 +108,7 @@ def measure_widest(backbone: Backbone) -> int:
 
     network = backbone.network
     hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
-    device = next(network.parameters()).device
+    device = network.mean.device
     blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8, device=device)
     try:
         with torch.inference_mode():
