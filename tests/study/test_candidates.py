@@ -21,6 +21,7 @@ from tellapart.study.candidates import (
     choose_backbones,
     make_work,
     name_backbones,
+    name_part,
 )
 from tellapart.study.reporter import SilentReporter
 from tellapart.transfer.choose import list_resolutions
@@ -115,6 +116,9 @@ def test_the_resolution_is_found_where_images_are_smaller(
     assert [one.image_size for one in screened] == [32, 64, 96]
     best = max(screened, key=lambda one: one.val_accuracy.value)
     assert backbone.image_size == best.image_size
+    # its features on a part of the images are a part of its features
+    kept = bench.clock.read_part("transfer", name_part(backbone))
+    assert kept == pytest.approx(best.seconds)
     named = make_bench(tmp_path, backbones=("one",), image_size=40)
     ((_, backbone),), screened = choose_backbones(make_work(named), ("one",))
     assert (backbone.image_size, screened) == (40, ())

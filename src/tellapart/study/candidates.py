@@ -105,7 +105,8 @@ def choose_backbones(
     Raises:
         BudgetError: memory suffices for none of them.
     """
-    auto = AUTO in work.bench.settings.transfer.backbones
+    bench = work.bench
+    auto = AUTO in bench.settings.transfer.backbones
     made = [(name, make_backbone(name)) for name in names]
     made = _keep_small(work, made) if auto else made
     some = auto and len(made) > CONFIRMED
@@ -117,9 +118,16 @@ def choose_backbones(
             screened = (work.screen.try_backbone(sized),)
         records += screened
         own = next((one for one in screened if one.image_size == sized.image_size), None)
+        if own is not None and own.computed:
+            bench.clock.add("transfer", name_part(sized), own.seconds)
         found.append(_Candidate(name, sized, own))
     best = _keep_quick(work, found)[:CONFIRMED] if auto else found
     return [(one.name, one.backbone) for one in best], tuple(records)
+
+
+def name_part(backbone: Backbone) -> str:
+    """Return under what name the seconds of a backbone's features are kept."""
+    return f"features of {backbone.name.replace('/', '_').replace(':', '_')}"
 
 
 @dataclass(frozen=True)

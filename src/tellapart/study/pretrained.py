@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from tellapart.evaluate import Look, evaluate_model
 from tellapart.models.backbone import (
     EMBEDDED,
@@ -14,6 +16,7 @@ from tellapart.records import (
     HeadRecord,
     ModelStep,
     RunRecord,
+    ScreenRecord,
     SearchStep,
     TransferStep,
 )
@@ -28,6 +31,7 @@ from tellapart.study.candidates import (
     find_means,
     make_work,
     name_backbones,
+    name_part,
 )
 from tellapart.study.folds import count_folds, cross_backbones
 from tellapart.study.heads import Extracted, count_sweep, fit_once, sweep_heads
@@ -47,7 +51,7 @@ def run_transfer(bench: Bench) -> TransferStep:
     tuning = plan_tuning(bench.settings)
     bench.reporter.begin("transfer", units + (tuning.epochs if tuning.depth != "none" else 0))
     backbones, screened = choose_backbones(work, names)
-    done = [_transfer_one(work, name, backbone) for name, backbone in backbones]
+    done = [_transfer_one(work, name, backbone, screened) for name, backbone in backbones]
     chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
     run = chosen.run
     folder = bench.folder / run.folder
@@ -87,8 +91,18 @@ def run_transfer(bench: Bench) -> TransferStep:
     return record
 
 
-def _transfer_one(work: Work, name: str, backbone: Backbone) -> tuple[BackboneRecord, Extracted]:
-    """Fit all heads on one backbone's features, with ever more views."""
+def _transfer_one(
+    work: Work, name: str, backbone: Backbone, screened: Sequence[ScreenRecord]
+) -> tuple[BackboneRecord, Extracted]:
+    """Fit all heads on one backbone's features, with ever more views.
+
+    What was screened at the same resolution was the first part of its features.
+    """
+    before = sum(
+        one.computed
+        for one in screened
+        if (one.name, one.image_size) == (backbone.name, backbone.image_size)
+    )
     found = [_extract(work, backbone, view) for view in work.views]
     extracted = Extracted(name, backbone, found[0], tuple(found[1:]))
     runs: list[tuple[RunRecord, int]] = [
@@ -105,8 +119,8 @@ def _transfer_one(work: Work, name: str, backbone: Backbone) -> tuple[BackboneRe
         features=backbone.features,
         image_size=backbone.image_size,
         engine=extracted.plain.engine,
-        extraction_seconds=work.bench.clock.read_part("transfer", f"features of {extracted.label}"),
-        images_computed=sum(part.computed for part in found),
+        extraction_seconds=work.bench.clock.read_part("transfer", name_part(backbone)),
+        images_computed=before + sum(part.computed for part in found),
         head_parameters=run.parameters,
         val_accuracy=run.val_accuracy,
         heads=tuple(
@@ -144,8 +158,7 @@ def _extract(work: Work, backbone: Backbone, view: View) -> Features:
     means = find_means(bench.settings)
     features = extract_features(bench.dataset, backbone, means, show, view, rows)
     if features.computed:
-        part = f"features of {backbone.name.replace('/', '_').replace(':', '_')}"
-        bench.clock.add("transfer", part, features.seconds)
+        bench.clock.add("transfer", name_part(backbone), features.seconds)
     return features
 
 
