@@ -13,6 +13,7 @@ import threading
 import time
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
@@ -171,8 +172,13 @@ def count_cores() -> int:
 
 
 def measure_free_memory() -> int:
-    """Return the bytes of memory that can be taken without swapping."""
-    return int(psutil.virtual_memory().available)
+    """Return the bytes of memory that can be taken without swapping, within a container's limit."""
+    free = int(psutil.virtual_memory().available)
+    group = Path("/sys/fs/cgroup")
+    with suppress(OSError, ValueError):  # no such limit: `max` is no number
+        most, taken = (int((group / f"memory.{name}").read_text()) for name in ("max", "current"))
+        free = max(0, min(free, most - taken))
+    return free
 
 
 def measure_tree_memory() -> int:

@@ -100,7 +100,10 @@ def test_what_takes_too_long_is_passed_over(three: tuple[str, ...], tmp_path: Pa
     assert len(chosen) == 1
     assert {one.name for one in screened} == set(three)
     assert [said.partition(":")[0] for said in reporter.said] == list(three)
-    # what is in the cache takes no time
+    # what is in the cache takes no time, but a study that goes on keeps to its choice
+    again, _ = choose_backbones(make_work(bench), three)
+    assert [name for name, _ in again] == [name for name, _ in chosen]
+    bench = dataclasses.replace(bench, folder=tmp_path / "other")
     chosen, _ = choose_backbones(make_work(bench), three)
     assert {name for name, _ in chosen} == {"one", "three"}
     assert len(reporter.said) == len(three)
@@ -119,7 +122,8 @@ def test_the_resolution_is_found_where_images_are_smaller(
     # its features on a part of the images are a part of its features
     kept = bench.clock.read_part("transfer", name_part(backbone))
     assert kept == pytest.approx(best.seconds)
-    named = make_bench(tmp_path, backbones=("one",), image_size=40)
+    assert choose_backbones(make_work(bench), ("one",))[1] == screened  # read, not asked again
+    named = make_bench(tmp_path / "other", backbones=("one",), image_size=40)
     ((_, backbone),), screened = choose_backbones(make_work(named), ("one",))
     assert (backbone.image_size, screened) == (40, ())
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import torch
@@ -87,11 +88,12 @@ class TunedNetwork(nn.Module):
     def checkpoint_gradients(self) -> None:
         """Keep the outputs of stages alone in training, and compute those between again.
 
-        The embedded backbone, small as it is, goes on as it did.
+        The embedded backbone, small as it is, and those of timm's that cannot go on as they did.
         """
         body = self.body.network
         if hasattr(body, "set_grad_checkpointing"):
-            body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's
+            with suppress(AssertionError):  # how timm's others say that they cannot
+                body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's
 
     def train(self, mode: bool = True) -> TunedNetwork:
         super().train(mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from typing import Any
 
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset
@@ -85,12 +86,13 @@ def check_backbones(bench: Bench) -> None:
 
     Raises:
         BackboneError: one that was named, or its size, cannot be had.
-        BudgetError: memory does not suffice for one image of it; `auto` passes such over.
+        BudgetError: the memory that was named does not suffice for one image of it; `auto` passes
+            such over.
     """
     means = find_means(bench.settings)
     for name in name_backbones(bench):
         lowest = _take_lowest(bench, make_backbone(name))
-        if AUTO not in bench.settings.transfer.backbones:
+        if means.max_memory is not None and AUTO not in bench.settings.transfer.backbones:
             choose_load(lowest, means)
 
 
@@ -102,9 +104,29 @@ def choose_backbones(
     Those that were named are; of `auto` the ``CONFIRMED`` that do best on a part of the images, of
     those for which memory suffices and whose features of all images fit the study's minutes.
 
+    What the first start chose is read by later ones: paces and free memory are others then.
+
     Raises:
         BudgetError: memory suffices for none of them.
     """
+
+    def choose() -> dict[str, Any]:
+        chosen, records = _choose(work, names)
+        return {
+            "chosen": [(one.name, one.backbone.image_size) for one in chosen],
+            "screened": [record.model_dump(mode="json") for record in records],
+        }
+
+    found = work.bench.settle("transfer", "candidates", choose)
+    screened = tuple(ScreenRecord.model_validate(one) for one in found["screened"])
+    return [
+        (name, resize_backbone(make_backbone(name), int(size))) for name, size in found["chosen"]
+    ], screened
+
+
+def _choose(
+    work: Work, names: Sequence[str]
+) -> tuple[Sequence[_Candidate], Sequence[ScreenRecord]]:
     bench = work.bench
     auto = AUTO in bench.settings.transfer.backbones
     made = [(name, make_backbone(name)) for name in names]
@@ -121,8 +143,7 @@ def choose_backbones(
         if own is not None and own.computed:
             bench.clock.add("transfer", name_part(sized), own.seconds)
         found.append(_Candidate(name, sized, own))
-    best = _keep_quick(work, found)[:CONFIRMED] if auto else found
-    return [(one.name, one.backbone) for one in best], tuple(records)
+    return _keep_quick(work, found)[:CONFIRMED] if auto else found, records
 
 
 def name_part(backbone: Backbone) -> str:
@@ -158,10 +179,10 @@ def _keep_small(work: Work, made: Sequence[tuple[str, Backbone]]) -> list[tuple[
 
 def _take_lowest(bench: Bench, backbone: Backbone) -> Backbone:
     """Return a backbone at the resolution that was named, or the lowest that would be tried."""
-    if bench.notebook:
-        return backbone
-    sizes = list_resolutions(backbone, find_side(bench.dataset))
-    return resize_backbone(backbone, bench.settings.transfer.image_size or sizes[0])
+    asked = bench.settings.transfer.image_size
+    if asked is not None or bench.notebook:
+        return resize_backbone(backbone, asked or backbone.image_size)
+    return resize_backbone(backbone, list_resolutions(backbone, find_side(bench.dataset))[0])
 
 
 def _keep_quick(work: Work, found: Sequence[_Candidate]) -> list[_Candidate]:

@@ -14,7 +14,7 @@ from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import FoldRecord, FoldsRecord
 from tellapart.study.candidates import Work
 from tellapart.study.heads import Extracted
-from tellapart.transfer.folds import cross_validate, cut_folds
+from tellapart.transfer.folds import check_counts, cross_validate, cut_folds
 from tellapart.transfer.head import Examples
 
 
@@ -83,4 +83,4 @@ def check_folds(work: Work) -> None:
     bench, count = work.bench, work.bench.settings.transfer.folds
     if count is not None:
         rows = np.sort(np.concatenate([bench.split.train, bench.split.val]))
-        cut_folds(bench.dataset, rows, count, bench.settings.seed)
+        check_counts(bench.dataset, rows, count)

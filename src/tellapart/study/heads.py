@@ -43,7 +43,8 @@ def fit_once(
     device = choose_device(bench.settings.device)
     label = f"{extracted.label}-{head.kind}" + (f"-views-{count}" if count else "") + suffix
     views = work.views[: 1 + count]
-    about = (head, extracted.backbone.key, device.type, choose_precision(device))
+    engines = "+".join(part.engine for part in (extracted.plain, *extracted.views[:count]))
+    about = (head, extracted.backbone.key, engines, device.type, choose_precision(device))
     cell = bench.name_cell(label, *about, *(view.name for view in views))
     folder = bench.folder / "transfer" / cell
     found = bench.find_cell(cell)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import suppress
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -128,6 +127,10 @@ def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName, load: Lo
         sample: (1, h, w, channels) uint8, an image such as will come.
     """
     if choose_device(device).type == "cpu":
-        with suppress(Exception):  # its converter raises anything on what it does not know
+        try:
             return OpenvinoEngine(backbone, sample, load.streams)
+        except (MemoryError, OSError):
+            raise
+        except Exception:  # its converter raises anything on what it does not know
+            return TorchEngine(backbone, device)
     return TorchEngine(backbone, device)

@@ -85,6 +85,7 @@ def extract_features(
     missing = rows[store.find_missing(hashes)]
     seconds, computed = 0.0, 0
     if len(missing):
+        store.take(()).release()  # what was read of it is no memory that is needed
         load = choose_load(backbone, means)
         sample = dataset.source.read(missing[:1], backbone.image_size)
         engine = make_engine(backbone, sample, means.device, load)

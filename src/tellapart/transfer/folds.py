@@ -39,23 +39,35 @@ def cut_folds(dataset: Dataset, rows: Indices, count: int, seed: int) -> tuple[F
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
+    check_counts(dataset, rows, count)
     labels = dataset.labels[rows]
-    counts = np.bincount(labels, minlength=len(dataset.classes))
-    fewest = int(counts.argmin())
-    needed = max(count, LEAST)
-    if counts[fewest] < needed:
-        raise DataError(
-            f"--folds {count} needs {needed} images of every class outside test, but "
-            f"{dataset.classes[fewest]!r} has {counts[fewest]}; use fewer folds, or none"
-        )
     groups = np.unique([dataset.hashes[row] for row in rows.tolist()], return_inverse=True)[1]
     cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     folds = []
     for others, held in cutter.split(np.zeros(len(rows)), labels, groups):
         watch = take_share(dataset, rows[others], WATCHED, seed)
-        train = np.setdiff1d(rows[others], watch)
+        watched = {dataset.hashes[row] for row in watch.tolist()}
+        rest = [row for row in rows[others].tolist() if dataset.hashes[row] not in watched]
+        train = np.array(rest, np.int64)
         folds.append(Fold(Rows(train, watch), np.sort(rows[held])))
     return tuple(folds)
+
+
+def check_counts(dataset: Dataset, rows: Indices, count: int) -> None:
+    """Refuse a class of fewer images than folds need.
+
+    Raises:
+        DataError: it is named.
+    """
+    counts = np.bincount(dataset.labels[rows], minlength=len(dataset.classes))
+    fewest = int(counts.argmin())
+    needed = max(count, LEAST)
+    if counts[fewest] < needed:
+        remedy = "use fewer folds" if count > LEAST else "leave --folds out"
+        raise DataError(
+            f"--folds {count} needs {needed} images of every class outside test, but "
+            f"{dataset.classes[fewest]!r} has {counts[fewest]}; {remedy}"
+        )
 
 
 def cross_validate(
