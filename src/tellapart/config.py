@@ -155,7 +155,8 @@ class HeadSettings(Settings):
     """The head of a transfer: one hidden layer of ``dense`` units (0: none) on the features.
 
     A ``logistic`` one has none: it is the minimum of a convex loss, and of the other settings its
-    ``weight_decay`` alone has a say: the penalty, which is chosen on val.
+    ``weight_decay`` alone has a say: the penalty, which is chosen on val. ``patience``: epochs
+    without a better one on val after which the training ends; 0: never.
     """
 
     kind: Literal["dense", "logistic"] = "dense"
@@ -167,6 +168,7 @@ class HeadSettings(Settings):
     schedule: Literal["constant", "onecycle"] = "onecycle"
     weight_decay: Annotated[float, Field(ge=0)] = 1e-2
     label_smoothing: Share = 0.1
+    patience: Annotated[int, Field(ge=0)] = 0
     seed: Annotated[int, Field(ge=0)] = 0
 
 

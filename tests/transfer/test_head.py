@@ -77,6 +77,19 @@ def test_the_same_seed_gives_the_same_head(
     assert first == second != other
 
 
+def test_a_head_that_finds_nothing_better_ends(
+    vectors: Vectors, labels: Labels, tmp_path: Path
+) -> None:
+    noise = np.random.default_rng(9).permutation(vectors)
+    longer = SETTINGS.model_copy(update={"epochs": 40})
+    patient = longer.model_copy(update={"patience": 3})
+    whole = fit_head(Examples(noise, labels), ROWS, longer, tmp_path / "whole")
+    run = fit_head(Examples(noise, labels), ROWS, patient, tmp_path / "head")
+    assert len(run.history) == run.best_epoch + 3 < len(whole.history) == 40
+    both = zip(run.history, whole.history, strict=False)
+    assert all(one.val_accuracy == other.val_accuracy for one, other in both)
+
+
 def test_a_loaded_head_is_the_best_one_and_belongs_to_its_backbone(
     vectors: Vectors, labels: Labels, tmp_path: Path
 ) -> None:

@@ -36,6 +36,9 @@ def transfer(
         Parameter(help="logistic: its penalty is chosen on val; dense: one hidden layer."),
     ] = "both",
     dense: Annotated[Whole, Parameter(help="Hidden units of the dense head; 0: none.")] = 2048,
+    patience: Annotated[
+        Whole, Parameter(help="End the dense head where so many epochs bring nothing; 0: never.")
+    ] = 0,
     image_size: Annotated[
         int | None,
         Parameter(help="Side in pixels of what the backbone sees [default: found on val]."),
@@ -78,7 +81,7 @@ def transfer(
         steps=("transfer",),
         transfer={
             "backbones": tuple(backbone or ()),
-            "head": {"dense": dense},
+            "head": {"dense": dense, "patience": patience},
             "kinds": ("logistic", "dense") if head == "both" else (head,),
             "views": views,
             "image_size": image_size,

@@ -71,7 +71,8 @@ def fit_head(
 ) -> RunRecord:
     """Train a head on features and leave its best weights in ``folder``.
 
-    The class count is that of the labels; the best epoch is chosen on ``rows.watch``. Epochs show
+    The class count is that of the labels; the best epoch is chosen on ``rows.watch``, and
+    ``patience`` epochs without a better one end the training. Epochs show
     the plain view and the augmented ones in turn. It runs on the CPU, its products in bfloat16
     where these are faster: an epoch of 45,000 images takes seconds.
 
@@ -141,6 +142,8 @@ def fit_head(
             if best_row is None or row.val_accuracy > best_row.val_accuracy:
                 best_row, best = row, copy_state(network)
             watch(row)
+            if settings.patience and row.epoch - best_row.epoch >= settings.patience:
+                break
     assert best_row is not None
     save_weights(folder / "weights" / "best.safetensors", best)
     save_weights(folder / "weights" / "last.safetensors", copy_state(network))

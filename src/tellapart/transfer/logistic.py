@@ -42,7 +42,14 @@ ITERATIONS = 100
 CHUNK = 4096
 """Rows that are converted to float32 at once."""
 
-PLAIN = {"kind": "logistic", "dense": 0, "dropout": 0.0, "label_smoothing": 0.0, "epochs": 1}
+PLAIN = {
+    "kind": "logistic",
+    "dense": 0,
+    "dropout": 0.0,
+    "label_smoothing": 0.0,
+    "epochs": 1,
+    "patience": 0,
+}
 """Settings of a logistic head, its penalty aside."""
 
 Floats = NDArray[np.float64]
