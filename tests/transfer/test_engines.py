@@ -13,9 +13,9 @@ import timm
 import torch
 
 from tellapart.data.dataset import Dataset, Pixels
-from tellapart.models.backbone import PixelBackbone, make_backbone
+from tellapart.models.backbone import PixelBackbone, make_backbone, resize_backbone
 from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, make_engine, name_engine
-from tellapart.transfer.means import Load
+from tellapart.transfer.means import Load, measure_widest
 
 from .backbones import FEATURES, make_tiny
 from .test_features import find_cosines
@@ -48,6 +48,18 @@ def test_the_batch_has_no_say(batch: int, digits: Dataset) -> None:
         whole = engine.compute(read_batches(digits, 40))
         again = engine.compute(read_batches(digits, 40, batch))
         assert find_cosines(whole, again).min() > 0.999
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+def test_a_gpu_agrees_with_the_reference_and_leaves_the_backbone_where_it_is(
+    digits: Dataset,
+) -> None:
+    backbone = make_backbone("embedded")
+    fast = TorchEngine(backbone, "cuda").compute(read_batches(digits, 40, 16))
+    slow = TorchEngine(backbone, "cpu").compute(read_batches(digits, 40))
+    assert find_cosines(fast, slow).min() > 0.99
+    # the same weights behind another resolution, which are still on the CPU
+    assert measure_widest(resize_backbone(backbone, 2 * backbone.image_size)) > 0
 
 
 @pytest.mark.parametrize("load", [Load(8), Load(1, 1), Load(3)])

@@ -7,6 +7,7 @@ A small network's operations end sooner than the processor can launch the next. 
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import cast
@@ -14,7 +15,7 @@ from typing import cast
 import torch
 from torch import nn
 
-from tellapart.device import Precision
+from tellapart.device import Precision, release_memory
 
 Pass = Callable[[torch.Tensor], torch.Tensor]
 
@@ -57,15 +58,20 @@ class Replay:
     def record(self, images: torch.Tensor) -> Pass:
         """Return the recorded pass for batches of this shape, or the network where none can be."""
         start = time.perf_counter()
+        release_memory()  # recorded passes before this one are in cycles of references
         buffers = [(buffer, buffer.clone()) for buffer in self.network.buffers()]
         kind = images.device.type
         reduced = self.precision == "bfloat16"
         found: Pass = self.network
+        # weights were made on the usual stream, and are recorded, and used, on another: as meant
+        torch.autograd.graph.set_warn_on_accumulate_grad_stream_mismatch(False)
         # an operation that cannot be recorded, or too little memory: the network runs as it is
         with (
             suppress(RuntimeError),
+            warnings.catch_warnings(),
             torch.autocast(kind, torch.bfloat16, enabled=reduced, cache_enabled=False),
         ):
+            warnings.simplefilter("ignore")  # of the first backward pass, which makes its context
             body, sample = Body(self.network), (images.clone(),)
             graphed = torch.cuda.make_graphed_callables(body, sample, allow_unused_input=True)
             found = cast("Pass", graphed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Iterator
+from copy import deepcopy
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -76,24 +77,31 @@ class OpenvinoEngine:
 
 
 class TorchEngine:
-    """The backbone in PyTorch: the reference, and the way on GPUs."""
+    """The backbone in PyTorch, in float32: the reference, and the way on GPUs.
+
+    On a GPU nothing waits for a batch before the next is read: features stay there until the end.
+    Its bfloat16 is 1.5 times as fast there, but rounds before norms are folded in: MobileNetV2's
+    features are others then (cosine down to 0.87).
+    """
 
     def __init__(self, backbone: Backbone, device: DeviceName) -> None:
         import torch
 
         self._device = choose_device(device)
         self.name = _name_torch(self._device)
-        self._network = backbone.network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+        # a copy, for the backbone at another resolution has these weights too: they stay there
+        network = deepcopy(backbone.network)
+        self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def compute(self, batches: Iterator[Pixels]) -> Vectors:
         import torch
 
-        found = []
         with torch.inference_mode():
-            for pixels in batches:
-                features = self._network(torch.from_numpy(pixels).to(self._device))
-                found.append(features.half().cpu().numpy())
-        return np.concatenate(found)
+            found = [
+                self._network(torch.from_numpy(pixels).to(self._device)).half()
+                for pixels in batches
+            ]
+            return torch.cat(found).cpu().numpy()
 
 
 def import_openvino() -> Any:

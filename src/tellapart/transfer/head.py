@@ -18,7 +18,7 @@ from torch.nn import functional
 from tellapart.config import HeadSettings, TrainSettings
 from tellapart.data.dataset import Indices, Labels
 from tellapart.data.loader import shuffle_order
-from tellapart.device import Meter, choose_precision, prepare_process, release_memory
+from tellapart.device import Meter, choose_precision, count_threads, prepare_process, release_memory
 from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
@@ -175,6 +175,7 @@ def record_head(
         seconds=meter.seconds,
         peak_memory_mb=meter.peak_memory_mb,
         device="cpu",
+        threads=count_threads(),
         precision="float32",
         val_accuracy=estimate_proportion(
             round(best.val_accuracy * len(rows.watch)), len(rows.watch)
