@@ -35,6 +35,9 @@ from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.transfer.store import Vectors, hold_vectors
 from tellapart.workspace import read_json, write_json
 
+PART = 512
+"""Rows that are looked at in one go: a hidden layer of 2,048 puts out 4 MB for them."""
+
 
 @dataclass(frozen=True)
 class Examples:
@@ -188,8 +191,8 @@ def set_scale(network: nn.Sequential, vectors: Vectors, rows: Indices) -> None:
     """Set mean and standard deviation from the training rows, a part at a time."""
     total = np.zeros(vectors.shape[1])
     squares = np.zeros(vectors.shape[1])
-    for first in range(0, len(rows), 4096):
-        part = vectors[rows[first : first + 4096]].astype(np.float64)
+    for first in range(0, len(rows), PART):
+        part = vectors[rows[first : first + PART]].astype(np.float64)
         total += part.sum(0)
         squares += (part**2).sum(0)
     mean = total / len(rows)
@@ -207,8 +210,8 @@ def predict_head(network: nn.Module, vectors: Vectors, rows: Indices) -> NDArray
     network.eval()
     found = []
     with torch.inference_mode():
-        for first in range(0, len(rows), 4096):
-            part = torch.from_numpy(vectors[rows[first : first + 4096]]).float()
+        for first in range(0, len(rows), PART):
+            part = torch.from_numpy(vectors[rows[first : first + PART]]).float()
             found.append(network(part).numpy())
     return np.concatenate(found)
 
