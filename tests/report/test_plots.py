@@ -17,6 +17,7 @@ from tellapart.records import (
     COSTS,
     BaselineStep,
     InspectStep,
+    Knee,
     SearchStep,
     StudyRecord,
     SweepStep,
@@ -102,6 +103,22 @@ def test_confusion_divides_by_the_true_class() -> None:
     render_png(plot_confusion(("a", "b"), ((0, 0), (0, 0)), normalized=True))
 
 
+def list_legend(axes: Axes) -> list[str]:
+    legend = axes.get_legend()
+    assert legend is not None
+    return [text.get_text() for text in legend.get_texts()]
+
+
+def test_a_knee_is_drawn_with_its_interval(study: StudyRecord) -> None:
+    step = study.steps["conv"]
+    assert isinstance(step, SweepStep)
+    verdict = step.verdict.model_copy(update={"knee": Knee(value=99, low=61, high=171)})
+    axes = plot_sweep_sizes(step.model_copy(update={"verdict": verdict})).axes[0]
+    assert "large enough, 95 % interval" in list_legend(axes)
+    (bar,) = [line for line in axes.lines if line.get_marker() == "D"]
+    assert list_values(bar, "x") == [99]
+
+
 def test_sweep_figures_show_every_size(study: StudyRecord) -> None:
     step = study.steps["conv"]
     assert isinstance(step, SweepStep)
@@ -113,7 +130,8 @@ def test_sweep_figures_show_every_size(study: StudyRecord) -> None:
     mine = [run for run in step.runs if run.settings["width"] == 16]
     assert solid[4] == pytest.approx(sum(r.history[4].val_accuracy for r in mine) / 3)
     figure = plot_sweep_sizes(step)
-    assert f"verdict: {step.verdict.size}" in list_texts(figure.axes[0])
+    assert f"take {step.verdict.size}" in list_texts(figure.axes[0])
+    assert "large enough, 95 % interval" not in list_legend(figure.axes[0])
     (shaded,) = [p for p in figure.axes[0].patches if isinstance(p, Rectangle)]
     left = shaded.get_x()
     assert 32 < left < 64

@@ -110,14 +110,27 @@ class Trend(Record):
     high: float
 
 
+class Knee(Record):
+    """The size from which on no more is lost than counts as none, with its 95 % interval.
+
+    It is an estimate, and may lie between sizes that were tried.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
 class Verdict(Record):
     """The answer to "is there an ideal size?".
 
     ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
     standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
     that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
-    equal. ``firm`` says that more seeds would hardly change the answer; ``more_seeds``, how many
-    more a size would settle it, and ``decisive``, for which sizes.
+    equal. ``knee`` is where a rising curve comes so near to the best, and ``possible`` are the
+    other sizes that may be the first beyond it. ``firm`` says that more seeds would hardly change
+    the answer; ``more_seeds``, how many more a size would settle it, and ``decisive``, for which
+    sizes.
     """
 
     kind: Literal["ideal", "bigger", "flat", "unknown"]
@@ -131,6 +144,8 @@ class Verdict(Record):
     more_seeds: int
     decisive: tuple[int, ...] = ()
     trend: Trend | None
+    knee: Knee | None = None
+    possible: tuple[int, ...] = ()
     sentence: str
 
 

@@ -14,6 +14,7 @@ from tellapart.report.canvas import (
     MUTED,
     PAPER,
     SKY,
+    VERMILION,
     calm_style,
     dress_axes,
     open_figure,
@@ -71,8 +72,8 @@ def plot_sweep_curves(step: SweepStep) -> Figure:
 def plot_sweep_sizes(step: SweepStep) -> Figure:
     """Draw accuracy against size with its spread, beside what each size costs.
 
-    Each seed is a dot, the mean a line with the 95 % interval. The verdict's size has a line,
-    and the sizes not told from the best are shaded.
+    Each seed is a dot, the mean a line with the 95 % interval. The verdict's size has a line, the
+    sizes not told from the best are shaded, and a bar at the top says where the knee may lie.
     """
     figure = open_figure(9.0, 4.4)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.7, 1))
@@ -171,13 +172,18 @@ def _draw_spread(axes: Axes, rows: list[SizeRecord]) -> None:
 
 
 def _mark_verdict(axes: Axes, step: SweepStep, sizes: list[int]) -> None:
-    chosen = step.verdict.size
+    chosen, knee = step.verdict.size, step.verdict.knee
+    if knee is not None:
+        reach = [[knee.value - knee.low], [knee.high - knee.value]]
+        axes.errorbar([knee.value], [0.965], xerr=reach, color=VERMILION, elinewidth=2.2,
+                      transform=axes.get_xaxis_transform(), capsize=4, marker="D", markersize=6,
+                      linewidth=0, zorder=3, label="large enough, 95 % interval")  # fmt: skip
     if chosen in sizes:
         axes.axvline(chosen, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate(f"verdict: {chosen:,}", (chosen, 1.0), (0, 4), va="bottom", ha="center",
+        axes.annotate(f"take {chosen:,}", (chosen, 1.0), (0, 4), va="bottom", ha="center",
                       xycoords=axes.get_xaxis_transform(), textcoords="offset points",
                       fontsize=9.5, color=INK)  # fmt: skip
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9,
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2 if knee else 3, fontsize=9,
                 handletextpad=0.5, columnspacing=1.4)  # fmt: skip
 
 

@@ -15,8 +15,9 @@ from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.layout import fit_layout
 from tellapart.records import GridVerdict, Level, LevelRecord, RunRecord, SizeRecord
 from tellapart.search.executor import Executor
+from tellapart.search.saying import say_margin, say_more_seeds
 from tellapart.search.sweep import Cell, Seeds, Sweep, spend_seeds
-from tellapart.search.verdict import compare_size, count_seeds, say_margin, say_more_seeds
+from tellapart.search.verdict import compare_size, count_seeds
 
 
 def run_grid(

@@ -14,24 +14,29 @@ from scipy import stats
 from tellapart.config import EQUIVALENCE
 from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.layout import Layout, fit_layout
-from tellapart.records import SizeRecord, Trend, Verdict
+from tellapart.records import Knee, SizeRecord, Trend, Verdict
+from tellapart.search.knee import estimate_knee, list_possible
+from tellapart.search.saying import (
+    MOST_SEEDS,
+    say_bigger,
+    say_flat,
+    say_ideal,
+    say_ignored,
+    say_open,
+    say_unsettled,
+)
 
-MOST_SEEDS = 100
-"""Seeds beyond which none are counted on."""
+Kind = Literal["ideal", "bigger", "flat", "unknown"]
 
 
 @dataclass(frozen=True)
 class Standing:
-    """A size against the best one: it is ``worse``, or as good (``near``), or neither is shown.
-
-    ``edge``: it is worse, but chance might put its loss within what counts as none.
-    """
+    """A size against the best one: it is ``worse``, or as good (``near``), or neither is shown."""
 
     behind: float
     chance: float
     worse: bool
     near: bool
-    edge: bool = False
 
     @property
     def tied(self) -> bool:
@@ -51,6 +56,8 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
     the standard error of their difference. No margin is below one image. A size is as good where
     even with that margin it loses no more than ``equivalence``. The size to take is the smallest
     that is not worse: with ever more seeds, the smallest that loses no more than ``equivalence``.
+    Where that lies on a curve that rises to it is estimated between the sizes too
+    (`estimate_knee`), so that a verdict does not hang on which side of the limit a size falls.
     """
     if len(sizes) == 1:
         only = sizes[0].size
@@ -101,7 +108,6 @@ def compare_size(
         chance=chance,
         worse=worse,
         near=behind + chance <= equivalence + 1e-12,
-        edge=worse and behind - chance <= equivalence,
     )
 
 
@@ -176,29 +182,6 @@ def _unknown(sizes: Sequence[SizeRecord], best: int, why: str, equivalence: floa
     )
 
 
-def say_more_seeds(more: int, what: str = "size") -> str:
-    """Say how many more seeds would settle what is open.
-
-    >>> say_more_seeds(4)
-    '4 more seeds a size would be needed'
-    """
-    needed = (
-        f"{more} more seed{'s' if more > 1 else ''}"
-        if more < MOST_SEEDS - 10
-        else f"over {MOST_SEEDS - 10} seeds"
-    )
-    return f"{needed} a {what} would be needed"
-
-
-def say_margin(equivalence: float) -> str:
-    """Say a difference of accuracy.
-
-    >>> say_margin(0.01)
-    '1 point'
-    """
-    return f"{100 * equivalence:.2g} point{'s' if equivalence != 0.01 else ''}"
-
-
 def _decide(
     sizes: Sequence[SizeRecord],
     fit: Layout,
@@ -206,81 +189,63 @@ def _decide(
     standings: Sequence[Standing],
     equivalence: float,
 ) -> Verdict:
+    numbers = [size.size for size in sizes]
     tied = [place for place, one in enumerate(standings) if one.tied]
-    smallest, largest = sizes[tied[0]].size, sizes[tied[-1]].size
-    low, high = sizes[0].size, sizes[-1].size
-    without_gap = len(tied) == tied[-1] - tied[0] + 1
-    every = len(tied) == len(sizes)
+    names = [numbers[place] for place in tied]
+    kind = _name_kind(standings, tied)
+    margin = max(standings[place].chance for place in tied)
+    margin = margin or max(one.chance for one in standings)  # the best one alone is tied
     open_ = [place for place in tied if not standings[place].near]
-    if not every and without_gap:  # the others do not change what is taken
-        open_ = [place for place in open_ if place == tied[0]]
+    knee: Knee | None = None
+    possible: tuple[int, ...] = ()
+    level, decisive = LEVEL, tied
+    if kind in ("bigger", "ideal"):  # what is taken hangs on where the knee is, and on no more
+        knee = estimate_knee(numbers, fit, best, equivalence)
+        possible = list_possible(numbers, knee, names[0])
+        open_ = [numbers.index(size) for size in possible if size < names[0]]
+        open_ += [tied[0]] if any(size > names[0] for size in possible) else []
+        level = 1 - (len(sizes) - 1) * (1 - LEVEL) / 2  # that of the knee's interval
+        decisive = [*open_, best]
     more = max(
         (
-            count_seeds(fit, len(sizes[place].seeds), standings[place].behind, equivalence)
-            for place in open_
+            count_seeds(fit, len(sizes[p].seeds), standings[p].behind, equivalence, level)
+            for p in open_
         ),
         default=0,
     )
-    margin = max(standings[place].chance for place in tied)
-    margin = margin or max(one.chance for one in standings)  # the best one alone is tied
-    points = say_margin(equivalence)
-    chance = f"differences below {100 * margin:.1f} points are within the chance of seeds"
-    ignored = chance if margin > equivalence else f"differences up to {points} count as none"
-    wanting = say_more_seeds(more)
-    kind: Literal["ideal", "bigger", "flat", "unknown"]
-    if every and not open_:
-        kind = "flat"
-        sentence = (
-            f"Size does not matter between {low} and {high} (by {points} or more): "
-            f"take {smallest}, the cheapest."
-        )
-    elif every or not without_gap:
-        kind = "unknown"
-        names = ", ".join(str(sizes[place].size) for place in tied)
-        seen = (
-            f"no size is clearly the best between {low} and {high}"
-            if every
-            else f"{names} are tied with the best, but sizes between them are not"
-        )
-        sentence = f"Cannot tell: {seen} ({chance}); {wanting} to see a difference of {points}."
-    elif largest == high:
-        kind = "bigger"
-        beyond = (
-            "the largest tried, so more might gain still"
-            if smallest == high
-            else f"beyond that nothing is gained up to {high}"
-        )
-        sentence = f"Bigger is better up to {smallest}; {beyond} ({ignored})."
+    ignored = say_ignored(margin, equivalence)
+    if kind == "flat":
+        sentence = say_flat(numbers, names[0], equivalence)
+    elif kind == "unknown":
+        sentence = say_unsettled(numbers, names, margin, more, equivalence)
+    elif kind == "bigger":
+        assert knee is not None
+        sentence = say_bigger(numbers, names[0], knee, ignored)
     else:
-        kind = "ideal"
-        span = (
-            f"{smallest}"
-            if smallest == largest
-            else f"{smallest} to {largest}, of which {smallest} is the cheapest"
-        )
-        others = "larger ones" if smallest == low else "smaller and larger ones"
-        sentence = f"There is an ideal size, {span}; {others} do worse ({ignored})."
-    deciding = tied
-    if kind in ("bigger", "ideal"):  # the one below may be wrongly passed over
-        below = [tied[0] - 1] if tied[0] > 0 and standings[tied[0] - 1].edge else []
-        deciding = [*open_, *below]
-    if open_ and kind in ("bigger", "ideal"):
-        loss = 100 * standings[tied[0]].behind
-        sentence += (
-            f" {smallest} seems to lose {loss:.1f} points to {sizes[best].size}, and may lose more "
-            f"than {points}: {wanting} to tell."
-        )
+        sentence = say_ideal(numbers, names, ignored)
+    if possible:
+        sentence += " " + say_open(possible, more)
     return Verdict(
         kind=kind,
-        size=smallest,
-        best=sizes[best].size,
+        size=names[0],
+        best=numbers[best],
         one_error=find_one_error(sizes, fit, best),
-        tied=tuple(sizes[place].size for place in tied),
+        tied=tuple(names),
         margin=margin,
         equivalence=equivalence,
         firm=not open_ and kind != "unknown",
         more_seeds=more,
-        decisive=tuple(sizes[place].size for place in sorted({*deciding, best})) if more else (),
+        decisive=tuple(numbers[place] for place in sorted({*decisive, best})) if more else (),
         trend=estimate_trend(sizes),
+        knee=knee,
+        possible=possible,
         sentence=sentence,
     )
+
+
+def _name_kind(standings: Sequence[Standing], tied: Sequence[int]) -> Kind:
+    if len(tied) == len(standings):
+        return "flat" if all(one.near for one in standings) else "unknown"
+    if len(tied) < tied[-1] - tied[0] + 1:
+        return "unknown"
+    return "bigger" if tied[-1] == len(standings) - 1 else "ideal"
