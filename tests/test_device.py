@@ -147,3 +147,16 @@ def test_the_machine_is_described_without_its_name() -> None:
     assert measure_free_memory() <= 1.05e9 * found["memory_gb"]
     host = platform.node()
     assert not host or not any(host == str(value) for value in found.values())
+
+
+def test_a_process_of_its_own_trains_without_triton() -> None:
+    """PyTorch's optimisers load it where it is: this fails where they do so here, or need it."""
+    program = (
+        "import sys; from tellapart.device import spare_triton; spare_triton(); import torch; "
+        "layer = torch.nn.Linear(2, 2); step = torch.optim.AdamW(layer.parameters(), fused=True); "
+        "layer(torch.ones(1, 2)).sum().backward(); step.step(); "
+        "print([name for name in sys.modules if name.startswith('triton.')])"
+    )
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    assert found.stdout.strip() == "[]"

@@ -10,6 +10,7 @@ import cyclopts
 
 from tellapart.cli import tools, transfers  # their commands join the app's
 from tellapart.cli.commands import app
+from tellapart.device import spare_triton
 from tellapart.errors import TellapartError
 from tellapart.stop import catch_signals
 
@@ -41,6 +42,7 @@ def run() -> NoReturn:
     One of several processes of ``torchrun`` ends without taking the interpreter down in order:
     threads of its connections may still hold tensors, and to free them then would abort it.
     """
+    spare_triton()
     code = main()
     if "WORLD_SIZE" in os.environ:
         sys.stdout.flush()
