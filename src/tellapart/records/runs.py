@@ -127,8 +127,9 @@ class Verdict(Record):
     ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
     standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
     that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
-    equal. ``knee`` is where a rising curve comes so near to the best, and ``possible`` are the
-    other sizes that may be the first beyond it. ``firm`` says that more seeds would hardly change
+    equal. ``knee`` is where the curve comes so near to the best on its way up to it (None where it
+    falls from the first size on, or nothing can be told), and ``possible`` are the other sizes that
+    may be the first beyond it. ``firm`` says that more seeds would hardly change
     the answer; ``more_seeds``, how many more a size would settle it, and ``decisive``, for which
     sizes.
     """

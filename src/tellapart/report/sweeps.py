@@ -178,7 +178,7 @@ def _mark_verdict(axes: Axes, step: SweepStep, sizes: list[int]) -> None:
         axes.errorbar([knee.value], [0.965], xerr=reach, color=VERMILION, elinewidth=2.2,
                       transform=axes.get_xaxis_transform(), capsize=4, marker="D", markersize=6,
                       linewidth=0, zorder=3, label="large enough, 95 % interval")  # fmt: skip
-    if chosen in sizes:
+    if chosen in sizes and step.verdict.kind != "unknown":
         axes.axvline(chosen, color=MUTED, linewidth=1.0, linestyle=(0, (4, 3)), zorder=1)
         axes.annotate(f"take {chosen:,}", (chosen, 1.0), (0, 4), va="bottom", ha="center",
                       xycoords=axes.get_xaxis_transform(), textcoords="offset points",

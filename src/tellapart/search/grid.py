@@ -15,9 +15,9 @@ from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.layout import fit_layout
 from tellapart.records import GridVerdict, Level, LevelRecord, RunRecord, SizeRecord
 from tellapart.search.executor import Executor
-from tellapart.search.saying import say_margin, say_more_seeds
+from tellapart.search.saying import say_chance, say_margin, say_more_seeds
 from tellapart.search.sweep import Cell, Seeds, Sweep, spend_seeds
-from tellapart.search.verdict import compare_size, count_seeds
+from tellapart.search.verdict import compare_size, correct_level, count_seeds, find_reach
 
 
 def run_grid(
@@ -74,13 +74,9 @@ def judge_levels(
     standings = [compare_size(fit, p, best, image, equivalence, level) for p in range(len(sizes))]
     tied = [place for place, one in enumerate(standings) if one.tied]
     open_ = [place for place in tied if not standings[place].near]
-    more = max(
-        (
-            count_seeds(fit, len(sizes[place].seeds), standings[place].behind, equivalence, level)
-            for place in open_
-        ),
-        default=0,
-    )
+    each = correct_level(len(sizes), level)
+    reaches = {place: find_reach(standings[place].behind, equivalence) for place in open_}
+    more = max((count_seeds(fit, len(sizes[p].seeds), reaches[p], each) for p in open_), default=0)
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)
     take = min(tied, key=lambda place: (sizes[place].seconds * sizes[place].threads, place))
@@ -110,7 +106,7 @@ def _say(
 ) -> str:
     best, take, tied = places
     names = [say_level(levels[size.size]) for size in sizes]
-    chance = f"differences below {100 * margin:.1f} points are within the chance of seeds"
+    chance = say_chance(margin)
     if len(tied) == 1:
         return f"{names[best]} is best; all others do worse ({chance})."
     cheapest = f"{names[take]} is the cheapest of them"

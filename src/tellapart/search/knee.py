@@ -23,10 +23,12 @@ def estimate_knee(
     """Return the size from which on no more than ``limit`` is lost to the best one.
 
     Between two sizes that were tried the accuracy is taken to be a straight line over the
-    logarithm of the size. The interval has all the sizes that a two-sided t-test cannot tell from
-    the one where ``limit`` is lost: the band of the line is read at that height, as in calibration
-    (Fieller 1954). So it moves little where a figure moves little, on whichever side of the limit
-    a size lies that was tried.
+    logarithm of the size. The interval begins where no smaller size is left that is shown to lose
+    more, and ends at the first one beyond that is shown to lose no more: the band of a t-test
+    around the line is read at the height of ``limit``, as in calibration (Fieller 1954). So it
+    moves little where a figure moves little, on whichever side of the limit a size lies that was
+    tried. The best of many is partly so by luck, which makes others seem to lose more: that a
+    size loses more is shown at the level of Bonferroni's correction for their number.
 
     Args:
         sizes: in rising order, those of ``fit``.
@@ -41,18 +43,18 @@ def estimate_knee(
     contrasts, found = draw_contrasts(sizes, best)
     losses = -contrasts @ np.array(fit.means)
     variances = np.einsum("pi,ij,pj->p", contrasts, fit.weights, contrasts)
-    half = float(stats.t.ppf((1 + level) / 2, fit.freedom)) * fit.spread
-    halves = half * np.sqrt(np.maximum(0.0, variances))
-
-    def find_first(values: NDArray[np.float64]) -> float:
-        """Return the first size from which on all values lie within the limit."""
-        outside = np.flatnonzero(values > limit + 1e-12)
-        return float(found[outside[-1] + 1 if len(outside) else 0])
-
+    errors = fit.spread * np.sqrt(np.maximum(0.0, variances))
+    slack = limit + 1e-12
+    missed = (1 - level) / 2
+    corrected = min(missed, 2 * missed / max(1, len(sizes) - 1))
+    below = losses - float(stats.t.ppf(1 - corrected, fit.freedom)) * errors > slack
+    within = losses <= slack
+    shown = losses + float(stats.t.ppf(1 - missed, fit.freedom)) * errors <= slack
+    start = int(np.flatnonzero(below)[-1]) + 1 if below.any() else 0
     return Knee(
-        value=find_first(losses),
-        low=find_first(losses - halves),
-        high=find_first(losses + halves),
+        value=float(found[start + int(np.argmax(within[start:]))]),
+        low=float(found[start]),
+        high=float(found[start + int(np.argmax(shown[start:]))]),
     )
 
 
@@ -65,14 +67,15 @@ def draw_contrasts(
     """
     shares = np.arange(PARTS) / PARTS
     contrasts = np.zeros((best * PARTS + 1, len(sizes)))
+    found = np.full(best * PARTS + 1, float(sizes[best]))
     for place in range(best):
         rows = slice(place * PARTS, (place + 1) * PARTS)
         contrasts[rows, place] = 1 - shares
         contrasts[rows, place + 1] = shares
+        found[rows] = sizes[place] * (sizes[place + 1] / sizes[place]) ** shares
     contrasts[-1, best] = 1
-    logs = contrasts @ np.log2(np.array(sizes, dtype=np.float64))
     contrasts[:, best] -= 1
-    return contrasts, 2**logs
+    return contrasts, found
 
 
 def list_possible(sizes: Sequence[int], knee: Knee, taken: int) -> tuple[int, ...]:

@@ -41,21 +41,26 @@ def say_chance(margin: float) -> str:
 def say_ignored(margin: float, equivalence: float) -> str:
     """Say which differences a verdict does not count.
 
-    >>> say_ignored(0.01, 0.02)
-    'differences up to 2 points count as none'
+    >>> say_ignored(0.03, 0.02)
+    'differences up to 2 points count as none, those below 3.0 are within the chance of seeds'
     """
+    ignored = f"differences up to {say_margin(equivalence)} count as none"
     if margin > equivalence:
-        return say_chance(margin)
-    return f"differences up to {say_margin(equivalence)} count as none"
+        ignored += f", those below {100 * margin:.1f} are within the chance of seeds"
+    return ignored
 
 
-def say_size(size: float) -> str:
-    """Say a size that was estimated, to two digits.
+def say_size(size: float, tried: Sequence[int]) -> str:
+    """Say a size that was estimated, to two digits, or more where it would pass one that was tried.
 
-    >>> say_size(1069.3), say_size(98.7), say_size(7.4)
-    ('1100', '99', '7')
+    >>> say_size(1069.3, (1024,)), say_size(98.7, (64, 128)), say_size(127.5, (128,))
+    ('1100', '99', '127.5')
     """
-    return str(round(size) if size < 100 else int(float(f"{size:.2g}")))
+    for digits in range(2, 12):
+        rounded = float(f"{size:.{digits}g}")
+        if all((rounded >= one) == (size >= one) for one in tried):
+            break
+    return f"{rounded:.12g}"
 
 
 def say_flat(sizes: Sequence[int], taken: int, equivalence: float) -> str:
@@ -82,16 +87,16 @@ def say_unsettled(
 
 def say_bigger(sizes: Sequence[int], taken: int, knee: Knee, ignored: str) -> str:
     """Say that larger sizes are better up to one."""
-    if taken == sizes[-1]:
-        return (
-            f"Bigger is better up to {taken}, the largest tried, so more might gain still "
-            f"({ignored})."
-        )
-    low, value, high = (say_size(size) for size in (knee.low, knee.value, knee.high))
+    low, value, high = (say_size(size, sizes) for size in (knee.low, knee.value, knee.high))
+    beyond = (
+        "close to the largest tried, so more might gain still"
+        if taken == sizes[-1]
+        else f"beyond that nothing is gained up to {sizes[-1]}"
+    )
     why = "tried beyond it" if knee.value <= taken else "not told from the best"
     return (
-        f"Bigger is better up to about {value} (95 %: {low} to {high}); beyond that nothing is "
-        f"gained up to {sizes[-1]} ({ignored}). Take {taken}, the smallest {why}."
+        f"Bigger is better up to about {value} (95 %: {low} to {high}); {beyond} ({ignored}). "
+        f"Take {taken}, the smallest {why}."
     )
 
 
@@ -110,8 +115,8 @@ def say_open(possible: Sequence[int], more: int) -> str:
     """Say which other sizes might be the one to take, as far as the seeds tell.
 
     >>> say_open((64, 256), 13)
-    'Chance may make it 64 or 256: 13 more seeds a size would be needed to tell.'
+    'By chance the size to take may be 64 or 256: 13 more seeds a size would be needed to tell.'
     """
     *others, last = [str(size) for size in possible]
     names = f"{', '.join(others)} or {last}" if others else last
-    return f"Chance may make it {names}: {say_more_seeds(more)} to tell."
+    return f"By chance the size to take may be {names}: {say_more_seeds(more)} to tell."

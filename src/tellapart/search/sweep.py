@@ -92,10 +92,10 @@ def run_sweep(
     """Train every size with the first seeds, then those that matter with more.
 
     Small sizes run first, so that an early look shows something soon. While no verdict is firm, the
-    sizes that it hangs on get a seed more each, the same one: those that are not told from the
-    best, or where it is clear which is taken but not at what loss, that one and the best; clear
-    losers get none. A training that is not finite is counted as failed and the others go on: its
-    size has the other seeds, or is left out where it has none.
+    sizes that it hangs on get a seed more each, the same one: the best, and those that may be the
+    first one that is large enough, or where there is no such size yet those that are not told from
+    the best; clear losers get none. A training that is not finite is counted as failed and the
+    others go on: its size has the other seeds, or is left out where it has none.
 
     Args:
         equivalence: differences of accuracy up to this count as none.

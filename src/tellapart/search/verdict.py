@@ -95,8 +95,7 @@ def compare_size(
     behind = means[best] - means[place]
     if place == best:
         return Standing(0.0, 0.0, worse=False, near=True)
-    each = 1 - (1 - level) / (count - 1)
-    factor = float(stats.t.ppf(each, fit.freedom)) * fit.spread
+    factor = float(stats.t.ppf(correct_level(count, level), fit.freedom)) * fit.spread
     chance = max(image, factor * fit.scale_error(place, best))
     lowest = min(range(count), key=lambda other: means[other])
     error = fit.spread * fit.scale_error(lowest, best) / math.sqrt(2)
@@ -121,25 +120,36 @@ def find_range(groups: int, freedom: int, level: float = LEVEL) -> float:
     return float(stats.studentized_range.ppf(level, groups, freedom))
 
 
-def count_seeds(
-    fit: Layout, seeds: int, behind: float, equivalence: float, level: float = LEVEL
-) -> int:
-    """Return how many more seeds a size would tell one that is not yet told from the best.
+def count_seeds(fit: Layout, seeds: int, reach: float, level: float) -> int:
+    """Return how many more seeds a size would show that a difference is not ``reach`` more or less.
 
-    A loss within ``equivalence`` is then so even with chance added; a larger one is larger than
-    chance: if the loss is in truth what it seems.
+    It is so where the difference is in truth what it seems.
 
     Args:
-        level: of the comparison, as in `compare_size`.
+        seeds: that there are.
+        level: of the one-sided comparison (Student's t).
     """
     groups = len(fit.means)
-    reach = behind if behind > equivalence else equivalence - behind
     for count in range(seeds + 1, MOST_SEEDS):
         freedom = (groups - 1) * (count - 1)
-        t = float(stats.t.ppf(1 - (1 - level) / (groups - 1), freedom))
+        t = float(stats.t.ppf(level, freedom))
         if t * fit.spread * math.sqrt(2 / count) <= reach:
             return count - seeds
     return max(1, MOST_SEEDS - seeds)
+
+
+def find_reach(behind: float, equivalence: float) -> float:
+    """Return how small chance must be for a size that is not told from the best to be told.
+
+    A loss within ``equivalence`` is then so even with chance added; a larger one is larger than
+    chance.
+    """
+    return behind if behind > equivalence else equivalence - behind
+
+
+def correct_level(count: int, level: float = LEVEL) -> float:
+    """Return the level of each of the one-sided comparisons of so many sizes with the best."""
+    return 1 - (1 - level) / (count - 1)
 
 
 def estimate_trend(sizes: Sequence[SizeRecord]) -> Trend | None:
@@ -195,31 +205,28 @@ def _decide(
     kind = _name_kind(standings, tied)
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)  # the best one alone is tied
-    open_ = [place for place in tied if not standings[place].near]
     knee: Knee | None = None
     possible: tuple[int, ...] = ()
-    level, decisive = LEVEL, tied
     if kind in ("bigger", "ideal"):  # what is taken hangs on where the knee is, and on no more
-        knee = estimate_knee(numbers, fit, best, equivalence)
-        possible = list_possible(numbers, knee, names[0])
+        if best > 0:
+            knee = estimate_knee(numbers, fit, best, equivalence)
+            possible = list_possible(numbers, knee, names[0])
         open_ = [numbers.index(size) for size in possible if size < names[0]]
         open_ += [tied[0]] if any(size > names[0] for size in possible) else []
-        level = 1 - (len(sizes) - 1) * (1 - LEVEL) / 2  # that of the knee's interval
-        decisive = [*open_, best]
-    more = max(
-        (
-            count_seeds(fit, len(sizes[p].seeds), standings[p].behind, equivalence, level)
-            for p in open_
-        ),
-        default=0,
-    )
+        reaches = {place: abs(standings[place].behind - equivalence) for place in open_}
+    else:
+        gap = [place for place in range(tied[0], tied[-1]) if place not in tied]
+        open_ = sorted({*gap, *(place for place in tied if not standings[place].near)})
+        reaches = {p: find_reach(standings[p].behind, equivalence) for p in open_}
+        reaches |= {place: abs(standings[place].behind - equivalence) for place in gap}
+    level = max(correct_level(len(sizes)), (1 + LEVEL) / 2)
+    more = max((count_seeds(fit, len(sizes[p].seeds), reaches[p], level) for p in open_), default=0)
     ignored = say_ignored(margin, equivalence)
     if kind == "flat":
         sentence = say_flat(numbers, names[0], equivalence)
     elif kind == "unknown":
         sentence = say_unsettled(numbers, names, margin, more, equivalence)
-    elif kind == "bigger":
-        assert knee is not None
+    elif knee is not None and kind == "bigger":
         sentence = say_bigger(numbers, names[0], knee, ignored)
     else:
         sentence = say_ideal(numbers, names, ignored)
@@ -235,7 +242,7 @@ def _decide(
         equivalence=equivalence,
         firm=not open_ and kind != "unknown",
         more_seeds=more,
-        decisive=tuple(numbers[place] for place in sorted({*decisive, best})) if more else (),
+        decisive=tuple(numbers[place] for place in sorted({*open_, best})) if more else (),
         trend=estimate_trend(sizes),
         knee=knee,
         possible=possible,
