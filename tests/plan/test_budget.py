@@ -8,7 +8,15 @@ from hypothesis import strategies as st
 
 from tellapart.config import ModelSettings
 from tellapart.models import Shape, count_planned
-from tellapart.plan.budget import FEWEST_SIZES, MOST_EPOCHS, SHARES, plan_study, share_seconds
+from tellapart.plan.budget import (
+    FEWEST_SIZES,
+    LENT,
+    MOST_EPOCHS,
+    SHARES,
+    lend_seconds,
+    plan_study,
+    share_seconds,
+)
 from tellapart.plan.paces import Measure, Paces, gain_nothing
 from tellapart.plan.rules import (
     CONV_SIZES,
@@ -197,6 +205,37 @@ def test_seconds_are_shared_out_and_no_more(asked: dict[StepName, float], second
     for step, wanted in asked.items():
         fair = seconds * SHARES[step] / whole
         assert limits[step] >= min(wanted, fair) * 0.999
+
+
+@given(
+    st.fixed_dictionaries(dict.fromkeys(TRAINING, st.floats(1, 1e4))),
+    st.fixed_dictionaries({"conv": st.floats(0, 1e4), "dense": st.floats(0, 1e4)}),
+)
+def test_a_search_lends_a_quarter_at_most(
+    limits: dict[StepName, float], least: dict[StepName, float]
+) -> None:
+    lent = lend_seconds(limits, least)
+    assert sum(lent.values()) == pytest.approx(sum(limits.values()))
+    assert lent["search"] >= (1 - LENT) * limits["search"] * 0.999
+    for step, need in least.items():
+        assert lent[step] in (limits[step], need)
+        assert lent[step] >= limits[step]
+
+
+def test_a_sweep_that_lacks_little_keeps_its_sizes_at_the_cost_of_the_search() -> None:
+    """Of ever fewer minutes the first ones are missed by the search, not by the largest size."""
+    plans = [
+        make_plan(8.0, minutes=minutes, steps=("conv", "search")) for minutes in range(60, 200)
+    ]
+    asked = [plan.search.seconds for plan in plans if plan.search]
+    whole = [seconds for seconds, plan in zip(asked, plans, strict=True) if is_whole(plan)]
+    assert 0 < len(whole) < len(plans)
+    assert (1 - LENT) * asked[-1] == pytest.approx(min(whole), rel=0.02)
+    assert whole == sorted(whole), "the fewer the minutes, the more it lends"
+
+
+def is_whole(plan: PlanRecord) -> bool:
+    return not plan.sweeps["conv"].left_out
 
 
 @pytest.mark.parametrize("minutes", [0.001, 1.0, 7.0, 1e5])

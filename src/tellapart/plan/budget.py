@@ -24,6 +24,8 @@ SHARES: dict[StepName, float] = {"baseline": 0.05, "conv": 0.40, "dense": 0.20, 
 """How the minutes are divided among the steps that train; what one leaves goes to the others."""
 RESERVE = 1 / 4
 """The part of a cut sweep's seconds that is left for seeds where they decide."""
+LENT = 1 / 4
+"""The part of a search's seconds that may go to sweeps which lack it for all their sizes."""
 FEWEST_SIZES = 3
 MOST_EPOCHS = 200
 """Of one training that is given minutes and nothing else."""
@@ -65,7 +67,11 @@ def plan_study(
     whole = (epochs, sweeps, search)
     reserved: dict[StepName, float] = {}
     if minutes is not None and sum(asked.values()) > 60 * minutes:
-        limits = share_seconds(asked, 60 * minutes)
+        least = {
+            step: sweep.seconds / sweep.epochs * find_fewest(sweep, settings)
+            for step, sweep in sweeps.items()
+        }
+        limits = lend_seconds(share_seconds(asked, 60 * minutes), least)
         if "baseline" in limits:
             epochs = fit_epochs(settings, epochs, epoch, limits["baseline"])
         sweeps = {
@@ -142,6 +148,28 @@ def share_seconds(asked: dict[StepName, float], seconds: float) -> dict[StepName
     return limits
 
 
+def lend_seconds(
+    limits: dict[StepName, float], least: dict[StepName, float]
+) -> dict[StepName, float]:
+    """Let a search lend what steps lack for the least they need, if that is little of its own.
+
+    A search learns a little less from a few minutes less, a sweep would lose a size. Those that
+    lack least come first.
+
+    >>> lend_seconds({"conv": 90.0, "dense": 50.0, "search": 100.0}, {"conv": 110.0, "dense": 90.0})
+    {'conv': 110.0, 'dense': 50.0, 'search': 80.0}
+    """
+    lent = dict(limits)
+    lack = {step: need - limits[step] for step, need in least.items() if need > limits[step]}
+    left = LENT * limits.get("search", 0.0)
+    for step in sorted(lack, key=lambda step: lack[step]):
+        if lack[step] <= left:
+            left -= lack[step]
+            lent[step] = least[step]
+            lent["search"] -= lack[step]
+    return lent
+
+
 def allow_seeds(plan: SweepPlan, limit: float) -> SweepPlan:
     """Return a sweep whose further seeds take at most ``limit`` seconds, and half of its own."""
     return plan.model_copy(update={"extra_seconds": max(0.0, min(limit, plan.seconds / 2))})
@@ -201,8 +229,8 @@ def cut_sweep(
 ) -> SweepPlan:
     """Return a sweep that fits ``limit`` seconds, if one can: fewer epochs, then fewer sizes.
 
-    Epochs fall to a third at most (never below 3), then the largest sizes are left out while
-    more than ``FEWEST_SIZES`` remain. What the user named is kept.
+    Epochs fall first (`find_fewest`), then the largest sizes are left out while more than
+    ``FEWEST_SIZES`` remain. What the user named is kept.
     """
     if plan.seconds <= limit:
         return plan
@@ -211,12 +239,10 @@ def cut_sweep(
         size: paces.measure(plan_swept(step, size)) / gains.get(size, 1.0) for size in plan.sizes
     }
     each = plan.seconds / plan.epochs / sum(costs.values())
-    fewest = plan.epochs
-    if settings.epochs is None:
-        fewest = min(plan.epochs, max(3, plan.epochs // 3))
+    fewest = find_fewest(plan, settings)
     sizes, gone = plan.sizes, []
     while step not in settings.sweep.sizes and len(sizes) > FEWEST_SIZES:
-        if each * fewest * sum(costs[size] for size in sizes) <= limit:
+        if each * fewest * sum(costs[size] for size in sizes) <= limit * (1 + 1e-9):
             break
         more = each * fewest * costs[sizes[-1]]
         said = f"{more / 60:.0f} minutes" if more > 90 else f"{more:.0f} seconds"
@@ -234,3 +260,10 @@ def cut_sweep(
             "seconds": epoch * epochs,
         }
     )
+
+
+def find_fewest(plan: SweepPlan, settings: StudySettings) -> int:
+    """Return the epochs to which a sweep may be cut: a third, never below 3; named ones stay."""
+    if settings.epochs is not None:
+        return plan.epochs
+    return min(plan.epochs, max(3, plan.epochs // 3))
