@@ -5,8 +5,15 @@ import pytest
 
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.metrics.intervals import estimate_mean, estimate_proportion, pool_spread
-from tellapart.records import TrialRecord
-from tellapart.search.confirm import confirm_winner, find_frontier, find_frontiers
+from tellapart.records import SearchPlan, TrialRecord
+from tellapart.search.confirm import (
+    TrialCost,
+    confirm_winner,
+    find_frontier,
+    find_frontiers,
+    fit_winner,
+    pass_on,
+)
 
 from .runs import N, make_run
 
@@ -91,3 +98,27 @@ def test_by_every_pair_no_member_of_a_frontier_is_beaten() -> None:
             for other in trials
         )
         assert (trial.number in kept) is not beaten
+
+
+@pytest.mark.parametrize(
+    ("at_once", "seconds", "left"),
+    [(1, 100.0, 141.0), (2, 100.0, 170.5), (1, 59.0, 100.0), (1, 30.0, 71.0), (1, 1.0, 50.0)],
+)
+def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, left: float) -> None:
+    """The trials take 59 s, or half of that two at once; a winner keeps half of its 100 s."""
+    plan = SearchPlan(
+        trials=6, trial_epochs=3, width=32, epochs=30, seconds=200.0,
+        trial_seconds=seconds, winner_seconds=100.0, at_once=at_once,
+    )  # fmt: skip
+    own = pass_on(plan, TRIALS)
+    assert own.winner_seconds == pytest.approx(left)
+    cost = TrialCost(9.0, 9.0)  # 3 s an epoch
+    assert fit_winner(own, cost, 3) == max(3, min(30, int((left - 27) / 3)))
+
+
+def test_without_a_budget_nothing_is_passed_on() -> None:
+    plan = SearchPlan(
+        trials=6, trial_epochs=3, width=32, epochs=30, seconds=200.0,
+        trial_seconds=None, winner_seconds=None,
+    )  # fmt: skip
+    assert pass_on(plan, TRIALS) == plan

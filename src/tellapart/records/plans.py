@@ -51,9 +51,9 @@ class SearchPlan(Record):
     """What the search will try.
 
     No trial begins once ``trial_seconds`` are spent, the given ones aside; the winner is trained
-    for at most ``epochs``, fewer where ``winner_seconds`` are short. Both are None where there is
-    no budget. ``at_once`` trials are asked for together, and where that is more than one they are
-    trained in processes with one core each.
+    for at most ``epochs``, fewer where ``winner_seconds``, and those that the trials left, are
+    short. Both are None where there is no budget. ``at_once`` trials are asked for together, and
+    where that is more than one they are trained in processes with one core each.
     """
 
     trials: int

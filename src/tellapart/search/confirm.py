@@ -27,6 +27,18 @@ class TrialCost:
         return -(-count // self.at_once) * self.beside
 
 
+def pass_on(plan: SearchPlan, trials: Sequence[TrialRecord]) -> SearchPlan:
+    """Return a plan whose winner has the seconds that trials left, or lacks those they took more.
+
+    It lacks half of its own at most.
+    """
+    if plan.trial_seconds is None or plan.winner_seconds is None:
+        return plan
+    spent = sum(trial.seconds for trial in trials) / plan.at_once
+    left = max(plan.winner_seconds / 2, plan.winner_seconds + plan.trial_seconds - spent)
+    return plan.model_copy(update={"winner_seconds": left})
+
+
 def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
     """Return the fresh seeds of a winner: fewer where they would take half of what is left."""
     if plan.winner_seconds is None:

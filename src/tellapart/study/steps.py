@@ -34,6 +34,7 @@ from tellapart.search.confirm import (
     count_confirming,
     find_frontiers,
     fit_winner,
+    pass_on,
 )
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import Budget, Search, run_search
@@ -163,7 +164,8 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     executor = PoolExecutor(bench, lambda asked: asked[0]) if apart else None
     search = run_search(space, budget, Trial(trainer), journal, show, executor)
     model, recipe = split_settings(dict(search.trials[search.best - 1].settings), space)
-    lengths = bench.settle("search", "winner", lambda: plan_winner(bench, plan, search.run, model))
+    left = pass_on(plan, search.trials)
+    lengths = bench.settle("search", "winner", lambda: plan_winner(bench, left, search.run, model))
     cells = [
         (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
         for seed in range(recipe.seed + 1, recipe.seed + 1 + lengths["fresh"])
