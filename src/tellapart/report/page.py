@@ -19,6 +19,7 @@ from tellapart.records import (
 from tellapart.report import wording
 from tellapart.report.headline import find_best, state_headline
 from tellapart.report.pictures import picture_grid, picture_learning, picture_step, picture_study
+from tellapart.report.timing import list_timings
 from tellapart.workspace import read_record, write_text
 
 HERE = Path(__file__).parent
@@ -99,6 +100,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
             if name in record.steps
         },
         "optimistic": is_optimistic(record),
+        "timings": list_timings(record),
         "shown": SHOWN,
         # Both files are tellapart's own; nothing of the record is in them.
         "style": Markup(style),

@@ -103,6 +103,9 @@ def say_needs(plan: PlanRecord, step: Place) -> str:
     said = ""
     if step in plan.expected:
         said += f"; about {say_seconds(plan.expected[step])} (± {100 * MARGIN:.0f} %)"
+        extra = plan.sweeps[step].extra_seconds if step in plan.sweeps else None
+        if extra is not None and extra >= 1:
+            said += f", and up to {say_seconds(extra)} for further seeds"
     if step in plan.needs:
         need = plan.needs[step]
         said += (
