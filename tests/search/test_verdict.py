@@ -38,9 +38,11 @@ def judge(
     )
 
 
-def simulate(truth: Sequence[float], seeds: int, repeats: int) -> list[Verdict]:
+def simulate(
+    truth: Sequence[float], seeds: int, repeats: int, chance: float = CHANCE
+) -> list[Verdict]:
     rng = np.random.default_rng(17)
-    draws = rng.normal(truth, CHANCE, (repeats, seeds, len(truth)))
+    draws = rng.normal(truth, chance, (repeats, seeds, len(truth)))
     return [judge(draw.T.tolist()) for draw in draws]
 
 
@@ -246,7 +248,7 @@ def test_the_interval_of_the_knee_is_that_of_paired_t_tests_at_sizes_tried() -> 
 def test_a_rise_without_end_asks_for_more() -> None:
     verdict = judge(shuffled((0.4, 0.5, 0.6)))
     assert (verdict.kind, verdict.size, verdict.firm) == ("bigger", 64, True)
-    assert "more might gain still" in verdict.sentence
+    assert "the largest, so still larger ones might gain" in verdict.sentence
 
 
 def test_one_seed_cannot_tell() -> None:
@@ -260,8 +262,45 @@ def test_a_gap_among_the_tied_cannot_tell() -> None:
     verdict = judge(shuffled((0.6, 0.4, 0.6)))
     assert (verdict.kind, verdict.tied) == ("unknown", (16, 64))
     assert "16, 64 are tied" in verdict.sentence
+    assert (verdict.firm, verdict.more_seeds, verdict.decisive) == (False, 0, ())
+    assert verdict.sentence.endswith("; more seeds would hardly change that.")
+
+
+def test_a_gap_that_is_not_shown_gets_more_seeds() -> None:
+    verdict = judge(shuffled((0.6, 0.57, 0.6)))
+    assert (verdict.kind, verdict.tied) == ("unknown", (16, 64))
     assert verdict.more_seeds > 0
     assert 32 in verdict.decisive
+    assert "to see a difference of 2 points" in verdict.sentence
+
+
+def test_larger_sizes_that_may_gain_still_are_open() -> None:
+    verdict = judge(shuffled((0.40, 0.615, 0.612), 0.03))
+    assert (verdict.kind, verdict.size, verdict.best, verdict.firm) == ("bigger", 32, 32, False)
+    assert (verdict.possible, verdict.decisive) == ((64,), (32, 64))
+    assert f"may be 64: {verdict.more_seeds} more seed" in verdict.sentence
+    first = judge(shuffled((0.615, 0.612, 0.40), 0.03))
+    assert (first.kind, first.size, first.knee, first.firm) == ("ideal", 16, None, False)
+    assert (first.possible, first.decisive) == ((32,), (16, 32))
+
+
+def test_a_larger_size_that_is_better_is_seldom_denied() -> None:
+    """Seeds vary much here: a firm verdict must not be the luck of the smaller size."""
+    verdicts = simulate((0.40, 0.60, 0.63), 3, 400, 0.03)
+    assert sum(one.best == 32 for one in verdicts) / 400 > 0.05
+    denied = sum(one.kind != "unknown" and 64 not in (one.size, *one.possible) for one in verdicts)
+    assert denied / 400 <= 0.05 + noise(0.05, 400)
+
+
+def test_the_seeds_that_close_the_upper_end_are_counted_by_its_own_level() -> None:
+    """By hand, of six sizes: Student's t at 0.975, which the end of the interval is read at."""
+    verdict = judge(shuffled((0.50, 0.55, 0.57, 0.583, 0.600, 0.601), 0.002))
+    assert (verdict.size, verdict.possible) == (128, (256,))
+    spread = 0.002 * math.sqrt(12 / 10)
+    for seeds in range(4, 100):
+        if stats.t.ppf(0.975, 5 * (seeds - 1)) * spread * math.sqrt(2 / seeds) <= 0.002:
+            break
+    assert verdict.more_seeds == seeds - 3
 
 
 def test_all_within_the_margin_is_flat_and_the_cheapest_is_taken() -> None:

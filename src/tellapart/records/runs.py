@@ -111,7 +111,7 @@ class Trend(Record):
 
 
 class Knee(Record):
-    """The size from which on no more is lost than counts as none, with its 95 % interval.
+    """The size at which a rising curve loses no more than counts as none, with its 95 % interval.
 
     It is an estimate, and may lie between sizes that were tried.
     """
@@ -128,10 +128,11 @@ class Verdict(Record):
     standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
     that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
     equal. ``knee`` is where the curve comes so near to the best on its way up to it (None where it
-    falls from the first size on, or nothing can be told), and ``possible`` are the other sizes that
-    may be the first beyond it. ``firm`` says that more seeds would hardly change
-    the answer; ``more_seeds``, how many more a size would settle it, and ``decisive``, for which
-    sizes.
+    falls from the first size on, where all sizes are as good, or nothing can be told), and
+    ``possible`` are the other sizes that may be the one to take: those that may be the first beyond
+    the knee, and larger ones than the best that may gain still. ``firm`` says that more seeds would
+    hardly change the answer; ``more_seeds``, how many more a size would settle it, and
+    ``decisive``, for which sizes.
     """
 
     kind: Literal["ideal", "bigger", "flat", "unknown"]

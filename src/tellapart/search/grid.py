@@ -16,8 +16,8 @@ from tellapart.metrics.layout import fit_layout
 from tellapart.records import GridVerdict, Level, LevelRecord, RunRecord, SizeRecord
 from tellapart.search.executor import Executor
 from tellapart.search.saying import say_chance, say_margin, say_more_seeds
+from tellapart.search.standing import compare_size, correct_level, count_seeds, find_reach
 from tellapart.search.sweep import Cell, Seeds, Sweep, spend_seeds
-from tellapart.search.verdict import compare_size, correct_level, count_seeds, find_reach
 
 
 def run_grid(

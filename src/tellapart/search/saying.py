@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from tellapart.records import Knee
 
 MOST_SEEDS = 100
@@ -55,10 +57,12 @@ def say_size(size: float, tried: Sequence[int]) -> str:
 
     >>> say_size(1069.3, (1024,)), say_size(98.7, (64, 128)), say_size(127.5, (128,))
     ('1100', '99', '127.5')
+    >>> say_size(128.0, (128,))
+    '128'
     """
     for digits in range(2, 12):
         rounded = float(f"{size:.{digits}g}")
-        if all((rounded >= one) == (size >= one) for one in tried):
+        if all(np.sign(rounded - one) == np.sign(size - one) for one in tried):
             break
     return f"{rounded:.12g}"
 
@@ -80,16 +84,20 @@ def say_unsettled(
     else:
         names = ", ".join(str(size) for size in tied)
         seen = f"{names} are tied with the best, but sizes between them are not"
-    wanting = say_more_seeds(more)
     points = say_margin(equivalence)
-    return f"Cannot tell: {seen} ({say_chance(margin)}); {wanting} to see a difference of {points}."
+    wanting = (
+        f"{say_more_seeds(more)} to see a difference of {points}"
+        if more
+        else "more seeds would hardly change that"
+    )
+    return f"Cannot tell: {seen} ({say_chance(margin)}); {wanting}."
 
 
 def say_bigger(sizes: Sequence[int], taken: int, knee: Knee, ignored: str) -> str:
     """Say that larger sizes are better up to one."""
     low, value, high = (say_size(size, sizes) for size in (knee.low, knee.value, knee.high))
     beyond = (
-        "close to the largest tried, so more might gain still"
+        "the first size tried beyond that is the largest, so still larger ones might gain"
         if taken == sizes[-1]
         else f"beyond that nothing is gained up to {sizes[-1]}"
     )

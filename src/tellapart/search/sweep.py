@@ -92,9 +92,10 @@ def run_sweep(
     """Train every size with the first seeds, then those that matter with more.
 
     Small sizes run first, so that an early look shows something soon. While no verdict is firm, the
-    sizes that it hangs on get a seed more each, the same one: the best, and those that may be the
-    first one that is large enough, or where there is no such size yet those that are not told from
-    the best; clear losers get none. A training that is not finite is counted as failed and the
+    sizes that it hangs on get a seed more each, the same one: the best, the one taken or smaller
+    ones of which chance leaves open whether they are large enough, and larger ones that may gain
+    still; or where no size can be named yet, those that are neither told from the best nor shown to
+    be as good. Clear losers get none. A training that is not finite is counted as failed and the
     others go on: its size has the other seeds, or is left out where it has none.
 
     Args:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Literal
 
 import numpy as np
@@ -17,7 +16,6 @@ from tellapart.metrics.layout import Layout, fit_layout
 from tellapart.records import Knee, SizeRecord, Trend, Verdict
 from tellapart.search.knee import estimate_knee, list_possible
 from tellapart.search.saying import (
-    MOST_SEEDS,
     say_bigger,
     say_flat,
     say_ideal,
@@ -25,23 +23,28 @@ from tellapart.search.saying import (
     say_open,
     say_unsettled,
 )
+from tellapart.search.standing import (
+    Standing,
+    compare_size,
+    correct_level,
+    count_seeds,
+    find_reach,
+)
 
 Kind = Literal["ideal", "bigger", "flat", "unknown"]
 
 
 @dataclass(frozen=True)
-class Standing:
-    """A size against the best one: it is ``worse``, or as good (``near``), or neither is shown."""
+class Look:
+    """Where a curve comes near its best, the other sizes to take by chance, and what is open.
 
-    behind: float
-    chance: float
-    worse: bool
-    near: bool
+    ``open`` has, for the places of sizes that more seeds would tell something of, how small chance
+    must get for that, and the level of that comparison.
+    """
 
-    @property
-    def tied(self) -> bool:
-        """Whether it may be as good as the best."""
-        return self.near or not self.worse
+    knee: Knee | None
+    possible: tuple[int, ...]
+    open: dict[int, tuple[float, float]]
 
 
 def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -> Verdict:
@@ -75,81 +78,6 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
         for place in range(len(sizes))
     ]
     return _decide(sizes, fit, best, standings, equivalence)
-
-
-def compare_size(
-    fit: Layout,
-    place: int,
-    best: int,
-    image: float,
-    equivalence: float = EQUIVALENCE,
-    level: float = LEVEL,
-) -> Standing:
-    """Return how a size stands against the best one.
-
-    Args:
-        image: what one image is of the accuracy: nothing finer was measured.
-        level: of the two margins.
-    """
-    count, means = len(fit.means), fit.means
-    behind = means[best] - means[place]
-    if place == best:
-        return Standing(0.0, 0.0, worse=False, near=True)
-    factor = float(stats.t.ppf(correct_level(count, level), fit.freedom)) * fit.spread
-    chance = max(image, factor * fit.scale_error(place, best))
-    lowest = min(range(count), key=lambda other: means[other])
-    error = fit.spread * fit.scale_error(lowest, best) / math.sqrt(2)
-    reach = max(image, find_range(count, fit.freedom, level) * error)
-    told = means[best] - means[lowest] > reach + 1e-12
-    worse = told and behind > max(chance, equivalence) + 1e-12
-    return Standing(
-        behind=behind,
-        chance=chance,
-        worse=worse,
-        near=behind + chance <= equivalence + 1e-12,
-    )
-
-
-@cache
-def find_range(groups: int, freedom: int, level: float = LEVEL) -> float:
-    """Return a point of the studentized range (Tukey): slow to compute, so kept.
-
-    >>> round(find_range(3, 20), 2)
-    3.58
-    """
-    return float(stats.studentized_range.ppf(level, groups, freedom))
-
-
-def count_seeds(fit: Layout, seeds: int, reach: float, level: float) -> int:
-    """Return how many more seeds a size would show that a difference is not ``reach`` more or less.
-
-    It is so where the difference is in truth what it seems.
-
-    Args:
-        seeds: that there are.
-        level: of the one-sided comparison (Student's t).
-    """
-    groups = len(fit.means)
-    for count in range(seeds + 1, MOST_SEEDS):
-        freedom = (groups - 1) * (count - 1)
-        t = float(stats.t.ppf(level, freedom))
-        if t * fit.spread * math.sqrt(2 / count) <= reach:
-            return count - seeds
-    return max(1, MOST_SEEDS - seeds)
-
-
-def find_reach(behind: float, equivalence: float) -> float:
-    """Return how small chance must be for a size that is not told from the best to be told.
-
-    A loss within ``equivalence`` is then so even with chance added; a larger one is larger than
-    chance.
-    """
-    return behind if behind > equivalence else equivalence - behind
-
-
-def correct_level(count: int, level: float = LEVEL) -> float:
-    """Return the level of each of the one-sided comparisons of so many sizes with the best."""
-    return 1 - (1 - level) / (count - 1)
 
 
 def estimate_trend(sizes: Sequence[SizeRecord]) -> Trend | None:
@@ -203,35 +131,23 @@ def _decide(
     tied = [place for place, one in enumerate(standings) if one.tied]
     names = [numbers[place] for place in tied]
     kind = _name_kind(standings, tied)
+    found = _look(numbers, fit, standings, tied, equivalence)
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)  # the best one alone is tied
-    knee: Knee | None = None
-    possible: tuple[int, ...] = ()
-    if kind in ("bigger", "ideal"):  # what is taken hangs on where the knee is, and on no more
-        if best > 0:
-            knee = estimate_knee(numbers, fit, best, equivalence)
-            possible = list_possible(numbers, knee, names[0])
-        open_ = [numbers.index(size) for size in possible if size < names[0]]
-        open_ += [tied[0]] if any(size > names[0] for size in possible) else []
-        reaches = {place: abs(standings[place].behind - equivalence) for place in open_}
-    else:
-        gap = [place for place in range(tied[0], tied[-1]) if place not in tied]
-        open_ = sorted({*gap, *(place for place in tied if not standings[place].near)})
-        reaches = {p: find_reach(standings[p].behind, equivalence) for p in open_}
-        reaches |= {place: abs(standings[place].behind - equivalence) for place in gap}
-    level = max(correct_level(len(sizes)), (1 + LEVEL) / 2)
-    more = max((count_seeds(fit, len(sizes[p].seeds), reaches[p], level) for p in open_), default=0)
+    more = max(
+        (count_seeds(fit, len(sizes[p].seeds), *found.open[p]) for p in found.open), default=0
+    )
     ignored = say_ignored(margin, equivalence)
     if kind == "flat":
         sentence = say_flat(numbers, names[0], equivalence)
     elif kind == "unknown":
         sentence = say_unsettled(numbers, names, margin, more, equivalence)
-    elif knee is not None and kind == "bigger":
-        sentence = say_bigger(numbers, names[0], knee, ignored)
+    elif found.knee is not None and kind == "bigger":
+        sentence = say_bigger(numbers, names[0], found.knee, ignored)
     else:
         sentence = say_ideal(numbers, names, ignored)
-    if possible:
-        sentence += " " + say_open(possible, more)
+    if found.possible:
+        sentence += " " + say_open(found.possible, more)
     return Verdict(
         kind=kind,
         size=names[0],
@@ -240,14 +156,49 @@ def _decide(
         tied=tuple(names),
         margin=margin,
         equivalence=equivalence,
-        firm=not open_ and kind != "unknown",
+        firm=not found.open and kind != "unknown",
         more_seeds=more,
-        decisive=tuple(numbers[place] for place in sorted({*open_, best})) if more else (),
+        decisive=tuple(numbers[place] for place in sorted({*found.open, best})) if more else (),
         trend=estimate_trend(sizes),
-        knee=knee,
-        possible=possible,
+        knee=found.knee,
+        possible=found.possible,
         sentence=sentence,
     )
+
+
+def _look(
+    numbers: Sequence[int],
+    fit: Layout,
+    standings: Sequence[Standing],
+    tied: Sequence[int],
+    equivalence: float,
+) -> Look:
+    """Find what is open.
+
+    Where a size can be named, that is where the knee is, and whether a larger size than the best,
+    not told from it, gains more than counts as none; else what is neither near nor worse.
+    """
+    level, open_ = correct_level(len(numbers)), dict[int, tuple[float, float]]()
+    best = next(place for place, one in enumerate(standings) if not one.chance)
+    if _name_kind(standings, tied) in ("flat", "unknown"):
+        for place, one in enumerate(standings):
+            if place in tied and not one.near:
+                open_[place] = (find_reach(one.behind, equivalence), level)
+            elif tied[0] < place < tied[-1] and not one.near and one.clearance <= equivalence:
+                open_[place] = (one.behind - equivalence, level)
+        return Look(None, (), open_)
+    larger = [p for p in tied if p > best and -standings[p].clearance > equivalence + 1e-12]
+    open_ |= {place: (equivalence + standings[place].behind, level) for place in larger}
+    if best == 0:
+        return Look(None, tuple(numbers[place] for place in larger), open_)
+    knee, taken = estimate_knee(numbers, fit, best, equivalence), numbers[tied[0]]
+    first = list_possible(numbers, knee, taken)
+    for size in first:
+        place = min(numbers.index(size), tied[0])
+        distance = abs(standings[place].behind - equivalence)
+        half = (1 + LEVEL) / 2  # a knee's upper end; the lower one is corrected for many sizes
+        open_[place] = (distance, max(level, half) if size < taken else half)
+    return Look(knee, (*first, *(numbers[place] for place in larger)), open_)
 
 
 def _name_kind(standings: Sequence[Standing], tied: Sequence[int]) -> Kind:
