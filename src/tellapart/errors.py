@@ -55,7 +55,12 @@ class DeviceError(UserError):
 
 
 class NotFinite(TellapartError):
-    """A loss, or an output of a network, was infinite or not a number."""
+    """A loss, or an output of a network, was infinite or not a number.
+
+    ``seconds`` is what whole epochs had taken until then, where someone counted.
+    """
+
+    seconds: float = 0.0
 
 
 class CellDied(TellapartError):

@@ -13,6 +13,7 @@ from tellapart.search.confirm import (
     find_frontiers,
     fit_winner,
     pass_on,
+    plan_lengths,
 )
 
 from .runs import N, make_run
@@ -102,10 +103,10 @@ def test_by_every_pair_no_member_of_a_frontier_is_beaten() -> None:
 
 @pytest.mark.parametrize(
     ("at_once", "seconds", "left"),
-    [(1, 100.0, 141.0), (2, 100.0, 170.5), (1, 59.0, 100.0), (1, 30.0, 71.0), (1, 1.0, 50.0)],
+    [(1, 100.0, 141.0), (2, 100.0, 165.0), (1, 59.0, 100.0), (1, 30.0, 71.0), (1, 1.0, 50.0)],
 )
 def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, left: float) -> None:
-    """The trials take 59 s, or half of that two at once; a winner keeps half of its 100 s."""
+    """The trials take 59 s, or 35 s two at once; a winner keeps half of its 100 s."""
     plan = SearchPlan(
         trials=6, trial_epochs=3, width=32, epochs=30, seconds=200.0,
         trial_seconds=seconds, winner_seconds=100.0, at_once=at_once,
@@ -114,6 +115,11 @@ def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, l
     assert own.winner_seconds == pytest.approx(left)
     cost = TrialCost(9.0, 9.0)  # 3 s an epoch
     assert fit_winner(own, cost, 3) == max(3, min(30, int((left - 27) / 3)))
+    fresh = 3 if left >= 2 * 27 else 2
+    assert plan_lengths(plan, TRIALS, cost) == {
+        "fresh": fresh,
+        "epochs": fit_winner(own, cost, fresh),
+    }
 
 
 def test_without_a_budget_nothing_is_passed_on() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.config import DEEP, ModelSettings, TrainSettings
-from tellapart.errors import DeviceError, Hopeless, TellapartError, WorkspaceError
+from tellapart.errors import DeviceError, Hopeless, NotFinite, TellapartError, WorkspaceError
 from tellapart.models import Shape, make_model
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.importance import ENOUGH
@@ -271,6 +271,17 @@ def test_the_objective_says_itself_that_a_trial_is_hopeless(tmp_path: Path) -> N
 
     trials = search(tmp_path, give_up, trials=4)
     assert [trial.status for trial in trials] == ["done", "stopped", "stopped", "done"]
+
+
+def test_a_trial_that_fails_late_has_its_seconds_counted(tmp_path: Path) -> None:
+    def fail(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        if model.name == "speed":
+            climb(model, recipe.model_copy(update={"epochs": 2}), follow)
+            raise NotFinite("the loss is not finite")
+        return climb(model, recipe, follow)
+
+    trials = search(tmp_path, fail, trials=4)
+    assert [(t.status, t.seconds) for t in trials if t.status == "failed"] == 2 * [("failed", 0.5)]
 
 
 def test_importances_name_the_setting_that_decides(tmp_path: Path) -> None:

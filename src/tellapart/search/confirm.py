@@ -34,9 +34,18 @@ def pass_on(plan: SearchPlan, trials: Sequence[TrialRecord]) -> SearchPlan:
     """
     if plan.trial_seconds is None or plan.winner_seconds is None:
         return plan
-    spent = sum(trial.seconds for trial in trials) / plan.at_once
+    spent = sum_rounds([trial.seconds for trial in trials], plan.at_once)
     left = max(plan.winner_seconds / 2, plan.winner_seconds + plan.trial_seconds - spent)
     return plan.model_copy(update={"winner_seconds": left})
+
+
+def sum_rounds(seconds: Sequence[float], at_once: int) -> float:
+    """Return the seconds of trainings ``at_once`` at a time, each round as long as its longest.
+
+    >>> sum_rounds([100.0, 10.0, 20.0], 2)
+    120.0
+    """
+    return sum(max(seconds[i : i + at_once]) for i in range(0, len(seconds), at_once))
 
 
 def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
@@ -54,6 +63,15 @@ def fit_winner(plan: SearchPlan, trial: TrialCost, fresh: int) -> int:
     left = plan.winner_seconds - trial.take(fresh)
     fit = int(left / (trial.seconds / plan.trial_epochs))
     return max(plan.trial_epochs, min(plan.epochs, fit))
+
+
+def plan_lengths(
+    plan: SearchPlan, trials: Sequence[TrialRecord], cost: TrialCost
+) -> dict[str, int]:
+    """Return with how many fresh seeds a winner is trained again, and for how many epochs once."""
+    left = pass_on(plan, trials)
+    fresh = count_confirming(left, cost)
+    return {"fresh": fresh, "epochs": fit_winner(left, cost, fresh)}
 
 
 def confirm_winner(score: RunRecord, again: Sequence[RunRecord]) -> Confirmation:

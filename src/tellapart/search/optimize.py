@@ -15,9 +15,10 @@ from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
 from tellapart.config import ModelSettings, TrainSettings
-from tellapart.errors import Hopeless, TellapartError
+from tellapart.errors import Hopeless, NotFinite, TellapartError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
+from tellapart.search.confirm import sum_rounds
 from tellapart.search.executor import Executor, InlineExecutor
 from tellapart.search.importance import weigh_settings
 from tellapart.search.journal import (
@@ -144,18 +145,25 @@ class Attempt:
 
     def __call__(self, asked: Asked) -> RunRecord:
         model, recipe, limits = asked
-        return self.objective(model, recipe, Follow(limits))
+        follow = Follow(limits)
+        try:
+            return self.objective(model, recipe, follow)
+        except NotFinite as error:
+            error.seconds = follow.spent
+            raise
 
 
 class Follow:
     """Looks at each epoch of a trial, and stops one that is hopeless.
+
+    ``spent`` is the seconds of the epochs so far.
 
     Args:
         limits: by epoch, the accuracy that the trial must have come to by then.
     """
 
     def __init__(self, limits: Mapping[int, float]) -> None:
-        self._limits, self._best, self._spent = limits, 0.0, 0.0
+        self._limits, self._best, self.spent = limits, 0.0, 0.0
 
     def __call__(self, row: EpochRow) -> None:
         """Take an epoch in.
@@ -163,13 +171,13 @@ class Follow:
         Raises:
             Hopeless: the best accuracy so far is below the limit of this epoch.
         """
-        self._spent += row.seconds
+        self.spent += row.seconds
         self._best = max(self._best, row.val_accuracy)
         if self._best < self._limits.get(row.epoch, 0.0):
             raise Hopeless(
                 f"stopped after epoch {row.epoch} at {100 * row.val_accuracy:.1f} %, "
                 "below half of the trials before it",
-                self._spent,
+                self.spent,
             )
 
 
@@ -185,7 +193,7 @@ def _tell(study: optuna.Study, trial: optuna.Trial, future: Future[RunRecord]) -
     error = future.exception()
     if error is not None:
         stopped = isinstance(error, Hopeless)
-        if isinstance(error, Hopeless):
+        if isinstance(error, (Hopeless, NotFinite)):
             trial.set_user_attr("seconds", error.seconds)
         trial.set_user_attr("note", str(error))
         study.tell(trial, state=name_state("PRUNED" if stopped else "FAIL"))
@@ -219,7 +227,7 @@ def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, flo
 
 def _is_spent(study: optuna.Study, budget: Budget) -> bool:
     ended = list_ended(study)
-    spent = sum(trial.user_attrs.get("seconds", 0.0) for trial in ended) / budget.at_once
+    spent = sum_rounds([trial.user_attrs.get("seconds", 0.0) for trial in ended], budget.at_once)
     return budget.seconds is not None and len(ended) >= len(GIVEN) and spent >= budget.seconds
 
 

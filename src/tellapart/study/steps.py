@@ -31,10 +31,8 @@ from tellapart.search.confirm import (
     CONFIRMING,
     TrialCost,
     confirm_winner,
-    count_confirming,
     find_frontiers,
-    fit_winner,
-    pass_on,
+    plan_lengths,
 )
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import Budget, Search, run_search
@@ -164,8 +162,7 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     executor = PoolExecutor(bench, lambda asked: asked[0]) if apart else None
     search = run_search(space, budget, Trial(trainer), journal, show, executor)
     model, recipe = split_settings(dict(search.trials[search.best - 1].settings), space)
-    left = pass_on(plan, search.trials)
-    lengths = bench.settle("search", "winner", lambda: plan_winner(bench, left, search.run, model))
+    lengths = bench.settle("search", "winner", lambda: plan_winner(bench, plan, search, model))
     cells = [
         (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
         for seed in range(recipe.seed + 1, recipe.seed + 1 + lengths["fresh"])
@@ -201,18 +198,17 @@ class Trial:
 
 
 def plan_winner(
-    bench: Bench, plan: SearchPlan, trial: RunRecord, model: ModelSettings
+    bench: Bench, plan: SearchPlan, search: Search, model: ModelSettings
 ) -> dict[str, int]:
     """Return with how many fresh seeds a winner is trained again, and for how many epochs once.
 
     A trial that was trained with one core, beside others, takes less with all of them.
     """
+    trial = search.run
     seconds = trial.seconds
     if trial.threads == 1 and bench.plan.processes > 1:
         seconds *= bench.paces.gain(model) / bench.plan.processes
-    cost = TrialCost(seconds, trial.seconds, plan.at_once)
-    fresh = count_confirming(plan, cost)
-    return {"fresh": fresh, "epochs": fit_winner(plan, cost, fresh)}
+    return plan_lengths(plan, search.trials, TrialCost(seconds, trial.seconds, plan.at_once))
 
 
 def _run_notebook_search(bench: Bench, recipe: TrainSettings) -> Found:
