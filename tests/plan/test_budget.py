@@ -234,6 +234,16 @@ def test_a_sweep_that_lacks_little_keeps_its_sizes_at_the_cost_of_the_search() -
     assert whole == sorted(whole), "the fewer the minutes, the more it lends"
 
 
+def test_a_search_that_can_be_no_shorter_lends_nothing() -> None:
+    for minutes in range(1, 100):
+        plan = make_plan(8.0, minutes=minutes, steps=("conv", "search"))
+        search = plan.search
+        assert search is not None and search.trial_seconds and search.winner_seconds
+        if search.seconds > 1.01 * (search.trial_seconds + search.winner_seconds):
+            share = 60 * minutes * SHARES["search"] / (SHARES["search"] + SHARES["conv"])
+            assert search.trial_seconds + search.winner_seconds >= 0.999 * share
+
+
 def is_whole(plan: PlanRecord) -> bool:
     return not plan.sweeps["conv"].left_out
 
@@ -281,6 +291,7 @@ def test_a_cut_sweep_leaves_time_for_seeds_where_they_decide() -> None:
     assert (auto.seeds, fixed.seeds) == (3, 3)
     assert auto.most_seeds > 3 and fixed.most_seeds == 3
     assert auto.epochs <= fixed.epochs
+    assert fixed.extra_seconds == 0.0
     assert auto.extra_seconds and auto.extra_seconds > 0.1 * auto.seconds
     whole = make_plan(8.0, minutes=60, sweep={"seeds": "auto", "first": 3})
     extra = sum(sweep.extra_seconds or 0.0 for sweep in whole.sweeps.values())

@@ -45,6 +45,10 @@ def test_every_step_that_trains_has_its_needs() -> None:
     assert plan.needs["conv"].disk_mb > plan.needs["baseline"].disk_mb
     text = describe_plan(plan)
     assert text.count("of memory") == text.count("± 30 %") == 4
+    assert text.count("further seeds") == 2
+    fixed = ASKED.model_copy(update={"sweep": SweepSettings(seeds=3)})
+    plan = plan_study(fixed, CIFAR, 45_000, Paces(lambda model: 1e-5 * model.width))
+    assert "further seeds" not in describe_plan(plan)
 
 
 def test_networks_side_by_side_need_their_memory_together() -> None:
@@ -93,6 +97,10 @@ def test_settings_that_vary_have_their_needs_too() -> None:
     plan = plan.model_copy(update={"needs": needs})
     assert "grid: 2 levels, 2 seeds" in describe_plan(plan)
     assert "of memory" in describe_plan(plan)
+    assert "further seeds" not in describe_plan(plan)
+    auto = StudySettings(steps=(), minutes=600, sweep=SweepSettings(vary=vary))
+    plan = plan_study(auto, CIFAR, 45_000, Paces(lambda model: 1e-5))
+    assert "further seeds" in describe_plan(plan)
 
 
 def test_a_training_takes_no_more_room_than_was_reckoned(tmp_path: Path) -> None:

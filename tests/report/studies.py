@@ -148,6 +148,7 @@ def make_sweep(
     for i, size in enumerate(sizes):
         level = 0.60 + 0.05 * (1 - math.exp(-i)) + (0.006 * i if name == "dense" else 0)
         mine = [make_run(level + 0.006 * (s - 1), {setting: size}, seed=s) for s in range(3)]
+        mine = [run.model_copy(update={"folder": f"{name}/{run.cell}"}) for run in mine]
         runs += mine
         values = tuple(run.val_accuracy.value for run in mine)
         mean = sum(values) / 3

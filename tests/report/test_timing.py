@@ -7,7 +7,7 @@ import pytest
 from tellapart.records import StudyRecord, SweepPlan, SweepStep
 from tellapart.report.page import render_report
 from tellapart.report.timing import list_timings, sum_further
-from tellapart.report.wording import TITLES
+from tellapart.report.wording import TITLES, say_seconds
 
 
 def plan_sweep(step: SweepStep, seeds: int, apart: tuple[int, ...] = ()) -> SweepPlan:
@@ -56,6 +56,31 @@ def test_trainings_side_by_side_count_for_their_part(study: StudyRecord) -> None
     assert sum_further(step, plan_sweep(step, 3), 2) == 0
 
 
+def test_first_seeds_that_failed_make_no_further_ones(study: StudyRecord) -> None:
+    step = study.steps["conv"]
+    assert isinstance(step, SweepStep)
+    plan = plan_sweep(step, 2)
+    whole = sum_further(step, plan, 1)
+    without = tuple(run for run in step.runs if run.seed != 0 or run is step.runs[0])
+    assert len(without) < len(step.runs)
+    assert sum_further(step.model_copy(update={"runs": without}), plan, 1) == whole
+
+
+def test_trainings_read_from_another_step_took_no_time_here(study: StudyRecord) -> None:
+    step = study.steps["dense"]
+    assert isinstance(step, SweepStep)
+    plan = plan_sweep(step, 2)
+    whole = sum_further(step, plan, 1)
+    last = max(step.runs, key=lambda run: run.seed)
+    assert last.seed == 2
+    runs = tuple(
+        run.model_copy(update={"folder": f"conv/{run.cell}"}) if run is last else run
+        for run in step.runs
+    )
+    found = sum_further(step.model_copy(update={"runs": runs}), plan, 1)
+    assert found == pytest.approx(whole - last.seconds)
+
+
 def test_the_page_says_how_much_further_seeds_might_take(
     study: StudyRecord, tmp_path: Path
 ) -> None:
@@ -65,3 +90,7 @@ def test_the_page_says_how_much_further_seeds_might_take(
     page = render_report(study.model_copy(update={"plan": plan}), tmp_path)
     assert "further seeds</th>" in page
     assert "up to 11 min 40 s" in page
+    foot = page[page.index("further seeds aside") :]
+    own = sum(study.plan.expected.values())
+    assert say_seconds(own) in foot[: foot.index("</tfoot>")]
+    assert "further seeds aside" not in render_report(study, tmp_path)

@@ -71,7 +71,14 @@ def plan_study(
             step: sweep.seconds / sweep.epochs * find_fewest(sweep, settings)
             for step, sweep in sweeps.items()
         }
-        limits = lend_seconds(share_seconds(asked, 60 * minutes), least)
+        shares = share_seconds(asked, 60 * minutes)
+        limits = lend_seconds(shares, least)
+        if search is not None:
+            shorter = cut_search(search, settings, shape, images, limits["search"], paces)
+            if shorter.seconds > 1.001 * limits["search"]:  # it has no more to lend
+                limits = shares
+                shorter = cut_search(search, settings, shape, images, limits["search"], paces)
+            search = shorter
         if "baseline" in limits:
             epochs = fit_epochs(settings, epochs, epoch, limits["baseline"])
         sweeps = {
@@ -83,8 +90,6 @@ def plan_study(
             for step, sweep in sweeps.items()
             if sweep.most_seeds > sweep.seeds
         }
-        if search is not None:
-            search = cut_search(search, settings, shape, images, limits["search"], paces)
     grid = None
     if settings.sweep.vary:
         limit = float("inf") if minutes is None else 60 * minutes
@@ -171,8 +176,12 @@ def lend_seconds(
 
 
 def allow_seeds(plan: SweepPlan, limit: float) -> SweepPlan:
-    """Return a sweep whose further seeds take at most ``limit`` seconds, and half of its own."""
-    return plan.model_copy(update={"extra_seconds": max(0.0, min(limit, plan.seconds / 2))})
+    """Return a sweep whose further seeds take at most ``limit`` seconds, and half of its own.
+
+    Where it may have none, they take none.
+    """
+    most = min(limit, plan.seconds / 2) if plan.most_seeds > plan.seeds else 0.0
+    return plan.model_copy(update={"extra_seconds": max(0.0, most)})
 
 
 def plan_sweep(

@@ -156,7 +156,7 @@ def plan_grid(
         levels=len(levels),
         seeds=seeds,
         most_seeds=most,
-        extra_seconds=max(0.0, min(limit - seconds, seconds)),
+        extra_seconds=max(0.0, min(limit - seconds, seconds)) if most > seeds else 0.0,
         epochs=None if "epochs" in levels[0] else shorter,
         cut=shorter < epochs,
         apart=tuple(number for number, gain in enumerate(gains) if gain != 1.0),

@@ -47,10 +47,11 @@ def sum_further(step: SweepStep, plan: SweepPlan, processes: int) -> float:
 
     Those that were trained side by side count for their part.
     """
-    first = {size.size: set(size.seed_numbers[: plan.seeds]) for size in step.sizes}
+    first = min((run.seed for run in step.runs), default=0) + plan.seeds
     seconds = 0.0
     for run in step.runs:
-        size = run.settings.get(step.setting)
-        if isinstance(size, int) and size in first and run.seed not in first[size]:
-            seconds += run.seconds / (processes if size in plan.apart else 1)
+        here = run.folder.split("/")[0] == step.step  # not read from another step's
+        if here and run.seed >= first:
+            apart = run.settings.get(step.setting) in plan.apart
+            seconds += run.seconds / (processes if apart else 1)
     return seconds

@@ -104,6 +104,8 @@ def say_needs(plan: PlanRecord, step: Place) -> str:
     if step in plan.expected:
         said += f"; about {say_seconds(plan.expected[step])} (± {100 * MARGIN:.0f} %)"
         extra = plan.sweeps[step].extra_seconds if step in plan.sweeps else None
+        if step == "grid" and plan.grid is not None:
+            extra = plan.grid.extra_seconds
         if extra is not None and extra >= 1:
             said += f", and up to {say_seconds(extra)} for further seeds"
     if step in plan.needs:
