@@ -237,6 +237,17 @@ def test_help_is_quick_to_load_and_needs_no_torch() -> None:
     assert "study" in done.stdout and done.stderr.strip() == "False"
 
 
+def test_the_program_keeps_triton_from_being_loaded() -> None:
+    code = (
+        "import sys; sys.argv = ['tellapart', '--version']\n"
+        "from tellapart.cli import run\n"
+        "try: run()\n"
+        "except SystemExit: print(sys.modules['triton'], file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr.strip() == "None"
+
+
 def start_train(out: str, here: Path, epochs: int = 60) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "tellapart", "train", "digits", "--epochs", str(epochs)]
     return subprocess.Popen(

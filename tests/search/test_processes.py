@@ -85,6 +85,15 @@ def test_results_are_those_of_this_process_in_the_order_of_the_work(tmp_path: Pa
     assert {threads for _, _, threads in found} == {1}
 
 
+def name_missing(name: str) -> bool:
+    return sys.modules[name] is None
+
+
+def test_a_process_keeps_triton_from_being_loaded() -> None:
+    with ProcessExecutor(1) as executor:
+        assert executor.submit(name_missing, "triton").result()
+
+
 def read_environment(name: str) -> tuple[str, int]:
     import torch
 
