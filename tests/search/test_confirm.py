@@ -12,6 +12,7 @@ from tellapart.search.confirm import (
     find_frontier,
     find_frontiers,
     fit_winner,
+    give_up,
     pass_on,
     plan_lengths,
 )
@@ -120,6 +121,19 @@ def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, l
         "fresh": fresh,
         "epochs": fit_winner(own, cost, fresh),
     }
+
+
+@pytest.mark.parametrize(("late", "left"), [(0.0, 1.0), (50.0, 0.75), (100.0, 0.5), (1e4, 0.5)])
+def test_a_search_gives_up_what_others_took_but_half_of_its_own(late: float, left: float) -> None:
+    plan = SearchPlan(
+        trials=6, trial_epochs=3, width=32, epochs=30, seconds=200.0,
+        trial_seconds=120.0, winner_seconds=80.0,
+    )  # fmt: skip
+    shorter = give_up(plan, late)
+    assert shorter.trial_seconds == pytest.approx(left * 120)
+    assert shorter.winner_seconds == pytest.approx(left * 80)
+    free = plan.model_copy(update={"trial_seconds": None, "winner_seconds": None})
+    assert give_up(free, late) == free
 
 
 def test_without_a_budget_nothing_is_passed_on() -> None:

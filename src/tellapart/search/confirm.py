@@ -27,6 +27,19 @@ class TrialCost:
         return -(-count // self.at_once) * self.beside
 
 
+def give_up(plan: SearchPlan, late: float) -> SearchPlan:
+    """Return a search with so many seconds less, but with half of its own at least."""
+    if plan.trial_seconds is None or plan.winner_seconds is None:
+        return plan
+    share = max(0.5, 1 - late / (plan.trial_seconds + plan.winner_seconds))
+    return plan.model_copy(
+        update={
+            "trial_seconds": share * plan.trial_seconds,
+            "winner_seconds": share * plan.winner_seconds,
+        }
+    )
+
+
 def pass_on(plan: SearchPlan, trials: Sequence[TrialRecord]) -> SearchPlan:
     """Return a plan whose winner has the seconds that trials left, or lacks those they took more.
 

@@ -26,12 +26,13 @@ from tellapart.records import (
     TrialRecord,
 )
 from tellapart.report.plots import draw_step
-from tellapart.report.wording import say_estimate
+from tellapart.report.wording import say_estimate, say_seconds
 from tellapart.search.confirm import (
     CONFIRMING,
     TrialCost,
     confirm_winner,
     find_frontiers,
+    give_up,
     plan_lengths,
 )
 from tellapart.search.executor import InlineExecutor
@@ -146,6 +147,11 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     The network that is tested has a seed that chose nothing: the longer training, or where that
     is worse on val, the first of the others.
     """
+    late = float(bench.settle("search", "late", lambda: {"seconds": count_late(bench)})["seconds"])
+    plan = give_up(plan, late)
+    if late >= 1:
+        said = f"earlier steps took {say_seconds(late)} more than planned"
+        bench.reporter.say(f"{said}; the search takes as much less, or half of its own")
     space = fit_space(bench.dataset.image_size, plan.width, first)
     budget = Budget(plan.trials, plan.trial_seconds, plan.at_once)
     apart = plan.at_once > 1 and bench.pool is not None
@@ -195,6 +201,16 @@ class Trial:
         self, model: ModelSettings, recipe: TrainSettings, follow: Callable[[EpochRow], None]
     ) -> RunRecord:
         return self.bench.train_cell("search", "trial", model, recipe, follow)
+
+
+def count_late(bench: Bench) -> float:
+    """Return the seconds that steps before a search took beyond all that was planned for them."""
+    if bench.plan.minutes is None:
+        return 0.0
+    steps: tuple[StepName, ...] = ("baseline", "conv", "dense")
+    spent = sum(bench.clock.read(step) for step in steps)
+    further = sum(sweep.extra_seconds or 0.0 for sweep in bench.plan.sweeps.values())
+    return max(0.0, spent - further - sum(bench.plan.expected.get(step, 0.0) for step in steps))
 
 
 def plan_winner(
