@@ -37,12 +37,14 @@ def test_the_meter_sees_an_allocation_that_is_gone_at_the_end() -> None:
         block = mmap.mmap(-1, BLOCK_MB * 1_000_000)
         np.frombuffer(block, np.uint8).fill(1)
         held = measure_tree_memory() / 1e6
-        time.sleep(0.1)
+        end = time.monotonic() + 30  # the meter's thread has its turns when the machine gives them
+        while meter.peak_memory_mb <= held - 0.1 * BLOCK_MB and time.monotonic() < end:
+            time.sleep(0.01)
         block.close()
         left = measure_tree_memory() / 1e6
     assert left < held - 0.9 * BLOCK_MB
     assert meter.peak_memory_mb > held - 0.1 * BLOCK_MB
-    assert 0.1 <= meter.seconds < 10
+    assert 0 < meter.seconds < 60
 
 
 def test_the_meter_sees_a_child() -> None:
