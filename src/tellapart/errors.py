@@ -57,7 +57,7 @@ class DeviceError(UserError):
 class NotFinite(TellapartError):
     """A loss, or an output of a network, was infinite or not a number.
 
-    ``seconds`` is what whole epochs had taken until then, where someone counted.
+    ``seconds`` is what the whole epochs of its training had taken until then.
     """
 
     seconds: float = 0.0

@@ -1,4 +1,4 @@
-"""A search gives up the seconds that the steps before it took beyond their plan."""
+"""A search gives up what the steps before it leave too little time for."""
 
 from __future__ import annotations
 
@@ -10,28 +10,52 @@ from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split
 from tellapart.evaluate import Seal
 from tellapart.plan import StudySettings
-from tellapart.records import StepName
+from tellapart.records import SearchPlan, StudyRecord
+from tellapart.study import run_study
 from tellapart.study.bench import Bench
 from tellapart.study.reporter import SilentReporter
-from tellapart.study.steps import count_late
+from tellapart.study.steps import count_late, shorten_search
+from tellapart.workspace import write_json
+
+MINUTES = 5.0
 
 
-def test_what_steps_took_beyond_their_plan_and_further_seeds_is_counted(
-    digits: Dataset, tmp_path: Path
-) -> None:
-    settings = StudySettings(minutes=5, device="cpu")
+@pytest.fixture(scope="module")
+def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> StudyRecord:
+    settings = StudySettings(steps=("baseline",), epochs=1, device="cpu")
+    return run_study(digits, settings, tmp_path_factory.mktemp("late") / "study")
+
+
+def make_bench(digits: Dataset, folder: Path) -> Bench:
+    settings = StudySettings(minutes=MINUTES, device="cpu")
     split = make_split(digits)
-    bench = Bench(
-        settings, digits, split, Seal(digits, split, tmp_path), tmp_path, SilentReporter()
-    )
-    plan = bench.plan
-    assert plan.expected.keys() >= {"baseline", "conv", "dense", "search"}
-    assert count_late(bench) == 0.0
-    further = sum(sweep.extra_seconds or 0.0 for sweep in plan.sweeps.values())
-    bench.clock.keep("conv", "a cell", further)
-    steps: tuple[StepName, ...] = ("baseline", "conv", "dense")
-    for step in steps:
-        bench.clock.add(step, "another", plan.expected.get(step, 0.0))
-    assert count_late(bench) == pytest.approx(0.0, abs=1e-6)
-    bench.clock.add("dense", "another", 30.0)
-    assert count_late(bench) == pytest.approx(30.0)
+    return Bench(settings, digits, split, Seal(digits, split, folder), folder, SilentReporter())
+
+
+def take(bench: Bench, study: StudyRecord, seconds: float) -> None:
+    """Have a baseline that took so many seconds."""
+    step = study.steps["baseline"].model_copy(update={"seconds": seconds})
+    write_json(bench.folder / "baseline" / "record.json", step)
+
+
+def sum_limits(plan: SearchPlan) -> float:
+    assert plan.trial_seconds is not None and plan.winner_seconds is not None
+    return plan.trial_seconds + plan.winner_seconds
+
+
+def test_a_search_keeps_the_study_to_its_minutes(
+    digits: Dataset, study: StudyRecord, tmp_path: Path
+) -> None:
+    bench = make_bench(digits, tmp_path)
+    plan = bench.plan.search
+    assert plan is not None
+    limit, whole = sum_limits(plan), max(60 * MINUTES, bench.plan.seconds)
+    assert count_late(bench, plan) == 0.0
+    take(bench, study, whole - limit)
+    assert count_late(bench, plan) == pytest.approx(0.0, abs=1e-6)
+    take(bench, study, whole - limit + limit / 4)
+    assert count_late(bench, plan) == pytest.approx(limit / 4)
+    assert sum_limits(shorten_search(bench, plan)) == pytest.approx(limit * 3 / 4)
+    take(bench, study, whole)
+    again = make_bench(digits, tmp_path)
+    assert sum_limits(shorten_search(again, plan)) == pytest.approx(limit * 3 / 4), "settled"

@@ -42,7 +42,8 @@ def test_a_training_that_is_not_finite_stops_and_says_so(
         )
     assert got.value.exit_code == 1
     assert read_json(tmp_path / STATUS)["status"] == "failed: not finite"
-    assert read_failure(tmp_path) == str(got.value)
+    again = read_failure(tmp_path)
+    assert (str(again), again and again.seconds) == (str(got.value), 0.0)
     assert not (tmp_path / "record.json").exists()
     assert not (tmp_path / "weights").exists()
     for path in list_checkpoints(tmp_path):
@@ -62,11 +63,14 @@ def test_the_last_good_weights_are_kept(
     )
     rows: list[EpochRow] = []
     monkeypatch.setattr("tellapart.train.loop.schedule_rate", explode)
-    with pytest.raises(NotFinite, match="epoch 2 is not finite"):
+    with pytest.raises(NotFinite, match="epoch 2 is not finite") as got:
         train_model(digits, ROWS, task, tmp_path / "bad", rows.append)
     monkeypatch.undo()
     one = replace(task, recipe=recipe.model_copy(update={"epochs": 1}))
     assert len(rows) == 1
+    again = read_failure(tmp_path / "bad")
+    assert again is not None
+    assert again.seconds == got.value.seconds == rows[0].seconds > 0
     best = load_file(tmp_path / "bad" / "weights" / "best.safetensors")
     assert (tmp_path / "bad" / "history.csv").read_text().count("\n") == 2
     assert list_checkpoints(tmp_path / "bad")[0].name[:15] == f"000001-{1:08d}"

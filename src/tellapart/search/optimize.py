@@ -145,25 +145,18 @@ class Attempt:
 
     def __call__(self, asked: Asked) -> RunRecord:
         model, recipe, limits = asked
-        follow = Follow(limits)
-        try:
-            return self.objective(model, recipe, follow)
-        except NotFinite as error:
-            error.seconds = follow.spent
-            raise
+        return self.objective(model, recipe, Follow(limits))
 
 
 class Follow:
     """Looks at each epoch of a trial, and stops one that is hopeless.
-
-    ``spent`` is the seconds of the epochs so far.
 
     Args:
         limits: by epoch, the accuracy that the trial must have come to by then.
     """
 
     def __init__(self, limits: Mapping[int, float]) -> None:
-        self._limits, self._best, self.spent = limits, 0.0, 0.0
+        self._limits, self._best, self._spent = limits, 0.0, 0.0
 
     def __call__(self, row: EpochRow) -> None:
         """Take an epoch in.
@@ -171,13 +164,13 @@ class Follow:
         Raises:
             Hopeless: the best accuracy so far is below the limit of this epoch.
         """
-        self.spent += row.seconds
+        self._spent += row.seconds
         self._best = max(self._best, row.val_accuracy)
         if self._best < self._limits.get(row.epoch, 0.0):
             raise Hopeless(
                 f"stopped after epoch {row.epoch} at {100 * row.val_accuracy:.1f} %, "
                 "below half of the trials before it",
-                self.spent,
+                self._spent,
             )
 
 

@@ -93,13 +93,13 @@ def say_unsettled(
     return f"Cannot tell: {seen} ({say_chance(margin)}); {wanting}."
 
 
-def say_bigger(sizes: Sequence[int], taken: int, knee: Knee, ignored: str) -> str:
-    """Say that larger sizes are better up to one."""
+def say_bigger(sizes: Sequence[int], taken: int, knee: Knee, ignored: str, sure: bool) -> str:
+    """Say that larger sizes are better up to one, and ``sure`` that none beyond gains more."""
     low, value, high = (say_size(size, sizes) for size in (knee.low, knee.value, knee.high))
     beyond = (
         "the first size tried beyond that is the largest, so still larger ones might gain"
         if taken == sizes[-1]
-        else f"beyond that nothing is gained up to {sizes[-1]}"
+        else f"beyond that {'nothing is gained' if sure else 'no gain was seen'} up to {sizes[-1]}"
     )
     why = "tried beyond it" if knee.value <= taken else "not told from the best"
     return (

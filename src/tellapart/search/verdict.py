@@ -143,7 +143,8 @@ def _decide(
     elif kind == "unknown":
         sentence = say_unsettled(numbers, names, margin, more, equivalence)
     elif found.knee is not None and kind == "bigger":
-        sentence = say_bigger(numbers, names[0], found.knee, ignored)
+        sure = max(found.possible, default=0) <= numbers[best]
+        sentence = say_bigger(numbers, names[0], found.knee, ignored, sure)
     else:
         sentence = say_ideal(numbers, names, ignored)
     if found.possible:
@@ -196,8 +197,9 @@ def _look(
     for size in first:
         place = min(numbers.index(size), tied[0])
         distance = abs(standings[place].behind - equivalence)
-        half = (1 + LEVEL) / 2  # a knee's upper end; the lower one is corrected for many sizes
-        open_[place] = (distance, max(level, half) if size < taken else half)
+        half = (1 + LEVEL) / 2  # at a knee's upper end; at its lower one corrected for many sizes
+        below = standings[place].behind > equivalence
+        open_[place] = (distance, max(level, half) if below else half)
     return Look(knee, (*first, *(numbers[place] for place in larger)), open_)
 
 

@@ -14,7 +14,7 @@ from tellapart.data.dataset import Dataset, share_dataset
 from tellapart.data.split import Split
 from tellapart.data.subset import take_share
 from tellapart.device import Meter, Precision, choose_device, choose_precision
-from tellapart.errors import Hopeless, NotFinite
+from tellapart.errors import Hopeless
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models import Shape
 from tellapart.plan import Paces, StudySettings, plan_study, reckon_needs
@@ -233,8 +233,8 @@ class Bench:
         digest = cell.rpartition("-")[2]
         for step in PLACES:
             for path in sorted((self.folder / step).glob(f"*-{digest}")):
-                if note := read_failure(path):
-                    raise NotFinite(note)
+                if error := read_failure(path):
+                    raise error
 
     def watch(self, label: str) -> Callable[[EpochRow], None]:
         """Return a function that shows each epoch of a training, one gone on with included."""

@@ -147,11 +147,7 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     The network that is tested has a seed that chose nothing: the longer training, or where that
     is worse on val, the first of the others.
     """
-    late = float(bench.settle("search", "late", lambda: {"seconds": count_late(bench)})["seconds"])
-    plan = give_up(plan, late)
-    if late >= 1:
-        said = f"earlier steps took {say_seconds(late)} more than planned"
-        bench.reporter.say(f"{said}; the search takes as much less, or half of its own")
+    plan = shorten_search(bench, plan)
     space = fit_space(bench.dataset.image_size, plan.width, first)
     budget = Budget(plan.trials, plan.trial_seconds, plan.at_once)
     apart = plan.at_once > 1 and bench.pool is not None
@@ -203,14 +199,31 @@ class Trial:
         return self.bench.train_cell("search", "trial", model, recipe, follow)
 
 
-def count_late(bench: Bench) -> float:
-    """Return the seconds that steps before a search took beyond all that was planned for them."""
-    if bench.plan.minutes is None:
+def shorten_search(bench: Bench, plan: SearchPlan) -> SearchPlan:
+    """Return a search that keeps the study to its minutes, where steps before it took longer.
+
+    It is settled by the search's first start.
+    """
+    found = bench.settle("search", "late", lambda: {"seconds": count_late(bench, plan)})
+    late = float(found["seconds"])
+    if late >= 1:
+        said = f"earlier steps leave {say_seconds(late)} less than planned"
+        bench.reporter.say(f"{said}; the search takes as much less, or half of its own")
+    return give_up(plan, late)
+
+
+def count_late(bench: Bench, plan: SearchPlan) -> float:
+    """Return by how many seconds a study would miss its minutes with all that the search may take.
+
+    A plan that could not be cut to its minutes is kept to its own seconds.
+    """
+    if bench.plan.minutes is None or plan.trial_seconds is None or plan.winner_seconds is None:
         return 0.0
     steps: tuple[StepName, ...] = ("baseline", "conv", "dense")
-    spent = sum(bench.clock.read(step) for step in steps)
-    further = sum(sweep.extra_seconds or 0.0 for sweep in bench.plan.sweeps.values())
-    return max(0.0, spent - further - sum(bench.plan.expected.get(step, 0.0) for step in steps))
+    done = [bench.read_step(step, KIND[step]) for step in steps]
+    spent = sum(one.seconds for one in done if one is not None)
+    whole = max(60 * bench.plan.minutes, bench.plan.seconds)
+    return max(0.0, spent + plan.trial_seconds + plan.winner_seconds - whole)
 
 
 def plan_winner(

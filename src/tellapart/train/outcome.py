@@ -39,19 +39,28 @@ def raise_not_finite(folder: Path, progress: Progress, lr: float, ranks: Ranks =
         f"training stopped: the loss or an output of epoch {len(progress.history) + 1} is "
         f"not finite; use a learning rate below {lr:g}"
     )
+    error.seconds = sum(row.seconds for row in progress.history)
     if not ranks.leads:
         raise error
     if progress.best:
         save_weights(folder / "weights" / "best.safetensors", progress.best)
     write_history(folder / "history.csv", progress.history)
-    write_json(folder / STATUS, {"status": "failed: not finite", "note": str(error)})
+    write_json(
+        folder / STATUS,
+        {"status": "failed: not finite", "note": str(error), "seconds": error.seconds},
+    )
     raise error
 
 
-def read_failure(folder: Path) -> str | None:
-    """Return why the training of a run folder failed, or None if it did not."""
+def read_failure(folder: Path) -> NotFinite | None:
+    """Return how the training of a run folder failed, or None if it did not."""
     path = folder / STATUS
-    return str(read_json(path)["note"]) if path.is_file() else None
+    if not path.is_file():
+        return None
+    found = read_json(path)
+    error = NotFinite(str(found["note"]))
+    error.seconds = float(found.get("seconds", 0.0))
+    return error
 
 
 def write_history(path: Path, history: Sequence[EpochRow]) -> None:
