@@ -192,7 +192,8 @@ def _pack(answer: Answer) -> bytes:
     try:
         packed = pickle.dumps(answer)
         if not answer[0]:
-            pickle.loads(packed)  # one whose arguments are not its own fails only here
+            # what was packed the line above; an error whose arguments are not its own fails here
+            pickle.loads(packed)
     except Exception:
         return pickle.dumps((False, TellapartError(repr(answer[1]))))
     return packed
