@@ -24,16 +24,19 @@ POWERS = (0.05, 2.0)
 
 @dataclass(frozen=True)
 class Curve:
-    """``error = floor + scale * (images / largest) ** -power``: an inverse power law."""
+    """``error = floor + scale * (size / largest) ** -power``: an inverse power law.
+
+    The size is that of the training data, in images, or that of a network.
+    """
 
     floor: float
     scale: float
     power: float
     largest: float
 
-    def predict(self, images: float) -> float:
-        """Return the accuracy that so many training images should give."""
-        return float(1 - self.floor - self.scale * (images / self.largest) ** -self.power)
+    def predict(self, size: float) -> float:
+        """Return the accuracy that so many training images, or such a network, should give."""
+        return float(1 - self.floor - self.scale * (size / self.largest) ** -self.power)
 
 
 @dataclass(frozen=True)
@@ -45,18 +48,18 @@ class Gain:
     high: float
 
 
-def fit_curve(images: Sequence[float], accuracies: Sequence[float]) -> Curve:
+def fit_curve(sizes: Sequence[float], accuracies: Sequence[float]) -> Curve:
     """Fit an inverse power law to accuracies by least squares (Figueroa et al. 2012).
 
     For a given power the other two parameters are a straight line's, so that the power alone is
     searched for, and the best of all is found. The floor is not below 0, nor the scale.
 
     Args:
-        images: sizes of the training data, (k,), at least three.
+        sizes: of the training data, or of networks, (k,), at least three.
         accuracies: means, (k,).
     """
-    largest = float(max(images))
-    x, errors = np.asarray(images, float) / largest, 1 - np.asarray(accuracies, float)
+    largest = float(max(sizes))
+    x, errors = np.asarray(sizes, float) / largest, 1 - np.asarray(accuracies, float)
 
     loss = partial(_measure_misfit, x, errors)
     grid = np.geomspace(*POWERS, 25)

@@ -121,6 +121,15 @@ class Knee(Record):
     high: float
 
 
+class CurveRecord(Record):
+    """``error = floor + scale * (size / largest) ** -power``, of training data or of a network."""
+
+    floor: float
+    scale: float
+    power: float
+    largest: float
+
+
 class Verdict(Record):
     """The answer to "is there an ideal size?".
 
@@ -128,7 +137,8 @@ class Verdict(Record):
     standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
     that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
     equal. ``knee`` is where the curve comes so near to the best on its way up to it (None where it
-    falls from the first size on, where all sizes are as good, or nothing can be told), and
+    falls from the first size on, where all sizes are as good, or nothing can be told), ``curve``
+    the curve that this was read off (None where none fits, and lines between sizes served), and
     ``possible`` are the other sizes that may be the one to take: those that may be the first beyond
     the knee, and larger ones than the best that may gain still. ``firm`` says that more seeds would
     hardly change the answer; ``more_seeds``, how many more a size would settle it, and
@@ -147,6 +157,7 @@ class Verdict(Record):
     decisive: tuple[int, ...] = ()
     trend: Trend | None
     knee: Knee | None = None
+    curve: CurveRecord | None = None
     possible: tuple[int, ...] = ()
     sentence: str
 
@@ -158,15 +169,6 @@ class LearningPoint(Record):
     accuracy: Estimate
     seeds: tuple[float, ...]
     seconds: float
-
-
-class CurveRecord(Record):
-    """``error = floor + scale * (images / largest) ** -power``, fitted to the points."""
-
-    floor: float
-    scale: float
-    power: float
-    largest: float
 
 
 class GainRecord(Record):

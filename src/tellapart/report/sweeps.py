@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from tellapart.records import EpochRow, RunRecord, SizeRecord, SweepStep
+from tellapart.records import CurveRecord, EpochRow, RunRecord, SizeRecord, SweepStep
 from tellapart.report.canvas import (
     BLUE,
     INK,
@@ -22,6 +22,7 @@ from tellapart.report.canvas import (
     say_nothing,
     show_percent,
 )
+from tellapart.report.learning import predict
 from tellapart.report.wording import say_setting
 
 if TYPE_CHECKING:
@@ -73,7 +74,8 @@ def plot_sweep_sizes(step: SweepStep) -> Figure:
     """Draw accuracy against size with its spread, beside what each size costs.
 
     Each seed is a dot, the mean a line with the 95 % interval. The verdict's size has a line, the
-    sizes not told from the best are shaded, and a bar at the top says where the knee may lie.
+    sizes not told from the best are shaded, a bar at the top says where the knee may lie, and a
+    dotted line is the curve that it was read off, where there is one.
     """
     figure = open_figure(9.0, 4.4)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.7, 1))
@@ -86,6 +88,7 @@ def plot_sweep_sizes(step: SweepStep) -> Figure:
     _scale_sizes(main, sizes)
     _shade_tied(main, sizes, step.verdict.tied)
     _draw_spread(main, rows)
+    _draw_curve(main, sizes, step.verdict.curve)
     show_percent(main, "y")
     main.set_title(f"Accuracy on {step.run.chosen_on}", pad=22)
     main.set_xlabel(say_setting(step.setting))
@@ -169,6 +172,14 @@ def _draw_spread(axes: Axes, rows: list[SizeRecord]) -> None:
         axes.plot([row.size] * len(row.seeds), row.seeds, "o", color="none", markersize=5.5,
                   markeredgecolor=INK, markeredgewidth=1.1, zorder=4, linewidth=0,
                   label="one seed" if i == 0 else None)  # fmt: skip
+
+
+def _draw_curve(axes: Axes, sizes: list[int], curve: CurveRecord | None) -> None:
+    if curve is not None:
+        steps = [sizes[0] * (sizes[-1] / sizes[0]) ** (step / 100) for step in range(101)]
+        axes.plot(steps, [predict(curve, step) for step in steps], color=VERMILION, zorder=5,
+                  linewidth=1.6, linestyle=(0, (1, 1.6)),
+                  label="power law through all sizes")  # fmt: skip
 
 
 def _mark_verdict(axes: Axes, step: SweepStep, sizes: list[int]) -> None:

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from tellapart.metrics.intervals import estimate_mean, pool_spread
-from tellapart.metrics.learning import Curve, Gain, fit_curve, foresee_gain
+from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
 from tellapart.records import CurveRecord, GainRecord, LearningPoint, RunRecord
+from tellapart.search.curve import keep_curve
 from tellapart.search.executor import Executor
 from tellapart.search.sweep import run_cells
 
@@ -132,13 +133,6 @@ def say_crossing(images: Sequence[int], scratch: Sequence[float], transfer: Sequ
     if ahead[0] <= 0:
         first, then = "the network from scratch is ahead", "the pretrained backbone"
     return f"With fewer than about {near:,.0f} images {first}, with more {then}."
-
-
-def keep_curve(curve: Curve) -> CurveRecord:
-    """Return a curve as it is recorded."""
-    return CurveRecord(
-        floor=curve.floor, scale=curve.scale, power=curve.power, largest=curve.largest
-    )
 
 
 def say_gain(images: Sequence[int], means: Sequence[float], gain: Gain | None) -> str:

@@ -13,7 +13,9 @@ from scipy import stats
 from tellapart.config import EQUIVALENCE
 from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.layout import Layout, fit_layout
+from tellapart.metrics.learning import Curve
 from tellapart.records import Knee, SizeRecord, Trend, Verdict
+from tellapart.search.curve import draw_curve, find_size, follow_curve, keep_curve
 from tellapart.search.knee import estimate_knee, list_possible
 from tellapart.search.saying import (
     say_bigger,
@@ -59,8 +61,11 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
     the standard error of their difference. No margin is below one image. A size is as good where
     even with that margin it loses no more than ``equivalence``. The size to take is the smallest
     that is not worse: with ever more seeds, the smallest that loses no more than ``equivalence``.
-    Where that lies on a curve that rises to it is estimated between the sizes too
-    (`estimate_knee`), so that a verdict does not hang on which side of the limit a size falls.
+    Where accuracy rises with the size, what a size loses is read off a power law through all of
+    them, as long as that fits (`draw_curve`): chance moves it less than one size's own seeds. It
+    also says where between the sizes the limit lies; where it does not fit, the line between two
+    sizes does. The interval of that place is of the seeds alone, whatever the curve
+    (`estimate_knee`).
     """
     if len(sizes) == 1:
         only = sizes[0].size
@@ -128,10 +133,11 @@ def _decide(
     equivalence: float,
 ) -> Verdict:
     numbers = [size.size for size in sizes]
-    tied = [place for place, one in enumerate(standings) if one.tied]
+    standings, curve = _follow(numbers, fit, standings, equivalence)
+    tied = _list_tied(standings)
     names = [numbers[place] for place in tied]
     kind = _name_kind(standings, tied)
-    found = _look(numbers, fit, standings, tied, equivalence)
+    found = _look(numbers, fit, standings, curve, equivalence)
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)  # the best one alone is tied
     more = max(
@@ -162,16 +168,36 @@ def _decide(
         decisive=tuple(numbers[place] for place in sorted({*found.open, best})) if more else (),
         trend=estimate_trend(sizes),
         knee=found.knee,
+        curve=None if curve is None else keep_curve(curve),
         possible=found.possible,
         sentence=sentence,
     )
+
+
+def _follow(
+    numbers: Sequence[int], fit: Layout, standings: Sequence[Standing], equivalence: float
+) -> tuple[Sequence[Standing], Curve | None]:
+    """Return standings by a curve, where accuracy rises along one, else as they are."""
+    if _name_kind(standings, _list_tied(standings)) != "bigger":
+        return standings, None
+    curve = draw_curve(numbers, fit)
+    if curve is None:
+        return standings, None
+    drawn = follow_curve(standings, numbers, curve, equivalence)
+    if _name_kind(drawn, _list_tied(drawn)) != "bigger":
+        return standings, None
+    return drawn, curve
+
+
+def _list_tied(standings: Sequence[Standing]) -> list[int]:
+    return [place for place, one in enumerate(standings) if one.tied]
 
 
 def _look(
     numbers: Sequence[int],
     fit: Layout,
     standings: Sequence[Standing],
-    tied: Sequence[int],
+    curve: Curve | None,
     equivalence: float,
 ) -> Look:
     """Find what is open.
@@ -179,7 +205,8 @@ def _look(
     Where a size can be named, that is where the knee is, and whether a larger size than the best,
     not told from it, gains more than counts as none; else what is neither near nor worse.
     """
-    level, open_ = correct_level(len(numbers)), dict[int, tuple[float, float]]()
+    tied, level = _list_tied(standings), correct_level(len(numbers))
+    open_: dict[int, tuple[float, float]] = {}
     best = next(place for place, one in enumerate(standings) if not one.chance)
     if _name_kind(standings, tied) in ("flat", "unknown"):
         for place, one in enumerate(standings):
@@ -193,6 +220,9 @@ def _look(
     if best == 0:
         return Look(None, tuple(numbers[place] for place in larger), open_)
     knee, taken = estimate_knee(numbers, fit, best, equivalence), numbers[tied[0]]
+    if curve is not None:
+        value = min(max(find_size(curve, equivalence), knee.low), knee.high)
+        knee = knee.model_copy(update={"value": value})
     first = list_possible(numbers, knee, taken)
     for size in first:
         place = min(numbers.index(size), tied[0])
