@@ -1,16 +1,17 @@
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection
 
 import numpy as np
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import EQUIVALENCE, ModelSettings, TrainSettings
 from tellapart.errors import Interrupted, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import RunRecord
 from tellapart.search.executor import InlineExecutor
-from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
+from tellapart.search.sweep import HOPELESS, Cell, Seeds, check_sizes, run_sweep
 from tellapart.search.verdict import judge_sizes
 
 from .runs import N, make_run
@@ -158,12 +159,61 @@ def test_a_firm_verdict_needs_no_more_seeds() -> None:
 def test_more_seeds_end_where_their_seconds_are_spent() -> None:
     truth = dict.fromkeys((8, 16, 32), 0.6)
     few = run_sweep(
-        list(truth), Seeds(2, 10, seconds=2 * 3 * 1.5), draw(truth, 0.02, 3), InlineExecutor()
+        list(truth), Seeds(2, 10, seconds=2 * 3 * 1.5), draw(truth, 0.02, 0), InlineExecutor()
     )
     assert not few.verdict.firm
     assert {len(size.seeds) for size in few.sizes} == {4}
-    none = run_sweep(list(truth), Seeds(2, 10, seconds=0.0), draw(truth, 0.02, 3), InlineExecutor())
+    none = run_sweep(list(truth), Seeds(2, 10, seconds=0.0), draw(truth, 0.02, 0), InlineExecutor())
     assert {len(size.seeds) for size in none.sizes} == {2}
+
+
+def test_no_seeds_are_spent_on_what_would_take_hopelessly_many() -> None:
+    """One size loses just what counts as none, so that no number of seeds tells."""
+    truth = {8: 0.60 - EQUIVALENCE, 16: 0.6, 32: 0.6, 64: 0.6}
+    spent = Counter[bool]()
+    for start in range(60):
+        run = draw(truth, 0.004, start)
+        first = run_sweep(list(truth), Seeds(3, 3), run, InlineExecutor())
+        more = run_sweep(list(truth), Seeds(3, 10), run, InlineExecutor())
+        beyond = max(len(size.seeds) for size in more.sizes) > 3
+        assert beyond == (not first.verdict.firm and first.verdict.more_seeds <= HOPELESS)
+        spent[beyond] += 1
+    assert min(spent[True], spent[False]) >= 10
+
+
+def test_what_would_take_hopelessly_many_is_seldom_settled_by_ten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of sweeps of many shapes: seeds decide where few are needed, and hardly where many are."""
+    monkeypatch.setattr("tellapart.search.sweep.HOPELESS", 10**9)
+    rng = np.random.default_rng(1)
+    firm: dict[bool, list[bool]] = {True: [], False: []}
+    for start in range(160):
+        steepness, height = rng.uniform(0.2, 1.2), rng.uniform(0.005, 0.08)
+        sizes = (16, 32, 64, 128, 256, 512)
+        truth = {size: 0.7 - height * np.exp(-steepness * i) for i, size in enumerate(sizes)}
+        run = draw(truth, float(rng.choice([0.003, 0.006, 0.012])), start)
+        first = run_sweep(sizes, Seeds(3, 3), run, InlineExecutor()).verdict
+        if first.firm or 7 < first.more_seeds <= HOPELESS:
+            continue
+        last = run_sweep(sizes, Seeds(3, 10), run, InlineExecutor()).verdict
+        firm[first.more_seeds > HOPELESS].append(last.firm)
+    assert min(len(found) for found in firm.values()) >= 15
+    assert np.mean(firm[True]) <= 0.2 and np.mean(firm[False]) >= 0.4
+
+
+def test_a_round_of_seeds_costs_as_long_as_its_longest_training() -> None:
+    """Two at once: 1.5 s and 1.5 s take 1.5 s, of which four rounds fit, and not eight."""
+    truth = dict.fromkeys((8, 16), 0.6)
+    few = run_sweep(
+        list(truth),
+        Seeds(2, 10, seconds=4 * 1.5, at_once={8: 4, 16: 4}),
+        draw(truth, 0.02, 5),
+        InlineExecutor(),
+    )
+    assert {len(size.seeds) for size in few.sizes} == {6}
+    more = run_sweep(list(truth), Seeds(2, 10), draw(truth, 0.02, 5), InlineExecutor())
+    assert {len(size.seeds) for size in more.sizes} == {10}
 
 
 @pytest.mark.parametrize("spread", [0.006, 0.012, 0.03])
