@@ -16,6 +16,7 @@ from matplotlib.patches import Rectangle
 from tellapart.records import (
     COSTS,
     BaselineStep,
+    CurveRecord,
     InspectStep,
     Knee,
     SearchStep,
@@ -117,6 +118,20 @@ def test_a_knee_is_drawn_with_its_interval(study: StudyRecord) -> None:
     assert "large enough, 95 % interval" in list_legend(axes)
     (bar,) = [line for line in axes.lines if line.get_marker() == "D"]
     assert list_values(bar, "x") == [99]
+
+
+def test_the_curve_that_a_verdict_was_read_off_is_drawn(study: StudyRecord) -> None:
+    step = study.steps["conv"]
+    assert isinstance(step, SweepStep)
+    curve = CurveRecord(floor=0.3, scale=0.05, power=0.5, largest=1024)
+    verdict = step.verdict.model_copy(update={"curve": curve})
+    axes = plot_sweep_sizes(step.model_copy(update={"verdict": verdict})).axes[0]
+    (line,) = [line for line in axes.lines if line.get_label() == "power law through all sizes"]
+    x, y = list_values(line, "x"), list_values(line, "y")
+    assert (x[0], x[-1]) == (step.sizes[0].size, pytest.approx(step.sizes[-1].size))
+    assert y[0] == pytest.approx(0.7 - 0.05 * (x[0] / 1024) ** -0.5)
+    assert "power law through all sizes" in list_legend(axes)
+    assert "power law through all sizes" not in list_legend(plot_sweep_sizes(step).axes[0])
 
 
 def test_sweep_figures_show_every_size(study: StudyRecord) -> None:

@@ -5,7 +5,7 @@ import pytest
 from scipy import optimize, stats
 
 from tellapart.metrics.layout import fit_layout
-from tellapart.metrics.learning import Curve
+from tellapart.metrics.learning import Curve, fit_curve
 from tellapart.search import curve as curves
 from tellapart.search.curve import draw_curve, find_size, follow_curve
 from tellapart.search.standing import Standing
@@ -86,14 +86,34 @@ def test_the_size_found_loses_just_the_limit() -> None:
     assert curve.predict(512) - curve.predict(size) == pytest.approx(0.02)
 
 
-def test_what_seeds_show_by_themselves_is_not_overruled() -> None:
-    """The curve loses 5 points at the first size, 1 at the second, none at the third."""
-    curve = Curve(floor=0.3, scale=0.01, power=np.log2(6) / 2, largest=64.0)
+def test_sizes_with_more_seeds_count_for_more() -> None:
+    groups = draw(RISING, 0.004)
+    groups[0] |= {seed: 0.52 + 0.001 * seed for seed in range(3, 12)}
+    fit = fit_layout(groups)
+    curve = draw_curve(SIZES, fit)
+    assert curve is not None
+    x = np.array(SIZES) / SIZES[-1]
+    found, _ = optimize.curve_fit(
+        lambda x, floor, scale, power: 1 - floor - scale * x**-power,
+        x, fit.means, p0=(0.3, 0.05, 0.5), sigma=np.sqrt(np.diag(fit.weights)),
+    )  # fmt: skip
+    assert (curve.floor, curve.scale, curve.power) == pytest.approx(tuple(found), abs=2e-3)
+    plain = fit_curve(SIZES, fit.means)
+    assert plain.predict(16) != pytest.approx(curve.predict(16), abs=1e-4)
+
+
+def test_a_size_is_worse_where_it_is_told_and_below_what_is_enough() -> None:
+    told = Standing(behind=0.021, chance=0.01, worse=False, near=False)
+    unsure = Standing(behind=0.021, chance=0.03, worse=False, near=False)
     near = Standing(behind=0.005, chance=0.01, worse=False, near=True)
-    shown = Standing(behind=0.05, chance=0.01, worse=True, near=False)
-    unsure = Standing(behind=0.021, chance=0.01, worse=True, near=False)
     best = Standing(behind=0.0, chance=0.0, worse=False, near=True)
-    tied = [one.tied for one in follow_curve([near, shown, best], (16, 32, 64), curve, 0.02)]
-    assert tied == [True, False, True]
-    assert follow_curve([unsure, unsure, best], (16, 48, 64), curve, 0.02)[1].tied
-    assert not follow_curve([unsure, unsure, best], (16, 48, 64), curve, 0.02)[0].tied
+    sizes = (16, 32, 64)
+    for first, second, enough, tied in (
+        (told, near, 30.0, [False, True, True]),
+        (told, told, 32.0, [False, True, True]),
+        (told, told, 33.0, [False, False, True]),
+        (unsure, told, 20.0, [True, True, True]),
+        (told, near, 40.0, [False, True, True]),
+    ):
+        found = follow_curve([first, second, best], sizes, enough)
+        assert [one.tied for one in found] == tied

@@ -11,7 +11,8 @@ from tellapart.errors import Interrupted, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import RunRecord
 from tellapart.search.executor import InlineExecutor
-from tellapart.search.sweep import HOPELESS, Cell, Seeds, check_sizes, run_sweep
+from tellapart.search.standing import HOPELESS
+from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
 from tellapart.search.verdict import judge_sizes
 
 from .runs import N, make_run
@@ -168,7 +169,7 @@ def test_more_seeds_end_where_their_seconds_are_spent() -> None:
 
 
 def test_no_seeds_are_spent_on_what_would_take_hopelessly_many() -> None:
-    """One size loses just what counts as none, so that no number of seeds tells."""
+    """One size loses just what counts as none, so that no number of seeds tells of it."""
     truth = {8: 0.60 - EQUIVALENCE, 16: 0.6, 32: 0.6, 64: 0.6}
     spent = Counter[bool]()
     for start in range(60):
@@ -176,7 +177,7 @@ def test_no_seeds_are_spent_on_what_would_take_hopelessly_many() -> None:
         first = run_sweep(list(truth), Seeds(3, 3), run, InlineExecutor())
         more = run_sweep(list(truth), Seeds(3, 10), run, InlineExecutor())
         beyond = max(len(size.seeds) for size in more.sizes) > 3
-        assert beyond == (not first.verdict.firm and first.verdict.more_seeds <= HOPELESS)
+        assert beyond == (len(first.verdict.decisive) > 1)
         spent[beyond] += 1
     assert min(spent[True], spent[False]) >= 10
 
@@ -185,7 +186,7 @@ def test_what_would_take_hopelessly_many_is_seldom_settled_by_ten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Of sweeps of many shapes: seeds decide where few are needed, and hardly where many are."""
-    monkeypatch.setattr("tellapart.search.sweep.HOPELESS", 10**9)
+    monkeypatch.setattr("tellapart.search.standing.HOPELESS", 10**9)
     rng = np.random.default_rng(1)
     firm: dict[bool, list[bool]] = {True: [], False: []}
     for start in range(160):

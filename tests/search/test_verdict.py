@@ -12,6 +12,7 @@ from tellapart.config import EQUIVALENCE
 from tellapart.metrics.layout import fit_layout
 from tellapart.records import Estimate, SizeRecord, Verdict
 from tellapart.search.knee import estimate_knee
+from tellapart.search.standing import HOPELESS
 from tellapart.search.verdict import judge_sizes
 
 SIZES = (16, 32, 64, 128, 256, 512, 1024)
@@ -181,8 +182,11 @@ def test_two_sweeps_of_the_same_agree_though_a_size_lies_on_the_edge(
         assert one.knee is not None
         assert one.sentence.startswith("Bigger is better up to about ")
         assert one.knee.low <= one.knee.value <= one.knee.high
-        assert one.firm == (not one.possible) == (not one.decisive)
-        assert {size for size in one.possible if size < one.size} <= set(one.decisive)
+        assert one.firm == (not one.possible) == (not one.more_seeds)
+        assert one.decisive or one.firm or one.more_seeds > HOPELESS
+        smaller = {size for size in one.possible if size < one.size}
+        assert smaller <= set(one.decisive) or one.more_seeds > HOPELESS
+        assert set(one.decisive) <= {*one.possible, one.size, one.best}
 
 
 def test_a_curve_through_all_sizes_makes_a_verdict_steadier() -> None:
@@ -206,7 +210,28 @@ def test_with_ever_more_seeds_a_curve_that_does_not_fit_is_not_followed() -> Non
     verdicts = simulate(KINKED, 60, 100)
     assert {(one.kind, one.size, one.curve) for one in verdicts} == {("bigger", 256, None)}
     few = simulate(KINKED, 3, 100)
-    assert any(one.curve is not None for one in few)
+    assert 5 <= sum(one.curve is not None for one in few) <= 80
+
+
+@pytest.mark.parametrize("chance", [0.003, 0.006, 0.012, 0.025])
+@pytest.mark.parametrize("truth", [SATURATING, ON_THE_EDGE, AT_THE_END, KINKED])
+def test_the_size_taken_is_the_one_that_the_sentence_says_it_is(
+    truth: tuple[float, ...], chance: float
+) -> None:
+    sizes = SIZES[: len(truth)]
+    said = Counter[str]()
+    for one in simulate(truth, 3, 60, chance):
+        if one.knee is None or one.kind != "bigger":
+            continue
+        beyond = next(size for size in sizes if size >= one.knee.value)
+        if "tried beyond it" in one.sentence or "tried beyond that" in one.sentence:
+            assert one.size == beyond
+        else:
+            assert one.size < beyond
+            assert "not told from the best" in one.sentence
+        said["beyond" if one.size == beyond else "not told"] += 1
+        assert one.knee.low <= one.knee.value <= one.knee.high
+    assert said["beyond"] > 0 or chance > 0.012
 
 
 def test_the_curve_is_in_the_verdict_and_its_size_in_the_sentence() -> None:

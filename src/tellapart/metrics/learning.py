@@ -1,4 +1,4 @@
-"""Would more data help? A curve through the accuracies that growing shares of the data gave."""
+"""A power law through the accuracies of growing sizes; would more data help?"""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import optimize
 
 from tellapart.metrics.intervals import LEVEL, pool_spread
@@ -48,7 +48,9 @@ class Gain:
     high: float
 
 
-def fit_curve(sizes: Sequence[float], accuracies: Sequence[float]) -> Curve:
+def fit_curve(
+    sizes: Sequence[float], accuracies: Sequence[float], weights: ArrayLike | None = None
+) -> Curve:
     """Fit an inverse power law to accuracies by least squares (Figueroa et al. 2012).
 
     For a given power the other two parameters are a straight line's, so that the power alone is
@@ -57,32 +59,36 @@ def fit_curve(sizes: Sequence[float], accuracies: Sequence[float]) -> Curve:
     Args:
         sizes: of the training data, or of networks, (k,), at least three.
         accuracies: means, (k,).
+        weights: how much each mean counts, such as its number of seeds, (k,); None: all the same.
     """
     largest = float(max(sizes))
     x, errors = np.asarray(sizes, float) / largest, 1 - np.asarray(accuracies, float)
+    counts = np.ones(len(x)) if weights is None else np.asarray(weights, float)
 
-    loss = partial(_measure_misfit, x, errors)
+    loss = partial(_measure_misfit, x, errors, counts)
     grid = np.geomspace(*POWERS, 25)
     start = int(np.argmin([loss(power) for power in grid]))
     bounds = (grid[max(0, start - 1)], grid[min(len(grid) - 1, start + 1)])
     power = float(optimize.minimize_scalar(loss, bounds=bounds, method="bounded").x)
-    floor, scale = _fit_line(x**-power, errors)
+    floor, scale = _fit_line(x**-power, errors, counts)
     return Curve(floor, scale, power, largest)
 
 
-def _measure_misfit(x: Numbers, errors: Numbers, power: float) -> float:
-    floor, scale = _fit_line(x**-power, errors)
-    return float(np.square(errors - floor - scale * x**-power).sum())
+def _measure_misfit(x: Numbers, errors: Numbers, weights: Numbers, power: float) -> float:
+    floor, scale = _fit_line(x**-power, errors, weights)
+    return float(weights @ np.square(errors - floor - scale * x**-power))
 
 
-def _fit_line(x: Numbers, y: Numbers) -> tuple[float, float]:
-    """Return floor and scale of least squares, neither below 0."""
-    slope = float(np.cov(x, y, bias=True)[0, 1] / x.var())
-    floor = float(y.mean() - slope * x.mean())
+def _fit_line(x: Numbers, y: Numbers, weights: Numbers) -> tuple[float, float]:
+    """Return floor and scale of weighted least squares, neither below 0."""
+    shares = weights / weights.sum()
+    middle, level = float(shares @ x), float(shares @ y)
+    slope = float(shares @ ((x - middle) * (y - level))) / float(shares @ np.square(x - middle))
+    floor = level - slope * middle
     if slope < 0:
-        return float(y.mean()), 0.0
+        return level, 0.0
     if floor < 0:
-        return 0.0, float((x @ y) / (x @ x))
+        return 0.0, float(shares @ (x * y)) / float(shares @ (x * x))
     return floor, slope
 
 

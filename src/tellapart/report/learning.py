@@ -68,9 +68,9 @@ def plot_learning(record: LearningRecord) -> Figure:
     return figure
 
 
-def predict(curve: CurveRecord, images: float) -> float:
-    """Return the accuracy that a curve gives to so many images."""
-    return float(1 - curve.floor - curve.scale * (images / curve.largest) ** -curve.power)
+def predict(curve: CurveRecord, size: float) -> float:
+    """Return the accuracy that a curve gives to so many images, or to such a network."""
+    return float(1 - curve.floor - curve.scale * (size / curve.largest) ** -curve.power)
 
 
 def _draw_curve(axes: Axes, curve: CurveRecord, first: int, last: int) -> None:

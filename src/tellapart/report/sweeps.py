@@ -88,7 +88,7 @@ def plot_sweep_sizes(step: SweepStep) -> Figure:
     _scale_sizes(main, sizes)
     _shade_tied(main, sizes, step.verdict.tied)
     _draw_spread(main, rows)
-    _draw_curve(main, sizes, step.verdict.curve)
+    _draw_power_law(main, sizes, step.verdict.curve)
     show_percent(main, "y")
     main.set_title(f"Accuracy on {step.run.chosen_on}", pad=22)
     main.set_xlabel(say_setting(step.setting))
@@ -174,7 +174,7 @@ def _draw_spread(axes: Axes, rows: list[SizeRecord]) -> None:
                   label="one seed" if i == 0 else None)  # fmt: skip
 
 
-def _draw_curve(axes: Axes, sizes: list[int], curve: CurveRecord | None) -> None:
+def _draw_power_law(axes: Axes, sizes: list[int], curve: CurveRecord | None) -> None:
     if curve is not None:
         steps = [sizes[0] * (sizes[-1] / sizes[0]) ** (step / 100) for step in range(101)]
         axes.plot(steps, [predict(curve, step) for step in steps], color=VERMILION, zorder=5,

@@ -25,7 +25,8 @@ def draw_curve(sizes: Sequence[int], fit: Layout) -> Curve | None:
     """Return an inverse power law through the means of all sizes, or None where it does not fit.
 
     Whether it fits is told by the F-test of lack of fit: the squares that it leaves, in terms of
-    the chance of seeds. The more seeds, the smaller a misfit that is seen. None too where there
+    the chance of seeds (exact where all sizes have the same ones). The more seeds, the smaller a
+    misfit that is seen. None too where there
     are fewer than ``FEWEST_SIZES`` sizes, no chance is measured, or nothing rises.
 
     Args:
@@ -39,7 +40,7 @@ def draw_curve(sizes: Sequence[int], fit: Layout) -> Curve | None:
     """
     if len(sizes) < FEWEST_SIZES or fit.freedom < 1 or fit.spread <= 1e-12:
         return None
-    curve = fit_curve(sizes, fit.means)
+    curve = fit_curve(sizes, fit.means, 1 / np.diag(fit.weights))
     if curve.scale <= 0:
         return None
     left = np.array(fit.means) - [curve.predict(size) for size in sizes]
@@ -54,20 +55,15 @@ def find_size(curve: Curve, limit: float) -> float:
 
 
 def follow_curve(
-    standings: Sequence[Standing], sizes: Sequence[int], curve: Curve, equivalence: float
+    standings: Sequence[Standing], sizes: Sequence[int], enough: float
 ) -> list[Standing]:
-    """Return the standings by what the curve, not a size's own seeds, says that it loses.
+    """Return the standings by the size that a curve finds large enough.
 
-    What the seeds show by themselves stays: a size that is near, or that loses more than counts
-    as none even with chance taken off.
+    A smaller one is worse where its own seeds tell it from the best: that it loses something is
+    theirs to say, that it loses too much is the curve's. No larger one is.
     """
-    top, slack = curve.predict(curve.largest), equivalence + 1e-12
     return [
-        replace(
-            one,
-            worse=one.clearance > slack
-            or top - curve.predict(size) > max(one.chance, equivalence) + 1e-12,
-        )
+        replace(one, worse=size < enough and one.clearance > 1e-12)
         for one, size in zip(standings, sizes, strict=True)
     ]
 

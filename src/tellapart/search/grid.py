@@ -16,7 +16,13 @@ from tellapart.metrics.layout import fit_layout
 from tellapart.records import GridVerdict, Level, LevelRecord, RunRecord, SizeRecord
 from tellapart.search.executor import Executor
 from tellapart.search.saying import say_chance, say_margin, say_more_seeds
-from tellapart.search.standing import compare_size, correct_level, count_seeds, find_reach
+from tellapart.search.standing import (
+    choose_decisive,
+    compare_size,
+    correct_level,
+    count_seeds,
+    find_reach,
+)
 from tellapart.search.sweep import Cell, Seeds, Sweep, spend_seeds
 
 
@@ -76,7 +82,9 @@ def judge_levels(
     open_ = [place for place in tied if not standings[place].near]
     each = correct_level(len(sizes), level)
     reaches = {place: find_reach(standings[place].behind, equivalence) for place in open_}
-    more = max((count_seeds(fit, len(sizes[p].seeds), reaches[p], each) for p in open_), default=0)
+    seeds = [len(size.seeds) for size in sizes]
+    counts = {place: count_seeds(fit, seeds[place], reaches[place], each) for place in open_}
+    more = max(counts.values(), default=0)
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)
     take = min(tied, key=lambda place: (sizes[place].seconds * sizes[place].threads, place))
@@ -92,7 +100,7 @@ def judge_levels(
         equivalence=equivalence,
         firm=not open_,
         more_seeds=more,
-        decisive=tuple(sizes[place].size for place in sorted({*open_, best})) if more else (),
+        decisive=tuple(sizes[place].size for place in choose_decisive(counts, seeds, best)),
         sentence=sentence[:1].upper() + sentence[1:],
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -12,6 +13,10 @@ from tellapart.config import EQUIVALENCE
 from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.layout import Layout
 from tellapart.search.saying import MOST_SEEDS
+
+HOPELESS, ENOUGH = 30, 3
+"""A size that has ``ENOUGH`` seeds and would need more than ``HOPELESS`` further ones gets none:
+a verdict of which one is open is seldom firm by the tenth seed (by a simulation in the tests)."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +98,20 @@ def count_seeds(fit: Layout, seeds: int, reach: float, level: float) -> int:
         if t * fit.spread * math.sqrt(2 / count) <= reach:
             return count - seeds
     return max(1, MOST_SEEDS - seeds)
+
+
+def choose_decisive(counts: Mapping[int, int], seeds: Sequence[int], best: int) -> tuple[int, ...]:
+    """Return the places of the sizes that more seeds are for: those that are open, and the best.
+
+    Args:
+        counts: how many more seeds would tell something of a size, for the places of open ones.
+        seeds: that each has.
+
+    >>> choose_decisive({0: 4, 1: 97}, (3, 3, 3), 2), choose_decisive({1: 97}, (3, 3, 3), 2)
+    ((0, 2), ())
+    """
+    worth = {p for p, more in counts.items() if more <= HOPELESS or seeds[p] < ENOUGH}
+    return tuple(sorted({*worth, best})) if worth else ()
 
 
 def find_reach(behind: float, equivalence: float) -> float:

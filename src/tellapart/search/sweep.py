@@ -19,9 +19,6 @@ Work = TypeVar("Work")
 Failure = NotFinite | CellDied
 FAILURES = (NotFinite, CellDied)
 """What a cell may end in without ending the work of the others."""
-HOPELESS, ENOUGH = 30, 3
-"""With ``ENOUGH`` seeds a size, a sweep that would need more than ``HOPELESS`` further ones spends
-none: such verdicts are seldom firm by the tenth seed (by a simulation in its tests)."""
 
 
 @dataclass(frozen=True)
@@ -54,9 +51,6 @@ class Judgement(Protocol):
 
     @property
     def firm(self) -> bool: ...
-
-    @property
-    def more_seeds(self) -> int: ...
 
 
 JudgementT = TypeVar("JudgementT", bound=Judgement)
@@ -140,8 +134,6 @@ def spend_seeds(
     for number in range(seeds.first, seeds.most):
         wanted = [size for size in sweep.sizes if size.size in sweep.verdict.decisive]
         if sweep.verdict.firm or len(sweep.sizes) < 2 or not wanted:
-            break
-        if number >= ENOUGH and sweep.verdict.more_seeds > HOPELESS:
             break
         costs = sum(size.seconds / seeds.at_once.get(size.size, 1) for size in wanted)
         costs = max(costs, *(size.seconds for size in wanted))  # a round ends with its longest

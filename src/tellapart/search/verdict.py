@@ -27,6 +27,7 @@ from tellapart.search.saying import (
 )
 from tellapart.search.standing import (
     Standing,
+    choose_decisive,
     compare_size,
     correct_level,
     count_seeds,
@@ -38,13 +39,12 @@ Kind = Literal["ideal", "bigger", "flat", "unknown"]
 
 @dataclass(frozen=True)
 class Look:
-    """Where a curve comes near its best, the other sizes to take by chance, and what is open.
+    """The other sizes to take by chance, and what is open.
 
     ``open`` has, for the places of sizes that more seeds would tell something of, how small chance
     must get for that, and the level of that comparison.
     """
 
-    knee: Knee | None
     possible: tuple[int, ...]
     open: dict[int, tuple[float, float]]
 
@@ -61,11 +61,10 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
     the standard error of their difference. No margin is below one image. A size is as good where
     even with that margin it loses no more than ``equivalence``. The size to take is the smallest
     that is not worse: with ever more seeds, the smallest that loses no more than ``equivalence``.
-    Where accuracy rises with the size, what a size loses is read off a power law through all of
-    them, as long as that fits (`draw_curve`): chance moves it less than one size's own seeds. It
-    also says where between the sizes the limit lies; where it does not fit, the line between two
-    sizes does. The interval of that place is of the seeds alone, whatever the curve
-    (`estimate_knee`).
+    Where accuracy rises with the size, a power law through all sizes says from which on no more
+    than ``equivalence`` is lost, as long as it fits (`draw_curve`): chance moves it less than it
+    moves one size's own seeds. Where it does not, the line between two sizes says so. The interval
+    of that place is of the seeds alone, whatever the curve (`estimate_knee`).
     """
     if len(sizes) == 1:
         only = sizes[0].size
@@ -133,24 +132,24 @@ def _decide(
     equivalence: float,
 ) -> Verdict:
     numbers = [size.size for size in sizes]
-    standings, curve = _follow(numbers, fit, standings, equivalence)
+    standings, knee, curve = _follow(numbers, fit, best, standings, equivalence)
     tied = _list_tied(standings)
     names = [numbers[place] for place in tied]
     kind = _name_kind(standings, tied)
-    found = _look(numbers, fit, standings, curve, equivalence)
+    found = _look(numbers, knee, standings, equivalence)
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)  # the best one alone is tied
-    more = max(
-        (count_seeds(fit, len(sizes[p].seeds), *found.open[p]) for p in found.open), default=0
-    )
+    seeds = [len(size.seeds) for size in sizes]
+    counts = {place: count_seeds(fit, seeds[place], *found.open[place]) for place in found.open}
+    more = max(counts.values(), default=0)
     ignored = say_ignored(margin, equivalence)
     if kind == "flat":
         sentence = say_flat(numbers, names[0], equivalence)
     elif kind == "unknown":
         sentence = say_unsettled(numbers, names, margin, more, equivalence)
-    elif found.knee is not None and kind == "bigger":
+    elif knee is not None and kind == "bigger":
         sure = max(found.possible, default=0) <= numbers[best]
-        sentence = say_bigger(numbers, names[0], found.knee, ignored, sure)
+        sentence = say_bigger(numbers, names[0], knee, ignored, sure)
     else:
         sentence = say_ideal(numbers, names, ignored)
     if found.possible:
@@ -165,9 +164,9 @@ def _decide(
         equivalence=equivalence,
         firm=not found.open and kind != "unknown",
         more_seeds=more,
-        decisive=tuple(numbers[place] for place in sorted({*found.open, best})) if more else (),
+        decisive=tuple(numbers[place] for place in choose_decisive(counts, seeds, best)),
         trend=estimate_trend(sizes),
-        knee=found.knee,
+        knee=knee,
         curve=None if curve is None else keep_curve(curve),
         possible=found.possible,
         sentence=sentence,
@@ -175,18 +174,28 @@ def _decide(
 
 
 def _follow(
-    numbers: Sequence[int], fit: Layout, standings: Sequence[Standing], equivalence: float
-) -> tuple[Sequence[Standing], Curve | None]:
-    """Return standings by a curve, where accuracy rises along one, else as they are."""
-    if _name_kind(standings, _list_tied(standings)) != "bigger":
-        return standings, None
-    curve = draw_curve(numbers, fit)
+    numbers: Sequence[int],
+    fit: Layout,
+    best: int,
+    standings: Sequence[Standing],
+    equivalence: float,
+) -> tuple[Sequence[Standing], Knee | None, Curve | None]:
+    """Find where a size is large enough, if there is such a place, and along a curve if one fits.
+
+    The standings are by that curve then, else as they are.
+    """
+    kind = _name_kind(standings, _list_tied(standings))
+    if kind in ("flat", "unknown") or best == 0:
+        return standings, None, None
+    knee = estimate_knee(numbers, fit, best, equivalence)
+    curve = draw_curve(numbers, fit) if kind == "bigger" else None
     if curve is None:
-        return standings, None
-    drawn = follow_curve(standings, numbers, curve, equivalence)
+        return standings, knee, None
+    enough = min(max(find_size(curve, equivalence), knee.low), knee.high)
+    drawn = follow_curve(standings, numbers, enough)
     if _name_kind(drawn, _list_tied(drawn)) != "bigger":
-        return standings, None
-    return drawn, curve
+        return standings, knee, None
+    return drawn, knee.model_copy(update={"value": enough}), curve
 
 
 def _list_tied(standings: Sequence[Standing]) -> list[int]:
@@ -195,15 +204,15 @@ def _list_tied(standings: Sequence[Standing]) -> list[int]:
 
 def _look(
     numbers: Sequence[int],
-    fit: Layout,
+    knee: Knee | None,
     standings: Sequence[Standing],
-    curve: Curve | None,
     equivalence: float,
 ) -> Look:
     """Find what is open.
 
-    Where a size can be named, that is where the knee is, and whether a larger size than the best,
-    not told from it, gains more than counts as none; else what is neither near nor worse.
+    Where a size can be named, that is which one is the first beyond the knee, and whether a larger
+    size than the best, not told from it, gains more than counts as none; else what is neither near
+    nor worse.
     """
     tied, level = _list_tied(standings), correct_level(len(numbers))
     open_: dict[int, tuple[float, float]] = {}
@@ -214,23 +223,17 @@ def _look(
                 open_[place] = (find_reach(one.behind, equivalence), level)
             elif tied[0] < place < tied[-1] and not one.near and one.clearance <= equivalence:
                 open_[place] = (one.behind - equivalence, level)
-        return Look(None, (), open_)
+        return Look((), open_)
     larger = [p for p in tied if p > best and -standings[p].clearance > equivalence + 1e-12]
     open_ |= {place: (equivalence + standings[place].behind, level) for place in larger}
-    if best == 0:
-        return Look(None, tuple(numbers[place] for place in larger), open_)
-    knee, taken = estimate_knee(numbers, fit, best, equivalence), numbers[tied[0]]
-    if curve is not None:
-        value = min(max(find_size(curve, equivalence), knee.low), knee.high)
-        knee = knee.model_copy(update={"value": value})
-    first = list_possible(numbers, knee, taken)
+    first = () if knee is None else list_possible(numbers, knee, numbers[tied[0]])
     for size in first:
         place = min(numbers.index(size), tied[0])
         distance = abs(standings[place].behind - equivalence)
         half = (1 + LEVEL) / 2  # at a knee's upper end; at its lower one corrected for many sizes
         below = standings[place].behind > equivalence
         open_[place] = (distance, max(level, half) if below else half)
-    return Look(knee, (*first, *(numbers[place] for place in larger)), open_)
+    return Look((*first, *(numbers[place] for place in larger)), open_)
 
 
 def _name_kind(standings: Sequence[Standing], tied: Sequence[int]) -> Kind:
