@@ -222,6 +222,14 @@ def test_missing_device(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--device auto" in refuse(capsys, "study", "digits", "--device", "cuda")
 
 
+def test_a_lack_of_memory_is_told_in_a_line(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A dense layer of a terabyte."""
+    assert main(["train", "digits", "--dense", "1000000000", "--epochs", "1"]) == 4
+    said = capsys.readouterr().err.strip().splitlines()[-1]
+    assert said.startswith("tellapart: the memory ran out (DefaultCPUAllocator: can't allocate")
+    assert "smaller --batch-size" in said
+
+
 def test_every_command_shows_an_example() -> None:
     for name in ("study", "inspect", "train", "sweep", "search", "transfer", "report", "fetch"):
         text = app[name].default_command.__doc__ or ""

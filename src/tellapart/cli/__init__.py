@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
+import textwrap
 from typing import NoReturn
 
 import cyclopts
@@ -11,7 +13,7 @@ import cyclopts
 from tellapart.cli import tools, transfers  # their commands join the app's
 from tellapart.cli.commands import app
 from tellapart.device import spare_triton
-from tellapart.errors import TellapartError
+from tellapart.errors import BudgetError, TellapartError
 from tellapart.stop import catch_signals
 
 __all__ = ["app", "main", "run", "tools", "transfers"]
@@ -33,6 +35,11 @@ def main(arguments: list[str] | None = None) -> int:
         return 3
     except BrokenPipeError:
         return 0
+    except (MemoryError, RuntimeError) as error:
+        if not _is_lack_of_memory(error):
+            raise
+        print(f"tellapart: {_say_memory(error)}", file=sys.stderr)
+        return BudgetError.exit_code
     return 0
 
 
@@ -49,6 +56,22 @@ def run() -> NoReturn:
         sys.stderr.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _is_lack_of_memory(error: Exception) -> bool:
+    """Tell whether NumPy, PyTorch or its GPU found no room."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return "can't allocate memory" in str(error)  # PyTorch's allocator for the CPU
+
+
+def _say_memory(error: Exception) -> str:
+    seen = re.sub(r"^\[enforce.*?== 0\. ", "", str(error)) or "an array did not fit"
+    return (
+        f"the memory ran out ({textwrap.shorten(seen, 110, placeholder='...')}); what is saved is "
+        "kept: free some or use smaller sizes, a smaller --batch-size or fewer --processes, and the "
+        "same command goes on"
+    )
 
 
 def _say_usage(error: cyclopts.CycloptsError) -> str:
