@@ -69,7 +69,7 @@ def _say_memory(error: Exception) -> str:
     seen = re.sub(r"^\[enforce.*?== 0\. ", "", str(error)) or "an array did not fit"
     return (
         f"the memory ran out ({textwrap.shorten(seen, 110, placeholder='...')}); what is saved is "
-        "kept: free some or use smaller sizes, a smaller --batch-size or fewer --processes, and the "
+        "kept: free some, or use smaller sizes, a smaller --batch-size or fewer --processes; the "
         "same command goes on"
     )
 
