@@ -391,6 +391,27 @@ def test_all_within_the_margin_is_flat_and_the_cheapest_is_taken() -> None:
     assert "between 16 and 64 (by 2 points or more): take 16, the cheapest" in verdict.sentence
 
 
+def test_where_small_sizes_alone_are_open_the_others_are_said_to_be_as_good() -> None:
+    verdict = judge(shuffled((0.581, 0.598, 0.600, 0.601), 0.004))
+    assert (verdict.kind, verdict.size, verdict.firm) == ("flat", 32, False)
+    assert (verdict.tied, verdict.possible) == (SIZES[:4], (16,))
+    assert "between 32 and 128 (by 2 points or more): take 32, the cheapest" in verdict.sentence
+    assert "By chance the size to take may be 16" in verdict.sentence
+    open_ends = judge(shuffled((0.600, 0.601, 0.5995, 0.583), 0.004))
+    assert (open_ends.kind, open_ends.possible) == ("unknown", ())
+    alone = judge(shuffled((0.5835, 0.5830, 0.583, 0.601), 0.004))
+    assert (alone.kind, alone.possible) == ("unknown", ())
+
+
+def test_a_size_said_to_be_as_good_seldom_loses_more_than_the_margin() -> None:
+    """The three largest lose nothing, the others a little more than counts as none."""
+    truth = (*[0.6 - EQUIVALENCE - 0.002] * 3, *[0.6] * 3)
+    for seeds in (2, 3, 6):
+        verdicts = simulate(truth, seeds, 300)
+        wrong = sum(one.kind == "flat" and one.size < SIZES[3] for one in verdicts)
+        assert wrong / 300 <= 0.05 + noise(0.05, 300)
+
+
 def test_a_difference_below_the_margin_counts_as_none_even_where_it_is_certain() -> None:
     groups = shuffled((0.600, 0.610, 0.610), 0.0005)
     assert judge(groups).kind == "flat"

@@ -61,6 +61,7 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
     the standard error of their difference. No margin is below one image. A size is as good where
     even with that margin it loses no more than ``equivalence``. The size to take is the smallest
     that is not worse: with ever more seeds, the smallest that loses no more than ``equivalence``.
+    Where none is worse, it is the smallest from which on all are as good, if those are several.
     Where accuracy rises with the size, a power law through all sizes says from which on no more
     than ``equivalence`` is lost, as long as it fits (`draw_curve`): chance moves it less than it
     moves one size's own seeds. Where it does not, the line between two sizes says so. The interval
@@ -136,6 +137,7 @@ def _decide(
     tied = _list_tied(standings)
     names = [numbers[place] for place in tied]
     kind = _name_kind(standings, tied)
+    taken = _find_level(standings) if kind == "flat" else tied[0]
     found = _look(numbers, knee, standings, equivalence)
     margin = max(standings[place].chance for place in tied)
     margin = margin or max(one.chance for one in standings)  # the best one alone is tied
@@ -144,7 +146,7 @@ def _decide(
     more = max(counts.values(), default=0)
     ignored = say_ignored(margin, equivalence)
     if kind == "flat":
-        sentence = say_flat(numbers, names[0], equivalence)
+        sentence = say_flat(numbers[taken:], numbers[taken], equivalence)
     elif kind == "unknown":
         sentence = say_unsettled(numbers, names, margin, more, equivalence)
     elif knee is not None and kind == "bigger":
@@ -156,7 +158,7 @@ def _decide(
         sentence += " " + say_open(found.possible, more)
     return Verdict(
         kind=kind,
-        size=names[0],
+        size=numbers[taken],
         best=numbers[best],
         one_error=find_one_error(sizes, fit, best),
         tied=tuple(names),
@@ -202,6 +204,11 @@ def _list_tied(standings: Sequence[Standing]) -> list[int]:
     return [place for place, one in enumerate(standings) if one.tied]
 
 
+def _find_level(standings: Sequence[Standing]) -> int:
+    """Return the place from which on all sizes are near the best."""
+    return 1 + max((place for place, one in enumerate(standings) if not one.near), default=-1)
+
+
 def _look(
     numbers: Sequence[int],
     knee: Knee | None,
@@ -217,13 +224,14 @@ def _look(
     tied, level = _list_tied(standings), correct_level(len(numbers))
     open_: dict[int, tuple[float, float]] = {}
     best = next(place for place, one in enumerate(standings) if not one.chance)
-    if _name_kind(standings, tied) in ("flat", "unknown"):
+    kind = _name_kind(standings, tied)
+    if kind in ("flat", "unknown"):
         for place, one in enumerate(standings):
             if place in tied and not one.near:
                 open_[place] = (find_reach(one.behind, equivalence), level)
             elif tied[0] < place < tied[-1] and not one.near and one.clearance <= equivalence:
                 open_[place] = (one.behind - equivalence, level)
-        return Look((), open_)
+        return Look(tuple(numbers[: _find_level(standings)]) if kind == "flat" else (), open_)
     larger = [p for p in tied if p > best and -standings[p].clearance > equivalence + 1e-12]
     open_ |= {place: (equivalence + standings[place].behind, level) for place in larger}
     first = () if knee is None else list_possible(numbers, knee, numbers[tied[0]])
@@ -238,7 +246,7 @@ def _look(
 
 def _name_kind(standings: Sequence[Standing], tied: Sequence[int]) -> Kind:
     if len(tied) == len(standings):
-        return "flat" if all(one.near for one in standings) else "unknown"
+        return "flat" if _find_level(standings) < len(standings) - 1 else "unknown"
     if len(tied) < tied[-1] - tied[0] + 1:
         return "unknown"
     return "bigger" if tied[-1] == len(standings) - 1 else "ideal"
