@@ -141,9 +141,9 @@ class Verdict(Record):
     the curve that it was read off, as far as its interval allows (None where lines between sizes
     served: few sizes, or no curve that fits), and ``possible`` are the other sizes that may be the
     one to take: those that may be the first beyond the knee, larger ones than the best that may
-    gain still, and, where the others are all as good, smaller ones that may be too. ``firm`` says that more seeds would
-    hardly change the answer; ``more_seeds``, how many more a size would settle it, and
-    ``decisive``, which sizes get more (none that would need hopelessly many).
+    gain still, and, where the others are all as good, smaller ones that may be too. ``firm`` says
+    that more seeds would hardly change the answer; ``more_seeds``, how many more a size would
+    settle it, and ``decisive``, which sizes get more (none that would need hopelessly many).
     """
 
     kind: Literal["ideal", "bigger", "flat", "unknown"]
