@@ -28,15 +28,24 @@ class TrialCost:
 
 
 def give_up(plan: SearchPlan, late: float) -> SearchPlan:
-    """Return a search with so many seconds less, but with half of its own at least."""
+    """Return a search with so many seconds less, but with half of its own at least.
+
+    Trials give them first, and keep a third: a longer training of the winner brings more than
+    another trial.
+
+    >>> plan = SearchPlan(trials=8, trial_epochs=4, width=32, epochs=30, at_once=1, seconds=1200,
+    ...                   trial_seconds=600, winner_seconds=600)
+    >>> some, most = give_up(plan, 300), give_up(plan, 900)
+    >>> some.trial_seconds, some.winner_seconds, most.trial_seconds, most.winner_seconds
+    (300.0, 600.0, 200.0, 400.0)
+    """
     if plan.trial_seconds is None or plan.winner_seconds is None:
         return plan
-    share = max(0.5, 1 - late / (plan.trial_seconds + plan.winner_seconds))
+    late = min(late, (plan.trial_seconds + plan.winner_seconds) / 2)
+    kept = max(plan.trial_seconds / 3, plan.trial_seconds - late)
+    rest = late - (plan.trial_seconds - kept)
     return plan.model_copy(
-        update={
-            "trial_seconds": share * plan.trial_seconds,
-            "winner_seconds": share * plan.winner_seconds,
-        }
+        update={"trial_seconds": kept, "winner_seconds": plan.winner_seconds - rest}
     )
 
 

@@ -208,7 +208,9 @@ def shorten_search(bench: Bench, plan: SearchPlan) -> SearchPlan:
     late = float(found["seconds"])
     if late >= 1:
         said = f"earlier steps leave {say_seconds(late)} less than planned"
-        bench.reporter.say(f"{said}; the search takes as much less, or half of its own")
+        bench.reporter.say(
+            f"{said}; the search takes as much less, or half of its own, trials first"
+        )
     return give_up(plan, late)
 
 
