@@ -26,8 +26,8 @@ def draw_curve(sizes: Sequence[int], fit: Layout) -> Curve | None:
 
     Whether it fits is told by the F-test of lack of fit: the squares that it leaves, in terms of
     the chance of seeds (exact where all sizes have the same ones). The more seeds, the smaller a
-    misfit that is seen. None too where there
-    are fewer than ``FEWEST_SIZES`` sizes, no chance is measured, or nothing rises.
+    misfit that is seen. None too where there are fewer than ``FEWEST_SIZES`` sizes, no chance is
+    measured, or nothing rises.
 
     Args:
         sizes: in rising order, those of ``fit``.
