@@ -116,7 +116,7 @@ def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, l
     assert own.winner_seconds == pytest.approx(left)
     cost = TrialCost(9.0, 9.0)  # 3 s an epoch
     assert fit_winner(own, cost, 3) == max(3, min(30, int((left - 27) / 3)))
-    fresh = 3 if left >= 2 * 27 else 2
+    fresh = 3 if 0.4 * left >= 27 else 2
     assert plan_lengths(plan, TRIALS, cost) == {
         "fresh": fresh,
         "epochs": fit_winner(own, cost, fresh),

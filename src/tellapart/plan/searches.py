@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median_high
+
 from tellapart.config import DEEP, WIDTHS, ModelSettings
 from tellapart.models import Shape
 from tellapart.plan.paces import Paces, is_worth
@@ -12,6 +14,12 @@ GIVEN_TRIALS = 4
 """Trials that a search makes whatever they take; its winner is trained as long as a trial."""
 CONFIRMING = 3
 """Times that a search trains its winner again as in its trial, with fresh seeds."""
+TRIED = 3 / 4
+"""Of the seconds of trials that all ran to their end, what they take: hopeless ones are stopped."""
+AGAIN, LONGER = 2, 3
+"""What the widest network's winner must have time for: fresh seeds, and a training so many trials
+long. With less, a narrower network that is trained for longer gets further
+(``benchmarks/RESULTS.md``)."""
 ROUNDS = 4
 """Times that a search looks at what its trials came to before it asks for more, at least."""
 
@@ -33,6 +41,15 @@ def typical_network(width: int, shape: Shape) -> ModelSettings:
     if shape.size < 4:
         return ModelSettings(name="stages", stages=1, convs=2, width=width, dense=256, norm=True)
     return ModelSettings(name="speed", width=width, convs=2)
+
+
+def find_middle(widest: int) -> int:
+    """Return the middle one of the widths that are tried where so many filters are the most.
+
+    >>> [find_middle(width) for width in WIDTHS]
+    [16, 24, 24, 32, 32]
+    """
+    return median_high(width for width in WIDTHS if width <= widest)
 
 
 def largest_network(width: int, shape: Shape) -> ModelSettings:
@@ -85,9 +102,9 @@ def cut_search(
 ) -> SearchPlan:
     """Return a search that ends within about ``limit`` seconds: half of them for the winner.
 
-    Trials get shorter (to three fifths at most), and networks narrower until that many trials fit;
-    else trials get fewer. What is left over goes into longer trials; the winner's epochs follow
-    from how long its trial took.
+    Trials get shorter (to three fifths at most), and networks narrower until that many trials fit
+    and a winner that is the widest can be trained for longer; else trials get fewer. What is left
+    over goes into longer trials; the winner's epochs follow from how long its trial took.
     """
     if plan.seconds <= limit:
         return plan
@@ -96,18 +113,20 @@ def cut_search(
     if settings.epochs is None:
         fewest = max(1, -(-plan.trial_epochs * 3 // 5))
 
-    def reckon(width: int) -> float:
+    def reckon(width: int, at_once: int = plan.at_once) -> float:
         model = typical_network(width, shape)
-        return images * paces.measure(model) / paces.gain_of(model, plan.at_once)  # an epoch
+        return images * paces.measure(model) / paces.gain_of(model, at_once)  # an epoch
 
-    width = WIDTHS[0]
-    for wider in reversed(WIDTHS):
-        if plan.trials * fewest * reckon(wider) <= half:
-            width = wider
-            break
-    epochs = max(fewest, min(epochs, int(half / (plan.trials * reckon(width)))))
-    trial = epochs * reckon(width)
-    gains = paces.gain_of(typical_network(width, shape), plan.at_once) != 1.0
+    def fits(width: int) -> bool:
+        if TRIED * plan.trials * fewest * reckon(find_middle(width)) > half:
+            return False
+        return (AGAIN + LONGER) * fewest * reckon(width, 1) <= half
+
+    width = next((width for width in reversed(WIDTHS) if fits(width)), WIDTHS[0])
+    middle = find_middle(width)
+    epochs = max(fewest, min(epochs, int(half / (TRIED * plan.trials * reckon(middle)))))
+    trial = epochs * reckon(middle)
+    gains = paces.gain_of(typical_network(middle, shape), plan.at_once) != 1.0
     at_once = plan.at_once if gains else 1
     return plan.model_copy(
         update={

@@ -10,6 +10,8 @@ from tellapart.records import COSTS, Confirmation, Cost, RunRecord, SearchPlan, 
 
 CONFIRMING = 3
 """Fresh seeds that a winner is trained again with, where there is time."""
+CONFIRMED = 0.4
+"""The share of a winner's seconds that fresh seeds may take: the rest trains it for longer."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +73,10 @@ def sum_rounds(seconds: Sequence[float], at_once: int) -> float:
 
 
 def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
-    """Return the fresh seeds of a winner: fewer where they would take half of what is left."""
+    """Return the fresh seeds of a winner: fewer where they leave too little for its training."""
     if plan.winner_seconds is None:
         return CONFIRMING
-    fits = (n for n in range(CONFIRMING, 1, -1) if trial.take(n) <= plan.winner_seconds / 2)
+    fits = (n for n in range(CONFIRMING, 1, -1) if trial.take(n) <= CONFIRMED * plan.winner_seconds)
     return next(fits, 1)
 
 
