@@ -27,7 +27,7 @@ def cut(seconds: float, **asked: object) -> SearchPlan:
 
 @pytest.mark.parametrize(
     ("seconds", "width", "epochs"),
-    [(1700, 64, 4), (1362, 48, 3), (1000, 32, 3), (850, 16, 3), (10, 16, 3)],
+    [(2300, 64, 4), (1700, 64, 3), (1362, 48, 3), (1000, 32, 3), (850, 16, 3), (10, 16, 3)],
 )
 def test_networks_are_as_wide_as_trials_and_winner_have_time_for(
     seconds: float, width: int, epochs: int
@@ -35,7 +35,7 @@ def test_networks_are_as_wide_as_trials_and_winner_have_time_for(
     plan = cut(seconds)
     assert (plan.width, plan.trial_epochs) == (width, epochs)
     assert plan.trial_seconds == plan.winner_seconds == seconds / 2
-    assert width == WIDTHS[0] or (AGAIN + LONGER) * 3 * EPOCH[width] <= seconds / 2
+    assert width == WIDTHS[0] or (AGAIN + LONGER) * epochs * EPOCH[width] <= seconds / 2
 
 
 def test_the_widest_may_be_any_where_trials_are_few_and_short() -> None:

@@ -117,14 +117,13 @@ def cut_search(
         model = typical_network(width, shape)
         return images * paces.measure(model) / paces.gain_of(model, at_once)  # an epoch
 
-    def fits(width: int) -> bool:
-        if TRIED * plan.trials * fewest * reckon(find_middle(width)) > half:
-            return False
-        return (AGAIN + LONGER) * fewest * reckon(width, 1) <= half
+    def fit(width: int) -> int:  # epochs of a trial
+        tried = TRIED * plan.trials * reckon(find_middle(width))
+        return int(half / max(tried, (AGAIN + LONGER) * reckon(width, 1)))
 
-    width = next((width for width in reversed(WIDTHS) if fits(width)), WIDTHS[0])
+    width = next((width for width in reversed(WIDTHS) if fit(width) >= fewest), WIDTHS[0])
     middle = find_middle(width)
-    epochs = max(fewest, min(epochs, int(half / (TRIED * plan.trials * reckon(middle)))))
+    epochs = max(fewest, min(epochs, fit(width)))
     trial = epochs * reckon(middle)
     gains = paces.gain_of(typical_network(middle, shape), plan.at_once) != 1.0
     at_once = plan.at_once if gains else 1
