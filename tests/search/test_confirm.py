@@ -9,12 +9,12 @@ from tellapart.records import SearchPlan, TrialRecord
 from tellapart.search.confirm import (
     TrialCost,
     confirm_winner,
+    count_confirming,
     find_frontier,
     find_frontiers,
     fit_winner,
     give_up,
     pass_on,
-    plan_lengths,
 )
 
 from .runs import N, make_run
@@ -115,12 +115,31 @@ def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, l
     own = pass_on(plan, TRIALS)
     assert own.winner_seconds == pytest.approx(left)
     cost = TrialCost(9.0, 9.0)  # 3 s an epoch
-    assert fit_winner(own, cost, 3) == max(3, min(30, int((left - 27) / 3)))
-    fresh = 3 if 0.4 * left >= 27 else 2
-    assert plan_lengths(plan, TRIALS, cost) == {
-        "fresh": fresh,
-        "epochs": fit_winner(own, cost, fresh),
-    }
+    assert count_confirming(own, cost) == (3 if 0.4 * left >= 27 else 2)
+
+
+@pytest.mark.parametrize(
+    ("at_once", "cost", "again", "epochs"),
+    [
+        (1, TrialCost(9.0, 9.0), [9.0, 9.0, 9.0], 24),
+        (1, TrialCost(9.0, 9.0), [17.0, 18.0, 19.0], 7),
+        (1, TrialCost(9.0, 9.0), [], 30),
+        (1, TrialCost(9.0, 9.0), [60.0], 3),
+        (2, TrialCost(9.0, 15.0, 2), [15.0, 15.0], 28),
+        (2, TrialCost(9.0, 15.0, 2), [30.0, 30.0], 11),
+        (2, TrialCost(9.0, 15.0, 2), [14.0, 15.0, 16.0], 23),
+    ],
+)
+def test_a_winner_has_the_epochs_that_fit_at_the_pace_of_its_fresh_seeds(
+    at_once: int, cost: TrialCost, again: list[float], epochs: int
+) -> None:
+    plan = SearchPlan(
+        trials=6, trial_epochs=3, width=32, epochs=30, seconds=200.0,
+        trial_seconds=100.0, winner_seconds=100.0, at_once=at_once,
+    )  # fmt: skip
+    assert fit_winner(plan, cost, again) == epochs
+    free = plan.model_copy(update={"winner_seconds": None})
+    assert fit_winner(free, cost, again) == plan.epochs
 
 
 @pytest.mark.parametrize(

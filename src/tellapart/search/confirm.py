@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import fmean
 
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import COSTS, Confirmation, Cost, RunRecord, SearchPlan, TrialRecord
@@ -80,22 +81,28 @@ def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
     return next(fits, 1)
 
 
-def fit_winner(plan: SearchPlan, trial: TrialCost, fresh: int) -> int:
-    """Return the winner's epochs: those planned, or fewer if its trial was slow for the minutes."""
+def fit_winner(plan: SearchPlan, trial: TrialCost, again: Sequence[float]) -> int:
+    """Return the winner's epochs: those planned, or as many fewer as its seconds ask for.
+
+    An epoch is reckoned from its trial, and from how much longer than it the fresh seeds took: they
+    are trained last, and beside each other.
+
+    Args:
+        plan: what is left of the search before its fresh seeds.
+        again: the seconds that each fresh seed took.
+
+    >>> plan = SearchPlan(trials=8, trial_epochs=4, width=32, epochs=30, at_once=1, seconds=1200,
+    ...                   trial_seconds=600, winner_seconds=600)
+    >>> fit_winner(plan, TrialCost(80, 80), [80, 80]), fit_winner(plan, TrialCost(80, 80), [99, 101])
+    (22, 16)
+    """
     if plan.winner_seconds is None:
         return plan.epochs
-    left = plan.winner_seconds - trial.take(fresh)
-    fit = int(left / (trial.seconds / plan.trial_epochs))
-    return max(plan.trial_epochs, min(plan.epochs, fit))
-
-
-def plan_lengths(
-    plan: SearchPlan, trials: Sequence[TrialRecord], cost: TrialCost
-) -> dict[str, int]:
-    """Return with how many fresh seeds a winner is trained again, and for how many epochs once."""
-    left = pass_on(plan, trials)
-    fresh = count_confirming(left, cost)
-    return {"fresh": fresh, "epochs": fit_winner(left, cost, fresh)}
+    epoch = trial.seconds / plan.trial_epochs
+    if again:
+        epoch *= fmean(again) / trial.beside
+    left = plan.winner_seconds - sum_rounds(again, plan.at_once)
+    return max(plan.trial_epochs, min(plan.epochs, int(left / epoch)))
 
 
 def confirm_winner(score: RunRecord, again: Sequence[RunRecord]) -> Confirmation:

@@ -31,9 +31,11 @@ from tellapart.search.confirm import (
     CONFIRMING,
     TrialCost,
     confirm_winner,
+    count_confirming,
     find_frontiers,
+    fit_winner,
     give_up,
-    plan_lengths,
+    pass_on,
 )
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import Budget, Search, run_search
@@ -164,17 +166,20 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     executor = PoolExecutor(bench, lambda asked: asked[0]) if apart else None
     search = run_search(space, budget, Trial(trainer), journal, show, executor)
     model, recipe = split_settings(dict(search.trials[search.best - 1].settings), space)
-    lengths = bench.settle("search", "winner", lambda: plan_winner(bench, plan, search, model))
+    left, cost = pass_on(plan, search.trials), price_trial(bench, plan, search.run, model)
+    fresh = bench.settle("search", "fresh", lambda: {"seeds": count_confirming(left, cost)})
     cells = [
         (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
-        for seed in range(recipe.seed + 1, recipe.seed + 1 + lengths["fresh"])
+        for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh["seeds"])
     ]
     others = PoolExecutor(bench, lambda cell: cell[1]) if apart else InlineExecutor()
     found = run_cells(cells, Training(trainer, "search"), others)
     if apart:
         bench.reporter.advance(first.epochs * len(cells), "the winner with fresh seeds")
     again = [run for run in found if isinstance(run, RunRecord)]  # the record says how many
-    own = recipe.model_copy(update={"epochs": lengths["epochs"], "seed": recipe.seed + 1})
+    took = [run.seconds for run in again]
+    longer = bench.settle("search", "longer", lambda: {"epochs": fit_winner(left, cost, took)})
+    own = recipe.model_copy(update={"epochs": longer["epochs"], "seed": recipe.seed + 1})
     (best,) = run_cells([("best", model, own)], Training(bench, "search"), InlineExecutor())
     if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
         bench.reporter.say(f"the longer training failed ({best}); a trial's length is taken")
@@ -228,18 +233,14 @@ def count_late(bench: Bench, plan: SearchPlan) -> float:
     return max(0.0, spent + plan.trial_seconds + plan.winner_seconds - whole)
 
 
-def plan_winner(
-    bench: Bench, plan: SearchPlan, search: Search, model: ModelSettings
-) -> dict[str, int]:
-    """Return with how many fresh seeds a winner is trained again, and for how many epochs once.
-
-    A trial that was trained with one core, beside others, takes less with all of them.
-    """
-    trial = search.run
+def price_trial(
+    bench: Bench, plan: SearchPlan, trial: RunRecord, model: ModelSettings
+) -> TrialCost:
+    """Return what a trial costs; one trained with one core, beside others, takes less with all."""
     seconds = trial.seconds
     if trial.threads == 1 and bench.plan.processes > 1:
         seconds *= bench.paces.gain(model) / bench.plan.processes
-    return plan_lengths(plan, search.trials, TrialCost(seconds, trial.seconds, plan.at_once))
+    return TrialCost(seconds, trial.seconds, plan.at_once)
 
 
 def _run_notebook_search(bench: Bench, recipe: TrainSettings) -> Found:
