@@ -93,7 +93,8 @@ def fit_winner(plan: SearchPlan, trial: TrialCost, again: Sequence[float]) -> in
 
     >>> plan = SearchPlan(trials=8, trial_epochs=4, width=32, epochs=30, at_once=1, seconds=1200,
     ...                   trial_seconds=600, winner_seconds=600)
-    >>> fit_winner(plan, TrialCost(80, 80), [80, 80]), fit_winner(plan, TrialCost(80, 80), [99, 101])
+    >>> trial = TrialCost(80, 80)
+    >>> fit_winner(plan, trial, [80, 80]), fit_winner(plan, trial, [99, 101])
     (22, 16)
     """
     if plan.winner_seconds is None:
