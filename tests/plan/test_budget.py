@@ -26,7 +26,7 @@ from tellapart.plan.rules import (
     plan_seeds,
     plan_trials,
 )
-from tellapart.plan.searches import CONFIRMING, GIVEN_TRIALS, typical_network
+from tellapart.plan.searches import AGAIN, CONFIRMING, GIVEN_TRIALS, LONGER, typical_network
 from tellapart.records import STEPS, PlanRecord, StepName
 from tellapart.search import confirm
 from tellapart.search.space import GIVEN
@@ -280,6 +280,7 @@ def test_shares_name_the_steps_that_train() -> None:
 def test_the_budget_counts_the_trials_that_every_search_makes() -> None:
     assert len(GIVEN) == GIVEN_TRIALS
     assert CONFIRMING == confirm.CONFIRMING
+    assert pytest.approx(AGAIN / (AGAIN + LONGER)) == confirm.CONFIRMED
 
 
 def test_the_typical_network_fits_small_images() -> None:

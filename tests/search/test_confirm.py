@@ -114,8 +114,27 @@ def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, l
     )  # fmt: skip
     own = pass_on(plan, TRIALS)
     assert own.winner_seconds == pytest.approx(left)
-    cost = TrialCost(9.0, 9.0)  # 3 s an epoch
-    assert count_confirming(own, cost) == (3 if 0.4 * left >= 27 else 2)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "cost", "seeds"),
+    [
+        (68.0, TrialCost(9.0, 9.0), 3),
+        (67.0, TrialCost(9.0, 9.0), 2),
+        (44.0, TrialCost(9.0, 9.0), 1),
+        (1.0, TrialCost(9.0, 9.0), 1),
+        (76.0, TrialCost(9.0, 15.0, 2), 3),  # two rounds of 15 s
+        (74.0, TrialCost(9.0, 15.0, 2), 2),
+    ],
+)
+def test_fresh_seeds_take_two_fifths_of_a_winners_seconds(
+    seconds: float, cost: TrialCost, seeds: int
+) -> None:
+    plan = SearchPlan(
+        trials=6, trial_epochs=3, width=32, epochs=30, seconds=200.0,
+        trial_seconds=100.0, winner_seconds=seconds, at_once=cost.at_once,
+    )  # fmt: skip
+    assert count_confirming(plan, cost) == seeds
 
 
 @pytest.mark.parametrize(
@@ -126,7 +145,7 @@ def test_what_the_trials_left_goes_to_the_winner(at_once: int, seconds: float, l
         (1, TrialCost(9.0, 9.0), [], 30),
         (1, TrialCost(9.0, 9.0), [60.0], 3),
         (2, TrialCost(9.0, 15.0, 2), [15.0, 15.0], 28),
-        (2, TrialCost(9.0, 15.0, 2), [30.0, 30.0], 11),
+        (2, TrialCost(9.0, 15.0, 2), [30.0, 30.0], 23),
         (2, TrialCost(9.0, 15.0, 2), [14.0, 15.0, 16.0], 23),
     ],
 )

@@ -15,11 +15,13 @@ GIVEN_TRIALS = 4
 CONFIRMING = 3
 """Times that a search trains its winner again as in its trial, with fresh seeds."""
 TRIED = 3 / 4
-"""Of the seconds of trials that all ran to their end, what they take: hopeless ones are stopped."""
+"""What trials take of the seconds that as many of a middling network would, none of them stopped:
+607 of 806 s in a search of 8 on CIFAR-10 whose widest had 32 filters. A guess elsewhere: what they
+may take is bounded all the same."""
 AGAIN, LONGER = 2, 3
-"""What the widest network's winner must have time for: fresh seeds, and a training so many trials
-long. With less, a narrower network that is trained for longer gets further
-(``benchmarks/RESULTS.md``)."""
+"""What a winner that is the widest must have time for: fresh seeds, and a training so many trials
+long. With much less, a narrower network that is trained for longer gets as far
+(``benchmarks/RESULTS.md``, Width against epochs)."""
 ROUNDS = 4
 """Times that a search looks at what its trials came to before it asks for more, at least."""
 
@@ -65,7 +67,7 @@ def plan_search(settings: StudySettings, shape: Shape, images: int, paces: Paces
     epochs = plan_epochs(settings, "trial", images)
     longer = plan_epochs(settings, "search", images)
     again = 0 if settings.protocol == "notebook" else CONFIRMING * epochs
-    typical = typical_network(WIDTHS[-1] // 2, shape)
+    typical = typical_network(find_middle(WIDTHS[-1]), shape)
     epoch = images * paces.measure(typical)
     seconds = (trials * epochs + again) * epoch
     at_once = count_at_once(settings, trials, paces)
@@ -104,7 +106,8 @@ def cut_search(
 
     Trials get shorter (to three fifths at most), and networks narrower until that many trials fit
     and a winner that is the widest can be trained for longer; else trials get fewer. What is left
-    over goes into longer trials; the winner's epochs follow from how long its trial took.
+    over goes into longer trials; the winner's epochs follow from what its trial and its fresh seeds
+    took.
     """
     if plan.seconds <= limit:
         return plan
@@ -112,21 +115,29 @@ def cut_search(
     fewest = epochs = plan.trial_epochs
     if settings.epochs is None:
         fewest = max(1, -(-plan.trial_epochs * 3 // 5))
+    longer = max(1.0, min(LONGER, plan.epochs / plan.trial_epochs))
 
-    def reckon(width: int, at_once: int = plan.at_once) -> float:
-        model = typical_network(width, shape)
-        return images * paces.measure(model) / paces.gain_of(model, at_once)  # an epoch
+    def reckon(width: int) -> float:  # an epoch, with all cores
+        return images * paces.measure(typical_network(width, shape))
+
+    def gain(width: int) -> float:
+        models = [typical_network(one, shape) for one in (find_middle(width), width)]
+        gains = [paces.gain_of(model, plan.at_once) for model in models]
+        return gains[0] if gains[1] != 1.0 else 1.0
 
     def fit(width: int) -> int:  # epochs of a trial
-        tried = TRIED * plan.trials * reckon(find_middle(width))
-        return int(half / max(tried, (AGAIN + LONGER) * reckon(width, 1)))
+        won = int(half / ((AGAIN + longer) * reckon(width)))
+        if won < fewest:  # a gain takes seconds to measure
+            return won
+        return min(
+            won, int(half * gain(width) / (TRIED * plan.trials * reckon(find_middle(width))))
+        )
 
     width = next((width for width in reversed(WIDTHS) if fit(width) >= fewest), WIDTHS[0])
-    middle = find_middle(width)
     epochs = max(fewest, min(epochs, fit(width)))
-    trial = epochs * reckon(middle)
-    gains = paces.gain_of(typical_network(middle, shape), plan.at_once) != 1.0
-    at_once = plan.at_once if gains else 1
+    found = gain(width)
+    trial = epochs * reckon(find_middle(width)) / found
+    at_once = plan.at_once if found != 1.0 else 1
     return plan.model_copy(
         update={
             "trial_epochs": epochs,

@@ -84,8 +84,8 @@ def count_confirming(plan: SearchPlan, trial: TrialCost) -> int:
 def fit_winner(plan: SearchPlan, trial: TrialCost, again: Sequence[float]) -> int:
     """Return the winner's epochs: those planned, or as many fewer as its seconds ask for.
 
-    An epoch is reckoned from its trial, and from how much longer than it the fresh seeds took: they
-    are trained last, and beside each other.
+    An epoch is reckoned from its trial and, where trainings have all cores to themselves, from how
+    much longer than it the fresh seeds took: machines slow down.
 
     Args:
         plan: what is left of the search before its fresh seeds.
@@ -100,7 +100,7 @@ def fit_winner(plan: SearchPlan, trial: TrialCost, again: Sequence[float]) -> in
     if plan.winner_seconds is None:
         return plan.epochs
     epoch = trial.seconds / plan.trial_epochs
-    if again:
+    if again and plan.at_once == 1:
         epoch *= fmean(again) / trial.beside
     left = plan.winner_seconds - sum_rounds(again, plan.at_once)
     return max(plan.trial_epochs, min(plan.epochs, int(left / epoch)))

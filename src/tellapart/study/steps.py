@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 from tellapart.audit import audit_images
 from tellapart.config import DEEP, ModelSettings, TrainSettings
@@ -166,8 +167,10 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     executor = PoolExecutor(bench, lambda asked: asked[0]) if apart else None
     search = run_search(space, budget, Trial(trainer), journal, show, executor)
     model, recipe = split_settings(dict(search.trials[search.best - 1].settings), space)
-    left, cost = pass_on(plan, search.trials), price_trial(bench, plan, search.run, model)
-    fresh = bench.settle("search", "fresh", lambda: {"seeds": count_confirming(left, cost)})
+    timed = plan if apart else plan.model_copy(update={"at_once": 1})
+    left = pass_on(timed, search.trials)
+    price = cache(lambda: price_trial(bench, timed, search.run, model))
+    fresh = bench.settle("search", "fresh", lambda: {"seeds": count_confirming(left, price())})
     cells = [
         (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
         for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh["seeds"])
@@ -177,8 +180,12 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     if apart:
         bench.reporter.advance(first.epochs * len(cells), "the winner with fresh seeds")
     again = [run for run in found if isinstance(run, RunRecord)]  # the record says how many
-    took = [run.seconds for run in again]
-    longer = bench.settle("search", "longer", lambda: {"epochs": fit_winner(left, cost, took)})
+
+    def lengthen() -> dict[str, int]:
+        took = [run.seconds if isinstance(run, RunRecord) else price().beside for run in found]
+        return {"epochs": fit_winner(left, price(), took)}
+
+    longer = bench.settle("search", "longer", lengthen)
     own = recipe.model_copy(update={"epochs": longer["epochs"], "seed": recipe.seed + 1})
     (best,) = run_cells([("best", model, own)], Training(bench, "search"), InlineExecutor())
     if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
