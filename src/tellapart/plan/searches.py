@@ -126,11 +126,11 @@ def cut_search(
         return gains[0] if gains[1] != 1.0 else 1.0
 
     def fit(width: int) -> int:  # epochs of a trial
-        won = int(half / ((AGAIN + longer) * reckon(width)))
-        if won < fewest:  # a gain takes seconds to measure
-            return won
+        allowed = int(half / ((AGAIN + longer) * reckon(width)))
+        if allowed < fewest:  # else a gain is measured, which takes seconds
+            return allowed
         return min(
-            won, int(half * gain(width) / (TRIED * plan.trials * reckon(find_middle(width))))
+            allowed, int(half * gain(width) / (TRIED * plan.trials * reckon(find_middle(width))))
         )
 
     width = next((width for width in reversed(WIDTHS) if fit(width) >= fewest), WIDTHS[0])
