@@ -7,7 +7,7 @@ READY := .venv/.ready
 
 study: $(READY)  ## Run the study on the embedded digits and say where the report is.
 	@echo "== study: six steps on the embedded digits, no network needed"
-	$(BIN)/tellapart study digits --minutes 2.5
+	$(BIN)/tellapart study digits --minutes 1.8
 
 test: lint  ## Format, lint, types, tests, doc examples.
 	@echo "== test: tests and doc examples"

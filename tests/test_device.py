@@ -63,6 +63,25 @@ def test_the_meter_sees_a_child() -> None:
     assert meter.peak_memory_mb > before + 0.9 * BLOCK_MB
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what processes share")
+def test_memory_that_processes_share_counts_once() -> None:
+    code = f"""
+import os, signal
+from tellapart.device import measure_tree_memory
+block = b"x" * {BLOCK_MB * 1_000_000}
+alone = measure_tree_memory()
+child = os.fork()
+if child == 0:
+    signal.pause()
+both = measure_tree_memory()
+os.kill(child, signal.SIGKILL)
+os.waitpid(child, 0)
+print((both - alone) / 1e6)
+"""
+    found = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert -0.2 * BLOCK_MB < float(found.stdout) < 0.2 * BLOCK_MB
+
+
 def test_the_meter_lets_errors_through() -> None:
     with pytest.raises(ZeroDivisionError), Meter() as meter:
         _ = 1 / 0

@@ -100,6 +100,13 @@ class ConsoleReporter:
         left = max(pace * max(0, self._units - self._done), self._seconds - spent)
         return f"about {say_seconds(left)} left"
 
+    def expect(self, seconds: float, units: int | None = None) -> None:
+        self._seconds = time.monotonic() - self._start + seconds if seconds else 0.0
+        if units is not None:
+            self._units = self._done + units
+        if self._task is not None:
+            self._progress.update(self._task, total=self._units)
+
     def skip(self, units: int, text: str) -> None:
         self._seconds *= 1 - units / max(1, self._units)
         self._units -= units

@@ -197,15 +197,18 @@ def measure_free_memory() -> int:
 def measure_tree_memory() -> int:
     """Return the resident bytes of this process and all its children.
 
-    What children share, as the code of the libraries, is divided among those that share it where
-    the system tells.
+    What they share, as the code of the libraries, is divided among those that share it where the
+    system tells.
     """
     own = psutil.Process()
-    total = int(own.memory_info().rss)
-    for process in own.children(recursive=True):
+    children = own.children(recursive=True)
+    if not children:
+        return int(own.memory_info().rss)
+    total = 0
+    for process in (own, *children):
         try:
             found = process.memory_full_info()
-            total += getattr(found, "pss", None) or found.uss
+            total += getattr(found, "pss", None) or (found.rss if process is own else found.uss)
         except psutil.Error:  # it ended between the listing and the look
             continue
     return total

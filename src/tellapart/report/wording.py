@@ -101,6 +101,15 @@ def say_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
+def say_left(seconds: float) -> str:
+    """Say what is left of the time that was allowed.
+
+    >>> say_left(192), say_left(0.3), say_left(-20)
+    ('3 min 12 s are left', 'no time is left', 'no time is left')
+    """
+    return f"{say_seconds(seconds)} are left" if seconds >= 1 else "no time is left"
+
+
 def say_memory(megabytes: float) -> str:
     """Say MB (10**6 bytes), or GB from 1,000 MB on.
 

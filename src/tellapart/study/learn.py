@@ -18,7 +18,7 @@ from tellapart.records import (
     StepName,
 )
 from tellapart.report.plots import draw_learning
-from tellapart.report.wording import say_seconds
+from tellapart.report.wording import say_left, say_seconds
 from tellapart.search.learn import FEWEST_PER_CLASS, Portion, choose_shares, run_learning
 from tellapart.study.answers import label_network
 from tellapart.study.bench import Bench
@@ -143,7 +143,7 @@ def choose_network(
             return part, model, recipe
         bench.reporter.say(
             f"would more data help? Asked of the network of {step} it would take "
-            f"{say_seconds(needed)}, and {say_seconds(max(0.0, left))} are left"
+            f"{say_seconds(needed)}, and {say_left(left)}"
         )
     return None
 

@@ -19,7 +19,7 @@ from tellapart.records import (
     TransferCurve,
     TransferStep,
 )
-from tellapart.report.wording import say_seconds
+from tellapart.report.wording import say_left, say_seconds
 from tellapart.search.learn import say_crossing
 from tellapart.study.bench import Bench
 from tellapart.study.candidates import find_means, name_backbones
@@ -64,7 +64,7 @@ def learn_transfer(
     if needed > left:
         bench.reporter.say(
             "how much data does a pretrained backbone need? That would take "
-            f"{say_seconds(needed)}, and {say_seconds(max(0.0, left))} are left"
+            f"{say_seconds(needed)}, and {say_left(left)}"
         )
         return None
     points = _fit_shares(bench, chosen, shares)

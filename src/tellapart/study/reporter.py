@@ -19,6 +19,9 @@ class Reporter(Protocol):
     def advance(self, units: int, text: str) -> None:
         """Units are done; ``text`` says what."""
 
+    def expect(self, seconds: float, units: int | None = None) -> None:
+        """What is left has so many seconds (0: not known), and units where those changed."""
+
     def skip(self, units: int, text: str) -> None:
         """Units were done by an earlier start; no time went into them now."""
 
@@ -35,6 +38,8 @@ class SilentReporter:
     def begin(self, step: Place, units: int, seconds: float = 0.0) -> None: ...
 
     def advance(self, units: int, text: str) -> None: ...
+
+    def expect(self, seconds: float, units: int | None = None) -> None: ...
 
     def skip(self, units: int, text: str) -> None: ...
 

@@ -37,6 +37,7 @@ from tellapart.search.confirm import (
     fit_winner,
     give_up,
     pass_on,
+    sum_rounds,
 )
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import Budget, Search, run_search
@@ -175,17 +176,19 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
         (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
         for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh["seeds"])
     ]
+    trial = search.run.seconds
+    longest = fit_winner(left, TrialCost(trial, trial, left.at_once), [trial] * len(cells))
+    bench.reporter.expect(left.winner_seconds or 0.0, first.epochs * len(cells) + longest)
     others = PoolExecutor(bench, lambda cell: cell[1]) if apart else InlineExecutor()
     found = run_cells(cells, Training(trainer, "search"), others)
     if apart:
         bench.reporter.advance(first.epochs * len(cells), "the winner with fresh seeds")
     again = [run for run in found if isinstance(run, RunRecord)]  # the record says how many
 
-    def lengthen() -> dict[str, int]:
-        took = [run.seconds if isinstance(run, RunRecord) else price().beside for run in found]
-        return {"epochs": fit_winner(left, price(), took)}
-
-    longer = bench.settle("search", "longer", lengthen)
+    took = [run.seconds if isinstance(run, RunRecord) else price().beside for run in found]
+    longer = bench.settle("search", "longer", lambda: {"epochs": fit_winner(left, price(), took)})
+    rest = max(0.0, (left.winner_seconds or 0.0) - sum_rounds(took, left.at_once))
+    bench.reporter.expect(rest, longer["epochs"])
     own = recipe.model_copy(update={"epochs": longer["epochs"], "seed": recipe.seed + 1})
     (best,) = run_cells([("best", model, own)], Training(bench, "search"), InlineExecutor())
     if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
@@ -218,12 +221,14 @@ def shorten_search(bench: Bench, plan: SearchPlan) -> SearchPlan:
     """
     found = bench.settle("search", "late", lambda: {"seconds": count_late(bench, plan)})
     late = float(found["seconds"])
+    plan = give_up(plan, late)
     if late >= 1:
         said = f"earlier steps leave {say_seconds(late)} less than planned"
         bench.reporter.say(
             f"{said}; the search takes as much less, or half of its own, trials first"
         )
-    return give_up(plan, late)
+        bench.reporter.expect((plan.trial_seconds or 0.0) + (plan.winner_seconds or 0.0))
+    return plan
 
 
 def count_late(bench: Bench, plan: SearchPlan) -> float:
