@@ -197,18 +197,14 @@ def measure_free_memory() -> int:
 def measure_tree_memory() -> int:
     """Return the resident bytes of this process and all its children.
 
-    What they share, as the code of the libraries, is divided among those that share it where the
-    system tells.
+    Of children it is what they share with no other process: the rest, as the code of the libraries,
+    is this process's too.
     """
     own = psutil.Process()
-    children = own.children(recursive=True)
-    if not children:
-        return int(own.memory_info().rss)
-    total = 0
-    for process in (own, *children):
+    total = int(own.memory_info().rss)
+    for process in own.children(recursive=True):
         try:
-            found = process.memory_full_info()
-            total += getattr(found, "pss", None) or (found.rss if process is own else found.uss)
+            total += int(process.memory_full_info().uss)
         except psutil.Error:  # it ended between the listing and the look
             continue
     return total
