@@ -63,7 +63,7 @@ def test_the_meter_sees_a_child() -> None:
     assert meter.peak_memory_mb > before + 0.9 * BLOCK_MB
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells what processes share")
+@pytest.mark.skipif(sys.platform != "linux", reason="forks a process")
 def test_memory_that_processes_share_counts_once() -> None:
     code = f"""
 import os, signal
