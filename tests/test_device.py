@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import mmap
+import os
 import platform
 import subprocess
 import sys
@@ -170,10 +171,36 @@ def test_the_machine_is_described_without_its_name() -> None:
     assert not host or not any(host == str(value) for value in found.values())
 
 
+def show_waiting(program: str, **environment: str) -> str:
+    """Return what OpenMP says of itself when a program loads it."""
+    plain = {name: os.environ[name] for name in os.environ if not name.startswith(("OMP", "GOMP"))}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=plain | {"OMP_DISPLAY_ENV": "true"} | environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the words are those of GNU's OpenMP")
+@pytest.mark.parametrize(
+    "program",
+    [
+        "from tellapart.device import prepare_libraries; prepare_libraries(); import torch",
+        "import tellapart; tellapart.train_model",
+    ],
+)
+def test_threads_sleep_while_they_wait(program: str) -> None:
+    assert "OMP_WAIT_POLICY = 'PASSIVE'" in show_waiting(program)
+    assert "OMP_WAIT_POLICY = 'ACTIVE'" in show_waiting(program, OMP_WAIT_POLICY="active")
+
+
 def test_a_process_of_its_own_trains_without_triton() -> None:
     """PyTorch's optimisers load it where it is: this fails where they do so here, or need it."""
     program = (
-        "import sys; from tellapart.device import spare_triton; spare_triton(); import torch; "
+        "import sys; from tellapart.device import prepare_libraries; prepare_libraries(); import torch; "
         "layer = torch.nn.Linear(2, 2); step = torch.optim.AdamW(layer.parameters(), fused=True); "
         "layer(torch.ones(1, 2)).sum().backward(); step.step(); "
         "print([name for name in sys.modules if name.startswith('triton.')])"

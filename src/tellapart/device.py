@@ -169,11 +169,24 @@ def release_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def spare_triton() -> None:
-    """Keep PyTorch from loading Triton, in a process that is this package's own.
+def wait_quietly() -> None:
+    """Let OpenMP's threads sleep while they wait, unless the environment says how they wait.
 
-    PyTorch's optimisers load it for a compiler that is not used here: 70 MB of memory.
+    By default they spin, and beside any other work a training then takes up to ten times as long.
+    To be called before PyTorch is loaded, which reads this once; ``benchmarks/waiting.py`` measures
+    what it does.
     """
+    if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
+        os.environ["OMP_WAIT_POLICY"] = "passive"
+
+
+def prepare_libraries() -> None:
+    """Say how libraries are to be loaded, in a process that is this package's own.
+
+    Threads wait as `wait_quietly` has it. PyTorch's optimisers load Triton for a compiler that is
+    not used here: 70 MB of memory.
+    """
+    wait_quietly()
     sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # None bars it
 
 

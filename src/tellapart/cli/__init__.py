@@ -12,7 +12,7 @@ import cyclopts
 
 from tellapart.cli import tools, transfers  # their commands join the app's
 from tellapart.cli.commands import app
-from tellapart.device import spare_triton
+from tellapart.device import prepare_libraries
 from tellapart.errors import BudgetError, TellapartError
 from tellapart.stop import catch_signals
 
@@ -49,7 +49,7 @@ def run() -> NoReturn:
     One of several processes of ``torchrun`` ends without taking the interpreter down in order:
     threads of its connections may still hold tensors, and to free them then would abort it.
     """
-    spare_triton()
+    prepare_libraries()
     code = main()
     if "WORLD_SIZE" in os.environ:
         sys.stdout.flush()

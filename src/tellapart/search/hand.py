@@ -155,7 +155,7 @@ def serve(parent: int, threads: int) -> None:
     A signal that the parent ignores, as a shell has it for what runs in the background, is ignored
     here too, but for SIGTERM, with which the parent itself asks for a stop.
     """
-    from tellapart.device import limit_threads, spare_triton
+    from tellapart.device import limit_threads, prepare_libraries
 
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no answer
@@ -165,7 +165,7 @@ def serve(parent: int, threads: int) -> None:
     if sys.platform == "win32":  # there a virtual environment's Python starts another
         parent = os.getppid()
     threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
-    spare_triton()
+    prepare_libraries()
     limit_threads(threads)
     function: Callable[[Any], Any] | None = None
     while True:
