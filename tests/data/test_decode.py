@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tellapart.data.decode import decode_image, read_header, scale_grey
+from tellapart.data.decode import decode_image, open_content, read_header, scale_grey
 from tellapart.errors import DataError
 
 
@@ -26,11 +26,8 @@ def make_scene(width: int = 64, height: int = 48) -> Image.Image:
     return Image.fromarray(np.stack(planes, axis=-1).astype(np.uint8))
 
 
-def test_header_tells_size_and_mode(tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(encode(make_scene()))
-    assert read_header(path) == (64, 48, "RGB")
-    assert read_header(path.read_bytes()) == (64, 48, "RGB")
+def test_header_tells_size_and_mode() -> None:
+    assert read_header(encode(make_scene())) == (64, 48, "RGB")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "WEBP", "JPEG"])
@@ -190,6 +187,9 @@ def test_a_decompression_bomb_is_refused(side: int) -> None:
         decode_image(bomb, 8, 3)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"gone\.png: .*No such file"):
-        decode_image(tmp_path / "gone.png", 8, 3)
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    with (
+        pytest.raises(DataError, match=r"cannot be read \(No such file"),
+        open_content(tmp_path / "gone.png"),
+    ):
+        pass

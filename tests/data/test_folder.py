@@ -41,7 +41,7 @@ def test_pixels_are_the_reference_decoder_s(folder: Path) -> None:
     rows = np.array([5, 0, 11])
     files = [folder / "2" / "1.png", folder / "1" / "0.png", folder / "10" / "3.png"]
     for size in (None, 20, 32):
-        expected = np.stack([decode_image(path, size or 20, 3) for path in files])
+        expected = np.stack([decode_image(path.read_bytes(), size or 20, 3) for path in files])
         np.testing.assert_array_equal(source.read(rows, size), expected)
 
 
@@ -165,7 +165,7 @@ def test_the_size_follows_from_the_shorter_sides(sides: list[int], size: int, wo
 
 
 def test_reading_nothing_gives_nothing(tmp_path: Path) -> None:
-    assert FileSource([], 8, 3).read(np.array([], np.int64)).shape == (0, 8, 8, 3)
+    assert FileSource([], [], 8, 3).read(np.array([], np.int64)).shape == (0, 8, 8, 3)
 
 
 def test_the_real_photographs(real_data: Path) -> None:

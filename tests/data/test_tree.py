@@ -48,16 +48,16 @@ def test_role_folders_of_any_case(tmp_path: Path, write_image: Writer) -> None:
         write_image(tmp_path / role / "cat" / "1.png")
     tree = scan_tree(tmp_path)
     assert sorted(file.role for file in tree.files) == ["test", "train", "val", "val"]
-    assert any("read together as val: dev, VALID" in note for note in tree.notes)
+    assert any("read as val: dev, VALID" in note for note in tree.notes)
 
 
 def test_a_folder_beside_the_roles_is_left_out_and_named(
     tmp_path: Path, write_image: Writer
 ) -> None:
-    write_image(tmp_path / "train" / "cat" / "1.png")
-    write_image(tmp_path / "unlabelled" / "1.png")
+    for place in ("train/cat", "test/cat", "unlabelled"):
+        write_image(tmp_path / place / "1.png")
     tree = scan_tree(tmp_path)
-    assert [file.shown for file in tree.files] == ["train/cat/1.png"]
+    assert [file.shown for file in tree.files] == ["test/cat/1.png", "train/cat/1.png"]
     assert any("left out: unlabelled" in note for note in tree.notes)
 
 
@@ -99,7 +99,8 @@ def test_links_in_a_circle_end(tmp_path: Path, write_image: Writer) -> None:
     (tmp_path / "b" / "again").symlink_to(tmp_path / "a", target_is_directory=True)
     (tmp_path / "b" / "dangling.png").symlink_to(tmp_path / "nowhere.png")
     tree = scan_tree(tmp_path)
-    assert [file.shown for file in tree.files] == ["a/1.png", "b/1.png", "b/dangling.png"]
+    assert [file.shown for file in tree.files] == ["a/1.png", "b/1.png"]
+    assert [item.reason for item in tree.excluded] == ["a link to nothing"]
     assert sum("already read" in note for note in tree.notes) == 2
 
 
