@@ -1,11 +1,15 @@
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
+from tellapart.data.dataset import resize_dataset
 from tellapart.data.decode import decode_image
 from tellapart.data.folder import FileSource, choose_size, load_folder
 from tellapart.errors import DataError
@@ -144,6 +148,55 @@ def test_a_file_that_went_away_is_named(folder: Path) -> None:
     assert dataset.source.read(np.array([2])).shape == (1, 20, 20, 3)
     with pytest.raises(DataError, match=r"2\.png"):
         dataset.source.read(np.array([2]), 64)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFO on Windows")
+@pytest.mark.parametrize("memory_limit", [None, 0])
+def test_a_fifo_is_left_out(folder: Path, memory_limit: int | None) -> None:
+    os.mkfifo(folder / "1" / "x.png")
+    dataset = load_folder(folder, memory_limit)
+    assert len(dataset) == 12
+    assert [(item.path, item.reason) for item in dataset.excluded] == [
+        ("1/x.png", "not a regular file")
+    ]
+
+
+def test_a_file_that_became_a_fifo_is_refused(folder: Path) -> None:
+    dataset = load_folder(folder, 0)
+    (folder / "1" / "2.png").unlink()
+    os.mkfifo(folder / "1" / "2.png")
+    with pytest.raises(DataError, match=r"1/2\.png: not a regular file"):
+        dataset.source.read(np.arange(12))
+
+
+def test_a_file_that_changed_after_loading_is_refused(folder: Path) -> None:
+    dataset = load_folder(folder, 0)
+    shutil.copy(folder / "10" / "0.png", folder / "1" / "2.png")
+    with pytest.raises(DataError, match=r"1/2\.png: its content has changed .*start again"):
+        dataset.source.read(np.arange(12))
+    with pytest.raises(DataError, match=r"1/2\.png"):
+        resize_dataset(dataset, 32).source.read(np.array([2]))
+
+
+def test_a_lack_of_memory_ends_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(image: Image.Image) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(MemoryError):
+        load_folder(folder)
+
+
+def test_too_few_open_files_leave_no_image_out(folder: Path) -> None:
+    code = (
+        "import resource, sys; from tellapart.data.folder import load_folder;"
+        "load_folder(__import__('pathlib').Path(sys.argv[1]));"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3));"
+        "load_folder(__import__('pathlib').Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True)
+    last = done.stderr.decode().strip().rpartition("\n")[2]
+    assert "DataError" in last and "cannot be read now (Too many open files)" in last
 
 
 @pytest.mark.parametrize(

@@ -216,14 +216,11 @@ def _shrink(image: Image.Image, size: int, mode: str) -> Image.Image:
     A large one is converted tile by tile, and each tile reduced to what leaves four times the
     target: every conversion of the whole would be one more copy of it.
     """
-    (width, height), large = image.size, image.width * image.height > _TILE**2
-    across, down = (
-        max(1, min(side // (4 * size), _MOST_STEP)) if large else 1 for side in image.size
-    )
-    wide, high = (
-        max(step, _TILE // step * step) if large else side
-        for step, side in ((across, width), (down, height))
-    )
+    width, height = image.size
+    if width * height <= _TILE**2:
+        return _convert(image, mode).resize((size, size), Image.Resampling.BILINEAR)
+    across, down = (max(1, min(side // (4 * size), _MOST_STEP)) for side in image.size)
+    wide, high = (_TILE // step * step for step in (across, down))
     boxes = [
         (left, top, min(left + wide, width), min(top + high, height))
         for top in range(0, height, high)
@@ -245,7 +242,9 @@ def _is_wide_grey(image: Image.Image) -> bool:
     return image.mode.startswith("I") or image.mode == "F"
 
 
-def _convert(image: Image.Image, mode: str, reach: tuple[float, float] | None) -> Image.Image:
+def _convert(
+    image: Image.Image, mode: str, reach: tuple[float, float] | None = None
+) -> Image.Image:
     if _is_wide_grey(image):
         return Image.fromarray(scale_grey(np.asarray(image), reach)).convert(mode)
     if image.has_transparency_data:

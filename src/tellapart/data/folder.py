@@ -92,7 +92,8 @@ class FileSource:
                 name = show_name(f"{path.parent.name}/{path.name}")
                 raise DataError(f"{name}: {error}; restore it, or start again") from error
 
-        _work_through(decode_one, len(indices))
+        with _end_where_reading_fails():
+            _work_through(decode_one, len(indices))
         return pixels
 
     def resize(self, size: int) -> ImageSource:
@@ -122,19 +123,21 @@ def _hash_content(content: bytes) -> str:
 
 
 def _work_through(function: Callable[[int], Result], count: int) -> list[Result]:
-    """Call a function with each number below ``count``, on all cores.
+    """Call a function with each number below ``count``, on all cores."""
+    with ThreadPoolExecutor(count_cores()) as pool:
+        return list(pool.map(function, range(count)))
 
-    Raises:
-        DataError: a file cannot be read now, though it may later.
-    """
+
+@contextmanager
+def _end_where_reading_fails() -> Iterator[None]:
+    """Make a failure that says nothing of the file, such as too many open ones, a DataError."""
     try:
-        with ThreadPoolExecutor(count_cores()) as pool:
-            return list(pool.map(function, range(count)))
+        yield
     except OSError as error:
-        name = show_name(str(error.filename or "a file of the data"))
         raise DataError(
-            f"{name} cannot be read now ({error.strerror or error}), which is no fault of its "
-            "own; mend that, and start the same command again"
+            f"{show_name(str(error.filename or 'a file of the data'))} cannot be read now "
+            f"({error.strerror or error}), which is no fault of its own; mend that, and start "
+            "the same command again"
         ) from error
 
 
@@ -162,15 +165,17 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
     Raises:
         DataError: no images, fewer than two classes, or a class that train does not have.
     """
-    tree = scan_tree(root, follow_links)
-    checked = _check_files(tree)
+    with _end_where_reading_fails():
+        tree = scan_tree(root, follow_links)
+        checked = _check_files(tree)
     if not tree.files:
         raise DataError(_say_nothing(root, tree))
     size, reason = choose_size([min(item.width, item.height) for item in checked])
     channels = 1 if all(item.mode in GREY_MODES for item in checked) else 3
     limit = measure_free_memory() // 4 if memory_limit is None else memory_limit
     fits = len(checked) * size * size * channels <= limit
-    checked, held = _decode_files(tree, checked, size, channels, fits)
+    with _end_where_reading_fails():
+        checked, held = _decode_files(tree, checked, size, channels, fits)
     classes = _name_classes(root, tree)
     index = {name: number for number, name in enumerate(classes)}
     name = show_name(root.resolve().name)
