@@ -95,7 +95,8 @@ def test_data_of_any_name_have_a_report(here: Path) -> None:
         os.rename(b"photos", odd)
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
-    call = [sys.executable, "-m", "tellapart", "inspect", b"./" + odd, "--out", b"\xe9"]
+    call = [os.fsencode(sys.executable), b"-m", b"tellapart", b"inspect", b"./" + odd]
+    call += [b"--out", b"\xe9"]
     done = subprocess.run(call, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stderr
     assert b"\x1b" not in done.stderr

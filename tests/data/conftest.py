@@ -40,6 +40,16 @@ def write_image() -> Callable[..., Path]:
 
 
 @pytest.fixture
+def folder(tmp_path: Path, write_image: Callable[..., Path]) -> Path:
+    """Classes 1, 2 and 10, four images each, 24 x 20."""
+    root = tmp_path / "My Images!"
+    for number, name in enumerate(("1", "2", "10")):
+        for image in range(4):
+            write_image(root / name / f"{image}.png", 10 * number + image, (24, 20))
+    return root
+
+
+@pytest.fixture
 def nobody() -> Iterator[Path]:
     """A folder of a user whom permissions bind; root becomes another one meanwhile."""
     with tempfile.TemporaryDirectory() as name:

@@ -9,22 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from tellapart.data.dataset import resize_dataset
 from tellapart.data.decode import decode_image
-from tellapart.data.folder import FileSource, choose_size, load_folder
+from tellapart.data.folder import choose_size, load_folder
 from tellapart.errors import DataError
 
 Writer = Callable[..., Path]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, write_image: Writer) -> Path:
-    """Classes 1, 2 and 10, four images each, 24 x 20."""
-    root = tmp_path / "My Images!"
-    for number, name in enumerate(("1", "2", "10")):
-        for image in range(4):
-            write_image(root / name / f"{image}.png", 10 * number + image, (24, 20))
-    return root
 
 
 def test_classes_in_natural_order_and_labels_by_name(folder: Path) -> None:
@@ -142,14 +131,6 @@ def test_a_huge_image_is_left_out_not_fatal(folder: Path) -> None:
     assert "80,000,000" in dataset.excluded[0].reason
 
 
-def test_a_file_that_went_away_is_named(folder: Path) -> None:
-    dataset = load_folder(folder)
-    (folder / "1" / "2.png").unlink()
-    assert dataset.source.read(np.array([2])).shape == (1, 20, 20, 3)
-    with pytest.raises(DataError, match=r"2\.png"):
-        dataset.source.read(np.array([2]), 64)
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="no FIFO on Windows")
 @pytest.mark.parametrize("memory_limit", [None, 0])
 def test_a_fifo_is_left_out(folder: Path, memory_limit: int | None) -> None:
@@ -159,23 +140,6 @@ def test_a_fifo_is_left_out(folder: Path, memory_limit: int | None) -> None:
     assert [(item.path, item.reason) for item in dataset.excluded] == [
         ("1/x.png", "not a regular file")
     ]
-
-
-def test_a_file_that_became_a_fifo_is_refused(folder: Path) -> None:
-    dataset = load_folder(folder, 0)
-    (folder / "1" / "2.png").unlink()
-    os.mkfifo(folder / "1" / "2.png")
-    with pytest.raises(DataError, match=r"1/2\.png: not a regular file"):
-        dataset.source.read(np.arange(12))
-
-
-def test_a_file_that_changed_after_loading_is_refused(folder: Path) -> None:
-    dataset = load_folder(folder, 0)
-    shutil.copy(folder / "10" / "0.png", folder / "1" / "2.png")
-    with pytest.raises(DataError, match=r"1/2\.png: its content has changed .*start again"):
-        dataset.source.read(np.arange(12))
-    with pytest.raises(DataError, match=r"1/2\.png"):
-        resize_dataset(dataset, 32).source.read(np.array([2]))
 
 
 def test_a_lack_of_memory_ends_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,10 +179,6 @@ def test_the_size_follows_from_the_shorter_sides(sides: list[int], size: int, wo
     assert found == size
     assert reason.startswith(f"{size} px: ")
     assert words in reason
-
-
-def test_reading_nothing_gives_nothing(tmp_path: Path) -> None:
-    assert FileSource([], [], 8, 3).read(np.array([], np.int64)).shape == (0, 8, 8, 3)
 
 
 def test_the_real_photographs(real_data: Path) -> None:

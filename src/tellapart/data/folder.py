@@ -2,143 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
-from tellapart.data.dataset import (
-    ArraySource,
-    Dataset,
-    ImageSource,
-    Indices,
-    Pixels,
-    write_pixels,
+from tellapart.data.dataset import ArraySource, Dataset, Pixels
+from tellapart.data.decode import GREY_MODES, open_content, read_header
+from tellapart.data.files import (
+    FileSource,
+    decode_file,
+    end_where_reading_fails,
+    hash_content,
+    work_through,
 )
-from tellapart.data.decode import GREY_MODES, decode_image, open_content, read_header
 from tellapart.data.layout import LAYOUT
-from tellapart.data.tree import (
-    Tree,
-    say_left_out,
-    scan_tree,
-    show_name,
-    sort_naturally,
-)
-from tellapart.device import count_cores, measure_free_memory
+from tellapart.data.tree import Tree, say_left_out, scan_tree, show_name, sort_naturally
+from tellapart.device import measure_free_memory
 from tellapart.errors import DataError, suggest_name
 from tellapart.records import Excluded
 from tellapart.stop import check_stop
 
-Result = TypeVar("Result")
-
 MOST_SIZE = 64
 LEAST_SIZE = 8
-
-
-class FileSource:
-    """Images in files, decoded when read; at the chosen size they may be held in memory.
-
-    Args:
-        paths: one file per image.
-        hashes: of each file's bytes, as they were when the data were loaded.
-        image_size: the chosen side, in pixels.
-        channels: 1 or 3.
-        held: has (n, image_size, image_size, channels) uint8; None to decode at each read.
-    """
-
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        hashes: Sequence[str],
-        image_size: int,
-        channels: int,
-        held: ArraySource | None = None,
-    ) -> None:
-        shape = (len(paths), image_size, image_size, channels)
-        assert len(paths) == len(hashes)
-        assert held is None or held.pixels.shape == shape
-        self.paths = tuple(paths)
-        self.hashes = tuple(hashes)
-        self.image_size = image_size
-        self.channels = channels
-        self.held = held
-        self.streamed = held is None
-
-    def read(self, indices: Indices, size: int | None = None) -> Pixels:
-        """Return images as (k, size, size, channels) uint8; ``size`` is the chosen one if None.
-
-        Raises:
-            DataError: a file is gone, or is not what it was when the data were loaded.
-        """
-        side = size or self.image_size
-        if self.held is not None and side == self.image_size:
-            return self.held.read(indices)
-        pixels = np.empty((len(indices), side, side, self.channels), np.uint8)
-
-        def decode_one(position: int) -> None:
-            row = int(indices[position])
-            path = self.paths[row]
-            try:
-                pixels[position] = decode_file(path, self.hashes[row], side, self.channels)
-            except DataError as error:
-                name = show_name(f"{path.parent.name}/{path.name}")
-                raise DataError(f"{name}: {error}; restore it, or start again") from error
-
-        with _end_where_reading_fails():
-            _work_through(decode_one, len(indices))
-        return pixels
-
-    def resize(self, size: int) -> ImageSource:
-        return FileSource(self.paths, self.hashes, size, self.channels)
-
-    def share(self, path: Path) -> ImageSource:
-        if self.held is None:
-            return self
-        held = write_pixels(self.held.pixels, path)
-        return FileSource(self.paths, self.hashes, self.image_size, self.channels, held)
-
-
-def decode_file(path: Path, digest: str, size: int, channels: int) -> Pixels:
-    """Decode an image to (size, size, channels) uint8, if its file still has the hash ``digest``.
-
-    Raises:
-        DataError: the file is gone, has changed, or cannot be decoded.
-    """
-    with open_content(path) as content:
-        if _hash_content(content) != digest:
-            raise DataError("its content has changed since it was first read")
-        return decode_image(content, size, channels)
-
-
-def _hash_content(content: bytes) -> str:
-    return hashlib.blake2b(content, digest_size=12).hexdigest()
-
-
-def _work_through(function: Callable[[int], Result], count: int) -> list[Result]:
-    """Call a function with each number below ``count``, on all cores."""
-    with ThreadPoolExecutor(count_cores()) as pool:
-        return list(pool.map(function, range(count)))
-
-
-@contextmanager
-def _end_where_reading_fails() -> Iterator[None]:
-    """Make a failure that says nothing of the file, such as too many open ones, a DataError."""
-    try:
-        yield
-    except OSError as error:
-        raise DataError(
-            f"{show_name(str(error.filename or 'a file of the data'))} cannot be read now "
-            f"({error.strerror or error}), which is no fault of its own; mend that, and start "
-            "the same command again"
-        ) from error
 
 
 @dataclass(frozen=True)
@@ -165,7 +56,7 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
     Raises:
         DataError: no images, fewer than two classes, or a class that train does not have.
     """
-    with _end_where_reading_fails():
+    with end_where_reading_fails():
         tree = scan_tree(root, follow_links)
         checked = _check_files(tree)
     if not tree.files:
@@ -174,7 +65,7 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
     channels = 1 if all(item.mode in GREY_MODES for item in checked) else 3
     limit = measure_free_memory() // 4 if memory_limit is None else memory_limit
     fits = len(checked) * size * size * channels <= limit
-    with _end_where_reading_fails():
+    with end_where_reading_fails():
         checked, held = _decode_files(tree, checked, size, channels, fits)
     classes = _name_classes(root, tree)
     index = {name: number for number, name in enumerate(classes)}
@@ -229,12 +120,12 @@ def _check_files(tree: Tree) -> list[_Checked]:
         check_stop()
         try:
             with open_content(tree.files[number].path) as content:
-                return _Checked(*read_header(content), _hash_content(content))
+                return _Checked(*read_header(content), hash_content(content))
         except DataError as error:
             return str(error)
 
     with _quiet_pillow():
-        found = _work_through(check_one, len(tree.files))
+        found = work_through(check_one, len(tree.files))
     _leave_out(tree, {n: item for n, item in enumerate(found) if isinstance(item, str)})
     return [item for item in found if isinstance(item, _Checked)]
 
@@ -257,7 +148,7 @@ def _decode_files(
         return None
 
     with _quiet_pillow():
-        found = _work_through(decode_one, len(checked))
+        found = work_through(decode_one, len(checked))
     bad = {number: reason for number, reason in enumerate(found) if reason is not None}
     if not bad:
         return checked, held
