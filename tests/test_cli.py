@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -72,6 +73,35 @@ def test_no_images(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
         (here / "photos" / name).mkdir(parents=True)
         (here / "photos" / name / "note.txt").write_text("no image")
     assert "image" in refuse(capsys, "study", "photos")
+
+
+def test_links_are_followed_with_a_flag(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    make_folder(here / "all", {"cat": 8, "dog": 8})
+    (here / "photos").mkdir()
+    for name in ("cat", "dog"):
+        (here / "photos" / name).symlink_to(here / "all" / name)
+    assert "--follow-links" in refuse(capsys, "inspect", "photos")
+    flags = ["--epochs", "1", "--width", "4", "--dense", "8", "--out", "done"]
+    assert main(["train", "photos", "--follow-links", *flags]) == 0
+    assert "--follow-links" in refuse(capsys, "evaluate", "done", "photos")
+    assert main(["evaluate", "done", "photos", "--follow-links"]) == 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only here may a name be any bytes")
+def test_data_of_any_name_have_a_report(here: Path) -> None:
+    odd = b"caf\xe9 \x1b[1m"
+    make_folder(here / "photos", {"cat": 8, "dog": 8})
+    try:
+        os.rename(b"photos", odd)
+    except OSError:
+        pytest.skip("this file system takes UTF-8 names only")
+    call = [os.fsencode(sys.executable), b"-m", b"tellapart", b"inspect", b"./" + odd]
+    call += [b"--out", b"\xe9"]
+    done = subprocess.run(call, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert b"\x1b" not in done.stderr
+    record = json.loads(Path(os.fsdecode(b"\xe9/results.json")).read_text())
+    assert "caf\\xe9 \\x1b[1m" in record["data"]["origin"]
 
 
 def test_too_few_to_split(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +37,33 @@ def write_image() -> Callable[..., Path]:
         return path
 
     return write
+
+
+@pytest.fixture
+def folder(tmp_path: Path, write_image: Callable[..., Path]) -> Path:
+    """Classes 1, 2 and 10, four images each, 24 x 20."""
+    root = tmp_path / "My Images!"
+    for number, name in enumerate(("1", "2", "10")):
+        for image in range(4):
+            write_image(root / name / f"{image}.png", 10 * number + image, (24, 20))
+    return root
+
+
+@pytest.fixture
+def nobody() -> Iterator[Path]:
+    """A folder of a user whom permissions bind; root becomes another one meanwhile."""
+    with tempfile.TemporaryDirectory() as name:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(name, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+            for folder in Path(name).iterdir():
+                folder.chmod(0o700)
 
 
 @pytest.fixture

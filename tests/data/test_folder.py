@@ -1,26 +1,19 @@
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from tellapart.data.decode import decode_image
-from tellapart.data.folder import FileSource, choose_size, load_folder
+from tellapart.data.folder import choose_size, load_folder
 from tellapart.errors import DataError
 
 Writer = Callable[..., Path]
-
-
-@pytest.fixture
-def folder(tmp_path: Path, write_image: Writer) -> Path:
-    """Classes 1, 2 and 10, four images each, 24 x 20."""
-    root = tmp_path / "My Images!"
-    for number, name in enumerate(("1", "2", "10")):
-        for image in range(4):
-            write_image(root / name / f"{image}.png", 10 * number + image, (24, 20))
-    return root
 
 
 def test_classes_in_natural_order_and_labels_by_name(folder: Path) -> None:
@@ -41,7 +34,7 @@ def test_pixels_are_the_reference_decoder_s(folder: Path) -> None:
     rows = np.array([5, 0, 11])
     files = [folder / "2" / "1.png", folder / "1" / "0.png", folder / "10" / "3.png"]
     for size in (None, 20, 32):
-        expected = np.stack([decode_image(path, size or 20, 3) for path in files])
+        expected = np.stack([decode_image(path.read_bytes(), size or 20, 3) for path in files])
         np.testing.assert_array_equal(source.read(rows, size), expected)
 
 
@@ -138,12 +131,36 @@ def test_a_huge_image_is_left_out_not_fatal(folder: Path) -> None:
     assert "80,000,000" in dataset.excluded[0].reason
 
 
-def test_a_file_that_went_away_is_named(folder: Path) -> None:
-    dataset = load_folder(folder)
-    (folder / "1" / "2.png").unlink()
-    assert dataset.source.read(np.array([2])).shape == (1, 20, 20, 3)
-    with pytest.raises(DataError, match=r"2\.png"):
-        dataset.source.read(np.array([2]), 64)
+@pytest.mark.skipif(sys.platform == "win32", reason="no FIFO on Windows")
+@pytest.mark.parametrize("memory_limit", [None, 0])
+def test_a_fifo_is_left_out(folder: Path, memory_limit: int | None) -> None:
+    os.mkfifo(folder / "1" / "x.png")
+    dataset = load_folder(folder, memory_limit)
+    assert len(dataset) == 12
+    assert [(item.path, item.reason) for item in dataset.excluded] == [
+        ("1/x.png", "not a regular file")
+    ]
+
+
+def test_a_lack_of_memory_ends_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(image: Image.Image) -> None:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(ImageFile.ImageFile, "load", load)
+    with pytest.raises(MemoryError):
+        load_folder(folder)
+
+
+def test_too_few_open_files_leave_no_image_out(folder: Path) -> None:
+    code = (
+        "import resource, sys; from tellapart.data.folder import load_folder;"
+        "load_folder(__import__('pathlib').Path(sys.argv[1]));"
+        "resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3));"
+        "load_folder(__import__('pathlib').Path(sys.argv[1]))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True)
+    last = done.stderr.decode().strip().rpartition("\n")[2]
+    assert "DataError" in last and "cannot be read now (Too many open files)" in last
 
 
 @pytest.mark.parametrize(
@@ -162,10 +179,6 @@ def test_the_size_follows_from_the_shorter_sides(sides: list[int], size: int, wo
     assert found == size
     assert reason.startswith(f"{size} px: ")
     assert words in reason
-
-
-def test_reading_nothing_gives_nothing(tmp_path: Path) -> None:
-    assert FileSource([], 8, 3).read(np.array([], np.int64)).shape == (0, 8, 8, 3)
 
 
 def test_the_real_photographs(real_data: Path) -> None:

@@ -64,14 +64,19 @@ def test_no_training_images_are_refused(make_dataset: Maker) -> None:
 
 def test_too_few_images_are_refused_only_if_carved(make_dataset: Maker) -> None:
     labels = [0] * 10 + [1] * 4
-    with pytest.raises(DataError, match=r"'class 1' has 4 different images.*needs 5"):
+    with pytest.raises(DataError, match=r"5 different images.*'class 1' \(4\); add"):
         make_split(make_dataset(labels))
     roles = ["train"] * 6 + ["val"] * 2 + ["test"] * 2 + ["train"] * 2 + ["val", "test"]
     assert len(make_split(make_dataset(labels, roles=roles)).train) == 8
 
 
+def test_all_classes_that_are_too_small_are_named(make_dataset: Maker) -> None:
+    with pytest.raises(DataError, match=r"'class 1' \(3\), 'class 2' \(2\)"):
+        make_split(make_dataset([0] * 9 + [1] * 3 + [2] * 2))
+
+
 def test_copies_do_not_count_as_different(make_dataset: Maker) -> None:
-    with pytest.raises(DataError, match="has 1 different images"):
+    with pytest.raises(DataError, match=r"'class 1' \(1\)"):
         make_split(make_dataset([0] * 10 + [1] * 9, hashes=[*"abcdefghij", *"x" * 9]))
 
 

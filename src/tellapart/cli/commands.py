@@ -8,11 +8,12 @@ from cyclopts import App, Parameter
 
 from tellapart import __version__
 from tellapart.cli.flags import (
+    PLACE,
     RECIPE,
     Backbones,
     Convs,
     Data,
-    DataDir,
+    DataFlags,
     Dense,
     Device,
     Epochs,
@@ -69,7 +70,7 @@ def study(
     minutes: Minutes = None,
     protocol: ProtocolFlag = "holdout",
     plan: PlanFlag = False,
-    data_dir: DataDir = None,
+    place: DataFlags = PLACE,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -81,7 +82,7 @@ def study(
     """
     names = split_steps(steps)
     run_steps(
-        ("study", data, data_dir, out, json),
+        ("study", data, place, out, json),
         plan=plan,
         steps=names,
         transfer={
@@ -106,13 +107,13 @@ def study(
 
 @app.command
 def inspect(
-    data: Data = "digits", *, data_dir: DataDir = None, out: Out = None, json: Json = False
+    data: Data = "digits", *, place: DataFlags = PLACE, out: Out = None, json: Json = False
 ) -> None:
     """Step 1: count classes, look at balance, sizes, modes and samples.
 
     Example: `tellapart inspect photos/`
     """
-    run_steps(("inspect", data, data_dir, out, json), steps=("inspect",))
+    run_steps(("inspect", data, place, out, json), steps=("inspect",))
 
 
 @app.command
@@ -130,7 +131,7 @@ def train(
     minutes: Minutes = None,
     recipe: RecipeFlags = RECIPE,
     protocol: ProtocolFlag = "holdout",
-    data_dir: DataDir = None,
+    place: DataFlags = PLACE,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -141,7 +142,7 @@ def train(
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """
     run_steps(
-        ("train", data, data_dir, out, json),
+        ("train", data, place, out, json),
         steps=("baseline",),
         model={"name": model, "width": width, "dense": dense, "convs": convs},
         epochs=epochs,
@@ -170,7 +171,7 @@ def sweep(
     minutes: Minutes = None,
     plan: PlanFlag = False,
     protocol: ProtocolFlag = "holdout",
-    data_dir: DataDir = None,
+    place: DataFlags = PLACE,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -190,7 +191,7 @@ def sweep(
         "processes": read_count("--processes", processes),
     }
     run_steps(
-        ("sweep", data, data_dir, out, json),
+        ("sweep", data, place, out, json),
         **asked,
         plan=plan,
         model={"name": model},
@@ -212,7 +213,7 @@ def search(
     processes: Processes = None,
     plan: PlanFlag = False,
     protocol: ProtocolFlag = "holdout",
-    data_dir: DataDir = None,
+    place: DataFlags = PLACE,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -223,7 +224,7 @@ def search(
     Example: `tellapart search digits --trials 12`
     """
     run_steps(
-        ("search", data, data_dir, out, json),
+        ("search", data, place, out, json),
         steps=("search",),
         plan=plan,
         sweep={"processes": read_count("--processes", processes)},
@@ -246,7 +247,7 @@ def learn(
     convs: Convs = None,
     seeds: Seeds = None,
     epochs: Epochs = None,
-    data_dir: DataDir = None,
+    place: DataFlags = PLACE,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -257,7 +258,7 @@ def learn(
     Example: `tellapart learn digits --seeds 2 --epochs 5`
     """
     run_steps(
-        ("learn", data, data_dir, out, json),
+        ("learn", data, place, out, json),
         steps=(),
         learn=True,
         model={"name": model, "width": width, "dense": dense, "convs": convs},

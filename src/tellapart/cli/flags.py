@@ -32,9 +32,6 @@ def _read_whole(kind: type, tokens: Sequence[Token]) -> int:
 
 Whole = Annotated[int, Parameter(converter=_read_whole)]
 Data = Annotated[str, Parameter(help="A name (digits, cifar10) or a folder of images.")]
-DataDir = Annotated[
-    Path | None, Parameter(help="Where named data lie; also TELLAPART_DATA.", show_default=False)
-]
 Out = Annotated[
     Path | None,
     Parameter(help="Output folder [default: runs/DATA-COMMAND-N].", show_default=False),
@@ -118,6 +115,24 @@ Processes = Annotated[
 Trials = Annotated[
     int | None, Parameter(help="Trials of the search.", show_default=False, converter=_read_whole)
 ]
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class DataFlags:
+    """Where the images lie."""
+
+    data_dir: Annotated[
+        Path | None,
+        Parameter(help="Where named data lie; also TELLAPART_DATA.", show_default=False),
+    ] = None
+    follow_links: Annotated[
+        bool,
+        Parameter(help="Follow links that lead out of a folder of images.", negative=""),
+    ] = False
+
+
+PLACE = DataFlags()
 
 
 @Parameter(name="*")

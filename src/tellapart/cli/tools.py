@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from cyclopts import Parameter
 
 from tellapart.cli.commands import app
-from tellapart.cli.flags import Backbones, DataDir, Device, Json
+from tellapart.cli.flags import PLACE, Backbones, DataFlags, Device, Json
 from tellapart.errors import SettingError
 
 
@@ -43,7 +43,7 @@ def evaluate(
         str | None,
         Parameter(help="Where a transfer's backbone lies now: local-dir:FOLDER."),
     ] = None,
-    data_dir: DataDir = None,
+    place: DataFlags = PLACE,
     device: Device = "auto",
     json: Json = False,
 ) -> None:
@@ -59,7 +59,8 @@ def evaluate(
     for study in (folder, folder.parent):
         if data is None and (study / IDENTITY).is_file():
             data = str(read_json(study / IDENTITY)["data"])
-    dataset = load_images(data or "digits", data_dir and expand_path(data_dir))
+    where = place.data_dir and expand_path(place.data_dir)
+    dataset = load_images(data or "digits", where, follow_links=place.follow_links)
     found = evaluate_run(dataset, folder, split, device, backbone)
     print(found.model_dump_json(indent=1) if json else describe_evaluation(found))
 

@@ -9,9 +9,10 @@ from cyclopts import App, Parameter
 
 from tellapart.cli.commands import app
 from tellapart.cli.flags import (
+    PLACE,
     Backbones,
     Data,
-    DataDir,
+    DataFlags,
     Device,
     Epochs,
     Json,
@@ -65,7 +66,7 @@ def transfer(
     max_memory: MaxMemory = None,
     epochs: Epochs = None,
     protocol: ProtocolFlag = "holdout",
-    data_dir: DataDir = None,
+    place: DataFlags = PLACE,
     out: Out = None,
     seed: Seed = 0,
     device: Device = "auto",
@@ -77,7 +78,7 @@ def transfer(
     """
     count = epochs if finetune_epochs is None else finetune_epochs
     run_steps(
-        ("transfer", data, data_dir, out, json),
+        ("transfer", data, place, out, json),
         steps=("transfer",),
         transfer={
             "backbones": tuple(backbone or ()),

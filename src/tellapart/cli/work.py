@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from tellapart.cli.flags import DataFlags
     from tellapart.data.dataset import Dataset
     from tellapart.plan import StudySettings
 
 
-def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: Any) -> None:
+def run_steps(where: tuple[str, str, DataFlags, Path | None, bool], **values: Any) -> None:
     """Make settings, load the data, run the steps, and say where the report is.
 
     Of several processes that ``torchrun`` started, rank 0 does; the others help it to train.
@@ -27,9 +28,10 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     from tellapart.plan import StudySettings, SweepSettings, TransferSettings
     from tellapart.workspace import expand_path
 
-    verb, data, data_dir, out, json = where
+    verb, data, place, out, json = where
     foresee = values.pop("plan", False)
-    data_dir, out = (path and expand_path(path) for path in (data_dir, out))
+    data_dir, out = (path and expand_path(path) for path in (place.data_dir, out))
+    links = place.follow_links
     if "model" in values:
         values["model"] = make_network_settings(**values["model"])
     if "recipe" in values:
@@ -52,10 +54,13 @@ def run_steps(where: tuple[str, str, Path | None, Path | None, bool], **values: 
     with share_work(verb, settings.device) as ranks:
         if not ranks.leads:
             agree_on(ranks, False)  # rank 0 comes here when it has loaded, or downloaded, the data
-            follow_trainings(ranks, load_images(data, data_dir), settings.device)
+            images = load_images(data, data_dir, follow_links=links)
+            follow_trainings(ranks, images, settings.device)
             return
         with show_download(data) as progress:
-            dataset = load_images(data, data_dir, progress=progress, memory_limit=limit)
+            dataset = load_images(
+                data, data_dir, progress=progress, memory_limit=limit, follow_links=links
+            )
         agree_on(ranks, False)
         _run_study(dataset, settings, (verb, out, json), foresee)
 
@@ -66,6 +71,7 @@ def _run_study(
     from rich.console import Console
 
     from tellapart.console import ConsoleReporter
+    from tellapart.data.tree import show_name
     from tellapart.study import foresee_study, identify_study, run_study
     from tellapart.study.plans import describe_plan
     from tellapart.workspace import name_folder
@@ -89,9 +95,8 @@ def _run_study(
         print(plan.model_dump_json(indent=1) if json else describe_plan(plan))
         return
     with ConsoleReporter(console) as reporter:
-        record = run_study(
-            dataset, settings, folder, reporter, shlex.join(["tellapart", *sys.argv[1:]])
-        )
+        command = shlex.join(["tellapart", *map(show_name, sys.argv[1:])])
+        record = run_study(dataset, settings, folder, reporter, command)
     if json:
         print(record.model_dump_json(indent=1))
     else:

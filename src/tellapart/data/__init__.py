@@ -34,6 +34,7 @@ def load_images(
     download: bool = True,
     progress: Progress | None = None,
     memory_limit: int | None = None,
+    follow_links: bool = False,
 ) -> Dataset:
     """Read labelled images, by name or from a folder of class folders.
 
@@ -44,6 +45,8 @@ def load_images(
         progress: called with bytes done and in all while downloading.
         memory_limit: bytes of a folder's pixels that may be held; a quarter of the free memory if
             None. Beyond it they are decoded at each read.
+        follow_links: whether links that lead out of the folder are followed; else they are left
+            out, and noted.
 
     Raises:
         DataError: an unknown name, no such folder, or images that cannot be used.
@@ -58,7 +61,7 @@ def load_images(
         return LOADERS[data](data_dir, download, progress)
     folder = expand_path(data)
     if data and folder.is_dir():
-        return load_folder(folder, memory_limit)
+        return load_folder(folder, memory_limit, follow_links)
     if data and folder.exists():
         raise DataError(f"DATA must be a name or a folder, but {data} is a file; give its folder")
     if is_path:

@@ -8,7 +8,10 @@ filter.
 
 from __future__ import annotations
 
+import errno
 import io
+import stat
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +34,10 @@ GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B"
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 512 * 2**20
 
+Values = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
+
+_TILE = 2048
+_MOST_STEP = 64  # Pillow's sums of larger blocks are rounded by more than a grey level
 _ORIENTATION = 0x0112
 _TRANSPOSES = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -43,7 +50,79 @@ _TRANSPOSES = {
 }
 
 
-def read_header(file: Path | bytes) -> tuple[int, int, str]:
+class _Room:
+    """Room that threads share; who needs more than is left waits."""
+
+    def __init__(self, most: int) -> None:
+        self._most = self._left = most
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def take(self, wanted: int) -> Iterator[None]:
+        wanted = min(wanted, self._most)
+        with self._changed:
+            self._changed.wait_for(lambda: self._left >= wanted)
+            self._left -= wanted
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._left += wanted
+                self._changed.notify_all()
+
+
+# However many cores decode, they hold no more at one time than the largest file and the largest
+# image that are allowed. Bytes are taken before pixels, never after, so nobody waits in a circle.
+_BYTES = _Room(MOST_BYTES)
+_PIXELS = _Room(MOST_PIXELS)
+_lifting = threading.Lock()
+
+
+@contextmanager
+def open_content(path: Path) -> Iterator[bytes]:
+    """Give the bytes of a file, for the length of a ``with`` block.
+
+    Raises:
+        DataError: there is no such file, it may not be read, is not a regular file or too large.
+        OSError: the file cannot be read now, which says nothing of the file.
+    """
+    with _explain_failure():
+        status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # to open a FIFO or a device may never end
+        raise DataError("not a regular file")
+    _check_bytes(status.st_size)
+    with _BYTES.take(status.st_size):
+        with _explain_failure(), open(path, "rb") as stream:
+            content = stream.read(status.st_size)
+        yield content
+
+
+@contextmanager
+def _explain_failure() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DataError(explain_unreadable(error)) from error
+
+
+def _check_bytes(count: int) -> None:
+    if not 0 < count <= MOST_BYTES:
+        raise DataError(f"a file of {count:,} bytes, allowed are 1 to {MOST_BYTES:,}")
+
+
+def explain_unreadable(error: OSError) -> str:
+    """Return why a file or folder cannot be read, where the cause lies in itself.
+
+    Raises:
+        OSError: the cause lies elsewhere and may pass, such as too many open files.
+    """
+    own = (PermissionError, FileNotFoundError, NotADirectoryError)
+    if isinstance(error, own) or error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
+        return f"cannot be read ({error.strerror})"
+    raise error
+
+
+def read_header(content: bytes) -> tuple[int, int, str]:
     """Return (width, height, mode) as stored, before any EXIF orientation.
 
     No pixel is decoded, but the checksums of a PNG are checked: decoding passes over them.
@@ -51,58 +130,71 @@ def read_header(file: Path | bytes) -> tuple[int, int, str]:
     Raises:
         DataError: not an image of a known format, damaged, or too large.
     """
-    with _open_image(file) as image:
+    with _open_image(content) as image:
         header = image.width, image.height, image.mode
         image.verify()
         return header
 
 
-def decode_image(file: Path | bytes, size: int, channels: int) -> Pixels:
-    """Decode an image, given by path or by content, to (size, size, channels) uint8.
+def decode_image(content: bytes, size: int, channels: int) -> Pixels:
+    """Decode an image, given as the bytes of its file, to (size, size, channels) uint8.
 
     Args:
-        file: a path, or the bytes of a file.
+        content: the bytes of a file.
         size: side of the square, in pixels.
         channels: 1 for grey, 3 for RGB.
 
     Raises:
-        DataError: the file is missing, damaged, too large or of an unknown format.
+        DataError: the content is damaged, too large or of an unknown format.
+        MemoryError: there is no room to decode it.
     """
-    with _open_image(file) as image:
+    with _open_image(content) as image:
+        pixels = image.width * image.height
         if image.format in ("JPEG", "MPO"):
             # Decoding at a reduced size is several times faster; what is left is still at
             # least twice the target, so the antialiased filter below does the last step.
             image.draft(None, (2 * size, 2 * size))
-        upright = _orient(image)
-        plain = _convert(upright, "L" if channels == 1 else "RGB")
-        small = plain.resize((size, size), Image.Resampling.BILINEAR)
-        return np.array(small, np.uint8).reshape(size, size, channels)
+            if "progressive" not in image.info:  # those are held whole, whatever is asked for
+                pixels = image.width * image.height
+        with _PIXELS.take(pixels):
+            image.load()
+            upright = _TRANSPOSES.get(_read_orientation(image))
+            small = _shrink(image, size, "L" if channels == 1 else "RGB")
+            if upright is not None:
+                small = small.transpose(upright)
+            return np.array(small, np.uint8).reshape(size, size, channels)
 
 
 @contextmanager
-def _open_image(file: Path | bytes) -> Iterator[Image.Image]:
-    name = f"{file.name}: " if isinstance(file, Path) else ""
+def _open_image(content: bytes) -> Iterator[Image.Image]:
+    allowed = f"allowed are {MOST_PIXELS:,} in all"
     try:
-        size = file.stat().st_size if isinstance(file, Path) else len(file)
-        if not 0 < size <= MOST_BYTES:
-            raise DataError(f"{name}a file of {size:,} bytes, allowed are 1 to {MOST_BYTES:,}")
-        with Image.open(
-            file if isinstance(file, Path) else io.BytesIO(file), formats=FORMATS
-        ) as image:
+        _check_bytes(len(content))
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise DataError(
-                    f"{name}{image.width} x {image.height} pixels, "
-                    f"allowed are {MOST_PIXELS:,} in all"
-                )
+                raise DataError(f"{image.width} x {image.height} pixels, {allowed}")
             yield image
-    except DataError:
+    except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
-        raise DataError(f"{name}not an image in {', '.join(FORMATS)}") from error
+        raise DataError(f"not an image in {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{name}too many pixels, allowed are {MOST_PIXELS:,}") from error
+        raise DataError(f"{_measure_bomb(content)}, {allowed}") from error
     except Exception as error:  # decoders raise anything on damaged content
-        raise DataError(f"{name}truncated or damaged ({_shorten(error)})") from error
+        if "out of memory" in str(error).casefold():  # as Pillow says it
+            raise MemoryError(str(error)) from error
+        raise DataError(f"truncated or damaged ({_shorten(error)})") from error
+
+
+def _measure_bomb(content: bytes) -> str:
+    """Say how large an image is that Pillow refuses to open: its limit is lifted meanwhile."""
+    with _lifting:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                return f"{image.width} x {image.height} pixels"
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _shorten(error: Exception) -> str:
@@ -110,19 +202,51 @@ def _shorten(error: Exception) -> str:
     return " ".join(text.split())[:100]
 
 
-def _orient(image: Image.Image) -> Image.Image:
+def _read_orientation(image: Image.Image) -> int:
+    """Return the EXIF orientation that is left to apply; Pillow turns a TIFF as it loads it."""
     try:
-        orientation = image.getexif().get(_ORIENTATION)
+        return int(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # damaged metadata: the pixels are still good
-        orientation = None
-    image.load()
-    transpose = _TRANSPOSES.get(orientation) if isinstance(orientation, int) else None
-    return image if transpose is None else image.transpose(transpose)
+        return 1
 
 
-def _convert(image: Image.Image, mode: str) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return Image.fromarray(scale_grey(np.asarray(image))).convert(mode)
+def _shrink(image: Image.Image, size: int, mode: str) -> Image.Image:
+    """Squash a loaded image to a square of ``size``, in ``mode``.
+
+    A large one is converted tile by tile, and each tile reduced to what leaves four times the
+    target: every conversion of the whole would be one more copy of it.
+    """
+    width, height = image.size
+    if width * height <= _TILE**2:
+        return _convert(image, mode).resize((size, size), Image.Resampling.BILINEAR)
+    across, down = (max(1, min(side // (4 * size), _MOST_STEP)) for side in image.size)
+    wide, high = (_TILE // step * step for step in (across, down))
+    boxes = [
+        (left, top, min(left + wide, width), min(top + high, height))
+        for top in range(0, height, high)
+        for left in range(0, width, wide)
+    ]
+    reach = None
+    if _is_wide_grey(image):
+        least, most = zip(*(find_reach(np.asarray(image.crop(box))) for box in boxes), strict=True)
+        reach = min(least), max(most)
+    reduced = Image.new(mode, (-(-width // across), -(-height // down)))
+    for box in boxes:
+        tile = _convert(image.crop(box), mode, reach).reduce((across, down))
+        reduced.paste(tile, (box[0] // across, box[1] // down))
+    whole = (0, 0, width / across, height / down)
+    return reduced.resize((size, size), Image.Resampling.BILINEAR, whole)
+
+
+def _is_wide_grey(image: Image.Image) -> bool:
+    return image.mode.startswith("I") or image.mode == "F"
+
+
+def _convert(
+    image: Image.Image, mode: str, reach: tuple[float, float] | None = None
+) -> Image.Image:
+    if _is_wide_grey(image):
+        return Image.fromarray(scale_grey(np.asarray(image), reach)).convert(mode)
     if image.has_transparency_data:
         colours = image.convert("RGBA")
         white = Image.new("RGBA", colours.size, "white")
@@ -132,22 +256,32 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
     return image.convert("RGB").convert(mode)
 
 
-def scale_grey(values: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Pixels:
+def find_reach(values: Values) -> tuple[float, float]:
+    """Return the least and the greatest of grey values; what is not a finite number counts as 0."""
+    if values.dtype.kind == "f":
+        values = np.where(np.isfinite(values), values, 0)
+    return float(values.min()), float(values.max())
+
+
+def scale_grey(values: Values, reach: tuple[float, float] | None = None) -> Pixels:
     """Scale grey values of more than 8 bits, (height, width), to uint8.
 
     16-bit whole numbers are divided by 257. Wider ones count as 16-bit while they fit, else
     as 31-bit. Fractions within [0, 1] are multiplied by 255, within [0, 255] kept, and else
     stretched from their least to their greatest; what is not a number is black.
+
+    Args:
+        values: part of an image, or all of it.
+        reach: the least and greatest of the whole image; those of ``values`` if None.
     """
+    least, most = reach or find_reach(values)
     numbers = values.astype(np.float64)
     if values.dtype.kind == "f":
-        numbers = np.nan_to_num(numbers, nan=0.0, posinf=0.0, neginf=0.0)
-        least, most = float(numbers.min()), float(numbers.max())
+        numbers[~np.isfinite(numbers)] = 0
         if least >= 0 and most <= 1:
             numbers *= 255
         elif least < 0 or most > 255:
             numbers = (numbers - least) * (255 / (most - least or 1.0))
     else:
-        wide = values.dtype.itemsize > 2 and numbers.max() > 65_535
-        numbers /= 2**23 if wide else 257
+        numbers /= 2**23 if most > 65_535 else 257
     return np.rint(numbers).clip(0, 255).astype(np.uint8)

@@ -2,86 +2,34 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
-from tellapart.data.dataset import (
-    ArraySource,
-    Dataset,
-    ImageSource,
-    Indices,
-    Pixels,
-    write_pixels,
+from tellapart.data.dataset import ArraySource, Dataset, Pixels
+from tellapart.data.decode import GREY_MODES, open_content, read_header
+from tellapart.data.files import (
+    FileSource,
+    decode_file,
+    end_where_reading_fails,
+    hash_content,
+    work_through,
 )
-from tellapart.data.decode import GREY_MODES, MOST_BYTES, decode_image, read_header
-from tellapart.data.tree import LAYOUT, ImageFile, Tree, scan_tree, show_name, sort_naturally
-from tellapart.device import count_cores, measure_free_memory
+from tellapart.data.layout import LAYOUT
+from tellapart.data.tree import Tree, say_left_out, scan_tree, show_name, sort_naturally
+from tellapart.device import measure_free_memory
 from tellapart.errors import DataError, suggest_name
 from tellapart.records import Excluded
 from tellapart.stop import check_stop
 
 MOST_SIZE = 64
 LEAST_SIZE = 8
-
-
-class FileSource:
-    """Images in files, decoded when read; at the chosen size they may be held in memory.
-
-    Args:
-        paths: one file per image.
-        image_size: the chosen side, in pixels.
-        channels: 1 or 3.
-        held: has (n, image_size, image_size, channels) uint8; None to decode at each read.
-    """
-
-    def __init__(
-        self, paths: Sequence[Path], image_size: int, channels: int, held: ArraySource | None = None
-    ) -> None:
-        shape = (len(paths), image_size, image_size, channels)
-        assert held is None or held.pixels.shape == shape
-        self.paths = tuple(paths)
-        self.image_size = image_size
-        self.channels = channels
-        self.held = held
-        self.streamed = held is None
-
-    def read(self, indices: Indices, size: int | None = None) -> Pixels:
-        """Return images as (k, size, size, channels) uint8; ``size`` is the chosen one if None.
-
-        Raises:
-            DataError: a file is gone, or has changed so that it cannot be read.
-        """
-        side = size or self.image_size
-        if self.held is not None and side == self.image_size:
-            return self.held.read(indices)
-        pixels = np.empty((len(indices), side, side, self.channels), np.uint8)
-
-        def decode_one(position: int) -> None:
-            path = self.paths[int(indices[position])]
-            pixels[position] = decode_image(path, side, self.channels)
-
-        with ThreadPoolExecutor(count_cores()) as pool:
-            list(pool.map(decode_one, range(len(indices))))
-        return pixels
-
-    def resize(self, size: int) -> ImageSource:
-        return FileSource(self.paths, size, self.channels)
-
-    def share(self, path: Path) -> ImageSource:
-        if self.held is None:
-            return self
-        held = write_pixels(self.held.pixels, path)
-        return FileSource(self.paths, self.image_size, self.channels, held)
 
 
 @dataclass(frozen=True)
@@ -94,7 +42,7 @@ class _Checked:
     digest: str
 
 
-def load_folder(root: Path, memory_limit: int | None = None) -> Dataset:
+def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool = False) -> Dataset:
     """Read a folder of images: ``<class>/...``, or ``train|val|test/<class>/...``.
 
     Every file is decoded once here; those that cannot be are left out and named in
@@ -103,19 +51,22 @@ def load_folder(root: Path, memory_limit: int | None = None) -> Dataset:
     Args:
         root: the folder.
         memory_limit: bytes of pixels that may be held; a quarter of the free memory if None.
+        follow_links: whether links that lead out of the folder are followed.
 
     Raises:
         DataError: no images, fewer than two classes, or a class that train does not have.
     """
-    tree = scan_tree(root)
-    checked = _check_files(tree)
+    with end_where_reading_fails():
+        tree = scan_tree(root, follow_links)
+        checked = _check_files(tree)
     if not tree.files:
-        raise DataError(f"{root} has no readable images{_say_excluded(tree)}; {LAYOUT}")
+        raise DataError(_say_nothing(root, tree))
     size, reason = choose_size([min(item.width, item.height) for item in checked])
     channels = 1 if all(item.mode in GREY_MODES for item in checked) else 3
     limit = measure_free_memory() // 4 if memory_limit is None else memory_limit
     fits = len(checked) * size * size * channels <= limit
-    checked, held = _decode_files(tree, checked, size, channels, fits)
+    with end_where_reading_fails():
+        checked, held = _decode_files(tree, checked, size, channels, fits)
     classes = _name_classes(root, tree)
     index = {name: number for number, name in enumerate(classes)}
     name = show_name(root.resolve().name)
@@ -126,6 +77,7 @@ def load_folder(root: Path, memory_limit: int | None = None) -> Dataset:
         labels=np.array([index[file.class_name] for file in tree.files], np.int64),
         source=FileSource(
             [file.path for file in tree.files],
+            [item.digest for item in checked],
             size,
             channels,
             None if held is None else ArraySource(held),
@@ -164,22 +116,16 @@ def choose_size(shorter_sides: Sequence[int]) -> tuple[int, str]:
 def _check_files(tree: Tree) -> list[_Checked]:
     """Look at every header and hash every file; leave out what has no readable header."""
 
-    def check_one(file: ImageFile) -> _Checked | str:
+    def check_one(number: int) -> _Checked | str:
         check_stop()
         try:
-            if file.path.stat().st_size > MOST_BYTES:
-                return f"a file of over {MOST_BYTES:,} bytes"
-            content = file.path.read_bytes()
-            width, height, mode = read_header(content)
-        except OSError as error:
-            return f"cannot be read ({error.strerror})"
+            with open_content(tree.files[number].path) as content:
+                return _Checked(*read_header(content), hash_content(content))
         except DataError as error:
             return str(error)
-        digest = hashlib.blake2b(content, digest_size=12).hexdigest()
-        return _Checked(width, height, mode, digest)
 
-    with _strict_pillow(), ThreadPoolExecutor(count_cores()) as pool:
-        found = list(pool.map(check_one, tree.files))
+    with _quiet_pillow():
+        found = work_through(check_one, len(tree.files))
     _leave_out(tree, {n: item for n, item in enumerate(found) if isinstance(item, str)})
     return [item for item in found if isinstance(item, _Checked)]
 
@@ -193,17 +139,16 @@ def _decode_files(
     def decode_one(position: int) -> str | None:
         check_stop()
         try:
-            pixels = decode_image(tree.files[position].path.read_bytes(), size, channels)
-        except OSError as error:
-            return f"cannot be read ({error.strerror})"
+            path, digest = tree.files[position].path, checked[position].digest
+            pixels = decode_file(path, digest, size, channels)
         except DataError as error:
             return str(error)
         if held is not None:
             held[position] = pixels
         return None
 
-    with _strict_pillow(), ThreadPoolExecutor(count_cores()) as pool:
-        found = list(pool.map(decode_one, range(len(checked))))
+    with _quiet_pillow():
+        found = work_through(decode_one, len(checked))
     bad = {number: reason for number, reason in enumerate(found) if reason is not None}
     if not bad:
         return checked, held
@@ -224,27 +169,27 @@ def _leave_out(tree: Tree, bad: dict[int, str]) -> None:
 
 
 @contextmanager
-def _strict_pillow() -> Iterator[None]:
-    """Make a decompression bomb an error, and keep remarks on odd metadata quiet."""
+def _quiet_pillow() -> Iterator[None]:
+    """Keep remarks on odd metadata quiet, and on many pixels: they are refused, with their size."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
         yield
 
 
 def _name_classes(root: Path, tree: Tree) -> tuple[str, ...]:
     names = {file.class_name for file in tree.files}
     if not names:
-        raise DataError(f"{root} has no readable images{_say_excluded(tree)}; {LAYOUT}")
+        raise DataError(_say_nothing(root, tree))
     if len(names) < 2:
         raise DataError(
-            f"{root} must have two classes or more, but has one ({names.pop()}); {LAYOUT}. "
-            "If the classes lie one folder deeper, give that folder"
+            f"{show_name(str(root))} must have two classes or more, but has one "
+            f"({names.pop()}){say_left_out(tree)}; {LAYOUT}. If the classes lie one folder deeper, "
+            "give that folder"
         )
     trained = {file.class_name for file in tree.files if file.role in ("", "train")}
     if not trained:
         raise DataError(
-            f"{root} has no images to train on, only "
+            f"{show_name(str(root))} has no images to train on, only "
             f"{' and '.join(sorted({file.role for file in tree.files}))}; add a folder train"
         )
     for file in tree.files:
@@ -267,8 +212,5 @@ def _note_missing(tree: Tree, classes: Sequence[str]) -> list[str]:
     return notes
 
 
-def _say_excluded(tree: Tree) -> str:
-    if not tree.excluded:
-        return ""
-    first = tree.excluded[0]
-    return f" ({len(tree.excluded):,} left out, such as {first.path}: {first.reason})"
+def _say_nothing(root: Path, tree: Tree) -> str:
+    return f"{show_name(str(root))} has no readable images{say_left_out(tree)}; {LAYOUT}"

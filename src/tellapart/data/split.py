@@ -167,12 +167,16 @@ def _group_rows(dataset: Dataset, pool: Indices) -> Groups:
 
 
 def _check_classes(dataset: Dataset, groups: Groups) -> None:
-    for label, inside in groups.items():
-        if len(inside) < FEWEST:
-            raise DataError(
-                f"class {dataset.classes[label]!r} has {len(inside)} different images of its own, "
-                f"but a split needs {FEWEST}; add images, or remove the class"
-            )
+    small = [
+        f"{dataset.classes[label]!r} ({len(inside)})"
+        for label, inside in groups.items()
+        if len(inside) < FEWEST
+    ]
+    if small:
+        raise DataError(
+            f"every class must have {FEWEST} different images of its own to be split, but fewer "
+            f"are in {', '.join(small)}; add images, or remove these classes"
+        )
 
 
 def _count_rows(inside: Mapping[str, list[int]]) -> int:

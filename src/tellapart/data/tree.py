@@ -6,28 +6,22 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tellapart.data.decode import SUFFIXES
+from tellapart.data.decode import FORMATS, SUFFIXES, explain_unreadable
+from tellapart.data.layout import LAYOUT, ClassFolder, Folder, find_classes
 from tellapart.errors import DataError
 from tellapart.records import Excluded
+from tellapart.workspace import IDENTITY
 
-ROLE_FOLDERS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-}
-LAYOUT = "expected is FOLDER/<class>/<images>, or FOLDER/train/<class>/<images> and the like"
-
-_IGNORED = frozenset(("__macosx", "thumbs.db", "desktop.ini"))
+_IGNORED = frozenset(
+    (
+        *("__macosx", "thumbs.db", "desktop.ini"),
+        *("@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+    )
+)
+_TURNING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 
 
 @dataclass(frozen=True)
@@ -48,7 +42,8 @@ class Tree:
     notes: list[str] = field(default_factory=list)
     excluded: list[Excluded] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
-    deeper: int = 0
+    links: list[str] = field(default_factory=list)
+    own: list[str] = field(default_factory=list)
 
 
 def sort_naturally(name: str) -> tuple[list[str | int], str]:
@@ -62,152 +57,209 @@ def sort_naturally(name: str) -> tuple[list[str | int], str]:
 
 
 def show_name(name: str) -> str:
-    """Return a file or class name as text that every encoder takes, in one Unicode form."""
+    """Return a file or class name as text that every encoder and terminal takes.
+
+    It is in one Unicode form; control characters, and those that turn the direction of text,
+    are written as escapes.
+
+    >>> print(show_name("a\\nb"))
+    a\\nb
+    """
     readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return unicodedata.normalize("NFC", readable)
+    return "".join(
+        letter.encode("unicode_escape").decode() if _is_control(letter) else letter
+        for letter in unicodedata.normalize("NFC", readable)
+    )
 
 
-def scan_tree(root: Path) -> Tree:
+def _is_control(letter: str) -> bool:
+    return (
+        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
+        or unicodedata.bidirectional(letter) in _TURNING
+    )
+
+
+def scan_tree(root: Path, follow_links: bool = False) -> Tree:
     """Find the images under ``root``, by class folder, or by role and class folder.
 
-    Hidden folders, and the droppings of operating systems, are passed over. Every folder is
-    visited once, so links in a circle end.
+    Hidden folders, the droppings of operating and storage systems, and tellapart's own results
+    are passed over. Every folder is visited once, so links in a circle end.
+
+    Args:
+        root: the folder; it may be a link itself.
+        follow_links: whether links that lead out of ``root`` are followed.
 
     Raises:
         DataError: the folder is empty or unreadable, or has images but no class folders.
     """
     tree = Tree()
-    folders, files = _list_folder(root)
-    if not folders and not files:
-        raise DataError(f"{root} is empty; {LAYOUT}")
-    loose = sum(_is_image(file) for file in files)
-    if not folders:
+    top = _read_folders(root, follow_links, tree)
+    place = show_name(str(root))
+    if not top.folders:
+        tree.others = top.others
+        if not top.images and not tree.own and not say_left_out(tree):
+            raise DataError(f"{place} is empty; {LAYOUT}")
         raise DataError(
-            f"{root} has {loose:,} images but no class folders; sort them so that {LAYOUT}"
+            f"{place} has {len(top.images):,} images but no class folders{say_left_out(tree)}; "
+            f"sort them into class folders: {LAYOUT}"
         )
-    if loose:
-        tree.notes.append(f"{loose:,} images lie outside of all class folders: left out")
-    seen = {_identify(root)}
-    for role, folder in _assign_roles(folders, tree):
-        if not role:
-            _scan_class(root, folder, "", seen, tree)
-            continue
-        seen.add(_identify(folder))
-        inner, strays = _list_folder(folder)
-        stray_images = sum(_is_image(file) for file in strays)
-        if stray_images:
-            tree.notes.append(
-                f"{stray_images:,} images of {show_name(folder.name)} lie outside of all "
-                "class folders: left out"
-            )
-        for class_folder in inner:
-            _scan_class(root, class_folder, role, seen, tree)
-    _note_oddities(tree)
+    if top.images:
+        tree.notes.append(f"{len(top.images):,} images lie outside of all class folders: left out")
+    found = find_classes(top, tree.notes)
+    for part in found:
+        _take_images(part, tree)
+    _note_oddities(tree, found)
     return tree
 
 
-def _assign_roles(folders: list[Path], tree: Tree) -> list[tuple[str, Path]]:
-    """Say which of the top folders are roles; a folder ``train`` of images is a class."""
-    roles = [
-        (ROLE_FOLDERS[folder.name.casefold()], folder)
-        for folder in folders
-        if folder.name.casefold() in ROLE_FOLDERS and _holds_classes(folder)
-    ]
-    named = [folder for folder in folders if folder.name.casefold() in ROLE_FOLDERS]
-    if not roles:
-        if named:
-            shown = ", ".join(show_name(folder.name) for folder in named)
-            tree.notes.append(f"{shown}: read as classes, for no class folders are inside")
-        return [("", folder) for folder in folders]
-    taken = {folder for _, folder in roles}
-    left = [show_name(folder.name) for folder in folders if folder not in taken]
-    if left:
-        tree.notes.append(
-            f"folders beside {', '.join(show_name(folder.name) for _, folder in roles)} "
-            f"left out: {', '.join(left)}"
-        )
-    for role in ("train", "val", "test"):
-        names = [show_name(folder.name) for found, folder in roles if found == role]
-        if len(names) > 1:
-            tree.notes.append(f"read together as {role}: {', '.join(names)}")
-    return roles
-
-
-def _holds_classes(folder: Path) -> bool:
-    inner, files = _list_folder(folder)
-    return bool(inner) and not (any(map(_is_image, files)) and len(inner) < 2)
-
-
-def _scan_class(
-    root: Path, folder: Path, role: str, seen: set[tuple[int, int]], tree: Tree
-) -> None:
-    before = len(tree.files)
-    for path in _walk_files(folder, root, seen, tree):
-        if _is_image(path):
-            shown = show_name(path.relative_to(root).as_posix())
-            tree.files.append(ImageFile(path, shown, show_name(folder.name), role))
-            tree.deeper += path.parent != folder
-        else:
-            tree.others[path.suffix.lower() or "no ending"] += 1
-    if len(tree.files) == before:
-        place = show_name(folder.relative_to(root).as_posix())
-        tree.notes.append(f"class folder {place} holds no images")
-
-
-def _walk_files(folder: Path, root: Path, seen: set[tuple[int, int]], tree: Tree) -> Iterator[Path]:
-    identity = _identify(folder)
-    if identity in seen:
-        shown = show_name(folder.relative_to(root).as_posix())
-        tree.notes.append(f"folder {shown} was already read under another name: left out")
-        return
-    seen.add(identity)
-    try:
-        folders, files = _list_folder(folder)
-    except DataError:
-        shown = show_name(folder.relative_to(root).as_posix())
-        tree.excluded.append(Excluded(path=shown, reason="the folder cannot be read"))
-        return
-    yield from files
-    for inner in folders:
-        yield from _walk_files(inner, root, seen, tree)
-
-
-def _list_folder(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Return the folders and the files in a folder, in natural order."""
-    try:
-        names = sorted(os.listdir(folder), key=sort_naturally)
-    except OSError as error:
-        raise DataError(
-            f"{folder} cannot be read ({error.strerror}); change its permissions"
-        ) from error
-    paths = [folder / name for name in names if not _is_ignored(name)]
-    folders = [path for path in paths if path.is_dir()]
-    return folders, [path for path in paths if not path.is_dir()]
-
-
-def _is_ignored(name: str) -> bool:
-    return name.startswith(".") or name.casefold() in _IGNORED
-
-
-def _is_image(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
-
-
-def _identify(folder: Path) -> tuple[int, int]:
-    status = folder.stat()
-    return status.st_dev, status.st_ino
-
-
-def _note_oddities(tree: Tree) -> None:
+def say_left_out(tree: Tree) -> str:
+    """Return in brackets what was found and not read, for an error; empty if all was."""
+    said = []
+    if tree.excluded:
+        first = tree.excluded[0]
+        said.append(f"{len(tree.excluded):,} left out, such as {first.path}: {first.reason}")
+    if tree.links:
+        said.append(_say_links(tree))
+    if tree.own:
+        said.append(_say_own(tree))
     if tree.others:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in tree.others.most_common(5))
-        tree.notes.append(f"{tree.others.total():,} files are not images of a known kind: {kinds}")
-    if tree.deeper:
-        tree.notes.append(f"{tree.deeper:,} images lie in folders inside their class folder")
-    alike: dict[str, list[str]] = {}
-    for name in sorted({file.class_name for file in tree.files}):
-        alike.setdefault(name.strip().casefold(), []).append(name)
+        said.append(f"found are {_say_kinds(tree.others)}; read are {', '.join(FORMATS)}")
+    return f" ({'; '.join(said)})" if said else ""
+
+
+def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
+    """List all folders from ``root`` on; not by recursion, for they may be nested deeply."""
+    top = Folder(root, "")
+    real = os.path.realpath(root)
+    seen: set[tuple[int, int]] = set()
+    waiting: list[tuple[Folder, Folder | None]] = [(top, None)]
+    order: list[tuple[Folder, Folder | None]] = []
+    while waiting:
+        folder, parent = waiting.pop()
+        try:
+            status = folder.path.stat()
+            with os.scandir(folder.path) as listed:
+                entries = sorted(listed, key=lambda entry: sort_naturally(entry.name))
+        except OSError as error:
+            reason = explain_unreadable(error)
+            if parent is None:
+                raise DataError(
+                    f"{show_name(str(root))} {reason}; change its permissions"
+                ) from error
+            tree.excluded.append(Excluded(path=folder.shown, reason=f"the folder {reason}"))
+            continue
+        if (status.st_dev, status.st_ino) in seen:
+            tree.notes.append(
+                f"folder {folder.shown} was already read under another name: left out"
+            )
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        if parent is not None and any(entry.name == IDENTITY for entry in entries):
+            tree.own.append(folder.shown)
+            continue
+        if parent is not None:
+            parent.folders.append(folder)
+        order.append((folder, parent))
+        inner = _sort_entries(folder, entries, None if follow_links else real, tree)
+        waiting += [(each, folder) for each in reversed(inner)]
+    for folder, parent in reversed(order):
+        folder.count += len(folder.images)
+        if parent is not None:
+            parent.count += folder.count
+    return top
+
+
+def _sort_entries(
+    folder: Folder, entries: list[os.DirEntry[str]], within: str | None, tree: Tree
+) -> list[Folder]:
+    """Fill in a folder's files, and return the folders in it, which are still to be read.
+
+    Args:
+        within: where links must not lead out of; None where they may.
+    """
+    folders = []
+    for entry in entries:
+        if entry.name.startswith(".") or entry.name.casefold() in _IGNORED:
+            continue
+        name = show_name(entry.name)
+        shown = f"{folder.shown}/{name}" if folder.shown else name
+        path = folder.path / entry.name
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:
+            tree.excluded.append(Excluded(path=shown, reason=explain_unreadable(error)))
+            continue
+        if not is_folder and path.suffix.lower() not in SUFFIXES:
+            folder.others[show_name(path.suffix.lower()) or "no ending"] += 1
+        elif not is_folder and not is_file:
+            odd = "not a regular file" if os.path.exists(path) else "a link to nothing"
+            tree.excluded.append(Excluded(path=shown, reason=odd))
+        elif within is not None and entry.is_symlink() and _leads_out(path, within):
+            tree.links.append(shown)
+        elif is_folder:
+            folders.append(Folder(path, shown))
+        else:
+            folder.images.append(path)
+    return folders
+
+
+def _leads_out(path: Path, root: str) -> bool:
+    return os.path.commonpath((os.path.realpath(path), root)) != root
+
+
+def _take_images(part: ClassFolder, tree: Tree) -> None:
+    role, name, folder = part
+    for inner in folder.walk():
+        tree.others += inner.others
+        for path in inner.images:
+            shown = f"{inner.shown}/{show_name(path.name)}"
+            tree.files.append(ImageFile(path, shown, name, role))
+    if not folder.count and not any(own.startswith(f"{folder.shown}/") for own in tree.own):
+        tree.notes.append(f"class folder {folder.shown} holds no images")
+
+
+def _note_oddities(tree: Tree, found: list[ClassFolder]) -> None:
+    if tree.others:
+        tree.notes.append(
+            f"{tree.others.total():,} files are not images of a known kind: "
+            f"{_say_kinds(tree.others)}"
+        )
+    deeper = [part.folder for part in found if part.folder.count > len(part.folder.images)]
+    if deeper:
+        count = sum(folder.count - len(folder.images) for folder in deeper)
+        such = next(folder.filled[0].shown for folder in deeper)
+        tree.notes.append(
+            f"{count:,} images lie in folders inside their class folder, such as {such}"
+        )
+    if tree.links:
+        tree.notes.append(_say_links(tree))
+    if tree.own:
+        tree.notes.append(_say_own(tree))
+    forms: dict[str, set[str]] = {}
+    alike: dict[str, set[str]] = {}
+    for part in found:
+        forms.setdefault(part.name, set()).add(part.folder.path.name)
+        alike.setdefault(part.name.strip().casefold(), set()).add(part.name)
+    for name, spellings in forms.items():
+        if len(spellings) > 1 and all(show_name(each) == name for each in spellings):
+            shown = " and ".join(ascii(each) for each in sorted(spellings))
+            tree.notes.append(f"{shown} differ only in Unicode form: read as one class, {name}")
     for names in alike.values():
         if len(names) > 1:
-            shown = " and ".join(repr(name) for name in names)
+            shown = " and ".join(repr(name) for name in sorted(names))
             tree.notes.append(f"classes {shown} differ only in case or spaces")
+
+
+def _say_kinds(others: Counter[str]) -> str:
+    return ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(5))
+
+
+def _say_links(tree: Tree) -> str:
+    return (
+        f"{len(tree.links):,} links lead out of the folder, such as {tree.links[0]}: left out; "
+        "add --follow-links (in Python, follow_links=True) to follow them"
+    )
+
+
+def _say_own(tree: Tree) -> str:
+    return f"passed over are tellapart's own results: {', '.join(tree.own[:5])}"

@@ -1,0 +1,206 @@
+"""What the folders of a data set stand for: classes, or splits of the same classes."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from tellapart.errors import DataError
+
+ROLE_WORDS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "dev": "val",
+    "test": "test",
+    "testing": "test",
+    "eval": "test",
+    "evaluation": "test",
+}
+LAYOUT = "expected is FOLDER/<class>/<images>, or FOLDER/train/<class>/<images> and the like"
+
+
+@dataclass(eq=False)
+class Folder:
+    """One folder: its images, the folders in it, the endings of its other files.
+
+    ``count`` is how many images lie in it and in all folders below.
+    """
+
+    path: Path
+    shown: str
+    images: list[Path] = field(default_factory=list)
+    folders: list[Folder] = field(default_factory=list)
+    others: Counter[str] = field(default_factory=Counter)
+    count: int = 0
+
+    @property
+    def name(self) -> str:
+        return self.shown.rpartition("/")[2]
+
+    @property
+    def filled(self) -> list[Folder]:
+        """The folders in it that hold images."""
+        return [folder for folder in self.folders if folder.count]
+
+    def walk(self) -> Iterator[Folder]:
+        """Yield this folder and all below it, each before those in it."""
+        waiting = [self]
+        while waiting:
+            folder = waiting.pop()
+            yield folder
+            waiting += reversed(folder.folders)
+
+
+class ClassFolder(NamedTuple):
+    """The images of one class in one split; ``role`` is empty where there are no splits."""
+
+    role: str
+    name: str
+    folder: Folder
+
+
+def find_role(name: str) -> str:
+    """Return the split that a word in a folder's name stands for, or an empty string.
+
+    >>> [find_role(name) for name in ("seg_train", "ValData", "test1", "trains")]
+    ['train', 'val', 'test', '']
+    """
+    for word in re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name)):
+        role = ROLE_WORDS.get(re.sub(r"(?<=.)(set|data|images)$", "", word.casefold()))
+        if role:
+            return role
+    return ""
+
+
+def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
+    """Say which folders are classes, and of which split; add to ``notes`` what was decided.
+
+    Folders with a word such as train or test in their names are splits where they hold class
+    folders, and classes with such folders inside are split by them.
+
+    Raises:
+        DataError: splits without class folders, or what may be a split or a class.
+    """
+    named = [folder for folder in root.filled if find_role(folder.name)]
+    others = [folder for folder in root.filled if not find_role(folder.name)]
+    exact = [folder for folder in named if folder.name.casefold() in ROLE_WORDS]
+    splits = [folder for folder in named if _holds_classes(folder)]
+    loose = exact if others else named
+    if inner := _split_classes(root):
+        _note_roles([(part.role, part.folder) for part in inner if part.role], notes)
+        return inner
+    if not splits and len({find_role(folder.name) for folder in loose}) > 1:
+        raise DataError(
+            f"{_join(loose)} must hold class folders, but hold images alone, and labels in file "
+            f"names are not read; sort them into class folders: {LAYOUT}"
+        )
+    shared = _share_classes(splits)
+    if others and not shared and (unclear := [folder for folder in splits if folder in exact]):
+        name = unclear[0].name
+        raise DataError(
+            f"{name} may be a split or a class: it holds folders, but {_join(others)} beside it "
+            f"hold images too; if it is a class, rename it (such as to {name}s); if it is a "
+            "split, move the others into splits, or away"
+        )
+    if not splits or (others and not shared):
+        if exact:
+            notes.append(f"{_join(exact)}: read as classes, for no class folders are inside")
+        return [ClassFolder("", folder.name, folder) for folder in root.folders]
+    if others:
+        notes.append(f"folders beside {_join(splits)} left out: {_join(others)}")
+    return _read_splits(named, splits, notes)
+
+
+def _holds_classes(folder: Folder) -> bool:
+    return bool(folder.filled) and not (folder.images and len(folder.filled) < 2)
+
+
+def _split_classes(root: Folder) -> list[ClassFolder]:
+    """Return the classes where they are split inside, as good/train and good/test; else none."""
+    found = []
+    divided = False
+    for top in root.filled:
+        roles = [find_role(inner.name) for inner in top.filled]
+        if top.images or not all(roles):
+            found.append(ClassFolder("", top.name, top))
+            continue
+        divided |= len(set(roles)) > 1
+        found += [
+            ClassFolder(role, top.name, inner)
+            for role, inner in zip(roles, top.filled, strict=True)
+        ]
+    return found if divided else []
+
+
+def _share_classes(splits: list[Folder]) -> bool:
+    """Tell whether folders of different roles have inner folders of one name."""
+    roles: dict[str, set[str]] = {}
+    for split, inside in zip(splits, _unwrap(splits), strict=True):
+        for inner in inside.filled:
+            roles.setdefault(inner.name, set()).add(find_role(split.name))
+    return any(len(found) > 1 for found in roles.values())
+
+
+def _unwrap(splits: list[Folder]) -> list[Folder]:
+    """Return where the classes lie: in seg_train/seg_train, or train/images, one folder deeper.
+
+    A folder that is alone in its split, with folders and no images in it, is no class, unless
+    another split has a class of its name.
+    """
+    inside = list(splits)
+    while True:
+        alone = [
+            len(split.filled) == 1 and not split.images and _holds_classes(split.filled[0])
+            for split in inside
+        ]
+        names = {
+            inner.name
+            for split, wrapped in zip(inside, alone, strict=True)
+            if not wrapped
+            for inner in split.filled
+        }
+        deeper = [
+            split.filled[0] if wrapped and split.filled[0].name not in names else split
+            for split, wrapped in zip(inside, alone, strict=True)
+        ]
+        if deeper == inside:
+            return inside
+        inside = deeper
+
+
+def _read_splits(named: list[Folder], splits: list[Folder], notes: list[str]) -> list[ClassFolder]:
+    inside = _unwrap(splits)
+    for folder in named:
+        strays = len(folder.images) if folder in splits else folder.count
+        if strays:
+            notes.append(
+                f"{strays:,} images of {folder.name} lie outside of all class folders: left out"
+            )
+    places = [(find_role(split.name), place) for split, place in zip(splits, inside, strict=True)]
+    _note_roles(places, notes)
+    return [
+        ClassFolder(role, inner.name, inner) for role, place in places for inner in place.folders
+    ]
+
+
+def _note_roles(places: list[tuple[str, Folder]], notes: list[str]) -> None:
+    """Note which folders were read as which split, unless their names alone say so."""
+    found: dict[str, list[Folder]] = {}
+    for role, folder in places:
+        found.setdefault(role, []).append(folder)
+    plain = all(folder.shown.casefold() in ROLE_WORDS for _, folder in places)
+    if not plain or len(found) < len(places):
+        notes += [f"read as {role}: {_join(folders)}" for role, folders in found.items()]
+
+
+def _join(folders: list[Folder]) -> str:
+    """Name folders, the first ten."""
+    more = f" and {len(folders) - 10} more" if len(folders) > 10 else ""
+    return ", ".join(folder.shown for folder in folders[:10]) + more
