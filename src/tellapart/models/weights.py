@@ -53,8 +53,10 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     Raises:
         BackboneError: no such name, its weights cannot be had here, or they do not fit.
     """
-    timm = import_timm()
     scheme, _, rest = name.partition(":")
+    if rest and not fetch:
+        raise BackboneError(f"--backbone {name}: it is no plain name of timm's")
+    timm = import_timm()
     # timm is strict only where it has nothing to leave out; here it never is, and what it left
     # out is looked at afterwards
     overlay: dict[str, Any] = {"num_classes": -1}
@@ -62,7 +64,7 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
         config = _read_config(name)
         overlay["classifier"] = config.get("pretrained_cfg", config).get("classifier") or ()
         name = f"local-dir:{locate_weights(name)}"
-    elif not rest:
+    elif scheme == name:
         _check_name(timm, name)
         cached = _find_cached(timm, name)
         if cached is not None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tellapart import __version__
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import read_split
 from tellapart.device import DeviceName
-from tellapart.errors import DataError, SettingError
+from tellapart.errors import BackboneError, DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
-from tellapart.models.backbone import make_backbone, resize_backbone
+from tellapart.models.backbone import Backbone, make_backbone, resize_backbone
 from tellapart.owner import own_folder
 from tellapart.records import EvaluatedModel, EvaluationRecord, StudyRecord
 from tellapart.report.page import write_report
@@ -102,11 +102,26 @@ def _find_predict(
     args = read_json(folder / "args.json")
     if args["kind"] != "head":
         return predict_run(dataset, folder, device, one.record.run)
-    body = make_backbone(backbone or str(args["backbone"]))
-    body = resize_backbone(body, int(args["image_size"]))
+    body = resize_backbone(_find_backbone(folder, args, backbone), int(args["image_size"]))
     head = load_head(folder, body.key)
     features = extract_features(dataset, body, Means(device))
     return lambda rows: predict_head(head, features.vectors, rows)
+
+
+def _find_backbone(folder: Path, args: dict[str, Any], named: str | None) -> Backbone:
+    """Return the backbone of a head: the one that the user named, else one that is here.
+
+    The folder may be a stranger's: what it names makes no request and opens no other file.
+    """
+    if named is not None:
+        return make_backbone(named)
+    try:
+        return make_backbone(str(args["backbone"]), fetch=False)
+    except BackboneError as error:
+        raise BackboneError(
+            f"the head in {folder} needs backbone {args['backbone']}, but that is not cached "
+            "here; say where it is with --backbone local-dir:FOLDER, or name it there to fetch it"
+        ) from error
 
 
 def describe_evaluation(record: EvaluationRecord) -> str:
