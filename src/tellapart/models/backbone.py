@@ -98,6 +98,7 @@ def make_backbone(name: str, fetch: bool = True) -> Backbone:
         return _make_embedded()
     network, cfg = read_network(name, fetch)
     pixel = PixelBackbone(network, cfg["input_size"][-1], cfg["mean"], cfg["std"]).eval()
+    architecture = {"name": cfg["architecture"], "settings": cfg["model_args"]}
     source = {"local-dir": "folder", "hf-hub": "hub"}.get(name.partition(":")[0], "timm")
     return Backbone(
         name=locate_weights(name).name if source == "folder" else name,
@@ -106,9 +107,9 @@ def make_backbone(name: str, fetch: bool = True) -> Backbone:
         network=pixel,
         features=_measure(name, pixel, "take another backbone"),
         parameters=sum(p.numel() for p in network.parameters()),
-        key=_hash_network(pixel, cfg["architecture"]),
+        key=_hash_network(pixel, architecture),
         fixed=bool(cfg.get("fixed_input_size", False)),
-        architecture=cfg["architecture"],
+        architecture=architecture,
     )
 
 

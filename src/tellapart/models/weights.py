@@ -10,7 +10,7 @@ import logging
 import math
 import textwrap
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from tellapart.workspace import expand_path
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
 COUNTER = "num_batches_tracked"
 """How many batches a norm has seen. No feature depends on it: files may have it or not."""
-KINDS = "a timm name, local-dir:FOLDER or hf-hub:NAME"
 
 
 def import_timm() -> Any:
@@ -44,7 +43,7 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     """Return timm's network of that name without a classifier, and what timm says of it.
 
     All of its tensors come from the file, and all of the file's are used, but for a classifier,
-    of whatever size, and the counters of norms. ``architecture`` is what builds it again.
+    of whatever size, and the counters of norms. ``architecture`` and ``model_args`` build it again.
 
     Args:
         fetch: whether weights may be fetched; else they are those of a plain timm name that lie
@@ -53,8 +52,8 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     Raises:
         BackboneError: no such name, its weights cannot be had here, or they do not fit.
     """
-    scheme, _, rest = name.partition(":")
-    if rest and not fetch:
+    scheme = name.partition(":")[0]
+    if ":" in name and not fetch:
         raise BackboneError(f"--backbone {name}: it is no plain name of timm's")
     timm = import_timm()
     # timm is strict only where it has nothing to leave out; here it never is, and what it left
@@ -64,15 +63,13 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
         config = _read_config(name)
         overlay["classifier"] = config.get("pretrained_cfg", config).get("classifier") or ()
         name = f"local-dir:{locate_weights(name)}"
-    elif scheme == name:
+    elif scheme != "hf-hub":
         _check_name(timm, name)
         cached = _find_cached(timm, name)
         if cached is not None:
             overlay |= {"source": "", "file": cached}
         elif not fetch:
             raise BackboneError(f"--backbone {name}: its weights are not cached")
-    elif scheme != "hf-hub":
-        raise BackboneError(f"--backbone must be {KINDS}, but got {name!r}")
     try:
         with warnings.catch_warnings(), _watch_loading() as loaded:
             warnings.simplefilter("ignore")
@@ -87,9 +84,9 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     _check_preprocessing(name, cfg)
     if cfg.get("fixed_input_size"):
         args.setdefault("img_size", list(cfg["input_size"][-2:]))
-    cfg["architecture"] = {"name": cfg["architecture"], "settings": args}
-    _check_tensors(name, network, cfg["architecture"], loaded)
-    return network, cfg
+    built = {"name": cfg["architecture"], "settings": args}
+    _check_tensors(name, network, built, loaded)
+    return network, cfg | {"model_args": args}
 
 
 def build_network(architecture: dict[str, Any], classes: int = 0) -> nn.Module:
@@ -140,7 +137,7 @@ def _check_name(timm: Any, name: str) -> None:
     if plain not in known:
         near = difflib.get_close_matches(name, known, n=3)
         raise BackboneError(
-            f"--backbone must be {KINDS}, but got {name!r}"
+            f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got {name!r}"
             + (f"; near it are {', '.join(near)}" if near else "")
         )
     tags = timm.list_pretrained(f"{plain}.*") if tag else [name]
@@ -277,10 +274,8 @@ def _check_tensors(
             )
 
 
-def _list_some(names: Iterable[str]) -> str:
-    every = list(names)
-    more = f" and {len(every) - 3} more" if len(every) > 3 else ""
-    return ", ".join(every[:3]) + more
+def _list_some(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _shorten(error: Exception) -> str:

@@ -186,8 +186,17 @@ class Shard:
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """Return the files of a set's shards, in an order that does not change."""
-    return sorted(folder.glob(f"*{SUFFIX}"))
+    """Return the files of a set's shards, in an order that does not change; none of no folder.
+
+    Raises:
+        WorkspaceError: the folder cannot be opened now.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _explain_shard(folder, error.strerror or str(error)) from error
 
 
 def pack_shard(hashes: Sequence[str], vectors: Rows16) -> bytes:
