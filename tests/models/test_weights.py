@@ -5,47 +5,21 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Callable
+from operator import methodcaller
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from tellapart.errors import BackboneError
 from tellapart.models.backbone import make_backbone, resize_backbone
-from tellapart.models.weights import build_network, hash_weights, import_timm, read_network
+from tellapart.models.tuned import TunedSettings, make_tuned
+from tellapart.models.weights import build_network, hash_weights, read_network
 
-ARCHITECTURE = "test_efficientnet"
-State = dict[str, torch.Tensor]
-
-
-def save_weights(folder: Path, classes: int = 1000, architecture: str = ARCHITECTURE) -> str:
-    """Write random weights in timm's layout, and return the backbone's name."""
-    torch.manual_seed(0)
-    network = import_timm().create_model(architecture, num_classes=classes)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file(dict(network.state_dict()), folder / "model.safetensors")
-    card = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3}
-    card |= {"num_classes": 1000, "classifier": "classifier"}
-    config = {"architecture": architecture, "num_classes": 1000, "pretrained_cfg": card}
-    (folder / "config.json").write_text(json.dumps(config))
-    return f"local-dir:{folder}"
-
-
-def change_weights(folder: Path, change: Callable[[State], object]) -> None:
-    path = folder / "model.safetensors"
-    state = load_file(path)
-    change(state)
-    save_file(state, path)
-
-
-def change_config(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
-    path = folder / "config.json"
-    config = json.loads(path.read_text())
-    change(config)
-    path.write_text(json.dumps(config))
+from .weights import ARCHITECTURE, State, change_config, change_weights, save_weights
 
 
 def rename(state: State) -> None:
@@ -99,10 +73,9 @@ def test_a_classifier_may_be_there_of_any_size_or_not(tmp_path: Path) -> None:
     assert {make_backbone(name).key for name in (small, without, *odd)} == {key}
 
 
-def test_the_layers_of_a_deep_classifier_may_be_there(tmp_path: Path) -> None:
-    """timm names the last of them alone; the norm before it is a part of the head too."""
-    torch.manual_seed(0)
-    name = save_weights(tmp_path / "w", architecture="test_vit")
+def test_a_classifier_that_the_card_does_not_name_may_be_there(tmp_path: Path) -> None:
+    """It is what the whole network has beside its layers."""
+    name = save_weights(tmp_path / "w", "test_vit")
     change_config(tmp_path / "w", lambda config: config["pretrained_cfg"].update(classifier="x"))
     assert make_backbone(name).features == 64
 
@@ -147,9 +120,7 @@ def test_the_key_and_the_features_change_with_model_args(tmp_path: Path) -> None
     pixels = torch.randint(0, 256, (1, 32, 32, 3), dtype=torch.uint8)
     for number, settings in enumerate(SETTINGS):
         name = save_weights(tmp_path / str(number))
-        change_config(
-            tmp_path / str(number), lambda config, own=settings: config.update(model_args=own)
-        )
+        change_config(tmp_path / str(number), methodcaller("update", model_args=settings))
         backbone = make_backbone(name)
         keys.add(backbone.key)
         larger = resize_backbone(backbone, 64)  # at 32 px there is one place to pool over
@@ -161,7 +132,7 @@ def test_the_key_and_the_features_change_with_model_args(tmp_path: Path) -> None
 
 
 def test_a_network_of_one_size_is_built_again_at_it(tmp_path: Path) -> None:
-    name = save_weights(tmp_path / "w", architecture="test_vit")
+    name = save_weights(tmp_path / "w", "test_vit")
     change_config(
         tmp_path / "w",
         lambda config: config["pretrained_cfg"].update(fixed_input_size=True, classifier="head"),
@@ -251,6 +222,10 @@ def test_only_settings_of_a_network_build_one(
     monkeypatch.setattr(socket, "getaddrinfo", refuse_hosts)
     with pytest.raises(BackboneError, match="a backbone must"):
         build_network(architecture)
+    tuned = {"backbone": "x", "image_size": 32, "features": 256, "head": {}}
+    tuned |= {"mean": [0.0] * 3, "std": [1.0] * 3, "architecture": architecture}
+    with pytest.raises(BackboneError, match="a backbone must"):
+        make_tuned(TunedSettings.model_validate(tuned), 2)
 
 
 @pytest.fixture

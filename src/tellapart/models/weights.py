@@ -96,7 +96,8 @@ def build_network(architecture: dict[str, Any], classes: int = 0) -> nn.Module:
         BackboneError: the name is no plain name of timm's, or the settings are not those of a
             network: they could make a request, or open a file.
     """
-    name, settings = architecture.get("name"), architecture.get("settings")
+    name: Any = architecture.get("name")
+    settings: Any = architecture.get("settings")
     fault = _find_fault(name, settings)
     if fault:
         raise BackboneError(f"a backbone {fault}; take a model from where you trust its files")
@@ -218,7 +219,7 @@ def _check_preprocessing(name: str, cfg: dict[str, Any]) -> None:
         ("mean", "three numbers", -math.inf),
         ("std", "three numbers above 0", math.nextafter(0, 1)),
     ):
-        value = cfg.get(key)
+        value: Any = cfg.get(key)
         kind = int if key == "input_size" else int | float
         fits = isinstance(value, list | tuple) and len(value) == 3
         fits = fits and all(isinstance(one, kind) and math.isfinite(one) for one in value)
@@ -239,10 +240,10 @@ def _watch_loading() -> Iterator[list[Any]]:
     handles: list[Any] = []
 
     def follow(parent: nn.Module, name: str, child: nn.Module | None) -> None:
-        hook = parent.register_load_state_dict_post_hook(lambda _, keys: found.append(keys))
-        handles.append(hook)
+        hook = parent.register_load_state_dict_post_hook  # untyped in torch
+        handles.append(hook(lambda _, keys: found.append(keys)))  # type: ignore[no-untyped-call]
 
-    handles.append(register_module_module_registration_hook(follow))  # type: ignore[arg-type]  # torch's stub forbids None, its code does not
+    handles.append(register_module_module_registration_hook(follow))
     try:
         yield found
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tellapart import __version__
 from tellapart.data.dataset import Dataset
@@ -102,25 +102,30 @@ def _find_predict(
     args = read_json(folder / "args.json")
     if args["kind"] != "head":
         return predict_run(dataset, folder, device, one.record.run)
-    body = resize_backbone(_find_backbone(folder, args, backbone), int(args["image_size"]))
+    body = resize_backbone(
+        _find_backbone(folder, args["backbone"], backbone), int(args["image_size"])
+    )
     head = load_head(folder, body.key)
     features = extract_features(dataset, body, Means(device))
     return lambda rows: predict_head(head, features.vectors, rows)
 
 
-def _find_backbone(folder: Path, args: dict[str, Any], named: str | None) -> Backbone:
-    """Return the backbone of a head: the one that the user named, else one that is here.
+def _find_backbone(folder: Path, name: str, given: str | None) -> Backbone:
+    """Return the backbone of a head: the one that the user gave, else the one that it names.
 
     The folder may be a stranger's: what it names makes no request and opens no other file.
+
+    Raises:
+        BackboneError: none was given, and what the head names is not cached.
     """
-    if named is not None:
-        return make_backbone(named)
+    if given is not None:
+        return make_backbone(given)
     try:
-        return make_backbone(str(args["backbone"]), fetch=False)
+        return make_backbone(name, fetch=False)
     except BackboneError as error:
         raise BackboneError(
-            f"the head in {folder} needs backbone {args['backbone']}, but that is not cached "
-            "here; say where it is with --backbone local-dir:FOLDER, or name it there to fetch it"
+            f"the head in {folder} needs backbone {name}, which is not cached here; "
+            "say where it is with --backbone local-dir:FOLDER, or name it there to fetch it"
         ) from error
 
 
