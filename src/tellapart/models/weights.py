@@ -133,10 +133,9 @@ def hash_weights(name: str) -> str:
 
 
 def _check_name(timm: Any, name: str) -> None:
-    known = timm.list_models()
     plain, _, tag = name.partition(".")
-    if plain not in known:
-        near = difflib.get_close_matches(name, known, n=3)
+    if not timm.is_model(plain):
+        near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise BackboneError(
             f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got {name!r}"
             + (f"; near it are {', '.join(near)}" if near else "")
@@ -201,7 +200,7 @@ def _find_fault(name: object, settings: object) -> str:
     What timm's own functions take by name says where weights come from, not what is built.
     """
     timm = import_timm()
-    if name not in timm.list_models():
+    if not isinstance(name, str) or "." in name or not timm.is_model(name):
         return f"must name a network of timm, but names {name!r}"
     if not isinstance(settings, dict):
         return f"must have settings of its network by name, but has {settings!r}"
@@ -255,7 +254,7 @@ def _check_tensors(
     name: str, network: nn.Module, architecture: dict[str, Any], loaded: list[Any]
 ) -> None:
     """Refuse weights that lack a tensor, have others left over, or numbers that are none."""
-    missing, left = (loaded[-1].missing_keys, loaded[-1].unexpected_keys) if loaded else ([], [])
+    missing, left = loaded[-1] if loaded else (list(network.state_dict()), [])
     left = [one for one in left if not one.endswith(COUNTER)]
     if left:  # some classifiers have more layers than timm tells: those the whole network has
         whole = build_network(architecture, classes=2).state_dict().keys()
