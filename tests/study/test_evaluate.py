@@ -10,7 +10,7 @@ import pytest
 
 from tellapart.cli import main
 from tellapart.data import load_images
-from tellapart.errors import DataError, SettingError, WorkspaceError
+from tellapart.errors import BackboneError, DataError, SettingError, WorkspaceError
 from tellapart.plan import StudySettings, TransferSettings
 from tellapart.records import AnyStep, LookRecord, ModelStep, StudyRecord
 from tellapart.study import run_study
@@ -112,3 +112,19 @@ def test_the_notebooks_val_is_refused_and_its_test_is_optimistic(tmp_path: Path)
     found = evaluate_run(digits, tmp_path / "study", "test")
     assert [model.optimistic for model in found.models] == [True]
     assert "optimistic: its epoch was chosen on these images" in describe_evaluation(found)
+
+
+def test_what_a_heads_record_names_makes_no_request_and_opens_nothing(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_hosts(*args: object, **named: object) -> None:
+        raise AssertionError(f"a host was looked up: {args}")
+
+    monkeypatch.setattr("socket.getaddrinfo", refuse_hosts)
+    digits = load_images("digits")
+    path = study / read_model(study, "transfer").run.folder / "args.json"
+    args = json.loads(path.read_text())
+    for name in ("hf-hub:owner/model", f"local-dir:{tmp_path}", "test_vit2", "w"):
+        path.write_text(json.dumps(args | {"backbone": name}))
+        with pytest.raises(BackboneError, match=r"is not cached here.*--backbone local-dir:FOLDER"):
+            evaluate_run(digits, study / "transfer")

@@ -14,7 +14,7 @@ from tellapart.data.dataset import Dataset
 from tellapart.transfer.cache import DAY, describe_sets, list_sets, prune_sets
 from tellapart.transfer.features import extract_features, locate_features
 from tellapart.transfer.means import Means
-from tellapart.transfer.store import KEY, list_shards
+from tellapart.transfer.store import FORMAT, KEY, list_shards
 
 from .backbones import make_tiny
 
@@ -68,19 +68,31 @@ def test_what_is_told_is_removed(
 
 
 def test_sets_of_another_version_are_named_and_removed(folders: list[Path]) -> None:
-    (folders[0] / KEY).write_text(json.dumps({"format": 1}))
-    stale = locate_features() / "tiny-0123"
-    stale.mkdir()
-    (stale / "part-00000.npy").write_bytes(b"of an older version")
-    other = locate_features() / "somebody's"
-    other.mkdir()
-    (other / "thesis.txt").write_text("not ours")
+    for folder, format in zip(folders, (FORMAT - 1, FORMAT + 1), strict=True):
+        (folder / KEY).write_text(json.dumps({"format": format}))
     sets = list_sets()
-    assert sum(not one.key for one in sets) == 2
+    assert not any(one.key for one in sets)
     assert describe_sets(sets).count("of another version: prune removes it") == 2
-    assert {one.folder for one in prune_sets(sets)} == {stale, folders[0]}
-    assert folders[1].is_dir()
-    assert (other / "thesis.txt").is_file()
+    assert {one.folder for one in prune_sets(sets)} == set(folders)
+
+
+def test_folders_without_the_key_of_a_set_are_neither_listed_nor_removed(
+    folders: list[Path],
+) -> None:
+    root = locate_features()
+    files = ("train/x.npy", "weights/y.safetensors", "mine/notes.json", "key/key.json")
+    for name in files:
+        (root / name).parent.mkdir()
+        (root / name).write_text("{}")
+    (root / "empty").mkdir()
+    (root / "list").mkdir()
+    (root / "list" / KEY).write_text("[1]")
+    (root / "thesis.txt").write_text("not ours")
+    (folders[1] / "thesis.txt").write_text("not ours, in a folder of ours")
+    assert [one.folder for one in list_sets()] == [folders[0]]
+    assert [one.folder for one in prune_sets(list_sets(), unused_days=0)] == [folders[0]]
+    assert all((root / name).is_file() for name in (*files, "thesis.txt", f"list/{KEY}"))
+    assert (root / "empty").is_dir() and (folders[1] / KEY).is_file()
 
 
 def test_the_commands(folders: list[Path], capsys: pytest.CaptureFixture[str]) -> None:

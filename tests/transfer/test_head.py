@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Labels
-from tellapart.errors import DataError, TellapartError
+from tellapart.errors import DataError, NotFinite, TellapartError
 from tellapart.models import count_parameters
 from tellapart.models.head import Standardize, make_head
 from tellapart.train.loop import Rows
@@ -102,6 +102,14 @@ def test_a_loaded_head_is_the_best_one_and_belongs_to_its_backbone(
     assert (logits.argmax(1) == labels[ROWS.watch]).mean() == run.val_accuracy.value
     with pytest.raises(DataError, match=r"belongs to backbone tiny \(key abc\).* key abd"):
         load_head(folder, "abd")
+
+
+def test_a_head_whose_outputs_are_no_numbers_gives_none(vectors: Vectors) -> None:
+    network = make_head(WIDTH, CLASSES, SETTINGS)
+    for weights in network.parameters():
+        torch.nn.init.constant_(weights, torch.nan)
+    with pytest.raises(NotFinite, match="outputs of a head must be finite"):
+        predict_head(network, vectors, ROWS.watch)
 
 
 def test_the_scale_is_that_of_training_rows_alone(vectors: Vectors) -> None:

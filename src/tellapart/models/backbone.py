@@ -6,11 +6,9 @@ resizing and scaling are part of the network, so that every engine runs the same
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 import textwrap
-import warnings
 from dataclasses import dataclass, field, replace
 from importlib import resources
 from pathlib import Path
@@ -23,7 +21,8 @@ from torch.nn import functional
 from tellapart.config import ModelSettings
 from tellapart.errors import BackboneError
 from tellapart.models.speednet import make_speed_trunk
-from tellapart.workspace import expand_path, locate_cache
+from tellapart.models.weights import locate_weights, read_network
+from tellapart.workspace import locate_cache
 
 EMBEDDED = "embedded"
 PREFERRED = ("mobilenetv4_conv_small.e2400_r224_in1k", "mobilenetv2_100.ra_in1k")
@@ -63,8 +62,9 @@ class PixelBackbone(nn.Module):
 class Backbone:
     """A backbone that is ready to run.
 
-    ``key`` names its weights and preprocessing; ``fixed`` ones take images of one size alone.
-    ``architecture`` has its ``name``, timm's or the embedded one's, and the ``settings`` of that.
+    ``key`` names its weights, how it is built, and preprocessing; ``fixed`` ones take images of
+    one size alone. ``architecture`` has its ``name``, timm's or the embedded one's, and the
+    ``settings`` of that.
     """
 
     name: str
@@ -83,31 +83,33 @@ class Backbone:
         return self.network.size
 
 
-def make_backbone(name: str) -> Backbone:
+def make_backbone(name: str, fetch: bool = True) -> Backbone:
     """Build a backbone with its pretrained weights.
 
     Args:
         name: ``embedded``, any timm name, ``hf-hub:...`` or ``local-dir:<folder>``.
+        fetch: whether weights that are not cached may be fetched.
 
     Raises:
-        BackboneError: no such name, or its weights cannot be had here.
+        BackboneError: no such name, or its weights cannot be had here, do not fit, or are not
+            finite numbers.
     """
     if name == EMBEDDED:
         return _make_embedded()
-    network, cfg = _make_timm(name)
-    size = int(cfg["input_size"][-1])
-    pixel = PixelBackbone(network, size, cfg["mean"], cfg["std"]).eval()
+    network, cfg = read_network(name, fetch)
+    pixel = PixelBackbone(network, cfg["input_size"][-1], cfg["mean"], cfg["std"]).eval()
+    architecture = {"name": cfg["architecture"], "settings": cfg["model_args"]}
     source = {"local-dir": "folder", "hf-hub": "hub"}.get(name.partition(":")[0], "timm")
     return Backbone(
-        name=_locate(name).name if source == "folder" else name,
+        name=locate_weights(name).name if source == "folder" else name,
         source=source,
         license=str(cfg.get("license") or "not stated"),
         network=pixel,
-        features=measure_width(pixel),
+        features=_measure(name, pixel, "take another backbone"),
         parameters=sum(p.numel() for p in network.parameters()),
-        key=_hash_network(pixel),
+        key=_hash_network(pixel, architecture),
         fixed=bool(cfg.get("fixed_input_size", False)),
-        architecture={"name": cfg["architecture"], "settings": cfg["model_args"]},
+        architecture=architecture,
     )
 
 
@@ -126,21 +128,35 @@ def resize_backbone(backbone: Backbone, size: int) -> Backbone:
         )
     old = backbone.network
     pixel = PixelBackbone(old.network, size, old.mean.tolist(), old.std.tolist()).eval()
-    try:
-        width = measure_width(pixel)
-    except (RuntimeError, ValueError, AssertionError) as error:
-        raise BackboneError(
-            f"--backbone {backbone.name} cannot take images of {size} px "
-            f"({textwrap.shorten(str(error), 100)}); use a larger --image-size"
-        ) from error
-    return replace(backbone, network=pixel, features=width, key=_hash_network(pixel))
+    width = _measure(backbone.name, pixel, "use a larger --image-size")
+    key = _hash_network(pixel, backbone.architecture)
+    return replace(backbone, network=pixel, features=width, key=key)
 
 
 def measure_width(network: PixelBackbone) -> int:
-    """Return the number of features, from one blank image: some families widen them late."""
+    """Return the number of features, from one blank image: some families widen them late.
+
+    Raises:
+        ValueError: what comes out is not one row of finite numbers.
+    """
     with torch.inference_mode():
         blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8)
-        return int(network(blank).shape[1])
+        features = network(blank)
+    if features.ndim != 2:
+        raise ValueError(f"an image must give a row of features, but gave {tuple(features.shape)}")
+    if not features.isfinite().all():
+        raise ValueError("a blank image must give finite features, but some are not")
+    return int(features.shape[1])
+
+
+def _measure(name: str, network: PixelBackbone, remedy: str) -> int:
+    try:
+        return measure_width(network)
+    except (RuntimeError, ValueError, TypeError, AssertionError) as error:
+        raise BackboneError(
+            f"--backbone {name} cannot take images of {network.size} px "
+            f"({textwrap.shorten(str(error), 100)}); {remedy}"
+        ) from error
 
 
 def find_default() -> str:
@@ -168,7 +184,7 @@ def list_here() -> tuple[str, ...]:
 
 
 def _name_weights(name: str) -> str:
-    return _locate(name).name if name.startswith("local-dir:") else name
+    return locate_weights(name).name if name.startswith("local-dir:") else name
 
 
 def _is_whole(folder: Path) -> bool:
@@ -201,96 +217,16 @@ def _make_embedded() -> Backbone:
         network=pixel,
         features=features,
         parameters=sum(p.numel() for p in trunk.parameters()),
-        key=_hash_network(pixel),
+        key=_hash_network(pixel, {"name": EMBEDDED, "settings": card["model"]}),
         architecture={"name": EMBEDDED, "settings": card["model"]},
     )
 
 
-def _make_timm(name: str) -> tuple[nn.Module, dict[str, Any]]:
-    scheme, _, rest = name.partition(":")
-    if scheme == "local-dir":
-        _check_folder(_locate(name), name)
-        name = f"local-dir:{_locate(name)}"
-    elif rest and scheme != "hf-hub":
-        raise BackboneError(
-            f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got {name!r}"
-        )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # timm's own imports warn of torch's deprecations
-        import timm
-        from huggingface_hub.utils import logging
-
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # a failure is said once, by us
-        if ":" not in name and not timm.is_model(name.partition(".")[0]):
-            near = difflib.get_close_matches(name, timm.list_models(), n=3)
-            raise BackboneError(
-                f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got "
-                f"{name!r}" + (f"; near it are {', '.join(near)}" if near else "")
-            )
-        tags = timm.list_pretrained(f"{name.partition('.')[0]}.*") if "." in name else [name]
-        if ":" not in name and name not in tags:
-            raise BackboneError(
-                f"--backbone {name}: timm has no such weights of {name.partition('.')[0]}, only "
-                + (", ".join(tags) or "the network without weights")
-            )
-        try:
-            network = timm.create_model(name, pretrained=True, num_classes=0)
-        except Exception as error:  # the hub's many ways to say that there is no network
-            raise BackboneError(_explain_failure(name, error)) from error
-    cfg: dict[str, Any] = dict(network.pretrained_cfg)  # type: ignore[arg-type]  # a dict on timm models
-    args: dict[str, Any] = dict(getattr(network, "_model_args", {}))
-    args.pop("num_classes", None)
-    return network, cfg | {"model_args": args}
-
-
-def _locate(name: str) -> Path:
-    """Return the folder of a ``local-dir:`` name, whole, so that ``.`` too has a name."""
-    return expand_path(name.partition(":")[2]).resolve()
-
-
-def _check_folder(folder: Path, name: str) -> None:
-    for needed in ("config.json", "model.safetensors"):
-        if not (folder / needed).is_file():
-            raise BackboneError(
-                f"--backbone {name} needs config.json and model.safetensors in that folder, but "
-                f"{folder / needed} does not exist; put timm's files there"
-            )
-    try:
-        config = json.loads((folder / "config.json").read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise BackboneError(
-            f"--backbone {name}: {folder / 'config.json'} cannot be read ({error}); put timm's "
-            "file there"
-        ) from error
-    if not isinstance(config, dict) or "architecture" not in config:
-        kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
-        raise BackboneError(
-            f"--backbone {name} must be an image network of timm, but its config.json names no "
-            f"architecture (model type: {kind}); take another backbone"
-        )
-
-
-def _explain_failure(name: str, error: Exception) -> str:
-    cause = str(error).strip().splitlines()
-    first = textwrap.shorten(cause[0], 160) if cause else type(error).__name__
-    if name.startswith("local-dir:"):
-        if "state_dict" in first:
-            config = json.loads((_locate(name) / "config.json").read_text("utf-8"))
-            first = f"they are not those of a {config['architecture']}"
-        return (
-            f"--backbone {name}: the weights do not fit their config.json ({first}); put the two "
-            "files of one network there"
-        )
-    return (
-        f"--backbone {name}: its weights are not cached and could not be fetched ({first}); on a "
-        f"machine with a network run 'tellapart fetch --backbone {name}', or put config.json and "
-        "model.safetensors into a folder and give --backbone local-dir:FOLDER"
-    )
-
-
-def _hash_network(network: PixelBackbone) -> str:
+def _hash_network(network: PixelBackbone, architecture: dict[str, Any]) -> str:
+    """Return a hash of all that features depend on: how the network is built, and its tensors."""
+    built = json.dumps(architecture, sort_keys=True, default=str)
     digest = hashlib.sha256(
-        f"{network.size} {network.mean.tolist()} {network.std.tolist()}".encode()
+        f"{built} {network.size} {network.mean.tolist()} {network.std.tolist()}".encode()
     )
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

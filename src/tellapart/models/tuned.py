@@ -22,6 +22,7 @@ from tellapart.config import (
 from tellapart.models.backbone import EMBEDDED, Backbone, PixelBackbone
 from tellapart.models.head import make_head
 from tellapart.models.speednet import make_speed_trunk
+from tellapart.models.weights import build_network
 
 Depth = Literal["last", "all"]
 
@@ -121,14 +122,16 @@ def describe_tuned(
 
 
 def make_tuned(settings: TunedSettings, classes: int) -> TunedNetwork:
-    """Return a network as settings have it, its weights fresh."""
-    name, made = settings.architecture["name"], settings.architecture["settings"]
-    if name == EMBEDDED:
-        body: nn.Module = make_speed_trunk(ModelSettings(**made), 3, settings.image_size)[0]
-    else:
-        import timm
+    """Return a network as settings have it, its weights fresh.
 
-        body = timm.create_model(name, pretrained=False, num_classes=0, **made)
+    Raises:
+        BackboneError: the settings are not those of a network alone.
+    """
+    if settings.architecture.get("name") == EMBEDDED:
+        made = ModelSettings(**settings.architecture["settings"])
+        body: nn.Module = make_speed_trunk(made, 3, settings.image_size)[0]
+    else:
+        body = build_network(settings.architecture)
     pixel = PixelBackbone(body, settings.image_size, settings.mean, settings.std)
     return TunedNetwork(pixel, make_head(settings.features, classes, settings.head))
 

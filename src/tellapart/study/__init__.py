@@ -20,6 +20,7 @@ from tellapart.errors import (
 )
 from tellapart.evaluate import PREDICTIONS, Seal, read_correct
 from tellapart.metrics.comparisons import compare_pairs
+from tellapart.models.weights import hash_weights
 from tellapart.owner import own_folder
 from tellapart.plan import StudySettings
 from tellapart.plan.vary import list_levels, make_level
@@ -163,10 +164,16 @@ def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> Pl
 
 
 def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, object]:
-    """Return what must be equal for a folder to be gone on with."""
+    """Return what must be equal for a folder to be gone on with.
+
+    A folder of weights is what it holds, wherever it lies and whatever it is called.
+
+    Raises:
+        BackboneError: such a folder cannot be read.
+    """
     chosen = settings.model_dump(mode="json", exclude={"device", "transfer", "sweep"})
     backbones = [
-        f"local-dir:{Path(name).name}" if name.startswith("local-dir:") else name
+        f"a folder with weights {hash_weights(name)}" if name.startswith("local-dir:") else name
         for name in settings.transfer.backbones
     ]
     return {

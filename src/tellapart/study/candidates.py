@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset
+from tellapart.errors import BackboneError
 from tellapart.models.backbone import (
     Backbone,
     find_default,
@@ -22,6 +24,7 @@ from tellapart.report.wording import say_seconds
 from tellapart.study.bench import Bench
 from tellapart.train.loop import Rows
 from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
+from tellapart.transfer.features import check_cache
 from tellapart.transfer.means import Means, choose_load, fits_memory
 from tellapart.transfer.views import View, list_views
 
@@ -85,13 +88,22 @@ def check_backbones(bench: Bench) -> None:
     """Find out now which backbones cannot be had, or not at the size asked for, or in the memory.
 
     Raises:
-        BackboneError: one that was named, or its size, cannot be had.
+        BackboneError: one that was named, or its size, cannot be had, or two have one name.
+        WorkspaceError: the cache of features cannot be written.
         BudgetError: the memory that was named does not suffice for one image of it; `auto` passes
             such over.
     """
+    check_cache()
     means = find_means(bench.settings)
+    keys: dict[str, str] = {}
     for name in name_backbones(bench):
-        lowest = _take_lowest(bench, make_backbone(name))
+        backbone = make_backbone(name)
+        if keys.setdefault(backbone.name, backbone.key) != backbone.key:
+            raise BackboneError(
+                f"backbones must have names of their own, but two are called {backbone.name}; "
+                "rename the folder of one"
+            )
+        lowest = _take_lowest(bench, backbone)
         if means.max_memory is not None and AUTO not in bench.settings.transfer.backbones:
             choose_load(lowest, means)
 
@@ -113,15 +125,30 @@ def choose_backbones(
     def choose() -> dict[str, Any]:
         chosen, records = _choose(work, names)
         return {
-            "chosen": [(one.name, one.backbone.image_size) for one in chosen],
+            "chosen": [(one.name, one.backbone.image_size, one.backbone.key) for one in chosen],
             "screened": [record.model_dump(mode="json") for record in records],
         }
 
     found = work.bench.settle("transfer", "candidates", choose)
     screened = tuple(ScreenRecord.model_validate(one) for one in found["screened"])
-    return [
-        (name, resize_backbone(make_backbone(name), int(size))) for name, size in found["chosen"]
-    ], screened
+    return [_find_again(names, *one) for one in found["chosen"]], screened
+
+
+def _find_again(names: Sequence[str], name: str, size: int, key: str) -> tuple[str, Backbone]:
+    """Return a backbone that the first start chose; it may lie elsewhere now.
+
+    Raises:
+        BackboneError: no backbone here has its key.
+    """
+    for option in dict.fromkeys((*(one for one in names if one == name), *names, name)):
+        with suppress(BackboneError):  # another one, which cannot be had or not at this size
+            backbone = resize_backbone(make_backbone(option), size)
+            if backbone.key == key:
+                return option, backbone
+    raise BackboneError(
+        f"this study began with backbone {name} at {size} px (key {key}), but no --backbone here "
+        "has its weights; put them back, or use another --out"
+    )
 
 
 def _choose(

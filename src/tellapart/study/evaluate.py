@@ -9,9 +9,9 @@ from tellapart import __version__
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import read_split
 from tellapart.device import DeviceName
-from tellapart.errors import DataError, SettingError
+from tellapart.errors import BackboneError, DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
-from tellapart.models.backbone import make_backbone, resize_backbone
+from tellapart.models.backbone import Backbone, make_backbone, resize_backbone
 from tellapart.owner import own_folder
 from tellapart.records import EvaluatedModel, EvaluationRecord, StudyRecord
 from tellapart.report.page import write_report
@@ -102,11 +102,31 @@ def _find_predict(
     args = read_json(folder / "args.json")
     if args["kind"] != "head":
         return predict_run(dataset, folder, device, one.record.run)
-    body = make_backbone(backbone or str(args["backbone"]))
-    body = resize_backbone(body, int(args["image_size"]))
+    body = resize_backbone(
+        _find_backbone(folder, args["backbone"], backbone), int(args["image_size"])
+    )
     head = load_head(folder, body.key)
     features = extract_features(dataset, body, Means(device))
     return lambda rows: predict_head(head, features.vectors, rows)
+
+
+def _find_backbone(folder: Path, name: str, given: str | None) -> Backbone:
+    """Return the backbone of a head: the one that the user gave, else the one that it names.
+
+    The folder may be a stranger's: what it names makes no request and opens no other file.
+
+    Raises:
+        BackboneError: none was given, and what the head names is not cached.
+    """
+    if given is not None:
+        return make_backbone(given)
+    try:
+        return make_backbone(name, fetch=False)
+    except BackboneError as error:
+        raise BackboneError(
+            f"the head in {folder} needs backbone {name}, which is not cached here; "
+            "say where it is with --backbone local-dir:FOLDER, or name it there to fetch it"
+        ) from error
 
 
 def describe_evaluation(record: EvaluationRecord) -> str:

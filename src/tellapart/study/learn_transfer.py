@@ -10,7 +10,6 @@ import numpy as np
 from tellapart.config import HeadSettings
 from tellapart.data.subset import take_share
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.models.backbone import make_backbone, resize_backbone
 from tellapart.records import (
     AnyStep,
     BackboneRecord,
@@ -22,11 +21,17 @@ from tellapart.records import (
 from tellapart.report.wording import say_left, say_seconds
 from tellapart.search.learn import say_crossing
 from tellapart.study.bench import Bench
-from tellapart.study.candidates import find_means, name_backbones
+from tellapart.study.candidates import (
+    choose_backbones,
+    find_means,
+    make_work,
+    name_backbones,
+)
 from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples
 from tellapart.transfer.logistic import try_logistic
+from tellapart.workspace import read_json
 
 WHOLE = 2.0
 """What fits on all shares take, over one on all images, at most: shares are halves of halves."""
@@ -86,9 +91,9 @@ def _fit_shares(
     bench: Bench, chosen: BackboneRecord, shares: Sequence[float]
 ) -> tuple[LearningPoint, ...]:
     """Fit a head on each share, or read what an earlier start fitted."""
-    made = (make_backbone(name) for name in name_backbones(bench))
-    backbone = next(one for one in made if one.name == chosen.name)
-    backbone = resize_backbone(backbone, chosen.image_size)
+    backbones, _ = choose_backbones(make_work(bench), name_backbones(bench))
+    key = read_json(bench.folder / chosen.run.folder / "args.json")["backbone_key"]
+    backbone = next(one for _, one in backbones if one.key == key)
     rows = bench.open_rows("learn")
     vectors = extract_features(bench.dataset, backbone, find_means(bench.settings)).vectors
     examples = Examples(vectors, bench.dataset.labels)

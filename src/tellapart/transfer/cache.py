@@ -15,8 +15,8 @@ from tellapart.transfer.store import FORMAT, KEY, list_shards, read_shard
 from tellapart.workspace import read_json
 
 DAY = 24 * 3600.0
-OWN = (".json", ".safetensors", ".npy", ".tmp")
-"""How the files of a set end, now and in older versions; a folder with any other is not ours."""
+OWN = (".json", ".safetensors", ".tmp")
+"""How the files of a set end; a folder with any other is left alone."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,12 @@ def list_sets(check: bool = False) -> tuple[FeatureSet, ...]:
 
 
 def read_set(folder: Path, check: bool = False) -> FeatureSet:
-    """Return what a folder of the cache holds."""
-    try:
-        key = dict(read_json(folder / KEY))
-    except (WorkspaceError, ValueError, TypeError):
-        key = {}
+    """Return what a folder of the cache holds.
+
+    Raises:
+        WorkspaceError: a shard cannot be opened now.
+    """
+    key = _read_key(folder)
     if key.pop("format", None) != FORMAT:
         key = {}
     images, damaged = 0, []
@@ -67,21 +68,29 @@ def read_set(folder: Path, check: bool = False) -> FeatureSet:
             damaged.append(path)
         else:
             images += len(shard.hashes)
-    files = [path.stat() for path in folder.rglob("*") if path.is_file()]
-    place = folder / KEY if key else folder
+    files = [path.stat() for path in folder.iterdir()]
     return FeatureSet(
         folder=folder,
         key=key,
         images=images,
         size=sum(file.st_size for file in files),
-        used=place.stat().st_mtime,
+        used=(folder / KEY).stat().st_mtime,
         damaged=tuple(damaged),
     )
 
 
+def _read_key(folder: Path) -> dict[str, Any]:
+    """Return the key that tellapart, of whatever version, left in a set; else nothing."""
+    try:
+        key = read_json(folder / KEY)
+    except WorkspaceError:
+        return {}
+    return key if isinstance(key, dict) and isinstance(key.get("format"), int) else {}
+
+
 def _is_own(folder: Path) -> bool:
-    """Tell whether a folder holds what a set of features does, and nothing else."""
-    return folder.is_dir() and all(
+    """Tell whether a folder has the key of a set of features, and nothing that is not of one."""
+    return bool(_read_key(folder)) and all(
         path.is_file() and path.suffix in OWN for path in folder.iterdir()
     )
 

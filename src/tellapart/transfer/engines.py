@@ -67,7 +67,8 @@ class OpenvinoEngine:
         found: dict[int, Vectors] = {}
 
         def keep(request: object, number: int) -> None:
-            found[number] = request.get_output_tensor(0).data.astype(np.float16)  # type: ignore[attr-defined]  # untyped in openvino
+            with np.errstate(over="ignore"):  # what becomes infinite is refused with its image
+                found[number] = request.get_output_tensor(0).data.astype(np.float16)  # type: ignore[attr-defined]  # untyped in openvino
 
         self._queue.set_callback(keep)
         for number, pixels in enumerate(batches):

@@ -12,16 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import numpy as np
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.device import release_memory
+from tellapart.errors import BackboneError
 from tellapart.models.backbone import Backbone
 from tellapart.stop import check_stop
 from tellapart.transfer.engines import make_engine, name_engine
 from tellapart.transfer.means import Means, choose_load
-from tellapart.transfer.store import FORMAT, FeatureStore, FeatureTable
+from tellapart.transfer.store import FORMAT, FeatureStore, FeatureTable, Rows16, explain_cache
 from tellapart.transfer.views import PLAIN, View, read_view
 from tellapart.workspace import locate_cache
 
@@ -74,7 +76,8 @@ def extract_features(
 
     Raises:
         Interrupted: a stop was asked for; finished shards are kept.
-        WorkspaceError: the cache cannot be written.
+        WorkspaceError: the cache cannot be read or written.
+        BackboneError: features of an image are not finite; none of its shard are kept.
         DataError: an image cannot be read.
         BudgetError: memory does not suffice for one image.
     """
@@ -85,7 +88,7 @@ def extract_features(
     missing = rows[store.find_missing(hashes)]
     seconds, computed = 0.0, 0
     if len(missing):
-        store.take(()).release()  # what was read of it is no memory that is needed
+        check_cache()
         load = choose_load(backbone, means)
         sample = dataset.source.read(missing[:1], backbone.image_size)
         engine = make_engine(backbone, sample, means.device, load)
@@ -103,6 +106,7 @@ def extract_features(
             read = _read_batches(dataset, some, load.batch, backbone.image_size, view)
             vectors = engine.compute(read)
             seconds += time.perf_counter() - start
+            _check_finite(dataset, backbone, some, vectors)
             store.add([dataset.hashes[row] for row in some.tolist()], vectors)
             first += len(some)
             progress(done + first, len(rows))
@@ -112,6 +116,31 @@ def extract_features(
     else:
         progress(len(rows), len(rows))
     return Features(store.take(hashes), name, seconds, computed)
+
+
+def check_cache() -> None:
+    """Find out now whether features can be kept.
+
+    Raises:
+        WorkspaceError: the cache cannot be written.
+    """
+    folder = locate_features()
+    with explain_cache(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+
+
+def _check_finite(dataset: Dataset, backbone: Backbone, rows: Indices, vectors: Rows16) -> None:
+    wrong = rows[~np.isfinite(vectors).all(axis=1)]
+    if not len(wrong):
+        return
+    paths = getattr(dataset.source, "paths", None)  # of a source that reads files
+    image = f"image {wrong[0]}" if paths is None else paths[wrong[0]]
+    raise BackboneError(
+        f"features must be finite in half precision, but --backbone {backbone.name} gives others "
+        f"for {len(wrong)} of {len(rows)} images, the first {image}; take another backbone"
+    )
 
 
 def _read_batches(

@@ -125,12 +125,16 @@ def fit_head(
                 loss_sum += loss.item() * len(taken)
                 hits += int((logits.argmax(1) == truth).sum())
                 check_stop()
-            logits_watch = predict_head(network, vectors, rows.watch)
-            if not (math.isfinite(loss_sum) and np.isfinite(logits_watch).all()):
-                raise NotFinite(
-                    f"the head's loss or outputs of epoch {epoch + 1} are not finite; use a "
-                    f"learning rate below {settings.lr:g}"
-                )
+            lost = NotFinite(
+                f"the head's loss or outputs of epoch {epoch + 1} are not finite; use a "
+                f"learning rate below {settings.lr:g}"
+            )
+            if not math.isfinite(loss_sum):
+                raise lost
+            try:
+                logits_watch = predict_head(network, vectors, rows.watch)
+            except NotFinite as error:
+                raise lost from error
             truth_watch = labels[rows.watch]
             row = EpochRow(
                 epoch=epoch + 1,
@@ -206,14 +210,21 @@ def set_scale(network: nn.Sequential, vectors: Vectors, rows: Indices) -> None:
 
 
 def predict_head(network: nn.Module, vectors: Vectors, rows: Indices) -> NDArray[np.float32]:
-    """Return (len(rows), classes) float32 logits, in the order of ``rows``."""
+    """Return (len(rows), classes) float32 logits, in the order of ``rows``.
+
+    Raises:
+        NotFinite: some are infinite or not a number.
+    """
     network.eval()
     found = []
     with torch.inference_mode():
         for first in range(0, len(rows), PART):
             part = torch.from_numpy(vectors[rows[first : first + PART]]).float()
             found.append(network(part).numpy())
-    return np.concatenate(found)
+    logits = np.concatenate(found)
+    if not np.isfinite(logits).all():
+        raise NotFinite("outputs of a head must be finite, but some are not; train it again")
+    return logits
 
 
 def load_head(folder: Path, backbone_key: str) -> nn.Module:

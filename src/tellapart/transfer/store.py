@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import mmap
 import os
-import struct
-from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,10 +21,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.data.dataset import Indices
+from tellapart.errors import WorkspaceError
 from tellapart.workspace import write_bytes, write_json
 
-FORMAT = 2
-"""Of the folder; sets of another are not read, and ``cache prune`` removes them."""
+FORMAT = 3
+"""Of the folder and its key; sets of another are not read, and ``cache prune`` removes them."""
 KEY = "key.json"
 SUFFIX = ".safetensors"
 
@@ -52,27 +51,32 @@ class FeatureTable:
         shape: ``(n, width)``.
     """
 
-    def __init__(self, shards: Sequence[Rows16], places: NDArray[np.int32], width: int) -> None:
+    def __init__(self, shards: Sequence[Shard], places: NDArray[np.int32], width: int) -> None:
         self._shards, self._places = tuple(shards), places
+        self._mapped: dict[int, Rows16] = {}
         self.shape = (len(places), width)
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, rows: Indices) -> Rows16:
-        """Return (k, width) float16 in the order of k rows."""
+        """Return (k, width) float16 in the order of k rows.
+
+        Raises:
+            WorkspaceError: a shard was removed meanwhile, or cannot be opened.
+        """
         places = self._places[rows]
         found = np.empty((len(places), self.shape[1]), np.float16)
-        for number in np.unique(places[:, 0]):
+        for number in np.unique(places[:, 0]).tolist():
+            if number not in self._mapped:
+                self._mapped[number] = self._shards[number].map_vectors()
             here = np.flatnonzero(places[:, 0] == number)
-            found[here] = self._shards[number][places[here, 1]]
+            found[here] = self._mapped[number][places[here, 1]]
         return found
 
     def release(self) -> None:
         """Let the system have the memory of what was read; it is read again when it is needed."""
-        for shard in self._shards:
-            if isinstance(shard, np.memmap) and hasattr(mmap, "MADV_DONTNEED"):
-                shard._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]  # of numpy's
+        self._mapped.clear()
 
 
 def hold_vectors(vectors: Vectors) -> Vectors:
@@ -93,15 +97,18 @@ class FeatureStore:
         folder: of the set; made at the first write.
         width: features an image.
         key: what the numbers depend on, kept beside them for ``cache list``.
+
+    Raises:
+        WorkspaceError: a shard cannot be opened now; it stays.
     """
 
     def __init__(self, folder: Path, width: int, key: dict[str, Any]) -> None:
         self.folder, self.width, self._key = folder, width, key
-        self._shards: list[Rows16] = []
+        self._shards: list[Shard] = []
         self._places: dict[str, tuple[int, int]] = {}
         for path in list_shards(folder):
             shard = read_shard(path)
-            if shard is None or shard.vectors.shape[1] != width:
+            if shard is None or shard.width != width:
                 with suppress(OSError):  # a folder that cannot be written: it is passed over
                     path.unlink()
                 continue
@@ -125,11 +132,13 @@ class FeatureStore:
         Raises:
             WorkspaceError: the cache cannot be written.
         """
-        if not (self.folder / KEY).is_file():
-            write_json(self.folder / KEY, {"format": FORMAT, **self._key})
         content = pack_shard(hashes, vectors)
         name = hashlib.sha256(content).hexdigest()[:24]
-        path = write_bytes(self.folder / f"{name}{SUFFIX}", content)
+        path = self.folder / f"{name}{SUFFIX}"
+        with explain_cache(self.folder):
+            if not (self.folder / KEY).is_file():
+                write_json(self.folder / KEY, {"format": FORMAT, **self._key})
+            write_bytes(path, content)
         shard = read_shard(path, check=False)
         assert shard is not None, path
         self._keep(shard)
@@ -141,22 +150,53 @@ class FeatureStore:
 
     def _keep(self, shard: Shard) -> None:
         number = len(self._shards)
-        self._shards.append(shard.vectors)
+        self._shards.append(shard)
         for row, name in enumerate(shard.hashes):
             self._places.setdefault(name, (number, row))
 
 
 @dataclass(frozen=True)
 class Shard:
-    """Some images' features: (n, width) float16 in a mapped file, and the images' hashes."""
+    """A file with some images' features: their hashes, and where in it the vectors begin."""
 
+    path: Path
     hashes: tuple[str, ...]
-    vectors: Rows16
+    width: int
+    begin: int
+
+    def map_vectors(self) -> Rows16:
+        """Return (n, width) float16 that the system reads from the file as they are needed.
+
+        A mapping of PyTorch's keeps no file open, as NumPy's does: there may be more shards than
+        a process may have open files.
+
+        Raises:
+            WorkspaceError: the file was removed meanwhile, or cannot be opened.
+        """
+        import torch
+
+        size = self.begin + 2 * len(self.hashes) * self.width
+        try:
+            content = torch.from_file(str(self.path), size=size, dtype=torch.uint8).numpy()
+        except RuntimeError as error:
+            raise _explain_shard(self.path, str(error)) from error
+        vectors: Rows16 = content[self.begin :].view(np.float16)
+        vectors.flags.writeable = False
+        return vectors.reshape(len(self.hashes), self.width)
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """Return the files of a set's shards, in an order that does not change."""
-    return sorted(folder.glob(f"*{SUFFIX}"))
+    """Return the files of a set's shards, in an order that does not change; none of no folder.
+
+    Raises:
+        WorkspaceError: the folder cannot be opened now.
+    """
+    try:
+        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise _explain_shard(folder, error.strerror or str(error)) from error
 
 
 def pack_shard(hashes: Sequence[str], vectors: Rows16) -> bytes:
@@ -165,37 +205,73 @@ def pack_shard(hashes: Sequence[str], vectors: Rows16) -> bytes:
 
     assert vectors.dtype == np.float16 and len(hashes) == len(vectors), vectors.shape
     vectors = np.ascontiguousarray(vectors)
-    metadata = {"hashes": " ".join(hashes), "sha256": _sum_up(hashes, vectors)}
+    metadata = {"hashes": " ".join(hashes), "sha256": _sum_up(hashes, vectors.view(np.uint8).data)}
     return save({"features": vectors}, metadata)
 
 
 def read_shard(path: Path, check: bool = True) -> Shard | None:
-    """Map a shard's file, or return None where it is not whole.
+    """Read what a shard's file holds, or return None where it is not whole, or is gone.
 
     Args:
         check: whether to compare the checksum, which reads all of the file.
+
+    Raises:
+        WorkspaceError: it cannot be opened now, so that nobody knows whether it is whole.
     """
     try:
         with path.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > path.stat().st_size:
+            size = os.fstat(stream.fileno()).st_size
+            head = stream.read(8)
+            length = int.from_bytes(head, "little")
+            if len(head) < 8 or 8 + length > size:
                 return None
-            header = json.loads(stream.read(length))
-        entry, about = header["features"], header["__metadata__"]
+            header = stream.read(length)
+            content = stream.read() if check else b""
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise _explain_shard(path, error.strerror or str(error)) from error
+    try:
+        parts = json.loads(header)
+        entry, about = parts["features"], parts["__metadata__"]
         hashes = tuple(about["hashes"].split())
         first, last = entry["data_offsets"]
-        shape = tuple(entry["shape"])
-        if entry["dtype"] != "F16" or last - first != 2 * shape[0] * shape[1]:
+        rows, width = entry["shape"]
+        whole = (entry["dtype"], rows, first) == ("F16", len(hashes), 0)
+        whole = whole and last == 2 * rows * width == size - 8 - length
+        if not whole or (check and about["sha256"] != _sum_up(hashes, content)):
             return None
-        vectors = np.memmap(path, np.float16, "r", 8 + length + first, shape)
-    except (OSError, ValueError, KeyError, TypeError, IndexError, struct.error):
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    if len(hashes) != shape[0] or (check and about.get("sha256") != _sum_up(hashes, vectors)):
-        return None
-    return Shard(hashes, vectors)
+    return Shard(path, hashes, int(width), 8 + length)
 
 
-def _sum_up(hashes: Iterable[str], vectors: Rows16) -> str:
+@contextmanager
+def explain_cache(folder: Path) -> Iterator[None]:
+    """Let what cannot be written in the cache be said of the cache, not of ``--out``.
+
+    Raises:
+        WorkspaceError: such a thing.
+    """
+    try:
+        yield
+    except (OSError, WorkspaceError) as error:
+        cause = error.__cause__ if isinstance(error, WorkspaceError) else error
+        reason = getattr(cause, "strerror", None) or cause
+        raise WorkspaceError(
+            f"the cache of features must be writable, but {folder} is not ({reason}); free space, "
+            "or set TELLAPART_CACHE to another folder"
+        ) from error
+
+
+def _explain_shard(path: Path, reason: str) -> WorkspaceError:
+    return WorkspaceError(
+        f"features are kept in {path}, but it cannot be opened now ({reason}); see who may read "
+        "it and how many files may be open, or set TELLAPART_CACHE to another folder"
+    )
+
+
+def _sum_up(hashes: Iterable[str], vectors: bytes | memoryview) -> str:
     digest = hashlib.sha256(" ".join(hashes).encode())
-    digest.update(vectors.view(np.uint8).data)
+    digest.update(vectors)
     return digest.hexdigest()
