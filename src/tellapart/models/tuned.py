@@ -13,15 +13,13 @@ from torch import nn
 from tellapart.config import (
     Augment,
     HeadSettings,
-    ModelSettings,
     Positive,
     Settings,
     Share,
     TrainSettings,
 )
-from tellapart.models.backbone import EMBEDDED, Backbone, PixelBackbone
+from tellapart.models.backbone import Backbone, PixelBackbone
 from tellapart.models.head import make_head
-from tellapart.models.speednet import make_speed_trunk
 
 Depth = Literal["last", "all"]
 
@@ -88,11 +86,11 @@ class TunedNetwork(nn.Module):
     def checkpoint_gradients(self) -> None:
         """Keep the outputs of stages alone in training, and compute those between again.
 
-        The embedded backbone, small as it is, and those of timm's that cannot go on as they did.
+        Networks of timm's that cannot go on as they did.
         """
         body = self.body.network
         if hasattr(body, "set_grad_checkpointing"):
-            with suppress(AssertionError):  # how timm's others say that they cannot
+            with suppress(AssertionError):  # how some say that they cannot
                 body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's
 
     def train(self, mode: bool = True) -> TunedNetwork:
@@ -123,12 +121,9 @@ def describe_tuned(
 def make_tuned(settings: TunedSettings, classes: int) -> TunedNetwork:
     """Return a network as settings have it, its weights fresh."""
     name, made = settings.architecture["name"], settings.architecture["settings"]
-    if name == EMBEDDED:
-        body: nn.Module = make_speed_trunk(ModelSettings(**made), 3, settings.image_size)[0]
-    else:
-        import timm
+    import timm
 
-        body = timm.create_model(name, pretrained=False, num_classes=0, **made)
+    body = timm.create_model(name, pretrained=False, num_classes=0, **made)
     pixel = PixelBackbone(body, settings.image_size, settings.mean, settings.std)
     return TunedNetwork(pixel, make_head(settings.features, classes, settings.head))
 
