@@ -20,12 +20,12 @@ from tests.transfer.backbones import make_tiny
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, small_backbone: str) -> Path:
     folder = tmp_path_factory.mktemp("studies") / "study"
     settings = StudySettings(
         steps=("baseline", "transfer"),
         epochs=3,
-        transfer=TransferSettings(backbones=("embedded",)),
+        transfer=TransferSettings(backbones=(small_backbone,)),
     )
     run_study(load_images("digits"), settings, folder)
     return folder
