@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -69,7 +70,7 @@ def test_it_is_a_backbone_as_timms_are(channels: int) -> None:
 
 
 def test_every_tensor_is_of_its_kind() -> None:
-    path = packaged.metadata.distribution(packaged.PACKAGE).locate_file(packaged.FILE)
+    path = metadata.distribution(packaged.PACKAGE).locate_file(packaged.FILE)
     state = torch.load(Path(str(path)), weights_only=True)
     own = load_classifier()[0].state_dict()
     assert len(own) == len(state) == 296

@@ -84,11 +84,14 @@ def test_started_again_nothing_is_done_twice(
 
 
 def test_it_can_be_looked_at_again(
-    study: tuple[StudyRecord, Path], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    study: tuple[StudyRecord, Path],
+    digits: Dataset,
+    small_backbone: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record, folder = study
     monkeypatch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
     step = record.steps["transfer"]
     assert isinstance(step, TransferStep)
-    found = evaluate_run(digits, folder / "transfer", "val", "cpu")
+    found = evaluate_run(digits, folder / "transfer", "val", "cpu", small_backbone)
     assert found.models[0].accuracy == step.val_accuracy

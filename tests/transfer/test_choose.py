@@ -50,6 +50,8 @@ def test_no_higher_resolution_is_tried_once_one_does_no_better(
 ) -> None:
     rows = Rows(digits_split.train, digits_split.val)
     screen = KnownScreen(digits, rows, Means("cpu"), 0, hits)
-    chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), 8, str)
+    said: list[str] = []
+    chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), 8, said.append)
     assert [one.image_size for one in screened] == tried
+    assert len(said) == len(tried)
     assert chosen.image_size == taken
