@@ -35,3 +35,11 @@ def digits() -> Dataset:
 @pytest.fixture(scope="session")
 def digits_split(digits: Dataset) -> Split:
     return make_split(digits)
+
+
+@pytest.fixture(scope="session")
+def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The name of a backbone of random weights: what step 6 does with it takes a second."""
+    from tests.transfer.backbones import save_small  # here, for it loads torch
+
+    return save_small(tmp_path_factory.mktemp("weights") / "small")

@@ -200,7 +200,8 @@ def test_threads_sleep_while_they_wait(program: str) -> None:
 def test_a_process_of_its_own_trains_without_triton() -> None:
     """PyTorch's optimisers load it where it is: this fails where they do so here, or need it."""
     program = (
-        "import sys; from tellapart.device import prepare_libraries; prepare_libraries(); import torch; "
+        "import sys; from tellapart.device import prepare_libraries; prepare_libraries(); "
+        "import torch; "
         "layer = torch.nn.Linear(2, 2); step = torch.optim.AdamW(layer.parameters(), fused=True); "
         "layer(torch.ones(1, 2)).sum().backward(); step.step(); "
         "print([name for name in sys.modules if name.startswith('triton.')])"

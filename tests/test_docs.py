@@ -39,18 +39,26 @@ def test_command_is_understood(command: str) -> None:
     app.parse_args(arguments, exit_on_error=False, print_error=False)
 
 
+@pytest.fixture(scope="module")
+def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache for all commands, so that the backbone's features are computed once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.mark.parametrize(
     "command",
     [command for command in list_commands() if re.match(r"tellapart \w+ digits", command)],
 )
 def test_command_runs(
     command: str,
+    features: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     if "study" in command:
         pytest.skip("the whole study runs in make study and in tests/study")
+    monkeypatch.setenv("TELLAPART_CACHE", str(features))
     monkeypatch.chdir(tmp_path)
     assert main([*shlex.split(command)[1:]]) == 0
     assert "report.html" in capsys.readouterr().out

@@ -4,7 +4,6 @@ import json
 import shutil
 import warnings
 from collections.abc import Callable
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +13,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from tellapart.errors import BackboneError
-from tellapart.models.backbone import (
-    EMBEDDED,
-    PREFERRED,
-    PixelBackbone,
-    find_default,
-    make_backbone,
-    read_card,
-)
-from tellapart.models.speednet import WIDEN
+from tellapart.models.backbone import PixelBackbone, make_backbone
 
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "weights"
 TINY = "test_resnet"
@@ -145,43 +136,6 @@ def test_a_grey_image_is_one_of_three_equal_channels() -> None:
     backbone = PixelBackbone(nn.Flatten(), 4, [0.1, 0.2, 0.3], [1.0, 2.0, 3.0])
     grey = torch.randint(0, 256, (2, 4, 4, 1), dtype=torch.uint8)
     assert torch.equal(backbone(grey), backbone(grey.repeat(1, 1, 1, 3)))
-
-
-@pytest.mark.parametrize("channels", [1, 3])
-def test_the_embedded_backbone_gives_features_of_its_cards_width(channels: int) -> None:
-    backbone, card = make_backbone(EMBEDDED), read_card()
-    width = card["model"]["width"] * WIDEN
-    assert backbone.features == width
-    assert backbone.image_size == card["image_size"]
-    assert (backbone.name, backbone.source) == (EMBEDDED, "package")
-    size = (3, 24, 24, channels)
-    pixels = np.random.default_rng(0).integers(0, 256, size).astype(np.uint8)
-    with torch.inference_mode():
-        features = backbone.network(torch.from_numpy(pixels))
-    assert features.shape == (3, width)
-    assert features.isfinite().all()
-    assert not torch.allclose(features[0], features[1])
-    assert make_backbone(EMBEDDED).key == backbone.key
-
-
-def test_the_embedded_backbone_takes_at_most_4_mb() -> None:
-    weights = resources.files("tellapart.models").joinpath("embedded.safetensors")
-    assert len(weights.read_bytes()) <= 4_000_000
-
-
-def test_the_default_is_a_cached_backbone_else_the_embedded_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    assert find_default() == EMBEDDED
-    folder = tmp_path / "cache" / "weights" / PREFERRED[1]
-    folder.mkdir(parents=True)
-    (folder / "model.safetensors").touch()
-    assert find_default() == EMBEDDED
-    (folder / "config.json").touch()
-    assert find_default() == f"local-dir:{folder}"
 
 
 @pytest.mark.parametrize("name", ["mobilenetv2_035.keras_in1k", "mobilenetv2_100.keras_in1k"])

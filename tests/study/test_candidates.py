@@ -11,8 +11,8 @@ from tellapart.data import load_images
 from tellapart.data.split import make_split
 from tellapart.errors import BackboneError, BudgetError, SettingError
 from tellapart.evaluate import Seal
-from tellapart.models import backbone as module
-from tellapart.models.backbone import EMBEDDED, Backbone, list_here, resize_backbone
+from tellapart.models.backbone import Backbone, list_here, resize_backbone
+from tellapart.models.packaged import PACKAGED
 from tellapart.plan import StudySettings, TransferSettings
 from tellapart.study import candidates, run_study
 from tellapart.study.bench import Bench
@@ -116,7 +116,8 @@ def test_the_resolution_is_found_where_images_are_smaller(
     monkeypatch.setattr(candidates, "make_backbone", lambda name: big)
     bench = make_bench(tmp_path, backbones=("one",))
     ((_, backbone),), screened = choose_backbones(make_work(bench), ("one",))
-    assert [one.image_size for one in screened] == [32, 64, 96]
+    sizes = [one.image_size for one in screened]
+    assert sizes == [32, 64, 96][: len(sizes)]
     best = max(screened, key=lambda one: one.val_accuracy.value)
     assert backbone.image_size == best.image_size
     # its features on a part of the images are a part of its features
@@ -141,10 +142,9 @@ def test_resolutions_are_no_larger_than_a_backbones_own() -> None:
 
 
 def test_backbones_that_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *names: None)
-    assert list_here() == (EMBEDDED,)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hub"))
+    assert list_here() == (PACKAGED,)
     for name, files in (
-        (module.PREFERRED[1], ("config.json", "model.safetensors")),
         ("another", ("config.json", "model.safetensors")),
         ("half", ("config.json",)),
     ):
@@ -152,9 +152,38 @@ def test_backbones_that_are_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         folder.mkdir(parents=True)
         for file in files:
             (folder / file).touch()
-    here = list_here()
-    assert [name.rpartition("/")[2] for name in here] == [module.PREFERRED[1], "another", EMBEDDED]
-    assert module.find_default() == here[0]
+    for name in ("mobilenetv2_100.ra_in1k", "another", "no_network_of_timms"):
+        folder = tmp_path / "hub" / f"models--timm--{name}" / "snapshots" / "1a2b"
+        folder.mkdir(parents=True)
+        (folder / "model.safetensors").touch()
+    own = f"local-dir:{tmp_path / 'cache' / 'weights' / 'another'}"
+    assert list_here() == (PACKAGED, own, "mobilenetv2_100.ra_in1k")
+
+
+def test_none_named_is_the_packaged_one_whatever_is_cached(
+    three: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert name_backbones(make_bench(tmp_path)) == (PACKAGED,)
+
+
+def test_weights_with_conditions_are_taken_only_where_they_are_named(
+    three: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make(name: str) -> Backbone:
+        licence = "mit" if name == "blind" else "cc-by-nc-4.0"
+        return dataclasses.replace(make_named(name), license=licence)
+
+    monkeypatch.setattr(candidates, "make_backbone", make)
+    reporter = Sayings()
+    bench = make_bench(tmp_path / "auto", backbones=("auto", "three"))
+    bench = dataclasses.replace(bench, reporter=reporter)
+    chosen, _ = choose_backbones(make_work(bench), name_backbones(bench))
+    assert {name for name, _ in chosen} == {"blind", "three"}
+    assert reporter.said[0] == (
+        "one: left out, its licence (cc-by-nc-4.0) may forbid some uses; name it to take it"
+    )
+    named = make_bench(tmp_path / "named", backbones=("one",))
+    assert [name for name, _ in choose_backbones(make_work(named), ("one",))[0]] == ["one"]
 
 
 def test_what_cannot_be_is_told_before_anything_is_trained(tmp_path: Path) -> None:
@@ -163,7 +192,7 @@ def test_what_cannot_be_is_told_before_anything_is_trained(tmp_path: Path) -> No
         ({"views": 2, "augment": "mixup"}, SettingError, "got mixup"),
         ({"image_size": 9, "backbones": ("nowhere",)}, BackboneError, "nowhere"),
     ):
-        transfer = TransferSettings.model_validate({"backbones": (EMBEDDED,)} | asked)
+        transfer = TransferSettings.model_validate({"backbones": (PACKAGED,)} | asked)
         with pytest.raises(error, match=said):
             run_study(images, StudySettings(transfer=transfer), tmp_path / "study")
         assert not (tmp_path / "study").exists()

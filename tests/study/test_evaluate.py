@@ -20,12 +20,12 @@ from tests.transfer.backbones import make_tiny
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def whole(tmp_path_factory: pytest.TempPathFactory, small_backbone: str) -> Path:
     folder = tmp_path_factory.mktemp("studies") / "study"
     settings = StudySettings(
         steps=("baseline", "transfer"),
         epochs=3,
-        transfer=TransferSettings(backbones=("embedded",)),
+        transfer=TransferSettings(backbones=(small_backbone,)),
     )
     run_study(load_images("digits"), settings, folder)
     return folder
@@ -50,9 +50,9 @@ def read_ledger(folder: Path) -> list[LookRecord]:
     return [LookRecord(**entry) for entry in json.loads((folder / "ledger.json").read_text())]
 
 
-def test_val_is_looked_at_without_a_trace(study: Path) -> None:
+def test_val_is_looked_at_without_a_trace(study: Path, small_backbone: str) -> None:
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
-    found = evaluate_run(load_images("digits"), study)
+    found = evaluate_run(load_images("digits"), study, backbone=small_backbone)
     assert [(model.step, model.look) for model in found.models] == [
         ("baseline", None),
         ("transfer", None),
@@ -79,9 +79,9 @@ def test_each_look_at_test_is_counted_and_marked(study: Path) -> None:
 
 
 def test_the_command_knows_the_data_by_name(
-    study: Path, capsys: pytest.CaptureFixture[str]
+    study: Path, small_backbone: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["evaluate", str(study), "--split", "test"]) == 0
+    assert main(["evaluate", str(study), "--split", "test", "--backbone", small_backbone]) == 0
     said = capsys.readouterr().out
     assert "baseline  test" in said and "look 3 at test" in said
 

@@ -16,7 +16,6 @@ from tellapart.study import folds as module
 from tellapart.study import run_study
 
 TRANSFER = TransferSettings(
-    backbones=("embedded",),
     head=HeadSettings(dense=16),
     kinds=("logistic",),
     head_sizes=(4, 32),
@@ -33,11 +32,19 @@ SETTINGS = StudySettings(
 
 
 @pytest.fixture(scope="module")
-def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Path]:
+def settings(small_backbone: str) -> StudySettings:
+    transfer = TRANSFER.model_copy(update={"backbones": (small_backbone,)})
+    return SETTINGS.model_copy(update={"transfer": transfer})
+
+
+@pytest.fixture(scope="module")
+def study(
+    digits: Dataset, tmp_path_factory: pytest.TempPathFactory, settings: StudySettings
+) -> tuple[StudyRecord, Path]:
     folder = tmp_path_factory.mktemp("heads") / "study"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
-        return run_study(digits, SETTINGS, folder), folder
+        return run_study(digits, settings, folder), folder
 
 
 def find_step(record: StudyRecord) -> TransferStep:
@@ -64,7 +71,7 @@ def test_backbones_are_cross_validated_on_all_that_is_not_test(
     tested = find_step(record).test_accuracy.n
     assert (found.count, found.images) == (3, len(digits) - tested)
     (row,) = found.backbones
-    assert row.name == "embedded"
+    assert row.name == "small"
     assert row.accuracy.n == found.images
     assert row.accuracy.value == pytest.approx(np.mean(row.parts), abs=0.01)
     assert row.accuracy.value > 0.5
@@ -73,7 +80,10 @@ def test_backbones_are_cross_validated_on_all_that_is_not_test(
 
 
 def test_started_again_nothing_is_fitted_twice(
-    study: tuple[StudyRecord, Path], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    study: tuple[StudyRecord, Path],
+    digits: Dataset,
+    settings: StudySettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record, folder = study
     monkeypatch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
@@ -83,7 +93,7 @@ def test_started_again_nothing_is_fitted_twice(
         raise AssertionError("fitted again")
 
     monkeypatch.setattr(module, "cross_validate", refuse)
-    again = find_step(run_study(digits, SETTINGS, folder))
+    again = find_step(run_study(digits, settings, folder))
     assert again.folds == find_step(record).folds
     assert again.head_sweep == find_step(record).head_sweep
 

@@ -22,7 +22,6 @@ from tellapart.transfer.means import Means
 
 SETTINGS = StudySettings(
     steps=("baseline", "transfer"),
-    transfer=TransferSettings(backbones=("embedded",), kinds=("logistic",)),
     sweep=SweepSettings(seeds=2),
     epochs=2,
     minutes=20,
@@ -32,11 +31,15 @@ SETTINGS = StudySettings(
 
 
 @pytest.fixture(scope="module")
-def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Path]:
+def study(
+    digits: Dataset, tmp_path_factory: pytest.TempPathFactory, small_backbone: str
+) -> tuple[StudyRecord, Path]:
+    transfer = TransferSettings(backbones=(small_backbone,), kinds=("logistic",))
+    settings = SETTINGS.model_copy(update={"transfer": transfer})
     folder = tmp_path_factory.mktemp("learn") / "study"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
-        return run_study(digits, SETTINGS, folder), folder
+        return run_study(digits, settings, folder), folder
 
 
 def test_both_curves_are_of_the_same_shares(study: tuple[StudyRecord, Path]) -> None:
@@ -46,14 +49,17 @@ def test_both_curves_are_of_the_same_shares(study: tuple[StudyRecord, Path]) -> 
     scratch, transfer = record.learning.points, record.learning.transfer.points
     assert [point.images for point in scratch] == [point.images for point in transfer]
     assert len(transfer) >= 4
-    assert record.learning.transfer.model == "embedded + logistic head"
+    assert record.learning.transfer.model == "small + logistic head"
     page = (folder / "report.html").read_text("utf-8")
     assert record.learning.transfer.sentence.split(",")[0] in page.replace("\u00a0", " ")
     assert len(record.ledger) == 2  # no look at test for it
 
 
 def test_a_point_is_a_head_on_that_share_alone(
-    study: tuple[StudyRecord, Path], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    study: tuple[StudyRecord, Path],
+    digits: Dataset,
+    small_backbone: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record, folder = study
     monkeypatch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
@@ -61,7 +67,7 @@ def test_a_point_is_a_head_on_that_share_alone(
     assert record.learning.transfer is not None
     split = read_split(folder / "split.json", digits)
     own = take_share(digits, split.train, 1 / 4, 0)
-    vectors = extract_features(digits, make_backbone("embedded"), Means("cpu")).vectors
+    vectors = extract_features(digits, make_backbone(small_backbone), Means("cpu")).vectors
     rows = Rows(own, split.val)
     fit = try_logistic(Examples(vectors, digits.labels), rows, HeadSettings())
     found = next(p for p in record.learning.transfer.points if p.images == len(own))

@@ -29,17 +29,27 @@ SMALL = StudySettings(
     epochs=2,
     trials=2,
     sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8), "dense": (8, 16)}),
-    transfer=TransferSettings(backbones=("embedded",), head=HeadSettings(dense=32)),
 )
 
 
+def make_small(backbone: str) -> StudySettings:
+    """Return the settings of a small study, with a backbone for step 6."""
+    transfer = TransferSettings(backbones=(backbone,), head=HeadSettings(dense=32))
+    return SMALL.model_copy(update={"transfer": transfer})
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small(small_backbone: str) -> StudySettings:
+    return make_small(small_backbone)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, small: StudySettings) -> Path:
     """A finished small study."""
     folder = tmp_path_factory.mktemp("studies") / "digits"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELLAPART_CACHE", str(tmp_path_factory.mktemp("cache")))
-        run_study(load_images("digits"), SMALL, folder, command="tellapart study digits")
+        run_study(load_images("digits"), small, folder, command="tellapart study digits")
     return folder
 
 
@@ -68,7 +78,7 @@ def test_results_hold_what_the_design_lists(finished: Path) -> None:
         assert [size["size"] for size in results["steps"][name]["sizes"]]
         assert all(len(size["seeds"]) == 2 for size in results["steps"][name]["sizes"])
         assert results["steps"][name]["verdict"]["sentence"]
-    assert results["steps"]["transfer"]["backbones"][0]["name"] == "embedded"
+    assert results["steps"]["transfer"]["backbones"][0]["name"] == "small"
     assert len(results["comparisons"]) == 10
 
 
@@ -152,16 +162,16 @@ def test_first_trial_is_the_reference_network(finished: Path) -> None:
     assert trial["settings"]["dense"] == 2048 and not trial["settings"]["norm"]
 
 
-def test_finished_study_is_read_not_redone(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_finished_study_is_read_not_redone(finished: Path, small: StudySettings) -> None:
     before = list_cells(finished)
     start = time.perf_counter()
-    run_study(load_images("digits"), SMALL, finished)
+    run_study(load_images("digits"), small, finished)
     assert list_cells(finished) == before
     assert time.perf_counter() - start < 60
 
 
-def test_other_settings_are_refused(finished: Path) -> None:
-    other = SMALL.model_copy(update={"sweep": SMALL.sweep.model_copy(update={"seeds": 3})})
+def test_other_settings_are_refused(finished: Path, small: StudySettings) -> None:
+    other = small.model_copy(update={"sweep": small.sweep.model_copy(update={"seeds": 3})})
     with pytest.raises(WorkspaceError, match="its seeds is 2"):
         run_study(load_images("digits"), other, finished)
 
@@ -178,19 +188,21 @@ def test_notebook_protocol_is_marked(tmp_path: Path) -> None:
     assert args["recipe"]["batch_size"] == 64 and args["recipe"]["schedule"] == "constant"
 
 
-def test_killed_study_ends_with_the_same_cells(finished: Path, tmp_path: Path) -> None:
+def test_killed_study_ends_with_the_same_cells(
+    finished: Path, small_backbone: str, tmp_path: Path
+) -> None:
     folder = tmp_path / "killed"
     code = (
         "import sys; from pathlib import Path; from tellapart.data import load_images;"
-        "from tellapart.study import run_study; from tests.study.test_study import SMALL;"
-        "run_study(load_images('digits'), SMALL, Path(sys.argv[1]))"
+        "from tellapart.study import run_study; from tests.study.test_study import make_small;"
+        "run_study(load_images('digits'), make_small(sys.argv[2]), Path(sys.argv[1]))"
     )
     environment = os.environ | {"TELLAPART_CACHE": str(tmp_path / "cache")}
 
     def start() -> subprocess.Popen[bytes]:
         root = Path(__file__).parents[2]
         return subprocess.Popen(
-            [sys.executable, "-c", code, str(folder)], cwd=root, env=environment
+            [sys.executable, "-c", code, str(folder), small_backbone], cwd=root, env=environment
         )
 
     done: dict[str, int] = {}

@@ -16,7 +16,6 @@ from tellapart.study import run_study
 from tellapart.study.evaluate import evaluate_run
 
 TRANSFER = TransferSettings(
-    backbones=("embedded",),
     head=HeadSettings(dense=16),
     kinds=("dense",),
     tune=TuneSettings(depth="last", epochs=1),
@@ -25,11 +24,19 @@ SETTINGS = StudySettings(steps=("transfer",), transfer=TRANSFER, epochs=2, devic
 
 
 @pytest.fixture(scope="module")
-def study(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> tuple[StudyRecord, Path]:
+def settings(small_backbone: str) -> StudySettings:
+    transfer = TRANSFER.model_copy(update={"backbones": (small_backbone,)})
+    return SETTINGS.model_copy(update={"transfer": transfer})
+
+
+@pytest.fixture(scope="module")
+def study(
+    digits: Dataset, tmp_path_factory: pytest.TempPathFactory, settings: StudySettings
+) -> tuple[StudyRecord, Path]:
     folder = tmp_path_factory.mktemp("tuning") / "study"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
-        return run_study(digits, SETTINGS, folder), folder
+        return run_study(digits, settings, folder), folder
 
 
 def test_both_models_are_tested_and_compared(study: tuple[StudyRecord, Path]) -> None:
@@ -58,13 +65,16 @@ def test_both_models_are_tested_and_compared(study: tuple[StudyRecord, Path]) ->
 
 
 def test_started_again_nothing_is_done_twice(
-    study: tuple[StudyRecord, Path], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    study: tuple[StudyRecord, Path],
+    digits: Dataset,
+    settings: StudySettings,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record, folder = study
     monkeypatch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
     files = {p: p.stat().st_mtime_ns for p in (folder / "transfer").rglob("*.safetensors")}
     (folder / "transfer" / "record.json").unlink()
-    again = run_study(digits, SETTINGS, folder)
+    again = run_study(digits, settings, folder)
     measured: dict[str, Any] = {"seconds": True, "peak_memory_mb": True}
     measured |= {"backbones": {0: {"images_computed"}}}
     before, after = (one.steps["transfer"].model_dump(exclude=measured) for one in (record, again))
@@ -74,11 +84,14 @@ def test_started_again_nothing_is_done_twice(
 
 
 def test_it_can_be_looked_at_again(
-    study: tuple[StudyRecord, Path], digits: Dataset, monkeypatch: pytest.MonkeyPatch
+    study: tuple[StudyRecord, Path],
+    digits: Dataset,
+    small_backbone: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record, folder = study
     monkeypatch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
     step = record.steps["transfer"]
     assert isinstance(step, TransferStep)
-    found = evaluate_run(digits, folder / "transfer", "val", "cpu")
+    found = evaluate_run(digits, folder / "transfer", "val", "cpu", small_backbone)
     assert found.models[0].accuracy == step.val_accuracy

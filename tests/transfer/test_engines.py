@@ -14,6 +14,7 @@ import torch
 
 from tellapart.data.dataset import Dataset, Pixels
 from tellapart.models.backbone import PixelBackbone, make_backbone, resize_backbone
+from tellapart.models.packaged import PACKAGED
 from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, make_engine, name_engine
 from tellapart.transfer.means import Load, measure_widest
 
@@ -54,7 +55,7 @@ def test_the_batch_has_no_say(batch: int, digits: Dataset) -> None:
 def test_a_gpu_agrees_with_the_reference_and_leaves_the_backbone_where_it_is(
     digits: Dataset,
 ) -> None:
-    backbone = make_backbone("embedded")
+    backbone = make_backbone(PACKAGED)
     fast = TorchEngine(backbone, "cuda").compute(read_batches(digits, 40, 16))
     slow = TorchEngine(backbone, "cpu").compute(read_batches(digits, 40))
     assert find_cosines(fast, slow).min() > 0.99
@@ -89,9 +90,9 @@ def test_families_of_networks_take_any_batch(name: str, digits: Dataset) -> None
 
 
 @pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (40, 40, 3)])
-def test_the_embedded_backbone_takes_grey_and_colour(shape: tuple[int, int, int]) -> None:
+def test_the_packaged_backbone_takes_grey_and_colour(shape: tuple[int, int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
-    backbone = make_backbone("embedded")
+    backbone = resize_backbone(make_backbone(PACKAGED), 64)
     fast = OpenvinoEngine(backbone, pixels[:1]).compute(iter([pixels]))
     slow = TorchEngine(backbone, "cpu").compute(iter([pixels]))
     assert find_cosines(fast, slow).min() > 0.99
@@ -105,7 +106,7 @@ def test_nothing_phones_home() -> None:
         "from tellapart.models.backbone import make_backbone\n"
         "from tellapart.transfer.engines import OpenvinoEngine\n"
         "sample = np.zeros((2, 8, 8, 1), dtype=np.uint8)\n"
-        "OpenvinoEngine(make_backbone('embedded'), sample)\n"
+        "OpenvinoEngine(make_backbone('efficientnet-lite0'), sample)\n"
         "assert sys.modules['openvino_telemetry'] is None\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

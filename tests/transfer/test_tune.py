@@ -16,8 +16,14 @@ from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.data.folder import load_folder
 from tellapart.errors import DataError, Interrupted
 from tellapart.models import forward
-from tellapart.models.backbone import Backbone, PixelBackbone, make_backbone
+from tellapart.models.backbone import (
+    Backbone,
+    PixelBackbone,
+    make_backbone,
+    resize_backbone,
+)
 from tellapart.models.forward import has_norm, predict_logits
+from tellapart.models.packaged import PACKAGED
 from tellapart.models.tuned import TunedNetwork, TuneSettings, list_layers, scale_layers
 from tellapart.stop import clear_stop
 from tellapart.train.checkpoint import load_model
@@ -169,11 +175,13 @@ def test_a_head_of_another_backbone_is_refused(digits: Dataset, tmp_path: Path) 
         prepare_tuning(digits, other, tmp_path / "head", settings_of("last"), "cpu")
 
 
-def test_the_embedded_backbone_can_be_tuned_and_read_again(digits: Dataset, tmp_path: Path) -> None:
-    seen, task = plan(digits, make_backbone("embedded"), tmp_path, settings_of("last", epochs=1))
+def test_the_packaged_backbone_can_be_tuned_and_read_again(digits: Dataset, tmp_path: Path) -> None:
+    backbone = resize_backbone(make_backbone(PACKAGED), SIDE)
+    seen, task = plan(digits, backbone, tmp_path, settings_of("last", epochs=1))
     train_model(seen, ROWS, task, tmp_path / "tuned")
     network, args = load_model(tmp_path / "tuned")
     assert args["kind"] == "tuned"
+    assert args["model"]["architecture"] == {"name": "tf_efficientnet_lite0", "settings": {}}
     assert predict_logits(network, seen, ROWS.watch, "float32").shape == (80, 10)
 
 

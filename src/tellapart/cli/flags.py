@@ -51,8 +51,8 @@ Backbones = Annotated[
     list[str] | None,
     Parameter(
         name="--backbone",
-        help="A timm name, local-dir:FOLDER, hf-hub:NAME, embedded, or auto: the best of those "
-        "that are here; may be repeated.",
+        help="A timm name, local-dir:FOLDER, hf-hub:NAME, or auto: the best of those that are here "
+        "and free to use; may be repeated [default: efficientnet-lite0, which is installed].",
         negative="",
         show_default=False,
     ),

@@ -124,7 +124,10 @@ def fetch(
         from tellapart.models.backbone import make_backbone
 
         found = make_backbone(name)
-        print(f"{found.name}: {found.parameters:,} parameters, licence {found.license}")
+        print(
+            f"{found.name} ({found.source}): {found.parameters:,} parameters, licence "
+            f"{found.license}"
+        )
 
 
 @app.command
@@ -136,14 +139,14 @@ def doctor(*, json: Json = False) -> None:
     import json as writer
 
     from tellapart.device import choose_device, choose_precision, describe_environment
-    from tellapart.models.backbone import find_default
+    from tellapart.models.packaged import PACKAGED
     from tellapart.workspace import locate_cache
 
     device = choose_device()
     found: dict[str, Any] = describe_environment() | {
         "device": str(device),
         "number format": choose_precision(device),
-        "default backbone": find_default(),
+        "default backbone": PACKAGED,
         "cache": str(locate_cache()),
     }
     if json:

@@ -74,7 +74,7 @@ def transfer(
 ) -> None:
     """Step 6: train a head on the features of frozen pretrained backbones.
 
-    Example: `tellapart transfer photos/ --backbone embedded --backbone mobilenetv2_100`
+    Example: `tellapart transfer photos/ --backbone efficientnet-lite0 --backbone mobilenetv2_100`
     """
     count = epochs if finetune_epochs is None else finetune_epochs
     run_steps(

@@ -1,4 +1,4 @@
-"""Pretrained backbones: a timm name, a folder, the hub, or the one embedded in the package.
+"""Pretrained backbones: a timm name, a folder, the hub, or the packaged one.
 
 A backbone takes (n, h, w, channels) uint8 pixels and gives (n, features) float32: conversion,
 resizing and scaling are part of the network, so that every engine runs the same preprocessing.
@@ -10,7 +10,6 @@ import hashlib
 import json
 import textwrap
 from dataclasses import dataclass, field, replace
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,10 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from tellapart.config import ModelSettings
 from tellapart.errors import BackboneError
-from tellapart.models.speednet import make_speed_trunk
-from tellapart.models.weights import locate_weights, read_network
+from tellapart.models.packaged import PACKAGE, PACKAGED, load_packaged
+from tellapart.models.weights import import_timm, locate_weights, read_network
 from tellapart.workspace import locate_cache
-
-EMBEDDED = "embedded"
-PREFERRED = ("mobilenetv4_conv_small.e2400_r224_in1k", "mobilenetv2_100.ra_in1k")
-"""Backbones that are taken, in this order, when none is named and their weights are cached."""
 
 
 class PixelBackbone(nn.Module):
@@ -63,8 +57,7 @@ class Backbone:
     """A backbone that is ready to run.
 
     ``key`` names its weights, how it is built, and preprocessing; ``fixed`` ones take images of
-    one size alone. ``architecture`` has its ``name``, timm's or the embedded one's, and the
-    ``settings`` of that.
+    one size alone. ``architecture`` has its ``name``, which is timm's, and that one's ``settings``.
     """
 
     name: str
@@ -87,19 +80,19 @@ def make_backbone(name: str, fetch: bool = True) -> Backbone:
     """Build a backbone with its pretrained weights.
 
     Args:
-        name: ``embedded``, any timm name, ``hf-hub:...`` or ``local-dir:<folder>``.
+        name: ``PACKAGED``, any timm name, ``hf-hub:...`` or ``local-dir:<folder>``.
         fetch: whether weights that are not cached may be fetched.
 
     Raises:
         BackboneError: no such name, or its weights cannot be had here, do not fit, or are not
             finite numbers.
     """
-    if name == EMBEDDED:
-        return _make_embedded()
-    network, cfg = read_network(name, fetch)
+    network, cfg = load_packaged() if name == PACKAGED else read_network(name, fetch)
     pixel = PixelBackbone(network, cfg["input_size"][-1], cfg["mean"], cfg["std"]).eval()
     architecture = {"name": cfg["architecture"], "settings": cfg["model_args"]}
     source = {"local-dir": "folder", "hf-hub": "hub"}.get(name.partition(":")[0], "timm")
+    if name == PACKAGED:
+        source = f"package {PACKAGE}"
     return Backbone(
         name=locate_weights(name).name if source == "folder" else name,
         source=source,
@@ -159,67 +152,25 @@ def _measure(name: str, network: PixelBackbone, remedy: str) -> int:
         ) from error
 
 
-def find_default() -> str:
-    """Return the backbone to use when none is named: a cached one, else the embedded one."""
-    here = list_here()
-    return next((name for name in here if _name_weights(name) in PREFERRED), here[-1])
-
-
 def list_here() -> tuple[str, ...]:
-    """Return the backbones that need no network: those that are cached, and the embedded one.
+    """Return the backbones that need no network: the packaged one, and those that are cached.
 
     They lie in ``weights`` in tellapart's cache, a folder for each, or in the hub's own cache.
     """
-    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.constants import HF_HUB_CACHE
 
-    root = locate_cache() / "weights"
-    folders = {path.name: path for path in sorted(root.glob("*")) if _is_whole(path)}
-    found: list[str] = []
-    for name in (*PREFERRED, *(name for name in folders if name not in PREFERRED)):
-        if name in folders:
-            found.append(f"local-dir:{folders[name]}")
-        elif isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str):
-            found.append(name)
-    return (*found, EMBEDDED)
-
-
-def _name_weights(name: str) -> str:
-    return locate_weights(name).name if name.startswith("local-dir:") else name
+    folders = [path for path in sorted((locate_cache() / "weights").glob("*")) if _is_whole(path)]
+    here = {path.name: f"local-dir:{path}" for path in folders}
+    known = import_timm().list_pretrained()
+    for path in sorted(Path(HF_HUB_CACHE).glob("models--timm--*/snapshots/*/model.safetensors")):
+        name = path.parents[2].name.removeprefix("models--timm--")
+        if name in known:
+            here.setdefault(name, name)
+    return (PACKAGED, *here.values())
 
 
 def _is_whole(folder: Path) -> bool:
     return all((folder / file).is_file() for file in ("config.json", "model.safetensors"))
-
-
-def read_card() -> dict[str, Any]:
-    """Return the card of the embedded backbone: how it was trained, and how good it is."""
-    text = resources.files("tellapart.models").joinpath("embedded.json").read_text("utf-8")
-    card: dict[str, Any] = json.loads(text)
-    return card
-
-
-def _make_embedded() -> Backbone:
-    from safetensors.torch import load
-
-    card = read_card()
-    content = resources.files("tellapart.models").joinpath("embedded.safetensors").read_bytes()
-    size = int(card["image_size"])
-    trunk, features = make_speed_trunk(ModelSettings(**card["model"]), 3, size)
-    state = {name: tensor.to(torch.float32) for name, tensor in load(content).items()}
-    missing = trunk.load_state_dict(state, strict=False)
-    assert not missing.unexpected_keys, missing
-    assert all(name.endswith("num_batches_tracked") for name in missing.missing_keys), missing
-    pixel = PixelBackbone(trunk, size, [0.0] * 3, [1.0] * 3).eval()
-    return Backbone(
-        name=EMBEDDED,
-        source="package",
-        license=card["license"],
-        network=pixel,
-        features=features,
-        parameters=sum(p.numel() for p in trunk.parameters()),
-        key=_hash_network(pixel, {"name": EMBEDDED, "settings": card["model"]}),
-        architecture={"name": EMBEDDED, "settings": card["model"]},
-    )
 
 
 def _hash_network(network: PixelBackbone, architecture: dict[str, Any]) -> str:

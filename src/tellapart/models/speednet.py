@@ -114,39 +114,27 @@ class Peak(nn.Module):
 def make_speed(settings: ModelSettings, shape: Shape) -> nn.Module:
     """Return the network: ``width`` filters in its first group, ``convs`` in each.
 
-    Raises:
-        SettingError: the images are smaller than 4 px.
-    """
-    trunk, features = make_speed_trunk(settings, shape.channels, shape.size)
-    head = nn.Linear(features, shape.classes, bias=False)
-    with torch.no_grad():
-        nn.init.normal_(head.weight)
-    return nn.Sequential(*trunk, Scale(features**0.5), head)
-
-
-def make_speed_trunk(
-    settings: ModelSettings, channels: int, size: int
-) -> tuple[nn.Sequential, int]:
-    """Return the network up to and with the global maximum, and the number of features.
-
     Groups follow from the image size: they halve it until it is below 4 px. Images of ``LARGE``
     px and more are halved by the first layer already.
 
     Raises:
         SettingError: the images are smaller than 4 px.
     """
-    if size < 4:
-        raise SettingError(f"model speed needs images of at least 4 px, but got {size}")
-    stride = 2 if size >= LARGE else 1
-    first = Whiten(channels, stride)
+    if shape.size < 4:
+        raise SettingError(f"model speed needs images of at least 4 px, but got {shape.size}")
+    stride = 2 if shape.size >= LARGE else 1
+    first = Whiten(shape.channels, stride)
     layers: list[nn.Module] = [first, nn.GELU()]
-    channels, width, side = first.out_channels, settings.width, size // stride - 1
+    channels, width, side = first.out_channels, settings.width, shape.size // stride - 1
     while True:
         layers.append(Group(channels, width, settings.convs))
         channels, width, side = width, WIDEN * settings.width, side // 2
         if side < 4:
             break
-    return nn.Sequential(*layers, Peak()), channels
+    head = nn.Linear(channels, shape.classes, bias=False)
+    with torch.no_grad():
+        nn.init.normal_(head.weight)
+    return nn.Sequential(*layers, Peak(), Scale(channels**0.5), head)
 
 
 def start_as_identity(conv: nn.Module) -> None:

@@ -13,15 +13,13 @@ from torch import nn
 from tellapart.config import (
     Augment,
     HeadSettings,
-    ModelSettings,
     Positive,
     Settings,
     Share,
     TrainSettings,
 )
-from tellapart.models.backbone import EMBEDDED, Backbone, PixelBackbone
+from tellapart.models.backbone import Backbone, PixelBackbone
 from tellapart.models.head import make_head
-from tellapart.models.speednet import make_speed_trunk
 from tellapart.models.weights import build_network
 
 Depth = Literal["last", "all"]
@@ -89,11 +87,11 @@ class TunedNetwork(nn.Module):
     def checkpoint_gradients(self) -> None:
         """Keep the outputs of stages alone in training, and compute those between again.
 
-        The embedded backbone, small as it is, and those of timm's that cannot go on as they did.
+        Networks of timm's that cannot go on as they did.
         """
         body = self.body.network
         if hasattr(body, "set_grad_checkpointing"):
-            with suppress(AssertionError):  # how timm's others say that they cannot
+            with suppress(AssertionError):  # how some say that they cannot
                 body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's
 
     def train(self, mode: bool = True) -> TunedNetwork:
@@ -127,11 +125,7 @@ def make_tuned(settings: TunedSettings, classes: int) -> TunedNetwork:
     Raises:
         BackboneError: the settings are not those of a network alone.
     """
-    if settings.architecture.get("name") == EMBEDDED:
-        made = ModelSettings(**settings.architecture["settings"])
-        body: nn.Module = make_speed_trunk(made, 3, settings.image_size)[0]
-    else:
-        body = build_network(settings.architecture)
+    body = build_network(settings.architecture)
     pixel = PixelBackbone(body, settings.image_size, settings.mean, settings.std)
     return TunedNetwork(pixel, make_head(settings.features, classes, settings.head))
 

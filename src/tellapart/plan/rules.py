@@ -63,7 +63,7 @@ SIMPLE = ModelSettings()
 
 
 class TransferSettings(Settings):
-    """What the transfer step uses; no backbone named leaves the choice to what is cached.
+    """What the transfer step uses; no backbone named is the packaged one.
 
     Heads of all ``kinds`` are fitted, on the images and on up to ``views`` further views of each,
     which ``augment`` makes; the best one on val is taken. ``image_size`` None: the resolution that

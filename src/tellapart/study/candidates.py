@@ -13,11 +13,11 @@ from tellapart.data.dataset import Dataset
 from tellapart.errors import BackboneError
 from tellapart.models.backbone import (
     Backbone,
-    find_default,
     list_here,
     make_backbone,
     resize_backbone,
 )
+from tellapart.models.packaged import PACKAGED
 from tellapart.plan import StudySettings, plan_heads
 from tellapart.records import ScreenRecord
 from tellapart.report.wording import say_seconds
@@ -29,14 +29,16 @@ from tellapart.transfer.means import Means, choose_load, fits_memory
 from tellapart.transfer.views import View, list_views
 
 AUTO = "auto"
-"""Names every backbone that needs no network."""
+"""Names every backbone that needs no network and whose weights are free to use."""
 CONFIRMED = 2
 """Of those, how many get all images: the best on a part of them."""
+FREE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")
+"""Licences that allow any use: weights under others are taken only where they are named."""
 
 
 def name_backbones(bench: Bench) -> tuple[str, ...]:
-    """Return the backbones of step 6: those named, else a cached one, else the embedded one."""
-    names = bench.settings.transfer.backbones or (find_default(),)
+    """Return the backbones of step 6: those named, else the packaged one."""
+    names = bench.settings.transfer.backbones or (PACKAGED,)
     every = [one for name in names for one in (list_here() if name == AUTO else (name,))]
     return tuple(dict.fromkeys(every))
 
@@ -114,7 +116,8 @@ def choose_backbones(
     """Return the backbones that get all images, each at its resolution, and what was screened.
 
     Those that were named are; of `auto` the ``CONFIRMED`` that do best on a part of the images, of
-    those for which memory suffices and whose features of all images fit the study's minutes.
+    those that are free to use, for which memory suffices and whose features of all images fit the
+    study's minutes.
 
     What the first start chose is read by later ones: paces and free memory are others then.
 
@@ -157,7 +160,7 @@ def _choose(
     bench = work.bench
     auto = AUTO in bench.settings.transfer.backbones
     made = [(name, make_backbone(name)) for name in names]
-    made = _keep_small(work, made) if auto else made
+    made = _keep_small(work, _keep_free(work, made)) if auto else made
     some = auto and len(made) > CONFIRMED
     found: list[_Candidate] = []
     records: list[ScreenRecord] = []
@@ -190,6 +193,18 @@ class _Candidate:
     def worth(self) -> float:
         """Its accuracy on those."""
         return 0.0 if self.screened is None else self.screened.val_accuracy.value
+
+
+def _keep_free(work: Work, made: Sequence[tuple[str, Backbone]]) -> list[tuple[str, Backbone]]:
+    """Return the backbones that were named, or whose weights are free to use."""
+    kept: list[tuple[str, Backbone]] = []
+    for name, one in made:
+        if one.license in FREE or name in work.bench.settings.transfer.backbones:
+            kept.append((name, one))
+        else:
+            said = f"its licence ({one.license}) may forbid some uses; name it to take it"
+            work.bench.reporter.say(f"{one.name}: left out, {said}")
+    return kept
 
 
 def _keep_small(work: Work, made: Sequence[tuple[str, Backbone]]) -> list[tuple[str, Backbone]]:

@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tellapart.evaluate import Look, evaluate_model
-from tellapart.models.backbone import (
-    EMBEDDED,
-    Backbone,
-)
+from tellapart.models.backbone import Backbone, list_here
+from tellapart.models.packaged import PACKAGED
 from tellapart.plan import plan_tuning
 from tellapart.records import (
     BackboneRecord,
@@ -41,6 +39,8 @@ from tellapart.transfer.features import Features, extract_features
 from tellapart.transfer.head import load_head, predict_head
 from tellapart.transfer.views import View
 
+LARGER = "efficientnet_b0.ra4_e3600_r224_in1k"
+
 
 def run_transfer(bench: Bench) -> TransferStep:
     """Step 6: what does a pretrained backbone add?"""
@@ -72,6 +72,8 @@ def run_transfer(bench: Bench) -> TransferStep:
     scratch = bench.read_step("search", SearchStep) or bench.read_step("baseline", BaselineStep)
     assert scratch is None or isinstance(scratch, ModelStep)
     description = describe_model(run, test) | {"model": f"{chosen.name} + {run.model} head"}
+    advice = _advise(bench, chosen)
+    bench.reporter.say(advice)
     final = test
     if found is not None and found[0].kept:
         final = found[1]
@@ -83,7 +85,7 @@ def run_transfer(bench: Bench) -> TransferStep:
         folds=crossed,
         head_sweep=swept,
         tuned=tuned,
-        advice=_advise(bench, chosen),
+        advice=advice,
         answer=answer_transfer((chosen, tuned), len(done) - 1, (test, final), scratch),
         **description,
     )
@@ -163,20 +165,10 @@ def _extract(work: Work, backbone: Backbone, view: View) -> Features:
 
 
 def _advise(bench: Bench, chosen: BackboneRecord) -> str:
-    if chosen.source != "package":
-        return f"Backbone {chosen.name}, weights under licence {chosen.license}."
-    advice = (
-        "No backbone was named and none is cached, so the small one embedded in tellapart was "
-        "used; it has seen CIFAR-10 alone. "
-        if not bench.settings.transfer.backbones
-        else "The embedded backbone has seen CIFAR-10 alone. "
-    )
-    if bench.dataset.name == "cifar10":
+    advice = f"The weights of {chosen.name} ({chosen.source}) are under licence {chosen.license}."
+    if not bench.settings.transfer.backbones and list_here() == (PACKAGED,):
         advice += (
-            "These are the images that it was trained on, so its figure says nothing of transfer. "
+            f" Larger backbones may do better: 'tellapart fetch --backbone {LARGER}' brings one "
+            "where there is a network, and --backbone auto compares those that are here."
         )
-    return advice + (
-        "For a stronger one run 'tellapart fetch --backbone mobilenetv4_conv_small.e2400_r224_in1k'"
-        " on a machine with a network, or give --backbone local-dir:FOLDER with timm's files "
-        f"(--backbone {EMBEDDED} always names the embedded one)."
-    )
+    return advice

@@ -90,7 +90,8 @@ def choose_resolution(
 ) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
     """Return a backbone at the resolution that does best, the lowest of equals.
 
-    One is left out for which memory does not suffice, and that is said. Nothing is screened where
+    They are tried from the lowest up, until a higher one, which costs more, does no better. One is
+    left out for which memory does not suffice, and that is said. Nothing is screened where
     there is one resolution.
     """
     every = [resize_backbone(backbone, size) for size in list_resolutions(backbone, side)]
@@ -105,6 +106,8 @@ def choose_resolution(
         found.append(screen.try_backbone(one))
         share = 100 * found[-1].val_accuracy.value
         say(f"{one.name} at {one.image_size} px, on a part of the images: {share:.1f} %")
+        if pick_best(found) is not found[-1]:
+            break
     best = pick_best(found)
     return resize_backbone(backbone, best.image_size), tuple(found)
 
