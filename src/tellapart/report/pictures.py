@@ -140,8 +140,8 @@ def _picture_data(step: InspectStep, folder: Path) -> dict[str, Picture]:
     if (content := read_samples(folder, step.samples)) is not None:
         pictures["samples"] = Picture(
             uri=f"data:image/png;base64,{base64.b64encode(content).decode()}",
-            alt=f"A grid of sample images, from each of {len(step.data.classes)} classes.",
-            caption="Sample images of each class.",
+            alt="A grid of sample images, with the name of each class before its own.",
+            caption="Sample images by class.",
         )
     return pictures
 
