@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tellapart.stop import check_stop
 from tellapart.words import list_faces
 from tellapart.workspace import write_bytes
 
@@ -152,8 +153,10 @@ def save_figure(figure: Figure, path_without_suffix: Path) -> tuple[Path, Path]:
     """Write a figure as ``.png`` and ``.svg``, and return both paths.
 
     Raises:
+        Interrupted: a stop was asked for.
         WorkspaceError: the folder cannot be written.
     """
+    check_stop()
     stem = path_without_suffix
     return save_png(figure, stem), write_bytes(
         stem.with_name(f"{stem.name}.svg"), render_svg(figure)

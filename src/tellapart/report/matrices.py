@@ -51,7 +51,8 @@ def plot_confusion(
 
 
 def _scale_rows(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
-    return [[cell / max(sum(row), 1) for cell in row] for row in confusion]
+    sums = [max(sum(row), 1) for row in confusion]
+    return [[cell / of for cell in row] for row, of in zip(confusion, sums, strict=True)]
 
 
 def _scale_all(confusion: Sequence[Sequence[int]]) -> list[list[float]]:

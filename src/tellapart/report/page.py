@@ -23,7 +23,7 @@ from tellapart.report.timing import list_timings
 from tellapart.workspace import read_record, write_text
 
 HERE = Path(__file__).parent
-SHOWN = 200  # excluded files that the page lists; results.json has them all
+SHOWN = 200  # rows of files left out, and of a model's classes; results.json has them all
 
 
 def write_report(folder: Path) -> Path:
@@ -76,6 +76,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         "verdict": wording.VERDICTS.__getitem__,
         "settings": say_settings,
     }
+    pages.globals["shown"] = SHOWN
     script = (HERE / "script.js").read_text(encoding="utf-8")
     style = (HERE / "style.css").read_text(encoding="utf-8")
     classes = record.data.classes
@@ -101,7 +102,6 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         },
         "optimistic": is_optimistic(record),
         "timings": list_timings(record),
-        "shown": SHOWN,
         # Both files are tellapart's own; nothing of the record is in them.
         "style": Markup(style),
         "script": Markup(script),

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LISTED = 40  # classes up to which each has a row of its own
+POINTS = 200  # of more classes, a part has a point of its own
 
 
 @calm_style()
@@ -100,8 +101,9 @@ def plot_counts(data: DataRecord) -> Figure:
             axes.tick_params(labelleft=i == 0)
         else:
             dress_axes(axes, "y")
-            axes.fill_between(range(1, count + 1), sorted(numbers, reverse=True), step="mid",
-                              color=color, linewidth=0)  # fmt: skip
+            every = -(-count // POINTS)
+            axes.fill_between(range(1, count + 1, every), sorted(numbers, reverse=True)[::every],
+                              step="mid", color=color, linewidth=0)  # fmt: skip
             axes.set_ylim(bottom=0)
             axes.set_xlabel("classes, largest first")
     return figure
