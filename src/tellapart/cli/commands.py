@@ -53,7 +53,7 @@ app = App(
 
 @app.command
 def study(
-    data: Data = "digits",
+    data: Data,
     *,
     backbone: Backbones = None,
     steps: Annotated[str, Parameter(help="Steps to run, separated by commas.")] = ",".join(STEPS),
@@ -105,9 +105,7 @@ def study(
 
 
 @app.command
-def inspect(
-    data: Data = "digits", *, data_dir: DataDir = None, out: Out = None, json: Json = False
-) -> None:
+def inspect(data: Data, *, data_dir: DataDir = None, out: Out = None, json: Json = False) -> None:
     """Step 1: count classes, look at balance, sizes, modes and samples.
 
     Example: `tellapart inspect photos/`
@@ -117,7 +115,7 @@ def inspect(
 
 @app.command
 def train(
-    data: Data = "digits",
+    data: Data,
     *,
     model: Annotated[
         Literal["simple", "deep", "speed"],
@@ -155,7 +153,7 @@ def train(
 
 @app.command
 def sweep(
-    data: Data = "digits",
+    data: Data,
     *,
     vary: Vary = None,
     sizes: Annotated[
@@ -204,7 +202,7 @@ def sweep(
 
 @app.command
 def search(
-    data: Data = "digits",
+    data: Data,
     *,
     trials: Trials = None,
     epochs: Epochs = None,
@@ -238,7 +236,7 @@ def search(
 
 @app.command
 def learn(
-    data: Data = "digits",
+    data: Data,
     *,
     model: ModelFlag = "simple",
     width: Width = None,

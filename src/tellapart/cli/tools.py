@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from tellapart.cli.commands import app
 from tellapart.cli.flags import Backbones, DataDir, Device, Json
-from tellapart.errors import SettingError
+from tellapart.errors import DataError, SettingError, WorkspaceError
 
 
 @app.command
@@ -33,7 +33,7 @@ def evaluate(
     run: Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")],
     data: Annotated[
         str | None,
-        Parameter(help="Its images [default: by name, where they have one].", show_default=False),
+        Parameter(help="Its images [default: where they lay].", show_default=False),
     ] = None,
     *,
     split: Annotated[
@@ -53,15 +53,42 @@ def evaluate(
     """
     from tellapart.data import load_images
     from tellapart.study.evaluate import describe_evaluation, evaluate_run
-    from tellapart.workspace import IDENTITY, expand_path, read_json
+    from tellapart.workspace import expand_path
 
     folder = expand_path(run)
-    for study in (folder, folder.parent):
-        if data is None and (study / IDENTITY).is_file():
-            data = str(read_json(study / IDENTITY)["data"])
-    dataset = load_images(data or "digits", data_dir and expand_path(data_dir))
+    dataset = load_images(data or _find_data(folder), data_dir and expand_path(data_dir))
     found = evaluate_run(dataset, folder, split, device, backbone)
     print(found.model_dump_json(indent=1) if json else describe_evaluation(found))
+
+
+def _find_data(run: Path) -> str:
+    """Return the data that a study, or one of its steps, was made of: a name, or their folder.
+
+    Raises:
+        DataError: the folder is no longer there, or an older version did not keep it.
+        WorkspaceError: ``run`` is neither.
+    """
+    from tellapart.data import LOADERS
+    from tellapart.workspace import IDENTITY, STATUS, read_json
+
+    study = next((one for one in (run, run.parent) if (one / IDENTITY).is_file()), None)
+    if study is None:
+        raise WorkspaceError(
+            f"evaluate needs the folder of a finished study, but {run} is none; name the folder "
+            "that the study said"
+        )
+    name = str(read_json(study / IDENTITY)["data"])
+    status = read_json(study / STATUS)
+    folder = status.get("folder") if isinstance(status, dict) else None
+    if folder and Path(folder).is_dir():
+        return str(folder)
+    if not folder and name in LOADERS:
+        return name
+    place = f", which lay in {folder}" if folder else ""
+    raise DataError(
+        f"{run} was made of the folder {name!r}{place}; say where it is now: "
+        f"tellapart evaluate {run} FOLDER"
+    )
 
 
 @app.command

@@ -85,7 +85,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         "roles": [role for role in ROLES if record.data.counts.get(role)],
         "names": STEPS,
         "titles": wording.TITLES,
-        "questions": wording.QUESTIONS,
+        "questions": ask_questions(record),
         "numbers": {name: i for i, name in enumerate(STEPS, 1)},
         "models": [
             (name, step) for name in STEPS if isinstance(step := record.steps.get(name), ModelStep)
@@ -115,6 +115,15 @@ def is_optimistic(record: StudyRecord) -> bool:
     return record.protocol == "notebook" or any(
         isinstance(step, ModelStep) and step.test.optimistic for step in record.steps.values()
     )
+
+
+def ask_questions(record: StudyRecord) -> dict[StepName, str]:
+    """Return the question of each step; that of step 2 names the network, if it is another."""
+    step = record.steps.get("baseline")
+    if not isinstance(step, ModelStep) or step.run.model == "simple":
+        return wording.QUESTIONS
+    asked = f"What does the {step.run.model} network, trained from scratch, make of them?"
+    return {**wording.QUESTIONS, "baseline": asked}
 
 
 def say_settings(settings: dict[str, Scalar]) -> str:
