@@ -125,6 +125,9 @@ def test_short_epochs_show_no_batches_and_earlier_ones_are_skipped(watched: Watc
     show.show_part(6.5)
     watched.now += 1
     show(make_row(7))
+    assert watched.say_last() == "2 baseline: 25 %; simple: epoch 7, accuracy 75.0 %"
+    watched.now += 1
+    show(make_row(8))
     assert watched.say_last() == (
-        "2 baseline: 25 %, about 3.0 s left; simple: epoch 7, accuracy 75.0 %"
+        "2 baseline: 50 %, about 2.0 s left; simple: epoch 8, accuracy 75.0 %"
     )

@@ -51,11 +51,12 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
     )
 
 
-def audit_images(dataset: Dataset, split: Split, folder: Path) -> InspectStep:
+def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectStep:
     """Check a dataset and draw samples of each class into ``folder/samples.png``.
 
     ``seconds`` and ``peak_memory_mb`` are left at 0 for the caller, who measures.
     """
+    folder = Path(folder)
     record = describe_data(dataset, split)
     totals = count_labels(dataset.labels, dataset.classes)
     ratio = max(totals.values()) / max(1, min(totals.values()))

@@ -105,6 +105,8 @@ class ConsoleReporter:
         # the later half of the time: what was slow, or quick, at the start says little of the rest
         since, had = max(mark for mark in self._marks[:-1] if mark[0] <= (first + now) / 2)
         pace = (now - since) / (done - had)
+        if not pace:  # what was skipped and what was done came in one moment
+            return ""
         return f"{before}about {say_seconds(pace * max(0.0, self._units - done))} left"
 
     def expect(self, units: float) -> None:

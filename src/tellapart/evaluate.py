@@ -49,10 +49,10 @@ class Look:
 class Seal:
     """The test rows of a split, behind a ledger that is written before they are handed out."""
 
-    def __init__(self, dataset: Dataset, split: Split, folder: Path) -> None:
+    def __init__(self, dataset: Dataset, split: Split, folder: str | Path) -> None:
         self.dataset = dataset
         self._split = split
-        self._path = folder / LEDGER
+        self._path = Path(folder) / LEDGER
 
     def read_ledger(self) -> tuple[LookRecord, ...]:
         """Return every look so far, oldest first."""
@@ -95,7 +95,7 @@ class Seal:
 
 
 def evaluate_model(
-    seal: Seal, look: Look, predict: Predict, folder: Path, optimistic: bool = False
+    seal: Seal, look: Look, predict: Predict, folder: str | Path, optimistic: bool = False
 ) -> TestRecord:
     """Look at the test split once with a finished model.
 
@@ -109,7 +109,7 @@ def evaluate_model(
     logits = predict(rows)
     predicted = logits.argmax(1)
     confusion = count_confusions(truth, predicted, len(dataset.classes))
-    digest = write_predictions(folder / PREDICTIONS, dataset, rows, logits)
+    digest = write_predictions(Path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
         loss=compute_loss(logits, truth),

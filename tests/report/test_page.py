@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.errors import WorkspaceError
-from tellapart.records import STEPS, ModelStep, StudyRecord
+from tellapart.records import STEPS, BaselineStep, ModelStep, StudyRecord
 from tellapart.report.page import hash_source, is_optimistic, render_report, write_report
 from tellapart.report.wording import say_estimate
 from tellapart.workspace import write_bytes, write_json
@@ -207,6 +207,19 @@ def test_samples_come_from_the_folder_alone(
     step = study.steps["inspect"].model_copy(update={"samples": samples})
     record = study.model_copy(update={"steps": {"inspect": step}})
     assert "data:image/webp" not in render_report(record, folder)
+
+
+def test_the_question_fits_the_network_that_was_trained(
+    study: StudyRecord, page: str, tmp_path: Path
+) -> None:
+    assert "What does one convolution and one dense layer make of them?" in page
+    step = study.steps["baseline"]
+    assert isinstance(step, BaselineStep)
+    run = step.run.model_copy(update={"model": "speed"})
+    steps = {**study.steps, "baseline": step.model_copy(update={"run": run})}
+    other = render_report(study.model_copy(update={"steps": steps}), tmp_path)
+    assert other.count("What does the speed network, trained from scratch, make of them?") == 2
+    assert "one convolution and one dense layer" not in other
 
 
 def test_own_home_is_not_told(study: StudyRecord, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from tellapart.cli.commands import app
 from tellapart.cli.flags import Backbones, DataDir, Device, Json
-from tellapart.errors import DataError, SettingError, WorkspaceError
+from tellapart.errors import DataError, SettingError
 
 
 @app.command
@@ -66,17 +66,14 @@ def _find_data(run: Path) -> str:
 
     Raises:
         DataError: the folder is no longer there, or an older version did not keep it.
-        WorkspaceError: ``run`` is neither.
+        WorkspaceError: ``run`` is neither, or is unfinished.
     """
     from tellapart.data import LOADERS
+    from tellapart.study.compare import find_models
     from tellapart.workspace import IDENTITY, STATUS, read_json
 
-    study = next((one for one in (run, run.parent) if (one / IDENTITY).is_file()), None)
-    if study is None:
-        raise WorkspaceError(
-            f"evaluate needs the folder of a finished study, but {run} is none; name the folder "
-            "that the study said"
-        )
+    find_models(run)  # or it says what a run is
+    study = run if (run / IDENTITY).is_file() else run.parent
     name = str(read_json(study / IDENTITY)["data"])
     status = read_json(study / STATUS)
     folder = status.get("folder") if isinstance(status, dict) else None

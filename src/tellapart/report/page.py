@@ -26,7 +26,7 @@ HERE = Path(__file__).parent
 SHOWN = 200  # rows of files left out, and of a model's classes; results.json has them all
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: str | Path) -> Path:
     """Read ``results.json`` in a study's folder, write ``report.html`` beside it.
 
     Returns:
@@ -36,6 +36,7 @@ def write_report(folder: Path) -> Path:
         WorkspaceError: the results are missing or of another version, or the folder cannot
             be written.
     """
+    folder = Path(folder)
     if not (folder / "results.json").is_file():
         raise WorkspaceError(
             f"report needs the folder of a finished study, but {folder} holds no results.json; "

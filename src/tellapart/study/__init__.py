@@ -155,7 +155,9 @@ def ask_learning(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord 
         return None
 
 
-def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> PlanRecord:
+def foresee_study(
+    dataset: Dataset, settings: StudySettings, folder: Path, reporter: Reporter | None = None
+) -> PlanRecord:
     """Return what a study would do in ``folder``, and write nothing.
 
     Raises:
@@ -165,7 +167,7 @@ def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> Pl
     manifest = folder / "split.json"
     split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
     seal = Seal(dataset, split, folder)
-    bench = Bench(settings, dataset, split, seal, folder, SilentReporter())
+    bench = Bench(settings, dataset, split, seal, folder, reporter or SilentReporter())
     check_settings(bench)
     return bench.plan
 

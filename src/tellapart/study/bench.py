@@ -86,7 +86,7 @@ class Bench:
     @cached_property
     def paces(self) -> Paces:
         """Measure networks when asked to."""
-        return make_paces(self.settings, self.dataset, self.split)
+        return make_paces(self.settings, self.dataset, self.split, self.reporter.say)
 
     @cached_property
     def apart(self) -> Bench:

@@ -77,7 +77,7 @@ class Pace:
 
 
 def train_model(
-    dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch = ignore_epoch
+    dataset: Dataset, rows: Rows, task: Task, folder: str | Path, watch: Watch = ignore_epoch
 ) -> RunRecord:
     """Train a network and leave its best weights, history and record in ``folder``.
 
@@ -95,7 +95,7 @@ def train_model(
         Interrupted: a stop was asked for; a checkpoint was written.
         WorkspaceError: another process works in the folder, or it cannot be written.
     """
-    ranks = join_ranks(task.device)
+    folder, ranks = Path(folder), join_ranks(task.device)
     with own_folder(folder) if ranks.leads else nullcontext():
         record = fit_network(dataset, rows, task, folder, watch)
         if ranks.leads:
