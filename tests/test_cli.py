@@ -310,7 +310,12 @@ def start_train(out: str, here: Path, epochs: int = 60) -> subprocess.Popen[str]
 
 
 def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
-    while not list(folder.glob("baseline/*/args.json")) and process.poll() is None:
+    """Wait until this process, and not one before it, trains."""
+    status = folder / "status.json"
+    while process.poll() is None and not (
+        list(folder.glob("baseline/*/args.json"))
+        and json.loads(status.read_text())["process"] == process.pid
+    ):
         time.sleep(0.02)
     time.sleep(0.5)
 

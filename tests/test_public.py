@@ -72,7 +72,7 @@ def test_each_public_name_loads(name: str) -> None:
 
 def test_dir_and_help_list_the_public_names() -> None:
     assert dir(tellapart) == sorted(tellapart.__all__)
-    said = pydoc.render_doc(tellapart, renderer=pydoc.plaintext)
+    said = pydoc.plain(pydoc.render_doc(tellapart))
     for name in set(tellapart.__all__) - {"__version__"}:
         assert name in said
     assert "load_images(data: 'str | Path'" in said
