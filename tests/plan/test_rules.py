@@ -3,6 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tellapart.config import (
     NOTEBOOK_EPOCHS,
     OPTIMIZERS,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from typing import Protocol
 
@@ -63,7 +64,7 @@ class TrainingWatch:
     def show_part(self, epochs: float) -> None:
         """Show how many epochs are done, the part of the one at work included."""
         if time.monotonic() - self._last >= OFTEN:
-            whole = int(epochs)
+            whole = math.ceil(epochs) - 1
             self._reach(epochs, whole, f"epoch {whole + 1}, {100 * (epochs - whole):.0f} % of it")
 
     def _reach(self, epochs: float, before: int, said: str) -> None:
