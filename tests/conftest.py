@@ -40,6 +40,6 @@ def digits_split(digits: Dataset) -> Split:
 @pytest.fixture(scope="session")
 def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The name of a backbone of random weights: what step 6 does with it takes a second."""
-    from tests.transfer.backbones import save_small  # here, for it loads torch
+    from tests.models.weights import save_weights  # here, for it loads torch
 
-    return save_small(tmp_path_factory.mktemp("weights") / "small")
+    return save_weights(tmp_path_factory.mktemp("weights") / "small")

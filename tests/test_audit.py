@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import signal
+import time
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,10 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tellapart.audit import audit_images, describe_balance, describe_data, draw_samples
+from tellapart.audit import (
+    MOST_CLASSES,
+    audit_images,
+    describe_balance,
+    describe_data,
+    draw_samples,
+    spread_evenly,
+)
 from tellapart.data.dataset import ArraySource, Dataset
+from tellapart.data.folder import load_folder
 from tellapart.data.split import Split, make_split
+from tellapart.errors import Interrupted
 from tellapart.records import Excluded
+from tellapart.stop import catch_signals
 
 
 def test_equal_classes_are_no_issue() -> None:
@@ -106,3 +119,75 @@ def test_samples_of_odd_classes_are_drawn(digits: Dataset, tmp_path: Path) -> No
     )
     with Image.open(draw_samples(odd, np.arange(len(odd)), tmp_path / "samples.png")) as image:
         assert image.height < image.width
+
+
+def make_noise(classes: tuple[str, ...], side: int, each: int = 5) -> Dataset:
+    """Images of noise, which no PNG makes smaller."""
+    count = len(classes) * each
+    pixels = np.random.default_rng(0).integers(0, 256, (count, side, side, 3), np.uint8)
+    return Dataset(
+        name="noise",
+        origin="noise",
+        classes=classes,
+        labels=np.arange(len(classes)).repeat(each),
+        source=ArraySource(pixels),
+        hashes=tuple(str(number) for number in range(count)),
+        roles=("",) * count,
+        image_size=side,
+        size_reason="",
+        channels=3,
+        sizes={f"{side}x{side}": count},
+        modes={"RGB": count},
+    )
+
+
+@pytest.mark.parametrize("count", [10, 20, 1000])
+def test_samples_stay_below_4_mb_whatever_the_classes(count: int, tmp_path: Path) -> None:
+    noise = make_noise(tuple(f"class {number}" for number in range(count)), 64, 8)
+    path = draw_samples(noise, np.arange(len(noise)), tmp_path / "samples.png")
+    assert path.stat().st_size < 3_000_000
+    with Image.open(path) as image:
+        assert image.width <= 912 and image.height < 1400  # the width of the report
+
+
+def test_of_hundreds_of_classes_a_part_is_shown_and_that_is_said(tmp_path: Path) -> None:
+    noise = make_noise(tuple(f"class {number}" for number in range(200)), 8)
+    start = time.process_time()
+    step = audit_images(noise, make_split(noise), tmp_path / "inspect")
+    assert time.process_time() - start < 5
+    assert "The samples show 40 of the 200 classes." in step.answer
+    assert spread_evenly(200, MOST_CLASSES)[[0, 1, -1]].tolist() == [0, 5, 199]
+
+
+def test_pixels_of_small_images_stay_sharp(digits: Dataset, tmp_path: Path) -> None:
+    with Image.open(draw_samples(digits, np.arange(1797), tmp_path / "samples.png")) as image:
+        tile = np.asarray(image)[:88, -92:-4, 0]
+    squares = tile.reshape(8, 11, 8, 11)
+    assert (squares == squares[:, :1, :, :1]).all()
+
+
+def test_samples_of_larger_files_are_read_from_them(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(5):
+            stripes = np.tile(np.arange(176) // 2 % 2 * 255, (176, 1)).astype(np.uint8)
+            Image.fromarray(stripes).save(tmp_path / "photos" / name / f"{number}.png")
+    photos = load_folder(tmp_path / "photos")
+    assert photos.image_size == 64
+    with Image.open(draw_samples(photos, np.arange(10), tmp_path / "samples.png")) as image:
+        tile = np.asarray(image)[8:80, -92 * 8 + 8 : -92 * 8 + 80, 0]
+    assert np.ptp(tile.astype(int)) > 100  # at 64 px the stripes are all but gone
+
+
+def test_samples_of_classes_in_any_script_warn_of_nothing(tmp_path: Path) -> None:
+    noise = make_noise(("猫", "犬", "😀", "العربية", "$x_", "a" * 300), 8)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draw_samples(noise, np.arange(len(noise)), tmp_path / "samples.png")
+
+
+def test_drawing_samples_stops_when_asked(digits: Dataset, tmp_path: Path) -> None:
+    with catch_signals():
+        signal.raise_signal(signal.SIGTERM)
+        with pytest.raises(Interrupted):
+            draw_samples(digits, np.arange(100), tmp_path / "samples.png")

@@ -54,6 +54,52 @@ def test_unknown_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert list(here.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "command", ["study", "inspect", "train", "sweep", "search", "learn", "transfer"]
+)
+def test_a_command_without_data_says_what_to_give(
+    command: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = refuse(capsys, command)
+    assert "a folder of images for each class, or a name (digits, cifar10)" in said
+    assert f"tellapart {command} photos/" in said
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize("data", ["photos/", "photos", "digits"])
+def test_data_without_a_command_names_it(
+    data: str, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "photos").mkdir()
+    assert f"did you mean tellapart study {data}?" in refuse(capsys, data)
+    assert 'Did you mean "study"?' in refuse(capsys, "stuby")
+
+
+def test_evaluate_finds_the_folder_that_a_run_was_made_of(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos = make_folder(here / "My photos", {"cats": 9, "dogs": 9})
+    flags = ("--width", "4", "--dense", "8", "--epochs", "1")
+    assert main(["train", "My photos", *flags, "--out", "run"]) == 0
+    capsys.readouterr()
+    for run in ("run", "run/baseline"):
+        assert main(["evaluate", run]) == 0
+        assert "baseline  val " in capsys.readouterr().out
+    photos.rename(here / "moved")
+    said = refuse(capsys, "evaluate", "run")
+    assert f"{photos}; say where it is now: tellapart evaluate run FOLDER" in said
+    assert main(["evaluate", "run", "moved"]) == 0
+    status = json.loads((here / "run" / "status.json").read_text())
+    del status["folder"]  # as before it was kept
+    (here / "run" / "status.json").write_text(json.dumps(status))
+    assert "of the folder 'my-photos'; say where" in refuse(capsys, "evaluate", "run")
+
+
+def test_measuring_is_announced(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["study", "digits", "--plan", "--steps", "baseline"]) == 0
+    assert "measuring how fast this machine trains" in capsys.readouterr().err
+
+
 def test_missing_folder(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "photos/none does not exist" in refuse(capsys, "study", "photos/none")
 
@@ -294,7 +340,12 @@ def start_train(out: str, here: Path, epochs: int = 60) -> subprocess.Popen[str]
 
 
 def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:
-    while not list(folder.glob("baseline/*/args.json")) and process.poll() is None:
+    """Wait until this process, and not one before it, trains."""
+    status = folder / "status.json"
+    while process.poll() is None and not (
+        list(folder.glob("baseline/*/args.json"))
+        and json.loads(status.read_text())["process"] == process.pid
+    ):
         time.sleep(0.02)
     time.sleep(0.5)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -73,8 +74,31 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
 def test_a_value_outside_its_rule_is_refused(
     kind: type[Settings], values: dict[str, Any], said: str
 ) -> None:
+    for make in (partial(make_settings, kind), kind, lambda **given: kind.model_validate(given)):
+        with pytest.raises(SettingError, match=said):
+            make(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"step": ("conv",)}, "StudySettings has no setting 'step'; did you mean 'steps'"),
+        ({"model": {"widht": 8}}, "ModelSettings has no setting 'widht'; did you mean 'width'"),
+        ({"sweep": {"seeds": 0}}, "seeds.*, but got 0"),
+    ],
+)
+def test_settings_made_in_python_are_refused_in_the_same_words(
+    values: dict[str, Any], said: str
+) -> None:
     with pytest.raises(SettingError, match=said):
-        make_settings(kind, **values)
+        StudySettings(**values)
+    with pytest.raises(SettingError, match=said):
+        StudySettings.model_validate(values)
+
+
+def test_a_muon_with_weight_decay_is_refused_when_it_is_made() -> None:
+    with pytest.raises(SettingError, match=r"^optimizer muon has no weight_decay; leave it at 0$"):
+        TrainSettings(optimizer="muon", weight_decay=0.1)
 
 
 def test_none_leaves_the_default() -> None:

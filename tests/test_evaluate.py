@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
+from scipy import special
 from sklearn import metrics
 
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.folder import load_folder
 from tellapart.data.split import Split
 from tellapart.errors import DataError
 from tellapart.evaluate import (
     Look,
     Seal,
     evaluate_model,
-    guard_cell,
     predict_run,
     read_correct,
     write_predictions,
@@ -143,25 +145,42 @@ def test_a_model_of_other_classes_is_refused(
         predict_run(digits, tmp_path, "cpu", run)
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
-def test_a_formula_is_guarded(text: str) -> None:
-    assert guard_cell(text) == "'" + text
+def test_predictions_name_files_and_classes_exactly_and_have_all_probabilities(
+    tmp_path: Path,
+) -> None:
+    names = ("+1", "-1", "=cmd()", 'a,"b"', "cat")
+    for number, name in enumerate(names):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        pixels = np.random.default_rng(number).integers(0, 256, (6, 16, 16, 3), np.uint8)
+        for place, image in enumerate(pixels):
+            Image.fromarray(image).save(tmp_path / "photos" / name / f"{place}.png")
+    photos = load_folder(tmp_path / "photos")
+    logits = np.random.default_rng(0).normal(0, 20, (len(photos), 5)).astype(np.float32)
+    write_predictions(tmp_path / "p.csv", photos, np.arange(len(photos)), logits)
+    with open(tmp_path / "p.csv", newline="", encoding="utf-8") as stream:
+        reader = csv.DictReader(stream)
+        lines = list(reader)
+    assert reader.fieldnames is not None
+    assert reader.fieldnames[:7] == [
+        *("file", "row", "hash", "true", "predicted", "correct", "probability")
+    ]
+    assert tuple(name[2:-1] for name in reader.fieldnames[7:]) == photos.classes
+    for line, row, label in zip(lines, logits, photos.labels, strict=True):
+        assert line["true"] == photos.classes[label] == line["file"].rpartition("/")[0]
+        assert line["predicted"] == photos.classes[row.argmax()]
+        assert line["probability"] == line[f"p({line['predicted']})"]
+        said = [float(line[f"p({name})"]) for name in photos.classes]
+        assert said == pytest.approx(special.softmax(row.astype(float)), rel=1e-3)
+    right = logits.argmax(1) == photos.labels
+    assert read_correct({"a": tmp_path / "p.csv"})["a"].tolist() == right.tolist()
 
 
-@pytest.mark.parametrize("text", ["", "cat", "1", "a=b", "'quoted"])
-def test_plain_text_is_left_alone(text: str) -> None:
-    assert guard_cell(text) == text
-
-
-def test_class_names_are_guarded_in_predictions(digits: Dataset, tmp_path: Path) -> None:
-    from dataclasses import replace
-
-    names = ("=cmd()", *digits.classes[1:])
-    rows = np.flatnonzero(digits.labels == 0)[:2]
+def test_named_data_have_rows_and_no_files(digits: Dataset, tmp_path: Path) -> None:
     logits = np.eye(10, dtype=np.float32)[[0, 1]]
-    write_predictions(tmp_path / "p.csv", replace(digits, classes=names), rows, logits)
-    assert "'=cmd()" in (tmp_path / "p.csv").read_text("utf-8")
-    assert read_correct({"a": tmp_path / "p.csv"})["a"].tolist() == [True, False]
+    write_predictions(tmp_path / "p.csv", digits, np.array([3, 4]), logits)
+    assert [line.split(",")[:2] for line in (tmp_path / "p.csv").read_text().splitlines()] == [
+        ["file", "row"], ["", "3"], ["", "4"]
+    ]  # fmt: skip
 
 
 def test_models_are_compared_on_the_same_images_alone(digits: Dataset, tmp_path: Path) -> None:

@@ -1,13 +1,33 @@
 from __future__ import annotations
 
+import pydoc
 import re
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 import tellapart
 
 CHANGES = Path(__file__).resolve().parents[1] / "CHANGELOG.md"
+
+
+@pytest.fixture
+def write_photos() -> Callable[[Path], Path]:
+    """Writes two classes of noise, 12 images each."""
+
+    def write(folder: Path) -> Path:
+        draw = np.random.default_rng(0)
+        for name in ("cats", "dogs"):
+            (folder / name).mkdir(parents=True)
+            for number in range(12):
+                pixels = draw.integers(0, 256, (16, 16, 3), np.uint8)
+                Image.fromarray(pixels).save(folder / name / f"{number}.png")
+        return folder
+
+    return write
 
 
 def test_the_public_list() -> None:
@@ -48,6 +68,38 @@ def test_each_public_name_loads(name: str) -> None:
     assert callable(found)
     assert found.__name__ == name
     assert found.__doc__
+
+
+def test_dir_and_help_list_the_public_names() -> None:
+    assert dir(tellapart) == sorted(tellapart.__all__)
+    said = pydoc.plain(pydoc.render_doc(tellapart))
+    for name in set(tellapart.__all__) - {"__version__"}:
+        assert name in said
+    assert "load_images(data: 'str | Path'" in said
+
+
+def test_folders_are_str_or_path_and_reprs_are_short(
+    tmp_path: Path, write_photos: Callable[[Path], Path]
+) -> None:
+    photos = write_photos(tmp_path / "photos")
+    data = tellapart.load_images(photos)
+    assert data.fingerprint == tellapart.load_images(str(photos)).fingerprint
+    settings = tellapart.StudySettings(
+        steps=("inspect", "baseline"), epochs=1, model=tellapart.ModelSettings(width=4, dense=8)
+    )
+    folder = str(tmp_path / "study")
+    record = tellapart.run_study(data, settings, folder)
+    assert tellapart.read_history(folder)[0].epochs == (1,)
+    (model,) = tellapart.evaluate_run(data, folder).models
+    assert model.step == "baseline"
+    assert tellapart.write_report(folder) == tmp_path / "study" / "report.html"
+    again = str(tmp_path / "again")
+    tellapart.run_study(data, settings.model_copy(update={"seed": 1}), again)
+    assert len(tellapart.compare_models([folder, again]).runs) == 2
+    parts = [data, record, *record.steps.values(), record.data, record.plan]
+    assert all(len(shown) <= 300 for part in parts for shown in (repr(part), str(part)))
+    assert repr(data) == "Dataset('photos': 24 images of 2 classes, 16 px, 3 channels)"
+    assert repr(record).startswith("StudyRecord(version='")
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:

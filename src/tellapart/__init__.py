@@ -97,3 +97,7 @@ def __getattr__(name: str) -> Any:
 
     wait_quietly()  # before one of them loads torch
     return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import io
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from tellapart.data.dataset import Dataset, Indices, count_labels
+from tellapart.data.folder import MOST_SIZE
 from tellapart.data.split import Split, count_leaks
 from tellapart.records import DataRecord, InspectStep
+from tellapart.stop import check_stop
+from tellapart.words import choose_face, shorten_name, shorten_names
 from tellapart.workspace import write_bytes
 
 SAMPLES = 8
-"""Images of each class in the grid."""
+"""Images of each class in the grid; half as many of more than 20 classes."""
+MOST_CLASSES = 40
+"""Classes in the grid: it stays below 4 MB, whatever the images."""
+GAP, NAME_WIDTH, NAME_INK = 4, 150, "#76828f"
 
 MATTERS = 1.5
 """Ratio of the largest to the smallest class from which balance is worth a word."""
@@ -42,11 +51,12 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
     )
 
 
-def audit_images(dataset: Dataset, split: Split, folder: Path) -> InspectStep:
+def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectStep:
     """Check a dataset and draw samples of each class into ``folder/samples.png``.
 
     ``seconds`` and ``peak_memory_mb`` are left at 0 for the caller, who measures.
     """
+    folder = Path(folder)
     record = describe_data(dataset, split)
     totals = count_labels(dataset.labels, dataset.classes)
     ratio = max(totals.values()) / max(1, min(totals.values()))
@@ -99,40 +109,75 @@ def describe_balance(totals: dict[str, int]) -> str:
 
 
 def draw_samples(dataset: Dataset, rows: Indices, path: Path) -> Path:
-    """Write a PNG with a line of evenly spaced samples of each class, out of ``rows``."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-    from matplotlib.layout_engine import ConstrainedLayoutEngine
+    """Write a PNG with evenly spaced samples of each class, out of ``rows``.
 
-    classes, columns = len(dataset.classes), SAMPLES
-    layout = ConstrainedLayoutEngine(w_pad=0.06, h_pad=0.02, wspace=0, hspace=0)
-    figure = Figure(figsize=(columns * 0.95 + 1.6, classes * 0.95 + 0.1), layout=layout)
-    FigureCanvasAgg(figure)
-    axes = figure.subplots(classes, columns, squeeze=False)
-    for index, name in enumerate(dataset.classes):
+    Of more than ``MOST_CLASSES``, so many evenly spaced ones are shown. The ground is transparent,
+    and the names have a grey that reads on light and dark paper.
+
+    Raises:
+        Interrupted: a stop was asked for.
+    """
+    shown = spread_evenly(len(dataset.classes), MOST_CLASSES)
+    names = [_Name(name) for name in shorten_names([dataset.classes[i] for i in shown], 60)]
+    room = 20 + min(NAME_WIDTH, max(name.width for name in names))
+    side = 88 if len(shown) <= 10 else 64
+    columns = SAMPLES if len(shown) <= 20 else SAMPLES // 2  # two classes a line
+    blocks = SAMPLES // columns
+    lines = -(-len(shown) // blocks)
+    step, wide = side + GAP, room + columns * (side + GAP)
+    sheet = Image.new("RGBA", (blocks * wide, lines * step))
+    draw = ImageDraw.Draw(sheet)
+    for place, (index, name) in enumerate(zip(shown, names, strict=True)):
+        check_stop()
+        block, line = divmod(place, lines)
+        left, top = block * wide + room, line * step
+        right = (left - 10, top + side // 2)
+        draw.multiline_text(right, name.wrap(), NAME_INK, name.font, "rm", align="right")
         own = rows[dataset.labels[rows] == index]
-        picked = own[np.linspace(0, len(own) - 1, min(columns, len(own))).astype(int)]
-        pixels = dataset.source.read(picked)
-        for place in range(columns):
-            axis = axes[index, place]
-            axis.set_axis_off()
-            if place < len(picked):
-                image = pixels[place]
-                grey = image.shape[2] == 1
-                axis.imshow(image[:, :, 0] if grey else image, cmap="gray", vmin=0, vmax=255)
-        short = name if len(name) <= 16 else f"{name[:15]}…"
-        axes[index, 0].text(
-            -0.15,
-            0.5,
-            short.replace("$", r"\$"),
-            transform=axes[index, 0].transAxes,
-            ha="right",
-            va="center",
-            fontsize=11,
-        )
+        picked = own[spread_evenly(len(own), columns)]
+        for column, tile in enumerate(_read_tiles(dataset, picked, side)):
+            sheet.paste(tile, (left + column * step, top))
     stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=110)
+    sheet.save(stream, "PNG")
     return write_bytes(path, stream.getvalue())
+
+
+def spread_evenly(count: int, most: int) -> Indices:
+    """Return up to ``most`` of the numbers below ``count``, evenly spaced.
+
+    >>> spread_evenly(9, 3).tolist(), spread_evenly(2, 3).tolist()
+    ([0, 4, 8], [0, 1])
+    """
+    return np.linspace(0, count - 1, min(count, most)).astype(np.int64)
+
+
+def _read_tiles(dataset: Dataset, rows: Indices, side: int) -> Iterator[Image.Image]:
+    """Return images at a size to look at; the pixels of small ones are enlarged, not blurred."""
+    larger = dataset.image_size >= MOST_SIZE  # the files may hold more than networks see
+    if not len(rows):
+        return
+    for pixels in dataset.source.read(rows, side if larger else None):
+        tile = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
+        times = -(-side // tile.width)
+        whole = tile.resize((times * tile.width, times * tile.height), Image.Resampling.NEAREST)
+        yield whole.resize((side, side), Image.Resampling.BOX)
+
+
+class _Name:
+    """A class name as it is drawn: its signs, the font that has them, its width in pixels."""
+
+    def __init__(self, name: str) -> None:
+        file, self.text = choose_face(name)
+        self.font = ImageFont.truetype(file, 13)
+        self.width = int(self.font.getlength(self.text)) + 1
+
+    def wrap(self) -> str:
+        """Return it in up to three lines, cut in its middle where they do not suffice."""
+        signs = max(4, NAME_WIDTH * len(self.text) // self.width)
+        lines = textwrap.wrap(self.text, signs)
+        if len(lines) > 3:
+            lines = textwrap.wrap(shorten_name(self.text, 3 * signs - 6), signs)
+        return "\n".join(lines[:3])
 
 
 def _answer(record: DataRecord, balance: str, duplicates: int, leaked: int) -> str:
@@ -148,4 +193,6 @@ def _answer(record: DataRecord, balance: str, duplicates: int, leaked: int) -> s
         parts.append(f"{duplicates:,} images are exact copies; copies stay on one side.")
     if record.excluded:
         parts.append(f"{len(record.excluded):,} unreadable files were left out.")
+    if len(record.classes) > MOST_CLASSES:
+        parts.append(f"The samples show {MOST_CLASSES} of the {len(record.classes):,} classes.")
     return " ".join(parts)

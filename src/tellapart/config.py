@@ -73,6 +73,28 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def __init__(self, **values: Any) -> None:
+        """Check values, or say in tellapart's own words which is refused.
+
+        Raises:
+            SettingError: an unknown name (the nearest is named) or a value outside its rule.
+        """
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise SettingError(_say_refusal(type(self), error)) from error
+
+
+def _say_refusal(kind: type[Settings], error: ValidationError) -> str:
+    first = error.errors()[0]
+    name = ".".join(map(str, first["loc"]))
+    if first["type"] == "extra_forbidden":
+        near = suggest_name(name, kind.model_fields)
+        return f"{kind.__name__} has no setting {name!r}{near}"
+    if not name:  # of several values together, which the message names
+        return first["msg"].removeprefix("Value error, ")
+    return f"{name}: {first['msg'].lower()}, but got {first['input']!r}"
+
 
 class SplitSettings(Settings):
     """How images without a given role are divided; every share is per class."""
@@ -232,20 +254,7 @@ def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
     >>> make_settings(TrainSettings, epochs=3, lr=None).epochs
     3
     """
-    given = {name: value for name, value in values.items() if value is not None}
-    for name in given:
-        if name not in kind.model_fields:
-            raise SettingError(
-                f"{kind.__name__} has no setting {name!r}{suggest_name(name, kind.model_fields)}"
-            )
-    try:
-        return kind(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(map(str, first["loc"]))
-        if not name:  # of several values together, which the message names
-            raise SettingError(first["msg"].removeprefix("Value error, ")) from error
-        raise SettingError(f"{name}: {first['msg'].lower()}, but got {first['input']!r}") from error
+    return kind(**{name: value for name, value in values.items() if value is not None})
 
 
 def make_network_settings(name: ModelName, **values: Any) -> ModelSettings:

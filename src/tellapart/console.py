@@ -19,6 +19,7 @@ from rich.progress import (
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
+from rich.table import Column
 
 from tellapart.records import ModelStep, Place, StepName, StepRecord
 from tellapart.report.wording import say_estimate, say_seconds
@@ -41,21 +42,25 @@ class ConsoleReporter:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = console.is_terminal
+        narrow = console.width < 80
         self._progress = Progress(
-            TextColumn("[bold]{task.fields[title]:<14}"),
-            BarColumn(bar_width=28),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}"),
-            TextColumn("{task.description}"),
+            TextColumn("[bold]{task.fields[title]}", table_column=Column(no_wrap=True)),
+            BarColumn(bar_width=8 if narrow else 28),
+            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+            *(() if narrow else (TimeElapsedColumn(),)),
+            TextColumn(
+                "{task.fields[left]}{task.description}",
+                table_column=Column(ratio=1, no_wrap=True, overflow="crop"),
+            ),
             console=console,
             transient=True,
             disable=not self._live,
+            expand=True,
         )
         self._task: TaskID | None = None
         self._step: Place | None = None
-        self._units, self._done, self._start = 1, 0, 0.0
-        self._seconds = 0.0
+        self._units, self._done = 1.0, 0.0
+        self._marks: list[tuple[float, float]] = []
 
     def __enter__(self) -> ConsoleReporter:
         self._progress.start()
@@ -69,49 +74,65 @@ class ConsoleReporter:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, step: Place, units: int, seconds: float = 0.0) -> None:
+    def begin(self, step: Place, units: float) -> None:
         if self._task is not None:  # of work that had no record of its own
             self._progress.remove_task(self._task)
-        self._step, self._units, self._done, self._start = step, units, 0, time.monotonic()
-        self._seconds = seconds
+        self._step, self._done = step, 0.0
         if self._live:
             self._task = self._progress.add_task("", total=units, title=TITLES[step], left="")
         else:
             self._console.print(f"{TITLES[step]}: started", highlight=False)
+        self.expect(units)
 
-    def advance(self, units: int, text: str) -> None:
+    def advance(self, units: float, text: str) -> None:
         before, self._done = self._done, self._done + units
+        if units:
+            self._marks.append((time.monotonic(), self._done))
         if self._task is not None:
-            self._progress.update(
-                self._task, advance=units, description=escape(text), left=self._say_left()
-            )
+            self._update(text)
             return
-        whole = max(1, self._units)
-        if 10 * before // whole < 10 * self._done // whole < 10:
-            share = 100 * self._done // whole
+        share, last = (round(100 * done / self._units, 6) for done in (self._done, before))
+        if last // 10 < share // 10 < 10:
             assert self._step is not None, "a step began"
-            line = f"{TITLES[self._step]}: {share} %, {self._say_left()}; {text}"
+            line = f"{TITLES[self._step]}: {share:.0f} %{self._say_left(', ')}; {text}"
             self._console.print(escape(line), style="dim", highlight=False)
 
-    def _say_left(self) -> str:
-        """Say what is left: what the plan says, for later units are often slower, or the pace."""
-        spent = time.monotonic() - self._start
-        pace = spent / max(1, self._done)
-        left = max(pace * max(0, self._units - self._done), self._seconds - spent)
-        return f"about {say_seconds(left)} left"
+    def _say_left(self, before: str = "") -> str:
+        """Say what is left at the pace of the last part; nothing while nothing is done."""
+        if len(self._marks) < 2:
+            return ""
+        (first, _), (now, done) = self._marks[0], self._marks[-1]
+        # the later half of the time: what was slow, or quick, at the start says little of the rest
+        since, had = max(mark for mark in self._marks[:-1] if mark[0] <= (first + now) / 2)
+        pace = (now - since) / (done - had)
+        if not pace:  # what was skipped and what was done came in one moment
+            return ""
+        return f"{before}about {say_seconds(pace * max(0.0, self._units - done))} left"
 
-    def expect(self, seconds: float, units: int | None = None) -> None:
-        self._seconds = time.monotonic() - self._start + seconds if seconds else 0.0
-        if units is not None:
-            self._units = self._done + units
-        if self._task is not None:
-            self._progress.update(self._task, total=self._units)
+    def expect(self, units: float) -> None:
+        self._units = max(self._done + units, 1e-9)
+        self._restart()
 
-    def skip(self, units: int, text: str) -> None:
-        self._seconds *= 1 - units / max(1, self._units)
-        self._units -= units
+    def skip(self, units: float, text: str) -> None:
+        self._units = max(self._units - units, 1e-9)
+        self._restart(text)
+
+    def _restart(self, text: str = "") -> None:
+        """Measure the pace from now on."""
+        self._marks = [(time.monotonic(), self._done)]
         if self._task is not None:
-            self._progress.update(self._task, total=self._units, description=escape(text))
+            self._update(text)
+
+    def _update(self, text: str) -> None:
+        assert self._task is not None
+        left = self._say_left()
+        self._progress.update(
+            self._task,
+            total=self._units,
+            completed=self._done,
+            description=escape(text),
+            left=f"{left}  " if left else "",
+        )
 
     def say(self, text: str) -> None:
         line = text if self._step is None else f"{TITLES[self._step]}: {text}"

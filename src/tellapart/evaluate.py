@@ -49,10 +49,10 @@ class Look:
 class Seal:
     """The test rows of a split, behind a ledger that is written before they are handed out."""
 
-    def __init__(self, dataset: Dataset, split: Split, folder: Path) -> None:
+    def __init__(self, dataset: Dataset, split: Split, folder: str | Path) -> None:
         self.dataset = dataset
         self._split = split
-        self._path = folder / LEDGER
+        self._path = Path(folder) / LEDGER
 
     def read_ledger(self) -> tuple[LookRecord, ...]:
         """Return every look so far, oldest first."""
@@ -95,7 +95,7 @@ class Seal:
 
 
 def evaluate_model(
-    seal: Seal, look: Look, predict: Predict, folder: Path, optimistic: bool = False
+    seal: Seal, look: Look, predict: Predict, folder: str | Path, optimistic: bool = False
 ) -> TestRecord:
     """Look at the test split once with a finished model.
 
@@ -109,7 +109,7 @@ def evaluate_model(
     logits = predict(rows)
     predicted = logits.argmax(1)
     confusion = count_confusions(truth, predicted, len(dataset.classes))
-    digest = write_predictions(folder / PREDICTIONS, dataset, rows, logits)
+    digest = write_predictions(Path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
         loss=compute_loss(logits, truth),
@@ -150,21 +150,26 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
 def write_predictions(
     path: Path, dataset: Dataset, rows: Indices, logits: NDArray[np.float32]
 ) -> str:
-    """Write a line an image: row, hash, true and predicted class, whether right, probability.
+    """Write a line an image: which, its true and predicted class, and all probabilities.
+
+    Names of files and classes are written as they are: a program finds each again. A spreadsheet
+    is to read these columns as text, for a name may begin as a formula does.
 
     Returns:
         The SHA-256 of the file, hexadecimal.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(("row", "hash", "true", "predicted", "correct", "probability"))
-    shares = compute_probabilities(logits)
-    for row, share in zip(rows.tolist(), shares, strict=True):
-        guess = int(share.argmax())
-        true = dataset.classes[dataset.labels[row]]
-        named = (guard_cell(true), guard_cell(dataset.classes[guess]))
-        correct = int(guess == dataset.labels[row])
-        writer.writerow((row, dataset.hashes[row], *named, correct, f"{share[guess]:.4f}"))
+    head = ("file", "row", "hash", "true", "predicted", "correct", "probability")
+    writer.writerow((*head, *(f"p({name})" for name in dataset.classes)))
+    for row, share in zip(rows.tolist(), compute_probabilities(logits), strict=True):
+        guess, true = int(share.argmax()), int(dataset.labels[row])
+        file = dataset.files[row] if dataset.files else ""
+        named = (dataset.classes[true], dataset.classes[guess])
+        said = [f"{part:.4g}" for part in share.tolist()]
+        writer.writerow(
+            (file, row, dataset.hashes[row], *named, int(guess == true), said[guess], *said)
+        )
     write_text(path, text.getvalue())
     return hashlib.sha256(text.getvalue().encode()).hexdigest()
 
@@ -195,12 +200,3 @@ def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
                 f"{first[0]}; evaluate both on one split"
             )
     return found
-
-
-def guard_cell(text: str) -> str:
-    """Return text that a spreadsheet will not run as a formula.
-
-    >>> guard_cell("=1+1")
-    "'=1+1"
-    """
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

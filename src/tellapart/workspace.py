@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 from tellapart.errors import WorkspaceError
 
 IDENTITY = "identity.json"
+STATUS = "status.json"
 CACHE_VARIABLE = "TELLAPART_CACHE"
 
 RecordT = TypeVar("RecordT", bound=BaseModel)
@@ -194,7 +195,7 @@ def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) 
     number = 1
     while (root / f"{stem}-{number}").exists():
         folder = root / f"{stem}-{number}"
-        marker, status = folder / IDENTITY, folder / "status.json"
+        marker, status = folder / IDENTITY, folder / STATUS
         finished = status.is_file() and read_json(status).get("status") == "done"
         if marker.is_file() and not finished and read_json(marker) == identity:
             return folder

@@ -22,6 +22,8 @@ def test_a_name_wins_over_a_folder_unless_it_is_written_as_a_path(
     write_image(tmp_path / "digits" / "b" / "1.png", 2)
     assert len(load_images("digits")) == 1797
     assert len(load_images("./digits")) == 2
+    assert len(load_images(Path("digits"))) == 2
+    assert load_images(Path("digits")).files == ("a/1.png", "b/1.png")
 
 
 @pytest.mark.parametrize("data", ["no/such", "./none", "~/none-at-all"])

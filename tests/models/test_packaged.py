@@ -13,7 +13,8 @@ import torch
 from tellapart.errors import BackboneError
 from tellapart.models import packaged
 from tellapart.models.backbone import PixelBackbone, make_backbone
-from tellapart.models.packaged import PACKAGED, import_timm, load_classifier
+from tellapart.models.packaged import PACKAGED, load_classifier
+from tellapart.models.weights import import_timm
 
 CIFAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar-10-batches-bin"
 NAMES: dict[str, list[int]] = {

@@ -23,7 +23,7 @@ def save_weights(folder: Path, architecture: str = ARCHITECTURE, seed: int = 0) 
     folder.mkdir(parents=True, exist_ok=True)
     save_file(dict(network.state_dict()), folder / "model.safetensors")
     card = {"input_size": [3, 32, 32], "mean": [0.5] * 3, "std": [0.5] * 3}
-    card |= {"num_classes": 1000, "classifier": "classifier"}
+    card |= {"num_classes": 1000, "classifier": "classifier", "license": "mit"}
     config = {"architecture": architecture, "num_classes": 1000, "pretrained_cfg": card}
     (folder / "config.json").write_text(json.dumps(config))
     return f"local-dir:{folder}"

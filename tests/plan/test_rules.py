@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from tellapart.config import (
     NOTEBOOK_EPOCHS,
@@ -14,6 +13,7 @@ from tellapart.config import (
     RecipeSettings,
     TrainSettings,
 )
+from tellapart.errors import SettingError
 from tellapart.models import Shape, count_parameters, make_model
 from tellapart.plan.rules import (
     CONV_SIZES,
@@ -140,7 +140,7 @@ def test_the_notebooks_head_is_plain() -> None:
 
 
 def test_unknown_steps_are_refused() -> None:
-    with pytest.raises(ValidationError, match="inspect"):
+    with pytest.raises(SettingError, match="inspect"):
         StudySettings.model_validate({"steps": ["inspekt"]})
 
 

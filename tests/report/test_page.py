@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.errors import WorkspaceError
-from tellapart.records import STEPS, ModelStep, StudyRecord
+from tellapart.records import STEPS, BaselineStep, ModelStep, StudyRecord
 from tellapart.report.page import hash_source, is_optimistic, render_report, write_report
 from tellapart.report.wording import say_estimate
 from tellapart.workspace import write_bytes, write_json
@@ -121,7 +121,7 @@ def test_page_has_every_answer_number_and_command(page: str, study: StudyRecord)
         assert look.cell in text
     assert study.command in text and "2.10.0" in text
     assert "<b>broken</b>" in text and "out of memory" in text
-    assert "data:image/png;base64," in page
+    assert "data:image/webp;base64," in page
 
 
 def test_headline_is_the_best_on_val_not_on_test(study: StudyRecord, tmp_path: Path) -> None:
@@ -188,6 +188,15 @@ def test_partial_studies_render(only: tuple[str, ...], tmp_path: Path) -> None:
         assert "The test split was not looked at." in reader.text
 
 
+@pytest.mark.parametrize("step", ["baseline", "conv", "search"])
+def test_each_model_of_1000_classes_is_a_small_part_of_the_page(step: str, tmp_path: Path) -> None:
+    """Five of them, and the samples, are to stay below 4 MB."""
+    classes = tuple(f"class {number} of a kind" for number in range(1000))
+    page = render_report(studies.make_study(classes, only=(step,)), tmp_path)
+    assert len(page.encode()) < 750_000
+    assert "The 200 classes of the lowest recall" in page
+
+
 @pytest.mark.parametrize("samples", ["", "../secret.png", "gone.png", "text.png"])
 def test_samples_come_from_the_folder_alone(
     samples: str, tmp_path: Path, study: StudyRecord
@@ -197,7 +206,20 @@ def test_samples_come_from_the_folder_alone(
     write_bytes(folder / "text.png", b"not a picture")
     step = study.steps["inspect"].model_copy(update={"samples": samples})
     record = study.model_copy(update={"steps": {"inspect": step}})
-    assert "data:image/png" not in render_report(record, folder)
+    assert "data:image/webp" not in render_report(record, folder)
+
+
+def test_the_question_fits_the_network_that_was_trained(
+    study: StudyRecord, page: str, tmp_path: Path
+) -> None:
+    assert "What does one convolution and one dense layer make of them?" in page
+    step = study.steps["baseline"]
+    assert isinstance(step, BaselineStep)
+    run = step.run.model_copy(update={"model": "speed"})
+    steps = {**study.steps, "baseline": step.model_copy(update={"run": run})}
+    other = render_report(study.model_copy(update={"steps": steps}), tmp_path)
+    assert other.count("What does the speed network, trained from scratch, make of them?") == 2
+    assert "one convolution and one dense layer" not in other
 
 
 def test_own_home_is_not_told(study: StudyRecord, tmp_path: Path) -> None:

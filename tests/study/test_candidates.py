@@ -19,6 +19,7 @@ from tellapart.study.bench import Bench
 from tellapart.study.candidates import (
     check_backbones,
     choose_backbones,
+    count_screened,
     make_work,
     name_backbones,
     name_part,
@@ -33,6 +34,13 @@ class Sayings(SilentReporter):
 
     def __init__(self) -> None:
         self.said: list[str] = []
+        self.units = 0.0
+
+    def advance(self, units: float, text: str) -> None:
+        self.units += units
+
+    def skip(self, units: float, text: str) -> None:
+        self.units += units
 
     def say(self, text: str) -> None:
         self.said.append(text)
@@ -74,6 +82,25 @@ def test_of_all_that_are_here_the_best_get_all_images(
     worth = {one.name: one.val_accuracy.value for one in screened}
     assert worth["blind"] < min(worth["one"], worth["three"])
     assert all(one.val_accuracy.n == len(bench.split.val) for one in screened)
+
+
+@pytest.mark.parametrize("asked", ["auto", "one"])
+def test_choosing_has_a_progress_of_its_own(
+    asked: str, three: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every image that a candidate is asked of is a unit; one that is read later asks none."""
+    monkeypatch.setattr(
+        candidates, "make_backbone", lambda name: resize_backbone(make_named(name), 64)
+    )
+    reporter = Sayings()
+    bench = dataclasses.replace(make_bench(tmp_path, backbones=(asked,)), reporter=reporter)
+    names = three if asked == "auto" else ("one",)
+    units = count_screened(make_work(bench), names)
+    images = len(bench.split.train) + len(bench.split.val)
+    assert units == len(names) * 2 * images  # at 32 and at 64 px
+    choose_backbones(make_work(bench), names)
+    assert reporter.units == units
+    assert count_screened(make_work(bench), names) == 0
 
 
 def test_what_takes_too_much_memory_is_passed_over_or_refused_where_it_was_named(

@@ -22,7 +22,6 @@ from tellapart.records import STEPS, RunRecord, StudyRecord, SweepStep
 from tellapart.study import run_study
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
-from tellapart.train.progress import Watch
 from tellapart.workspace import read_record
 
 SMALL = StudySettings(
@@ -243,13 +242,13 @@ def test_a_failed_training_is_counted_and_not_done_again(
     failing = {(8, 1), (16, 0), (16, 1)}
     tried: list[tuple[int, int]] = []
 
-    def fit(dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch) -> RunRecord:
+    def fit(dataset: Dataset, rows: Rows, task: Task, folder: Path, *watch: Any) -> RunRecord:
         place = (task.model.width, task.recipe.seed)
         tried.append(place)
         if place in failing:
             recipe = TrainSettings(epochs=1, lr=1e30, schedule="constant")
             task = Task(ModelSettings(width=4, dense=8), recipe, "cpu", precision="float32")
-        return fit_network(dataset, rows, task, folder, watch)
+        return fit_network(dataset, rows, task, folder, *watch)
 
     monkeypatch.setattr("tellapart.study.bench.fit_network", fit)
     settings = StudySettings(

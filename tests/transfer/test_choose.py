@@ -49,7 +49,7 @@ def test_no_higher_resolution_is_tried_once_one_does_no_better(
     hits: tuple[int, ...], tried: list[int], taken: int, digits: Dataset, digits_split: Split
 ) -> None:
     rows = Rows(digits_split.train, digits_split.val)
-    screen = KnownScreen(digits, rows, Means("cpu"), 0, hits)
+    screen = KnownScreen(digits, rows, Means("cpu"), 0, hits=hits)
     said: list[str] = []
     chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), 8, said.append)
     assert [one.image_size for one in screened] == tried

@@ -54,7 +54,7 @@ app = App(
 
 @app.command
 def study(
-    data: Data = "digits",
+    data: Data,
     *,
     backbone: Backbones = None,
     steps: Annotated[str, Parameter(help="Steps to run, separated by commas.")] = ",".join(STEPS),
@@ -106,9 +106,7 @@ def study(
 
 
 @app.command
-def inspect(
-    data: Data = "digits", *, place: DataFlags = PLACE, out: Out = None, json: Json = False
-) -> None:
+def inspect(data: Data, *, place: DataFlags = PLACE, out: Out = None, json: Json = False) -> None:
     """Step 1: count classes, look at balance, sizes, modes and samples.
 
     Example: `tellapart inspect photos/`
@@ -118,7 +116,7 @@ def inspect(
 
 @app.command
 def train(
-    data: Data = "digits",
+    data: Data,
     *,
     model: Annotated[
         Literal["simple", "deep", "speed"],
@@ -156,7 +154,7 @@ def train(
 
 @app.command
 def sweep(
-    data: Data = "digits",
+    data: Data,
     *,
     vary: Vary = None,
     sizes: Annotated[
@@ -205,7 +203,7 @@ def sweep(
 
 @app.command
 def search(
-    data: Data = "digits",
+    data: Data,
     *,
     trials: Trials = None,
     epochs: Epochs = None,
@@ -239,7 +237,7 @@ def search(
 
 @app.command
 def learn(
-    data: Data = "digits",
+    data: Data,
     *,
     model: ModelFlag = "simple",
     width: Width = None,

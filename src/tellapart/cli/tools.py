@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from tellapart.cli.commands import app
 from tellapart.cli.flags import PLACE, Backbones, DataFlags, Device, Json
-from tellapart.errors import SettingError
+from tellapart.errors import DataError, SettingError
 
 
 @app.command
@@ -33,7 +33,7 @@ def evaluate(
     run: Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")],
     data: Annotated[
         str | None,
-        Parameter(help="Its images [default: by name, where they have one].", show_default=False),
+        Parameter(help="Its images [default: where they lay].", show_default=False),
     ] = None,
     *,
     split: Annotated[
@@ -53,16 +53,40 @@ def evaluate(
     """
     from tellapart.data import load_images
     from tellapart.study.evaluate import describe_evaluation, evaluate_run
-    from tellapart.workspace import IDENTITY, expand_path, read_json
+    from tellapart.workspace import expand_path
 
     folder = expand_path(run)
-    for study in (folder, folder.parent):
-        if data is None and (study / IDENTITY).is_file():
-            data = str(read_json(study / IDENTITY)["data"])
     where = place.data_dir and expand_path(place.data_dir)
-    dataset = load_images(data or "digits", where, follow_links=place.follow_links)
+    dataset = load_images(data or _find_data(folder), where, follow_links=place.follow_links)
     found = evaluate_run(dataset, folder, split, device, backbone)
     print(found.model_dump_json(indent=1) if json else describe_evaluation(found))
+
+
+def _find_data(run: Path) -> str:
+    """Return the data that a study, or one of its steps, was made of: a name, or their folder.
+
+    Raises:
+        DataError: the folder is no longer there, or an older version did not keep it.
+        WorkspaceError: ``run`` is neither, or is unfinished.
+    """
+    from tellapart.data import LOADERS
+    from tellapart.study.compare import find_models
+    from tellapart.workspace import IDENTITY, STATUS, read_json
+
+    find_models(run)  # or it says what a run is
+    study = run if (run / IDENTITY).is_file() else run.parent
+    name = str(read_json(study / IDENTITY)["data"])
+    status = read_json(study / STATUS)
+    folder = status.get("folder") if isinstance(status, dict) else None
+    if folder and Path(folder).is_dir():
+        return str(folder)
+    if not folder and name in LOADERS:
+        return name
+    place = f", which lay in {folder}" if folder else ""
+    raise DataError(
+        f"{run} was made of the folder {name!r}{place}; say where it is now: "
+        f"tellapart evaluate {run} FOLDER"
+    )
 
 
 @app.command

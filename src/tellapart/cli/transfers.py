@@ -29,7 +29,7 @@ from tellapart.cli.work import run_steps
 
 @app.command
 def transfer(
-    data: Data = "digits",
+    data: Data,
     *,
     backbone: Backbones = None,
     head: Annotated[

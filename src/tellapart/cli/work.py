@@ -91,7 +91,7 @@ def _run_study(
     if len(dataset.excluded) > 10:
         console.print(f"left out: {len(dataset.excluded)} files in all", style="yellow")
     if foresee:
-        plan = foresee_study(dataset, settings, folder)
+        plan = foresee_study(dataset, settings, folder, ConsoleReporter(console))
         print(plan.model_dump_json(indent=1) if json else describe_plan(plan))
         return
     with ConsoleReporter(console) as reporter:

@@ -29,8 +29,8 @@ FETCHERS: dict[str, Callable[[Progress | None], Path]] = {"cifar10": fetch_cifar
 
 
 def load_images(
-    data: str,
-    data_dir: Path | None = None,
+    data: str | Path,
+    data_dir: str | Path | None = None,
     download: bool = True,
     progress: Progress | None = None,
     memory_limit: int | None = None,
@@ -39,7 +39,8 @@ def load_images(
     """Read labelled images, by name or from a folder of class folders.
 
     Args:
-        data: ``digits``, ``cifar10``, or a folder; ``./digits`` is the folder of that name.
+        data: ``digits``, ``cifar10``, or a folder; ``./digits`` and ``Path("digits")`` are the
+            folder of that name.
         data_dir: where named data lie; None for the usual places.
         download: whether named data may be downloaded if they are nowhere found.
         progress: called with bytes done and in all while downloading.
@@ -54,9 +55,10 @@ def load_images(
     >>> load_images("digits").classes[:3]
     ('0', '1', '2')
     """
-    is_path = data.startswith((".", "~")) or any(
-        mark in data for mark in (os.sep, os.altsep or os.sep)
-    )
+    is_path = isinstance(data, Path)
+    data, data_dir = str(data), None if data_dir is None else Path(data_dir)
+    is_path = is_path or data.startswith((".", "~"))
+    is_path = is_path or any(mark in data for mark in (os.sep, os.altsep or os.sep))
     if data in LOADERS and not is_path:
         return LOADERS[data](data_dir, download, progress)
     folder = expand_path(data)

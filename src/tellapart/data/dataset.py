@@ -88,7 +88,7 @@ class MappedSource(ArraySource):
         return self
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Dataset:
     """Labelled images from one source.
 
@@ -107,6 +107,8 @@ class Dataset:
         modes: how many files have which colour mode.
         notes: what a user should know (a partial copy, classes of another split, ...).
         excluded: files left out, with the reason.
+        files: per image the name of its file below ``folder``; none where images have no files.
+        folder: where they lie, for data that have no name of their own.
     """
 
     name: str
@@ -123,9 +125,18 @@ class Dataset:
     modes: dict[str, int]
     notes: tuple[str, ...] = ()
     excluded: tuple[Excluded, ...] = ()
+    files: tuple[str, ...] = ()
+    folder: str = ""
 
     def __post_init__(self) -> None:
         assert len(self.labels) == len(self.hashes) == len(self.roles)
+        assert len(self.files) in (0, len(self.labels))
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({self.name!r}: {len(self):,} images of {len(self.classes):,} classes, "
+            f"{self.image_size} px, {self.channels} channel{'s' if self.channels > 1 else ''})"
+        )
 
     def __len__(self) -> int:
         return len(self.labels)

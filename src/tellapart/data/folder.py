@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
 from collections import Counter
@@ -91,6 +92,8 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
         modes=dict(Counter(item.mode for item in checked).most_common()),
         notes=(*tree.notes, *_note_missing(tree, classes)),
         excluded=tuple(tree.excluded),
+        files=tuple(file.shown for file in tree.files),
+        folder=os.fsencode(root.resolve()).decode("utf-8", "backslashreplace"),
     )
 
 

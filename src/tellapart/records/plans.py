@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import reprlib
+import textwrap
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -20,6 +22,13 @@ class Record(BaseModel):
     """Base of all records: frozen, and unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def __repr__(self) -> str:
+        """Return a few lines at most; ``model_dump`` gives all."""
+        parts = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in self)
+        return textwrap.shorten(f"{type(self).__name__}({parts})", 300, placeholder=" ...)")
+
+    __str__ = __repr__
 
 
 class LeftOut(Record):

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tellapart.stop import check_stop
+from tellapart.words import list_faces
 from tellapart.workspace import write_bytes
 
 if TYPE_CHECKING:
@@ -41,25 +42,18 @@ DARK = {
     HEAT: "#2f7fd1",
     **dict(zip(ORDER, ORDER_DARK, strict=True)),
 }
-# Faces that carry the scripts DejaVu lacks; only those the machine has are asked for.
-FACES = (
-    "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic",
-    "WenQuanYi Zen Hei", "Noto Sans Arabic", "Noto Sans Devanagari",
-)  # fmt: skip
 
 
 @contextmanager
 def calm_style() -> Iterator[None]:
     """Draw with tellapart's own settings, whatever the user's matplotlibrc says, then restore."""
     import matplotlib
-    from matplotlib import font_manager
 
-    known = set(font_manager.fontManager.get_font_names())
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {
-                "font.family": ["DejaVu Sans", *(face for face in FACES if face in known)],
+                "font.family": list(list_faces()),
                 "font.size": 10.0,
                 "text.color": INK,
                 "axes.labelcolor": MUTED,
@@ -159,8 +153,10 @@ def save_figure(figure: Figure, path_without_suffix: Path) -> tuple[Path, Path]:
     """Write a figure as ``.png`` and ``.svg``, and return both paths.
 
     Raises:
+        Interrupted: a stop was asked for.
         WorkspaceError: the folder cannot be written.
     """
+    check_stop()
     stem = path_without_suffix
     return save_png(figure, stem), write_bytes(
         stem.with_name(f"{stem.name}.svg"), render_svg(figure)
@@ -182,9 +178,7 @@ def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:
 
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     buffer = io.BytesIO()
-    with calm_style(), warnings.catch_warnings():
-        # A class name in a script that no face of this machine has is drawn as boxes.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+    with calm_style():
         # the same for each format, so done once; what stays is a place holder
         if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
             figure.draw_without_rendering()

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from tellapart.report.canvas import GRID, HEAT, INK, MUTED, calm_style, open_figure
-from tellapart.report.wording import shorten_label
+from tellapart.report.wording import label_classes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ def plot_confusion(
     """
     count = len(classes)
     limit = 22 if count <= 12 else 16
-    names = [shorten_label(name, limit) for name in classes]
+    names = label_classes(classes, limit)
     margin = 0.085 * max((len(name) for name in names), default=1) + 0.5
     side = min(max(0.44 * count, 2.2), 7.6)
     figure = open_figure(side + margin + 0.6, side + min(margin, 2.0) + 0.4)
@@ -51,7 +51,8 @@ def plot_confusion(
 
 
 def _scale_rows(confusion: Sequence[Sequence[int]]) -> list[list[float]]:
-    return [[cell / max(sum(row), 1) for cell in row] for row in confusion]
+    sums = [max(sum(row), 1) for row in confusion]
+    return [[cell / of for cell in row] for row, of in zip(confusion, sums, strict=True)]
 
 
 def _scale_all(confusion: Sequence[Sequence[int]]) -> list[list[float]]:

@@ -23,10 +23,10 @@ from tellapart.report.timing import list_timings
 from tellapart.workspace import read_record, write_text
 
 HERE = Path(__file__).parent
-SHOWN = 200  # excluded files that the page lists; results.json has them all
+SHOWN = 200  # rows of files left out, and of a model's classes; results.json has them all
 
 
-def write_report(folder: Path) -> Path:
+def write_report(folder: str | Path) -> Path:
     """Read ``results.json`` in a study's folder, write ``report.html`` beside it.
 
     Returns:
@@ -36,6 +36,7 @@ def write_report(folder: Path) -> Path:
         WorkspaceError: the results are missing or of another version, or the folder cannot
             be written.
     """
+    folder = Path(folder)
     if not (folder / "results.json").is_file():
         raise WorkspaceError(
             f"report needs the folder of a finished study, but {folder} holds no results.json; "
@@ -76,6 +77,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         "verdict": wording.VERDICTS.__getitem__,
         "settings": say_settings,
     }
+    pages.globals["shown"] = SHOWN
     script = (HERE / "script.js").read_text(encoding="utf-8")
     style = (HERE / "style.css").read_text(encoding="utf-8")
     classes = record.data.classes
@@ -84,7 +86,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         "roles": [role for role in ROLES if record.data.counts.get(role)],
         "names": STEPS,
         "titles": wording.TITLES,
-        "questions": wording.QUESTIONS,
+        "questions": ask_questions(record),
         "numbers": {name: i for i, name in enumerate(STEPS, 1)},
         "models": [
             (name, step) for name in STEPS if isinstance(step := record.steps.get(name), ModelStep)
@@ -101,7 +103,6 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         },
         "optimistic": is_optimistic(record),
         "timings": list_timings(record),
-        "shown": SHOWN,
         # Both files are tellapart's own; nothing of the record is in them.
         "style": Markup(style),
         "script": Markup(script),
@@ -115,6 +116,15 @@ def is_optimistic(record: StudyRecord) -> bool:
     return record.protocol == "notebook" or any(
         isinstance(step, ModelStep) and step.test.optimistic for step in record.steps.values()
     )
+
+
+def ask_questions(record: StudyRecord) -> dict[StepName, str]:
+    """Return the question of each step; that of step 2 names the network, if it is another."""
+    step = record.steps.get("baseline")
+    if not isinstance(step, ModelStep) or step.run.model == "simple":
+        return wording.QUESTIONS
+    asked = f"What does the {step.run.model} network, trained from scratch, make of them?"
+    return {**wording.QUESTIONS, "baseline": asked}
 
 
 def say_settings(settings: dict[str, Scalar]) -> str:

@@ -27,13 +27,14 @@ from tellapart.report.canvas import (
     say_nothing,
     show_percent,
 )
-from tellapart.report.wording import TITLES, say_percent, shorten_label
+from tellapart.report.wording import TITLES, label_classes, say_percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 LISTED = 40  # classes up to which each has a row of its own
+POINTS = 200  # of more classes, a part has a point of its own
 
 
 @calm_style()
@@ -50,7 +51,10 @@ def plot_class_scores(test: TestRecord) -> Figure:
         say_nothing(axes, "no class has a score")
         return figure
     dress_axes(axes, "x")
+    names = [row.name for row in test.per_class]
+    labels = dict(zip(names, label_classes(names, 30), strict=True))
     _draw_intervals(axes, rows)
+    axes.set_yticks(range(len(rows)), [labels[row.name] for row in rows], color=INK)
     axes.axvline(test.accuracy.value, color=ORANGE, linewidth=1.6, zorder=1)
     axes.annotate(f"all classes: {say_percent(test.accuracy.value)}", (test.accuracy.value, 1.0),
                   (0, 4), xycoords=axes.get_xaxis_transform(), textcoords="offset points",
@@ -71,7 +75,6 @@ def _draw_intervals(axes: Axes, rows: Sequence[ClassScore]) -> None:
                   alpha=0.45, solid_capstyle="round")  # fmt: skip
         axes.plot([row.recall.value], [y], "o", color=BLUE, markersize=7.5, markeredgecolor=PAPER,
                   markeredgewidth=1.2)  # fmt: skip
-    axes.set_yticks(range(len(rows)), [shorten_label(row.name, 30) for row in rows], color=INK)
     axes.set_ylim(-0.6, len(rows) - 0.4)
 
 
@@ -98,8 +101,9 @@ def plot_counts(data: DataRecord) -> Figure:
             axes.tick_params(labelleft=i == 0)
         else:
             dress_axes(axes, "y")
-            axes.fill_between(range(1, count + 1), sorted(numbers, reverse=True), step="mid",
-                              color=color, linewidth=0)  # fmt: skip
+            every = -(-count // POINTS)
+            axes.fill_between(range(1, count + 1, every), sorted(numbers, reverse=True)[::every],
+                              step="mid", color=color, linewidth=0)  # fmt: skip
             axes.set_ylim(bottom=0)
             axes.set_xlabel("classes, largest first")
     return figure
@@ -114,7 +118,7 @@ def _draw_bars(axes: Axes, classes: Sequence[str], numbers: list[int], color: st
     for y, number in enumerate(numbers):
         axes.annotate(f"{number:,}", (number, y), (4, 0), textcoords="offset points",
                       va="center", fontsize=9, color=INK)  # fmt: skip
-    axes.set_yticks(range(len(classes)), [shorten_label(name) for name in classes], color=INK)
+    axes.set_yticks(range(len(classes)), label_classes(classes), color=INK)
     axes.set_ylim(len(classes) - 0.4, -0.6)
     axes.set_xlim(0, max([*numbers, 1]) * 1.28)
     axes.set_xticks([])

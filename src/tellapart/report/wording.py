@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from tellapart.records import Estimate, Scalar, StepName
+from tellapart.words import shorten_name, shorten_names
 
 QUESTIONS: dict[StepName, str] = {
     "inspect": "How many images of each class are there, and is the balance a problem?",
@@ -154,16 +156,17 @@ def hide_home(text: str) -> str:
 
 
 def shorten_label(text: str, limit: int = 24) -> str:
-    r"""Make a name safe and short for a figure: one line, no formulas, an ellipsis in the middle.
+    r"""Make a name safe and short for a figure of matplotlib's: without formulas.
 
-    >>> shorten_label("a $x$ b"), shorten_label("a very long name of a class of things", 15)
-    ('a \\$x\\$ b', 'a very … things')
+    >>> shorten_label("a $x$ b")
+    'a \\$x\\$ b'
     """
-    line = "".join(sign if sign.isprintable() else " " for sign in text).strip() or "(unnamed)"
-    if len(line) > limit:
-        head = (limit - 1) // 2
-        line = f"{line[:head]}…{line[-(limit - 1 - head) :]}"
-    return line.replace("$", r"\$")
+    return shorten_name(text, limit).replace("$", r"\$")
+
+
+def label_classes(names: Sequence[str], limit: int = 24) -> list[str]:
+    """Return a label for each class, no two of them alike."""
+    return [name.replace("$", r"\$") for name in shorten_names(names, limit)]
 
 
 def cut_name(name: str) -> list[str]:

@@ -78,7 +78,7 @@ def run_search(
     space: Space,
     budget: Budget,
     objective: Objective,
-    storage: Path,
+    storage: str | Path,
     watch: Watch,
     executor: Executor | None = None,
 ) -> Search:
@@ -97,7 +97,7 @@ def run_search(
         TellapartError: every trial failed.
         WorkspaceError: the journal cannot be written.
     """
-    executor = executor or InlineExecutor()
+    storage, executor = Path(storage), executor or InlineExecutor()
     attempt = Attempt(objective)
     with explain_failure(storage):
         study = open_journal(storage)

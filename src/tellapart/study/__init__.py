@@ -46,7 +46,14 @@ from tellapart.study.learn import run_learn
 from tellapart.study.plans import say_plan
 from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.study.steps import KIND, RUN_STEP
-from tellapart.workspace import check_folder, open_folder, read_record, write_json
+from tellapart.workspace import (
+    STATUS,
+    check_folder,
+    expand_path,
+    open_folder,
+    read_record,
+    write_json,
+)
 
 NAMES: dict[StepName, str] = {
     "baseline": "the simple network",
@@ -60,7 +67,7 @@ NAMES: dict[StepName, str] = {
 def run_study(
     dataset: Dataset,
     settings: StudySettings,
-    folder: Path,
+    folder: str | Path,
     reporter: Reporter | None = None,
     command: str = "",
 ) -> StudyRecord:
@@ -78,6 +85,7 @@ def run_study(
         Interrupted: a stop was asked for; the same call goes on from there.
         TellapartError: the work itself failed.
     """
+    folder = expand_path(folder)
     manifest = folder / "split.json"
     split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
     bench = Bench(
@@ -95,7 +103,7 @@ def run_study(
         if bench.plan.cut:
             bench.reporter.say(say_plan(bench.plan))
         write_json(folder / "environment.json", describe_environment())
-        _write_status(folder, "running")
+        _write_status(bench, "running")
         try:
             with open_processes(bench) as ready:
                 record = _run_steps(ready, command)
@@ -104,9 +112,9 @@ def run_study(
             with suppress(
                 WorkspaceError
             ):  # a full disk, perhaps: the first error is the one to say
-                _write_status(folder, "stopped" if stopped else "failed", str(error))
+                _write_status(bench, "stopped" if stopped else "failed", str(error))
             raise
-        _write_status(folder, "done")
+        _write_status(bench, "done")
     return record
 
 
@@ -148,7 +156,9 @@ def ask_learning(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord 
         return None
 
 
-def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> PlanRecord:
+def foresee_study(
+    dataset: Dataset, settings: StudySettings, folder: Path, reporter: Reporter | None = None
+) -> PlanRecord:
     """Return what a study would do in ``folder``, and write nothing.
 
     Raises:
@@ -158,7 +168,7 @@ def foresee_study(dataset: Dataset, settings: StudySettings, folder: Path) -> Pl
     manifest = folder / "split.json"
     split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
     seal = Seal(dataset, split, folder)
-    bench = Bench(settings, dataset, split, seal, folder, SilentReporter())
+    bench = Bench(settings, dataset, split, seal, folder, reporter or SilentReporter())
     check_settings(bench)
     return bench.plan
 
@@ -267,6 +277,6 @@ def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparis
     return compare_pairs(read_correct(files), {step: NAMES[step] for step in NAMES})
 
 
-def _write_status(folder: Path, status: str, note: str = "") -> None:
-    content = {"status": status, "process": os.getpid()}
-    write_json(folder / "status.json", content | ({"note": note} if note else {}))
+def _write_status(bench: Bench, status: str, note: str = "") -> None:
+    content = {"status": status, "process": os.getpid(), "folder": bench.dataset.folder}
+    write_json(bench.folder / STATUS, content | ({"note": note} if note else {}))

@@ -19,6 +19,9 @@ from tellapart.report.wording import say_estimate
 OVERFIT = 0.05
 """Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
 
+EXPLODED = 20.0
+"""Loss (nats) from which nothing was learnt: to know nothing of 1,000 classes costs 7."""
+
 
 def answer_baseline(run: RunRecord, test: TestRecord, classes: tuple[str, ...]) -> str:
     """Answer step 2: how far a simple network gets."""
@@ -27,7 +30,7 @@ def answer_baseline(run: RunRecord, test: TestRecord, classes: tuple[str, ...]) 
             f"{describe_network(run).capitalize()} ({run.parameters:,} parameters) gets "
             f"{say_estimate(test.accuracy)} of the test images right, with its best epoch at "
             f"{run.best_epoch} of {len(run.history)}.",
-            describe_fit(run),
+            describe_fit(run, say_floor(test)),
             describe_confusion(test, classes),
         )
     ) + say_optimism(run)
@@ -50,7 +53,7 @@ def answer_sweep(
         f"{say_estimate(test.accuracy)} of the test images right "
         f"({seeds} seed{'' if seeds == '1' else 's'} a size, {taken.seconds:.0f} s a training)."
         + (f" Not counted are trainings that failed: {failed}." if failed else "")
-    ) + say_optimism(run)
+    ) + _say_limits(run, test)
 
 
 def answer_search(
@@ -80,7 +83,7 @@ def answer_search(
     ]
     if confirmation is not None:
         parts.append(say_confirmation(confirmation, run.chosen_on))
-    return " ".join(parts) + say_optimism(run)
+    return " ".join(parts) + _say_limits(run, test)
 
 
 def say_confirmation(found: Confirmation, split: str) -> str:
@@ -128,7 +131,12 @@ def answer_transfer(
             f" {what} is {abs(gain):.1f} points {where} the best network "
             "trained from scratch; the comparisons say whether chance explains it."
         )
-    return answer + say_optimism(run)
+    return answer + _say_limits(run, final)
+
+
+def _say_limits(run: RunRecord, test: TestRecord) -> str:
+    floor = say_floor(test)
+    return (f" {floor}" if floor else "") + say_optimism(run)
 
 
 def say_depth(depth: str) -> str:
@@ -208,20 +216,46 @@ def say_optimism(run: RunRecord) -> str:
     )
 
 
-def describe_fit(run: RunRecord) -> str:
-    """Say what the curves show: overfitting, or that more epochs might help."""
+def describe_fit(run: RunRecord, floor: str = "") -> str:
+    """Say what the curves show: overfitting, or that more epochs might help.
+
+    Args:
+        floor: that nothing was learnt, which is said instead.
+    """
     last = run.history[-1]
     gap = last.accuracy - last.val_accuracy
+    if not last.val_loss < EXPLODED:
+        return (
+            f"Its loss on {run.chosen_on} ends at {last.val_loss:.2g}: the training went wrong; "
+            "a smaller --lr helps."
+        )
+    if floor:
+        return floor
     if gap > OVERFIT:
+        augmented = run.settings["augment"] != "none"
         return (
             f"It ends {100 * gap:.0f} points better on its training images than on "
-            f"{run.chosen_on} images: it overfits."
+            f"{run.chosen_on} images: it overfits. What helps is more images, a smaller network"
+            + ("." if augmented else ", or augmentation (tellapart train --augment standard).")
         )
     if run.best_epoch == len(run.history):
-        return "Its last epoch is its best, so a longer training might gain a little."
+        return "A longer training might gain a little."
     if {"mixup", "cutmix"} & set(list_operations(str(run.settings["augment"]))):
         return "Its training images were mixed, so their accuracy cannot show whether it overfits."
     return "Training and validation accuracy stay close: it does not overfit."
+
+
+def say_floor(test: TestRecord) -> str:
+    """Say that a model is no better than one answer for all images; nothing where it is better."""
+    supports = [score.support for score in test.per_class]
+    share = max(supports) / sum(supports)
+    if test.accuracy.value > share:
+        return ""
+    commonest = test.per_class[supports.index(max(supports))].name
+    return (
+        f"That is no better than always answering {commonest!r}, which is right on "
+        f"{100 * share:.1f} %: it has learnt nothing that helps to tell the classes apart."
+    )
 
 
 def describe_confusion(test: TestRecord, classes: tuple[str, ...]) -> str:

@@ -34,7 +34,7 @@ from tellapart.stop import check_stop
 from tellapart.study.clock import Clock
 from tellapart.study.follow import announce_training
 from tellapart.study.parallel import make_paces, share_machine
-from tellapart.study.reporter import Reporter, SilentReporter
+from tellapart.study.reporter import Reporter, SilentReporter, TrainingWatch
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.outcome import finish_run, read_failure
@@ -86,7 +86,7 @@ class Bench:
     @cached_property
     def paces(self) -> Paces:
         """Measure networks when asked to."""
-        return make_paces(self.settings, self.dataset, self.split)
+        return make_paces(self.settings, self.dataset, self.split, self.reporter.say)
 
     @cached_property
     def apart(self) -> Bench:
@@ -213,12 +213,13 @@ class Bench:
 
         try:
             with Meter() as meter:
-                run = fit_network(self.dataset, rows, task, folder, watch)
+                run = fit_network(self.dataset, rows, task, folder, watch, show.show_part)
         except Hopeless:
             remove_checkpoints(folder)
             self.keep_time(step, cell, meter.seconds)
             raise
-        self.reporter.skip(recipe.epochs - run.history[-1].epoch, f"{label}: nothing better came")
+        if short := recipe.epochs - run.history[-1].epoch:
+            self.reporter.skip(short, f"{label}: nothing better came")
         draw_run(run, None, self.dataset.classes, folder)
         self.keep_time(step, cell, run.seconds)
         finish_run(folder, run)  # last of all: a cell with a record is not looked at again
@@ -236,20 +237,9 @@ class Bench:
                 if error := read_failure(path):
                     raise error
 
-    def watch(self, label: str) -> Callable[[EpochRow], None]:
-        """Return a function that shows each epoch of a training, one gone on with included."""
-        seen = 0
-
-        def show(row: EpochRow) -> None:
-            nonlocal seen
-            if row.epoch > seen + 1:
-                self.reporter.skip(row.epoch - seen - 1, f"{label}: goes on")
-            seen = row.epoch
-            self.reporter.advance(
-                1, f"{label}: epoch {row.epoch}, accuracy {100 * row.val_accuracy:.1f} %"
-            )
-
-        return show
+    def watch(self, label: str) -> TrainingWatch:
+        """Return what shows each epoch of a training, one gone on with included."""
+        return TrainingWatch(self.reporter, label)
 
     def test_run(self, step: StepName, run: RunRecord) -> TestRecord:
         """Look at the test split once with a step's final network, and draw what it shows."""

@@ -24,7 +24,7 @@ from tellapart.report.wording import say_seconds
 from tellapart.study.bench import Bench
 from tellapart.train.loop import Rows
 from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
-from tellapart.transfer.features import check_cache
+from tellapart.transfer.features import Progress, check_cache
 from tellapart.transfer.means import Means, choose_load, fits_memory
 from tellapart.transfer.views import View, list_views
 
@@ -65,7 +65,8 @@ class Work:
     def screen(self) -> Screen:
         """A part of the images, to ask candidates of."""
         settings = self.bench.settings
-        return Screen(self.bench.dataset, self.rows, find_means(settings), settings.seed)
+        means, watch = find_means(settings), partial(watch_images, self.bench)
+        return Screen(self.bench.dataset, self.rows, means, settings.seed, watch)
 
     def count_units(self) -> int:
         """Return the images and epochs of one backbone."""
@@ -176,6 +177,34 @@ def _choose(
     return _keep_quick(work, found)[:CONFIRMED] if auto else found, records
 
 
+def count_screened(work: Work, names: Sequence[str]) -> int:
+    """Return how many images candidates are asked of; none where an earlier start asked them."""
+    bench = work.bench
+    if (bench.folder / "transfer" / "candidates.json").is_file():
+        return 0
+    some = AUTO in bench.settings.transfer.backbones and len(names) > CONFIRMED
+    tried = [len(_list_sizes(bench, make_backbone(name))) for name in names]
+    times = sum(count for count in tried if some or count > 1)
+    return times * work.screen.count_images() if times else 0
+
+
+def watch_images(bench: Bench, backbone: Backbone, note: str = "") -> Progress:
+    """Return what shows the images of a backbone whose features are there, and are computed."""
+    shown: int | None = None
+    label = f"{backbone.name} at {backbone.image_size} px{note}"
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if shown is None:
+            bench.reporter.skip(done, f"{label}: {done:,} images read")
+        else:
+            said = f"{label}: features of {done:,} of {total:,} images"
+            bench.reporter.advance(done - shown, said)
+        shown = done
+
+    return show
+
+
 def name_part(backbone: Backbone) -> str:
     """Return under what name the seconds of a backbone's features are kept."""
     return f"features of {backbone.name.replace('/', '_').replace(':', '_')}"
@@ -221,10 +250,15 @@ def _keep_small(work: Work, made: Sequence[tuple[str, Backbone]]) -> list[tuple[
 
 def _take_lowest(bench: Bench, backbone: Backbone) -> Backbone:
     """Return a backbone at the resolution that was named, or the lowest that would be tried."""
+    return resize_backbone(backbone, _list_sizes(bench, backbone)[0])
+
+
+def _list_sizes(bench: Bench, backbone: Backbone) -> tuple[int, ...]:
+    """Return the resolution that was named, or those that are tried."""
     asked = bench.settings.transfer.image_size
     if asked is not None or bench.notebook:
-        return resize_backbone(backbone, asked or backbone.image_size)
-    return resize_backbone(backbone, list_resolutions(backbone, find_side(bench.dataset))[0])
+        return (asked or backbone.image_size,)
+    return list_resolutions(backbone, find_side(bench.dataset))
 
 
 def _keep_quick(work: Work, found: Sequence[_Candidate]) -> list[_Candidate]:
@@ -247,11 +281,10 @@ def _keep_quick(work: Work, found: Sequence[_Candidate]) -> list[_Candidate]:
 
 def _choose_size(work: Work, backbone: Backbone) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
     """Return a backbone at the resolution that was named, or that does best on a few images."""
-    bench, asked = work.bench, work.bench.settings.transfer.image_size
-    if asked is not None:
-        return resize_backbone(backbone, asked), ()
-    if bench.notebook:
-        return backbone, ()
+    bench = work.bench
+    sizes = _list_sizes(bench, backbone)
+    if len(sizes) == 1:
+        return resize_backbone(backbone, sizes[0]), ()
     side = find_side(bench.dataset)
     return choose_resolution(work.screen, backbone, side, partial(bench.reporter.advance, 0))
 

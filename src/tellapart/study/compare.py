@@ -36,7 +36,7 @@ class Found:
         return self.study / self.record.run.folder / PREDICTIONS
 
 
-def compare_models(folders: Sequence[Path]) -> ComparisonRecord:
+def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
     """Compare every two models by the test images that each got right.
 
     Args:
@@ -78,12 +78,13 @@ def compare_models(folders: Sequence[Path]) -> ComparisonRecord:
     )
 
 
-def find_models(folder: Path) -> list[Found]:
+def find_models(folder: str | Path) -> list[Found]:
     """Return the tested models of a study's folder, or of one step's.
 
     Raises:
         WorkspaceError: it is neither, or is unfinished, or predictions are not as they were.
     """
+    folder = Path(folder)
     if (folder / IDENTITY).is_file():
         study, steps = folder, STEPS
     elif folder.name in STEPS and (folder.parent / IDENTITY).is_file():

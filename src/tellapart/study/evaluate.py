@@ -27,7 +27,7 @@ SplitName = Literal["val", "test"]
 
 def evaluate_run(
     dataset: Dataset,
-    folder: Path,
+    folder: str | Path,
     split: SplitName = "val",
     device: DeviceName = "auto",
     backbone: str | None = None,

@@ -46,7 +46,7 @@ def run_vary(bench: Bench) -> GridRecord:
     levels = list_levels(vary)
     work = GridCell(bench, "grid", levels, plan.epochs or 1)
     epochs = [work.describe(Cell(number, 0))[2].epochs for number in range(len(levels))]
-    bench.reporter.begin("grid", plan.seeds * sum(epochs), plan.seconds)
+    bench.reporter.begin("grid", plan.seeds * sum(epochs))
     at_once = dict.fromkeys(plan.apart, bench.plan.processes)
     seeds = Seeds(plan.seeds, plan.most_seeds, plan.extra_seconds, at_once)
     executor = CellExecutor(work, lambda cell: cell.size in plan.apart)

@@ -14,7 +14,7 @@ METRICS = tuple(name for name in EpochRow.model_fields if name != "epoch")
 DIGITS = {"seconds": ".2f", "lr": ".3g"}
 
 
-def read_history(folder: Path, metrics: Sequence[str] = METRICS) -> tuple[HistoryRecord, ...]:
+def read_history(folder: str | Path, metrics: Sequence[str] = METRICS) -> tuple[HistoryRecord, ...]:
     """Return the epochs of the final models of a study, or of one of its steps.
 
     Args:

@@ -117,11 +117,18 @@ def find_gain(
     return gain
 
 
-def make_paces(settings: StudySettings, dataset: Dataset, split: Split) -> Paces:
-    """Return the paces of networks on the training images, each measured when it is asked for."""
+def make_paces(
+    settings: StudySettings, dataset: Dataset, split: Split, say: Callable[[str], None]
+) -> Paces:
+    """Return the paces of networks on the training images, each measured when it is asked for.
+
+    ``say`` is told when the first is, for that takes a while.
+    """
     images = len(split.train)
+    announce = cache(lambda: say("measuring how fast this machine trains"))
 
     def look(model: ModelSettings, recipe: TrainSettings | None = None) -> float:
+        announce()
         recipe = recipe or plan_recipe(settings, "baseline", images, settings.seed, model)
         pace = measure_pace(dataset, split.train, model, recipe, settings.device)
         looks = (1 + recipe.mirrors) * len(split.val) / images

@@ -26,10 +26,12 @@ from tellapart.study.candidates import (
     CONFIRMED,
     Work,
     choose_backbones,
+    count_screened,
     find_means,
     make_work,
     name_backbones,
     name_part,
+    watch_images,
 )
 from tellapart.study.folds import count_folds, cross_backbones
 from tellapart.study.heads import Extracted, count_sweep, fit_once, sweep_heads
@@ -49,8 +51,11 @@ def run_transfer(bench: Bench) -> TransferStep:
     count = min(CONFIRMED, len(names)) if auto else len(names)
     units = count * work.count_units() + count_sweep(bench) + count_folds(work, count)
     tuning = plan_tuning(bench.settings)
-    bench.reporter.begin("transfer", units + (tuning.epochs if tuning.depth != "none" else 0))
+    units += tuning.epochs if tuning.depth != "none" else 0
+    bench.reporter.begin("transfer", units)
+    bench.reporter.expect(count_screened(work, names) + units)
     backbones, screened = choose_backbones(work, names)
+    bench.reporter.expect(units)
     done = [_transfer_one(work, name, backbone, screened) for name, backbone in backbones]
     chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
     run = chosen.run
@@ -144,18 +149,7 @@ def _transfer_one(
 def _extract(work: Work, backbone: Backbone, view: View) -> Features:
     """Return the features of all images, or in an augmented view of the training images."""
     bench = work.bench
-    shown: int | None = None
-    label = backbone.name if not view.number else f"{backbone.name}, view {view.number}"
-
-    def show(done: int, total: int) -> None:
-        nonlocal shown
-        if shown is None:
-            bench.reporter.skip(done, f"{label}: {done:,} images read")
-        else:
-            said = f"{label}: features of {done:,} of {total:,} images"
-            bench.reporter.advance(done - shown, said)
-        shown = done
-
+    show = watch_images(bench, backbone, f", view {view.number}" if view.number else "")
     rows = work.rows.train if view.number else None
     means = find_means(bench.settings)
     features = extract_features(bench.dataset, backbone, means, show, view, rows)

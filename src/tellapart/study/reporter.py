@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
+import math
+import time
 from typing import Protocol
 
-from tellapart.records import Place, StepName, StepRecord
+from tellapart.records import EpochRow, Place, StepName, StepRecord
+
+OFTEN = 2.0
+"""Seconds after which an epoch at work shows how far it has come."""
 
 
 class Reporter(Protocol):
     """Shows a person how the work goes."""
 
-    def begin(self, step: Place, units: int, seconds: float = 0.0) -> None:
-        """A step starts that will take so many units (epochs, or images).
+    def begin(self, step: Place, units: float) -> None:
+        """A step starts that will take so many units (epochs, or images)."""
 
-        ``seconds`` is what the plan lets expect, where there is one.
-        """
-
-    def advance(self, units: int, text: str) -> None:
+    def advance(self, units: float, text: str) -> None:
         """Units are done; ``text`` says what."""
 
-    def expect(self, seconds: float, units: int | None = None) -> None:
-        """What is left has so many seconds (0: not known), and units where those changed."""
+    def expect(self, units: float) -> None:
+        """So many units are left, of another kind than those before: their pace is not known."""
 
-    def skip(self, units: int, text: str) -> None:
-        """Units were done by an earlier start; no time went into them now."""
+    def skip(self, units: float, text: str) -> None:
+        """Units need not be done: an earlier start did them, or nothing would come of them."""
 
     def say(self, text: str) -> None:
         """Something that a person should read."""
@@ -35,14 +37,39 @@ class Reporter(Protocol):
 class SilentReporter:
     """Shows nothing."""
 
-    def begin(self, step: Place, units: int, seconds: float = 0.0) -> None: ...
+    def begin(self, step: Place, units: float) -> None: ...
 
-    def advance(self, units: int, text: str) -> None: ...
+    def advance(self, units: float, text: str) -> None: ...
 
-    def expect(self, seconds: float, units: int | None = None) -> None: ...
+    def expect(self, units: float) -> None: ...
 
-    def skip(self, units: int, text: str) -> None: ...
+    def skip(self, units: float, text: str) -> None: ...
 
     def say(self, text: str) -> None: ...
 
     def end(self, record: StepRecord, step: StepName, again: bool) -> None: ...
+
+
+class TrainingWatch:
+    """Shows each epoch of a training, and the batches of long ones; an epoch is a unit."""
+
+    def __init__(self, reporter: Reporter, label: str) -> None:
+        self._reporter, self._label = reporter, label
+        self._done, self._last = 0.0, time.monotonic()
+
+    def __call__(self, row: EpochRow) -> None:
+        said = f"epoch {row.epoch}, accuracy {100 * row.val_accuracy:.1f} %"
+        self._reach(row.epoch, row.epoch - 1, said)
+
+    def show_part(self, epochs: float) -> None:
+        """Show how many epochs are done, the part of the one at work included."""
+        if time.monotonic() - self._last >= OFTEN:
+            whole = math.ceil(epochs) - 1
+            self._reach(epochs, whole, f"epoch {whole + 1}, {100 * (epochs - whole):.0f} % of it")
+
+    def _reach(self, epochs: float, before: int, said: str) -> None:
+        if before > self._done:  # an earlier start did them
+            self._reporter.skip(before - self._done, f"{self._label}: goes on")
+            self._done = before
+        self._reporter.advance(epochs - self._done, f"{self._label}: {said}")
+        self._done, self._last = epochs, time.monotonic()

@@ -37,7 +37,6 @@ from tellapart.search.confirm import (
     fit_winner,
     give_up,
     pass_on,
-    sum_rounds,
 )
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.optimize import Budget, Search, run_search
@@ -89,8 +88,7 @@ def _run_sweep(bench: Bench, step: StepName) -> SweepStep:
     settings = bench.settings
     plan = bench.plan.sweeps[step]
     sizes = check_sizes(plan.sizes)
-    expected = bench.plan.expected.get(step, 0.0)
-    bench.reporter.begin(step, plan.epochs * len(sizes) * plan.seeds, expected)
+    bench.reporter.begin(step, plan.epochs * len(sizes) * plan.seeds)
     work = SweepCell(bench, step, plan.epochs)
     setting = work.setting
     at_once = dict.fromkeys(plan.apart, bench.plan.processes)
@@ -121,8 +119,7 @@ def run_search_step(bench: Bench) -> SearchStep:
     first = plan_recipe(settings, "trial", bench.images, settings.seed)
     first = first.model_copy(update={"epochs": plan.trial_epochs})
     confirming = 0 if bench.notebook else CONFIRMING * first.epochs + plan.epochs
-    expected = bench.plan.expected.get("search", 0.0)
-    bench.reporter.begin("search", plan.trials * first.epochs + confirming, expected)
+    bench.reporter.begin("search", plan.trials * first.epochs + confirming)
     found = (
         _run_notebook_search(bench, first) if bench.notebook else _run_search(bench, plan, first)
     )
@@ -178,7 +175,7 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     ]
     trial = search.run.seconds
     longest = fit_winner(left, TrialCost(trial, trial, left.at_once), [trial] * len(cells))
-    bench.reporter.expect(left.winner_seconds or 0.0, first.epochs * len(cells) + longest)
+    bench.reporter.expect(first.epochs * len(cells) + longest)
     others = PoolExecutor(bench, lambda cell: cell[1]) if apart else InlineExecutor()
     found = run_cells(cells, Training(trainer, "search"), others)
     if apart:
@@ -187,8 +184,7 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
 
     took = [run.seconds if isinstance(run, RunRecord) else price().beside for run in found]
     longer = bench.settle("search", "longer", lambda: {"epochs": fit_winner(left, price(), took)})
-    rest = max(0.0, (left.winner_seconds or 0.0) - sum_rounds(took, left.at_once))
-    bench.reporter.expect(rest, longer["epochs"])
+    bench.reporter.expect(longer["epochs"])
     own = recipe.model_copy(update={"epochs": longer["epochs"], "seed": recipe.seed + 1})
     (best,) = run_cells([("best", model, own)], Training(bench, "search"), InlineExecutor())
     if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
@@ -227,7 +223,6 @@ def shorten_search(bench: Bench, plan: SearchPlan) -> SearchPlan:
         bench.reporter.say(
             f"{said}; the search takes as much less, or half of its own, trials first"
         )
-        bench.reporter.expect((plan.trial_seconds or 0.0) + (plan.winner_seconds or 0.0))
     return plan
 
 

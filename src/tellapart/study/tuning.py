@@ -105,7 +105,8 @@ def _train(bench: Bench, cell: str, dataset: Dataset, rows: Rows, task: Task) ->
     if path.is_file():
         bench.reporter.skip(task.recipe.epochs, f"{label}: read")
         return read_record(path, RunRecord)
-    run = fit_network(dataset, rows, task, folder, bench.watch(label))
+    show = bench.watch(label)
+    run = fit_network(dataset, rows, task, folder, show, show.show_part)
     bench.keep_time("transfer", cell, run.seconds)
     finish_run(folder, run)
     return run

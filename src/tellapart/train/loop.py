@@ -37,8 +37,10 @@ from tellapart.train.outcome import finish_run, raise_not_finite, write_history
 from tellapart.train.progress import (
     Pulse,
     Tally,
+    Tick,
     Watch,
     ignore_epoch,
+    ignore_step,
     name_training,
     read_progress,
     save_progress,
@@ -75,7 +77,7 @@ class Pace:
 
 
 def train_model(
-    dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch = ignore_epoch
+    dataset: Dataset, rows: Rows, task: Task, folder: str | Path, watch: Watch = ignore_epoch
 ) -> RunRecord:
     """Train a network and leave its best weights, history and record in ``folder``.
 
@@ -93,7 +95,7 @@ def train_model(
         Interrupted: a stop was asked for; a checkpoint was written.
         WorkspaceError: another process works in the folder, or it cannot be written.
     """
-    ranks = join_ranks(task.device)
+    folder, ranks = Path(folder), join_ranks(task.device)
     with own_folder(folder) if ranks.leads else nullcontext():
         record = fit_network(dataset, rows, task, folder, watch)
         if ranks.leads:
@@ -102,7 +104,12 @@ def train_model(
 
 
 def fit_network(
-    dataset: Dataset, rows: Rows, task: Task, folder: Path, watch: Watch = ignore_epoch
+    dataset: Dataset,
+    rows: Rows,
+    task: Task,
+    folder: Path,
+    watch: Watch = ignore_epoch,
+    tick: Tick = ignore_step,
 ) -> RunRecord:
     """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
     recipe, ranks = task.recipe, join_ranks(task.device)
@@ -125,7 +132,8 @@ def fit_network(
             tally = progress.tally
             start = time.perf_counter() - tally.seconds
             pace = Pace(recipe, epoch, ranks)
-            for _ in train_epoch(learner, held, rows.train, pace, tally):
+            for part in train_epoch(learner, held, rows.train, pace, tally):
+                tick(epoch + part)
                 if agree_on(ranks, pulse.is_due()):
                     if not is_finite(tally.loss):
                         raise_not_finite(folder, progress, recipe.lr, ranks)
@@ -192,8 +200,8 @@ def fit_network(
 
 def train_epoch(
     learner: Learner, dataset: Dataset, rows: Indices, pace: Pace, tally: Tally
-) -> Iterator[None]:
-    """Train what is left of one epoch, a step each time the caller asks for the next.
+) -> Iterator[float]:
+    """Train what is left of one epoch, a step each time the caller asks; give the part done.
 
     ``tally`` sums loss (nats) and hits over the epoch while the weights move, as Keras reports
     them, on the augmented images, and counts the steps; those that it has counted already are not
@@ -246,4 +254,4 @@ def train_epoch(
         if device.type == "cpu" and (epoch * steps + tally.step) % OFTEN == 0:
             clear_tiny(optimizer)
         learner.advance_average(epoch * steps + tally.step)
-        yield
+        yield tally.step / steps

@@ -39,6 +39,9 @@ SHARE = 20
 Watch = Callable[[EpochRow], None]
 """Is called with each finished epoch."""
 
+Tick = Callable[[float], None]
+"""Is called after each step with the epochs that are done, the part of the one at work included."""
+
 
 @dataclass
 class Tally:
@@ -88,6 +91,10 @@ class Pulse:
 
 def ignore_epoch(row: EpochRow) -> None:
     """Do nothing with a finished epoch."""
+
+
+def ignore_step(epochs: float) -> None:
+    """Do nothing with a finished step."""
 
 
 def start_tally(device: torch.device) -> Tally:

@@ -19,7 +19,7 @@ from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models.backbone import Backbone, resize_backbone
 from tellapart.records import ScreenRecord
 from tellapart.train.loop import Rows
-from tellapart.transfer.features import extract_features
+from tellapart.transfer.features import Progress, extract_features, ignore_progress
 from tellapart.transfer.head import Examples
 from tellapart.transfer.logistic import try_logistic
 from tellapart.transfer.means import Means, fits_memory
@@ -34,12 +34,13 @@ GRID = 32
 
 @dataclass(frozen=True)
 class Screen:
-    """What candidates are screened on."""
+    """What candidates are screened on; ``watch`` gives what shows the images of one."""
 
     dataset: Dataset
     rows: Rows
     means: Means
     seed: int
+    watch: Callable[[Backbone], Progress] = lambda backbone: ignore_progress
 
     def take_rows(self) -> Rows:
         """Return a few training images and a few to look at, class by class."""
@@ -49,11 +50,18 @@ class Screen:
             self.rows.chosen_on,
         )
 
+    def count_images(self) -> int:
+        """Return how many images a candidate is asked of."""
+        rows = self.take_rows()
+        return len(rows.train) + len(rows.watch)
+
     def try_backbone(self, backbone: Backbone) -> ScreenRecord:
         """Return what a backbone comes to on the few."""
         rows = self.take_rows()
         both = np.concatenate([rows.train, rows.watch])
-        found = extract_features(self.dataset, backbone, self.means, rows=both)
+        found = extract_features(
+            self.dataset, backbone, self.means, self.watch(backbone), rows=both
+        )
         labels = self.dataset.labels[both]
         own = Rows(np.arange(len(rows.train)), np.arange(len(rows.train), len(both)))
         fit = try_logistic(Examples(found.vectors, labels), own, HeadSettings())

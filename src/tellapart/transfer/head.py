@@ -69,7 +69,7 @@ def fit_head(
     examples: Examples,
     rows: Rows,
     settings: HeadSettings,
-    folder: Path,
+    folder: str | Path,
     watch: Watch = ignore_epoch,
 ) -> RunRecord:
     """Train a head on features and leave its best weights in ``folder``.
@@ -83,6 +83,7 @@ def fit_head(
         NotFinite: the loss, or an output, was not finite.
         Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
+    folder = Path(folder)
     examples = replace(examples, vectors=hold_vectors(examples.vectors))
     vectors, labels = examples.vectors, examples.labels
     prepare_process(settings.seed)
