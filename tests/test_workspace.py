@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import errno
+import math
 import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tellapart.config import TrainSettings
 from tellapart.errors import WorkspaceError
@@ -150,3 +152,21 @@ def test_the_cache_is_where_the_variable_says() -> None:
     assert locate_cache({"TELLAPART_CACHE": "/somewhere"}) == Path("/somewhere")
     assert locate_cache({"TELLAPART_CACHE": "~/mine"}) == Path.home() / "mine"
     assert locate_cache({}).name == "tellapart"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_gets_into_no_record(value: float, tmp_path: Path) -> None:
+    """It is refused where the record is made, and where one was changed, when it is written."""
+    with pytest.raises(ValidationError, match="finite"):
+        Estimate(value=value, low=0, high=1, n=1)
+    estimate = Estimate(value=0.5, low=0, high=1, n=1).model_copy(update={"value": value})
+    for content in (estimate, {"value": [value]}):
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(tmp_path / "file", content)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_of_a_name_that_are_not_utf_8_are_written_as_escapes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    assert read_json(write_json(tmp_path / "file", {"name": name})) == {"name": name}
+    assert write_text(tmp_path / "text", name).read_text("utf-8") == r"caf\udce9"

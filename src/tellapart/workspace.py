@@ -100,15 +100,19 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text, whole or not at all."""
-    return write_bytes(path, text.encode())
+    """Write UTF-8 text, whole or not at all; bytes of names that are not UTF-8 as escapes."""
+    return write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> Path:
-    """Write a record, or plain data, as JSON."""
-    if isinstance(content, BaseModel):
-        return write_text(path, content.model_dump_json(indent=1) + "\n")
-    return write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    """Write a record, or plain data, as JSON.
+
+    Raises:
+        ValueError: a number is not finite, for which JSON has no word.
+    """
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+    return write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:

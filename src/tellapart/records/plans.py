@@ -17,9 +17,9 @@ Scalar = str | int | float | bool | None | tuple[int, ...]
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, and unknown names are refused."""
+    """Base of all records: frozen; unknown names and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class LeftOut(Record):
