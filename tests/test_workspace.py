@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import math
 import os
 from pathlib import Path
@@ -13,10 +14,12 @@ from tellapart.errors import WorkspaceError
 from tellapart.records import Estimate
 from tellapart.workspace import (
     IDENTITY,
+    check_folder,
     create_bytes,
     locate_cache,
     name_folder,
     open_folder,
+    read_checked,
     read_json,
     read_record,
     write_bytes,
@@ -170,3 +173,31 @@ def test_bytes_of_a_name_that_are_not_utf_8_are_written_as_escapes(tmp_path: Pat
     name = os.fsdecode(b"caf\xe9")
     assert read_json(write_json(tmp_path / "file", {"name": name})) == {"name": name}
     assert write_text(tmp_path / "text", name).read_text("utf-8") == r"caf\udce9"
+
+
+OTHER_SHAPES = ("[]", "[1]", "null", "5", "{", "[" * 100_000, '{"status": 5}')
+
+
+@pytest.mark.parametrize("content", OTHER_SHAPES)
+def test_an_identity_of_another_shape_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / IDENTITY).write_text(content)
+    with pytest.raises(WorkspaceError, match=r"identity\.json|holds other work"):
+        check_folder(tmp_path, OURS)
+
+
+@pytest.mark.parametrize("content", OTHER_SHAPES)
+@pytest.mark.parametrize("name", [IDENTITY, "status.json"])
+def test_a_damaged_run_is_passed_over(name: str, content: str, tmp_path: Path) -> None:
+    """It is another run's: that no new one would start is no way to say so."""
+    folder = open_folder(tmp_path / "digits-train-1", OURS)
+    (folder / name).write_text(content)
+    assert name_folder("digits-train", OURS, tmp_path) == tmp_path / "digits-train-2"
+
+
+def test_a_file_that_was_altered_is_refused(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "file", "text")
+    digest = hashlib.sha256(b"text").hexdigest()
+    assert read_checked(path, digest) == b"text"
+    path.write_text("texu")
+    with pytest.raises(WorkspaceError, match="file was altered since it was written"):
+        read_checked(path, digest)

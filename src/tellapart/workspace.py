@@ -5,6 +5,7 @@ Every file that tellapart makes is written through :func:`write_bytes` or :func:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -13,14 +14,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tellapart.errors import WorkspaceError
+from tellapart.records import StatusRecord
 
 IDENTITY = "identity.json"
+STATUS = "status.json"
 CACHE_VARIABLE = "TELLAPART_CACHE"
 
-RecordT = TypeVar("RecordT", bound=BaseModel)
+Content = TypeVar("Content")
 
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
@@ -123,26 +126,47 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(
             f"{path} cannot be read ({error}); remove it and start the same command again"
         ) from error
 
 
-def read_record(path: Path, kind: type[RecordT]) -> RecordT:
-    """Read a record that :func:`write_json` wrote.
+def read_record(path: Path, kind: type[Content]) -> Content:
+    """Read a record that :func:`write_json` wrote, or plain data of a known shape.
 
     Raises:
-        WorkspaceError: the file is missing, damaged, or of another version.
+        WorkspaceError: the file is missing, damaged, altered, or of another version.
     """
     try:
-        return kind.model_validate(read_json(path))
+        return TypeAdapter(kind).validate_python(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
+        place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
         raise WorkspaceError(
-            f"{path} is not a {kind.__name__} of this version "
-            f"({'.'.join(map(str, first['loc']))}: {first['msg']}); use another --out"
+            f"{path} is not a {kind.__name__} of this version ({place}{first['msg']}); "
+            "use another --out"
         ) from error
+
+
+def read_checked(path: Path, digest: str) -> bytes:
+    """Read a file whose SHA-256, hexadecimal, a record has.
+
+    Raises:
+        WorkspaceError: it is missing, or was altered.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WorkspaceError(
+            f"{path} cannot be read ({error.strerror}); copy the folder as a whole"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise WorkspaceError(
+            f"{path} was altered since it was written (its SHA-256 is not the record's);"
+            " restore it, or run the step again in another folder"
+        )
+    return content
 
 
 def open_folder(folder: Path, identity: dict[str, Any]) -> Path:
@@ -179,7 +203,7 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
             "name another folder"
         )
     if holds:
-        found = read_json(marker)
+        found = read_record(marker, dict[str, Any])
         for key in sorted(identity.keys() | found.keys()):
             if found.get(key) != identity.get(key):
                 raise WorkspaceError(
@@ -198,10 +222,11 @@ def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) 
     number = 1
     while (root / f"{stem}-{number}").exists():
         folder = root / f"{stem}-{number}"
-        marker, status = folder / IDENTITY, folder / "status.json"
-        finished = status.is_file() and read_json(status).get("status") == "done"
-        if marker.is_file() and not finished and read_json(marker) == identity:
-            return folder
+        with suppress(WorkspaceError):  # of another run, damaged: not to be gone on with
+            status = folder / STATUS
+            done = status.is_file() and read_record(status, StatusRecord).status == "done"
+            if not done and read_json(folder / IDENTITY) == identity:
+                return folder
         number += 1
     return root / f"{stem}-{number}"
 

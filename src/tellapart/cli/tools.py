@@ -52,13 +52,14 @@ def evaluate(
     Example: `tellapart evaluate runs/digits-train-1 --split test`
     """
     from tellapart.data import load_images
+    from tellapart.records import Identity
     from tellapart.study.evaluate import describe_evaluation, evaluate_run
-    from tellapart.workspace import IDENTITY, expand_path, read_json
+    from tellapart.workspace import IDENTITY, expand_path, read_record
 
     folder = expand_path(run)
     for study in (folder, folder.parent):
         if data is None and (study / IDENTITY).is_file():
-            data = str(read_json(study / IDENTITY)["data"])
+            data = read_record(study / IDENTITY, Identity).data
     dataset = load_images(data or "digits", data_dir and expand_path(data_dir))
     found = evaluate_run(dataset, folder, split, device, backbone)
     print(found.model_dump_json(indent=1) if json else describe_evaluation(found))

@@ -22,6 +22,25 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
+class Identity(Record):
+    """``identity.json``: what a study is of; and all its settings, by name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: str
+    fingerprint: str
+    steps: tuple[StepName, ...] = STEPS
+
+
+class StatusRecord(Record):
+    """``status.json`` of a study, or of a training that failed after so many ``seconds``."""
+
+    status: str
+    note: str = ""
+    process: int | None = None
+    seconds: float = 0.0
+
+
 class LeftOut(Record):
     """A size of a sweep that has no figures, and why: it was not tried, or it failed."""
 

@@ -29,6 +29,7 @@ from tellapart.records import (
     LearningRecord,
     ModelStep,
     PlanRecord,
+    StatusRecord,
     StepName,
     StudyRecord,
     SweepStep,
@@ -45,7 +46,7 @@ from tellapart.study.learn import run_learn
 from tellapart.study.plans import say_plan
 from tellapart.study.reporter import Reporter, SilentReporter
 from tellapart.study.steps import KIND, RUN_STEP
-from tellapart.workspace import check_folder, open_folder, read_record, write_json
+from tellapart.workspace import STATUS, check_folder, open_folder, read_record, write_json
 
 NAMES: dict[StepName, str] = {
     "baseline": "the simple network",
@@ -261,5 +262,4 @@ def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparis
 
 
 def _write_status(folder: Path, status: str, note: str = "") -> None:
-    content = {"status": status, "process": os.getpid()}
-    write_json(folder / "status.json", content | ({"note": note} if note else {}))
+    write_json(folder / STATUS, StatusRecord(status=status, note=note, process=os.getpid()))

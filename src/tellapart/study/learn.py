@@ -24,8 +24,8 @@ from tellapart.study.answers import label_network
 from tellapart.study.bench import Bench
 from tellapart.study.cells import CellExecutor, CellWork
 from tellapart.study.learn_transfer import learn_transfer
-from tellapart.train.checkpoint import ARGS
-from tellapart.workspace import read_json, read_record, write_json
+from tellapart.train.checkpoint import ARGS, NetworkArgs
+from tellapart.workspace import read_record, write_json
 
 LEARN_SEEDS = 3
 Network = tuple[str, ModelSettings, TrainSettings]
@@ -135,8 +135,9 @@ def choose_network(
         record = done.get(step)
         if not isinstance(record, ModelStep):
             continue
-        args = read_json(bench.folder / record.run.folder / ARGS)
-        model, recipe = ModelSettings(**args["model"]), TrainSettings(**args["recipe"])
+        args = read_record(bench.folder / record.run.folder / ARGS, NetworkArgs)
+        model, recipe = args.model, args.recipe
+        assert isinstance(model, ModelSettings)
         needed = reckon_seconds(bench, step, record.run, shares, seeds)
         if needed <= left:
             part = "search" if isinstance(record, SearchStep) else "baseline"

@@ -50,7 +50,12 @@ def tune_best(bench: Bench, rows: Rows, frozen: Frozen) -> tuple[TunedRecord, Te
     depth: Literal["last", "all"] = settings.depth
     folder = bench.folder / frozen.run.folder
     dataset, task = prepare_tuning(
-        bench.dataset, frozen.backbone, folder, settings, bench.settings.device
+        bench.dataset,
+        frozen.backbone,
+        folder,
+        frozen.run.weights,
+        settings,
+        bench.settings.device,
     )
     label = f"{frozen.backbone.name.replace('/', '_').replace(':', '_')}-tuned-{depth}"
     cell = bench.name_cell(label, task.settings, task.recipe, task.key, bench.device)
