@@ -201,3 +201,9 @@ def test_a_file_that_was_altered_is_refused(tmp_path: Path) -> None:
     path.write_text("texu")
     with pytest.raises(WorkspaceError, match="file was altered since it was written"):
         read_checked(path, digest)
+
+
+def test_an_out_that_is_a_dangling_link_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("nowhere")
+    with pytest.raises(WorkspaceError, match=r"out is a link to nowhere, which is not there"):
+        check_folder(tmp_path / "out", OURS)

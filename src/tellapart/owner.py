@@ -23,7 +23,7 @@ from pydantic import Field
 
 from tellapart.errors import WorkspaceError
 from tellapart.records import Record
-from tellapart.workspace import create_bytes
+from tellapart.workspace import create_bytes, remove_leftovers
 
 BEAT = 20.0
 """Seconds between two signs of life."""
@@ -54,6 +54,7 @@ def own_folder(folder: Path) -> Iterator[None]:
     thread = threading.Thread(target=_beat, args=(mark, done), daemon=True)
     thread.start()
     try:
+        remove_leftovers(folder)
         yield
     finally:
         done.set()

@@ -8,12 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
+import psutil
 from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tellapart.errors import WorkspaceError
@@ -64,6 +66,10 @@ def create_bytes(path: Path, content: bytes) -> bool:
     return True
 
 
+_BESIDE = re.compile(r"\..*\.(\d{1,9})\.[0-9a-f]{8}\.tmp")
+"""The names that are written to first, with the number of the process."""
+
+
 @contextmanager
 def _write_beside(path: Path, *parts: bytes | memoryview) -> Iterator[Path]:
     """Write to a name of its own in the same folder, which is gone at the end."""
@@ -79,6 +85,18 @@ def _write_beside(path: Path, *parts: bytes | memoryview) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it took its name, or nothing was written
             beside.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writes left half done, here and below, whose process was killed.
+
+    This process has none: it calls before it writes there, and may have the number of another.
+    """
+    with suppress(OSError):  # a file too many does no harm
+        for path in folder.rglob(".*.tmp"):
+            found = _BESIDE.fullmatch(path.name)
+            if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
+                path.unlink()
 
 
 @contextmanager
@@ -188,6 +206,11 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
     """
     marker = folder / IDENTITY
     try:
+        if folder.is_symlink() and not folder.exists():
+            raise WorkspaceError(
+                f"--out must be a folder, but {folder} is a link to {os.readlink(folder)}, which "
+                "is not there; make that folder, or name another"
+            )
         if folder.exists() and not folder.is_dir():
             raise WorkspaceError(f"--out must be a folder, but {folder} is a file; name another")
         holds = folder.is_dir() and any(
@@ -240,11 +263,29 @@ def expand_path(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))
 
 
+def check_home() -> None:
+    """Find out now whether there is a home, which libraries look for in the middle of the work.
+
+    Raises:
+        WorkspaceError: neither ``HOME`` nor the system's list of users names one.
+    """
+    if os.path.expanduser("~") == "~":
+        raise WorkspaceError(
+            "a home folder is needed for caches, but neither HOME nor the system's list of users "
+            "names one; set HOME to a folder that can be written"
+        )
+
+
 def locate_cache(environ: dict[str, str] | None = None) -> Path:
-    """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place."""
+    """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place.
+
+    Raises:
+        WorkspaceError: there is no home folder that it could be in.
+    """
     named = (os.environ if environ is None else environ).get(CACHE_VARIABLE)
     if named:
         return expand_path(named)
+    check_home()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("tellapart", appauthor=False))

@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from tellapart.cli.commands import app
 from tellapart.cli.flags import Backbones, DataDir, Device, Json
+from tellapart.console import print_json, print_text
 from tellapart.errors import SettingError
 
 
@@ -25,7 +26,7 @@ def compare(
     from tellapart.workspace import expand_path
 
     found = compare_models([expand_path(run) for run in runs])
-    print(found.model_dump_json(indent=1) if json else describe_comparison(found))
+    print_json(found) if json else print_text(describe_comparison(found))
 
 
 @app.command
@@ -62,7 +63,7 @@ def evaluate(
             data = read_record(study / IDENTITY, Identity).data
     dataset = load_images(data or "digits", data_dir and expand_path(data_dir))
     found = evaluate_run(dataset, folder, split, device, backbone)
-    print(found.model_dump_json(indent=1) if json else describe_evaluation(found))
+    print_json(found) if json else print_text(describe_evaluation(found))
 
 
 @app.command
@@ -78,16 +79,14 @@ def history(
 
     Example: `tellapart history runs/digits-train-1 --metric val_accuracy`
     """
-    import json as writer
-
     from tellapart.study.history import METRICS, describe_history, read_history
     from tellapart.workspace import expand_path
 
     found = read_history(expand_path(run), metric or METRICS)
     if json:
-        print(writer.dumps([record.model_dump() for record in found], indent=1))
+        print_json([record.model_dump(mode="json") for record in found])
     else:
-        print(describe_history(found))
+        print_text(describe_history(found))
 
 
 @app.command
@@ -98,7 +97,7 @@ def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None
     """
     from tellapart.report.page import write_report
 
-    print(write_report(folder))
+    print_text(str(write_report(folder)))
 
 
 @app.command
@@ -119,12 +118,12 @@ def fetch(
 
         with show_download(data) as progress:
             place = fetch_data(data, progress)
-        print(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
+        print_text(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
     for name in backbone or ():
         from tellapart.models.backbone import make_backbone
 
         found = make_backbone(name)
-        print(f"{found.name}: {found.parameters:,} parameters, licence {found.license}")
+        print_text(f"{found.name}: {found.parameters:,} parameters, licence {found.license}")
 
 
 @app.command
@@ -133,8 +132,6 @@ def doctor(*, json: Json = False) -> None:
 
     Example: `tellapart doctor`
     """
-    import json as writer
-
     from tellapart.device import choose_device, choose_precision, describe_environment
     from tellapart.models.backbone import find_default
     from tellapart.workspace import locate_cache
@@ -147,7 +144,7 @@ def doctor(*, json: Json = False) -> None:
         "cache": str(locate_cache()),
     }
     if json:
-        print(writer.dumps(found, indent=1))
+        print_json(found)
         return
     for name, value in found.items():
-        print(f"{name:<17} {value}")
+        print_text(f"{name:<17} {value}")

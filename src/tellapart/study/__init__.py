@@ -29,7 +29,6 @@ from tellapart.records import (
     LearningRecord,
     ModelStep,
     PlanRecord,
-    StatusRecord,
     StepName,
     StudyRecord,
     SweepStep,
@@ -262,4 +261,5 @@ def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparis
 
 
 def _write_status(folder: Path, status: str, note: str = "") -> None:
-    write_json(folder / STATUS, StatusRecord(status=status, note=note, process=os.getpid()))
+    content = {"status": status, "process": os.getpid()}
+    write_json(folder / STATUS, content | ({"note": note} if note else {}))

@@ -44,8 +44,10 @@ def raise_not_finite(folder: Path, progress: Progress, lr: float, ranks: Ranks =
     if progress.best:
         save_weights(folder / BEST, progress.best)
     write_history(folder / "history.csv", progress.history)
-    status = StatusRecord(status="failed: not finite", note=str(error), seconds=error.seconds)
-    write_json(folder / STATUS, status)
+    write_json(
+        folder / STATUS,
+        {"status": "failed: not finite", "note": str(error), "seconds": error.seconds},
+    )
     raise error
 
 
