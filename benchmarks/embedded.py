@@ -22,7 +22,7 @@ from tellapart.data.split import make_split
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
 from tellapart.models.speednet import make_speed_trunk
 from tellapart.plan.rules import scale_rate
-from tellapart.train.checkpoint import read_weights
+from tellapart.train.checkpoint import BEST, read_weights
 from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
 from tellapart.workspace import write_bytes, write_json
@@ -31,12 +31,12 @@ MODEL = make_network_settings("speed", width=64)
 PACKAGE = Path(__file__).resolve().parent.parent / "src" / "tellapart" / "models"
 
 
-def write_trunk(folder: Path, size: int) -> int:
+def write_trunk(folder: Path, weights: str, size: int) -> int:
     """Write the trunk of a trained network into the package; return its number of features."""
     trunk, features = make_speed_trunk(MODEL, 3, size)
-    weights = read_weights(folder / "weights" / "best.safetensors")
+    state = read_weights(folder / BEST, weights)
     kept = {
-        name: weights[name].to(torch.float16)
+        name: state[name].to(torch.float16)
         for name in trunk.state_dict()
         if not name.endswith("num_batches_tracked")
     }
@@ -68,7 +68,7 @@ def main() -> None:
     look = Look("train", "embedded", "accuracy for the card of the embedded backbone")
     test = evaluate_model(seal, look, predict_run(dataset, folder, "auto", run), folder)
 
-    features = write_trunk(folder, dataset.image_size)
+    features = write_trunk(folder, run.weights, dataset.image_size)
     card = {
         "name": "embedded",
         "license": "apache-2.0",

@@ -76,7 +76,7 @@ def test_too_little_is_said_to_be_too_little() -> None:
 @pytest.mark.parametrize("accuracy", [0.0, 0.9, 1.0])
 def test_equal_accuracies_are_a_flat_curve_and_no_gain(accuracy: float) -> None:
     curve = fit_curve(IMAGES, [accuracy] * 5)
-    assert (curve.floor, curve.scale) == (pytest.approx(1 - accuracy), 0.0)
+    assert (curve.floor, curve.scale) == pytest.approx((1 - accuracy, 0))
     gain = foresee_gain(IMAGES, [[accuracy] * 2] * 5)
     assert gain is not None
     assert (gain.value, gain.low, gain.high) == pytest.approx((0, 0, 0))

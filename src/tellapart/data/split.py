@@ -124,7 +124,7 @@ def read_split(path: Path, dataset: Dataset) -> Split:
         WorkspaceError: the file cannot be read, or is no manifest.
     """
     manifest = read_record(path, Manifest)
-    listed = {role: Counter(getattr(manifest, role)) for role in ROLES}
+    listed: dict[str, Counter[str]] = {role: Counter(getattr(manifest, role)) for role in ROLES}
     if manifest.fingerprint != dataset.fingerprint:
         raise DataError(
             f"{path} is a split of other data: its fingerprint is {manifest.fingerprint}, that of "

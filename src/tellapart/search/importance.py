@@ -27,8 +27,8 @@ def weigh_settings(
     found: dict[str, dict[str, float]] = {}
     for kind in sorted({str(trial.params["model"]) for trial in trials}):
         own = [trial for trial in trials if trial.params["model"] == kind]
-        seen = [[trial.value for trial in own], [str(trial.params) for trial in own]]
-        if len(own) < ENOUGH or any(len(set(values)) < 2 for values in seen):
+        values, settings = {trial.value for trial in own}, {str(trial.params) for trial in own}
+        if len(own) < ENOUGH or len(values) < 2 or len(settings) < 2:
             continue
         study = optuna.create_study(direction="maximize")
         study.add_trials(own)
