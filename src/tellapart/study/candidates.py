@@ -117,7 +117,7 @@ def choose_backbones(
             "screened": [record.model_dump(mode="json") for record in records],
         }
 
-    found = work.bench.settle("transfer", "candidates", choose)
+    found = work.bench.settle("transfer", "candidates", dict[str, Any], choose)
     screened = tuple(ScreenRecord.model_validate(one) for one in found["screened"])
     return [
         (name, resize_backbone(make_backbone(name), int(size))) for name, size in found["chosen"]

@@ -84,9 +84,9 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
     work = LearnCell(bench, "learn", *chosen)
     epochs = seeds * sum(work.describe(Portion(share, 0))[2].epochs for share in shares)
     bench.reporter.begin("learn", epochs)
-    how = bench.settle("learn", "work", lambda: {"apart": is_faster_apart(work, shares, seeds)})
+    apart = bench.settle("learn", "work", bool, lambda: is_faster_apart(work, shares, seeds))
     with Meter() as meter:
-        executor = CellExecutor(work, lambda portion: how["apart"])
+        executor = CellExecutor(work, lambda portion: apart)
         found = run_learning(shares, seeds, work.count_images, work, executor)
     spent = meter.seconds + sum(step.seconds for step in done.values())
     left = 60 * (bench.plan.minutes or 0.0) - spent

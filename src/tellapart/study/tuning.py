@@ -92,12 +92,12 @@ def _reckon(
     """Return the seconds that it should take here, measured by the first start, and say so."""
     epochs = settings.epochs
 
-    def measure() -> dict[str, float]:
+    def measure() -> float:
         pace = measure_task(dataset, rows.train, task)
         shown = len(rows.train) + LOOKING * len(rows.watch)
-        return {"seconds": pace * shown * epochs}
+        return pace * shown * epochs
 
-    seconds = float(bench.settle("transfer", f"tuning-{cell}", measure)["seconds"])
+    seconds = bench.settle("transfer", f"tuning-{cell}", float, measure)
     said = f"fine-tuning: {epochs} epochs, about {say_seconds(seconds)} (± 30 %)"
     bench.reporter.advance(0, said)
     return seconds
