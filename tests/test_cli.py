@@ -365,7 +365,7 @@ def test_signals_leave_with_code_3_and_the_same_command_goes_on(here: Path) -> N
     with start_train("whole", here) as process:
         process.communicate()
         assert process.returncode == 0
-    for number in (signal.SIGTERM, signal.SIGUSR1):
+    for number in (signal.SIGTERM, signal.SIGUSR1, signal.SIGHUP):
         with start_train("stopped", here) as process:
             wait_for_training(process, here / "stopped")
             process.send_signal(number)
@@ -380,6 +380,18 @@ def test_signals_leave_with_code_3_and_the_same_command_goes_on(here: Path) -> N
         assert process.returncode == 0
     assert read_cell(here / "stopped") == read_cell(here / "whole")
     assert not list((here / "stopped").glob("baseline/*/resume"))
+
+
+def test_a_terminal_that_hangs_up_leaves_a_checkpoint(here: Path) -> None:
+    """Nothing can be said any more, and that is no failure."""
+    with start_train("out", here, 3000) as process:
+        wait_for_training(process, here / "out")
+        assert process.stderr is not None
+        process.stderr.close()
+        process.send_signal(signal.SIGHUP)
+        assert process.wait(60) == 3
+    assert json.loads((here / "out/status.json").read_text())["status"] == "stopped"
+    assert list((here / "out").glob("baseline/*/resume/*.safetensors"))
 
 
 def test_the_second_process_on_a_folder_is_refused(

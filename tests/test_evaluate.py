@@ -15,17 +15,17 @@ from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.folder import load_folder
 from tellapart.data.split import Split
-from tellapart.errors import DataError
+from tellapart.errors import DataError, NotFinite, WorkspaceError
 from tellapart.evaluate import (
     Look,
     Seal,
     evaluate_model,
     predict_run,
     read_correct,
+    score_rows,
     write_predictions,
 )
-from tellapart.models import Shape, make_model
-from tellapart.train.checkpoint import copy_state, save_weights, write_args
+from tellapart.train.checkpoint import write_args
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
 
@@ -136,10 +136,6 @@ def test_a_model_of_other_classes_is_refused(
     model, recipe = ModelSettings(width=4, dense=16), TrainSettings(epochs=1)
     rows = Rows(digits_split.train[:64], digits_split.val)
     run = train_model(digits, rows, Task(model, recipe, "cpu"), tmp_path)
-    save_weights(
-        tmp_path / "weights" / "best.safetensors",
-        copy_state(make_model(model, Shape(1, 8, 10))),
-    )
     write_args(tmp_path, letters, model, recipe)
     with pytest.raises(DataError, match=r"knows the classes a, b, .* have 0, 1, "):
         predict_run(digits, tmp_path, "cpu", run)
@@ -173,6 +169,34 @@ def test_predictions_name_files_and_classes_exactly_and_have_all_probabilities(
         assert said == pytest.approx(special.softmax(row.astype(float)), rel=1e-3)
     right = logits.argmax(1) == photos.labels
     assert read_correct({"a": tmp_path / "p.csv"})["a"].tolist() == right.tolist()
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_outputs_that_are_not_finite_have_no_accuracy(
+    value: float, seal: Seal, tmp_path: Path
+) -> None:
+    def predict(rows: Indices) -> NDArray[np.float32]:
+        logits = np.zeros((len(rows), 10), np.float32)
+        logits[-1, 0] = value
+        return logits
+
+    with pytest.raises(NotFinite, match="no accuracy"):
+        evaluate_model(seal, FINAL, predict, tmp_path)
+    with pytest.raises(NotFinite, match="no accuracy"):
+        score_rows(seal.dataset, np.arange(5), predict)
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", '[{"look": 1}]', "{"])
+def test_a_ledger_of_another_shape_is_refused(content: str, seal: Seal, tmp_path: Path) -> None:
+    (tmp_path / "ledger.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=r"ledger\.json"):
+        seal.open_test(FINAL)
+
+
+def test_predictions_of_no_images_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("row,hash,true,predicted,correct,probability\n")
+    with pytest.raises(DataError, match="not a file of predictions"):
+        read_correct({"a": tmp_path / "p.csv"})
 
 
 def test_named_data_have_rows_and_no_files(digits: Dataset, tmp_path: Path) -> None:

@@ -110,7 +110,7 @@ def test_an_owner_that_cannot_be_seen_is_judged_by_its_last_sign(
     if not other:
         mark.write_text("{")  # half of a file
         os.utime(mark, (time.time() - owner.SILENCE + 30,) * 2)
-    with pytest.raises(WorkspaceError, match="belongs to process"), own_folder(tmp_path):
+    with pytest.raises(WorkspaceError, match=r"belongs to (a )?process"), own_folder(tmp_path):
         raise AssertionError("two owners")
     os.utime(mark, (time.time() - owner.SILENCE - 1,) * 2)
     with own_folder(tmp_path):
@@ -149,3 +149,52 @@ def test_of_processes_that_start_together_one_gets_the_folder(dead: bool, tmp_pa
     answers = [process.communicate(timeout=60)[0] for process in processes]  # closes all
     assert sorted(answers) == ["mine\n", *["refused\n"] * 5]
     assert list_marks(folder) == []
+
+
+@pytest.mark.parametrize("change", [{"process": "x"}, {"process": -1}, {"started": None}, None])
+def test_an_owner_file_of_another_shape_is_judged_by_its_age(
+    change: dict[str, Any] | None, tmp_path: Path
+) -> None:
+    content = [1] if change is None else describe_process() | change
+    (tmp_path / "owner-1.json").write_text(json.dumps(content))
+    if change != {"started": None}:  # which says that the process runs no more
+        with pytest.raises(WorkspaceError, match="at work there"), own_folder(tmp_path):
+            pass
+        os.utime(tmp_path / "owner-1.json", (time.time() - owner.SILENCE - 30,) * 2)
+    with own_folder(tmp_path):
+        assert [mark.name for mark in tmp_path.glob("owner-*")] == ["owner-2.json"]
+
+
+def test_what_killed_writes_left_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    below = tmp_path / "baseline" / "cell"
+    below.mkdir(parents=True)
+    ours = [
+        tmp_path / f".plan.json.{gone.pid}.0123abcd.tmp",
+        below / f".history.csv.{os.getpid()}.0123abcd.tmp",  # an earlier process of our number
+    ]
+    others = [
+        below / f".best.safetensors.{os.getppid()}.0123abcd.tmp",  # which is at work
+        tmp_path / ".notes.tmp",
+        tmp_path / f".plan.json.{gone.pid}.tmp",
+        tmp_path / f"plan.json.{gone.pid}.0123abcd.tmp",
+    ]
+    for path in (*ours, *others):
+        path.write_bytes(b"half")
+    with own_folder(tmp_path):
+        assert [path.exists() for path in ours] == [False, False]
+    assert all(path.exists() for path in others)
+
+
+def test_a_kill_in_the_middle_of_a_write_leaves_nothing_to_the_next_start(tmp_path: Path) -> None:
+    code = (
+        "import os, sys\nfrom pathlib import Path\nfrom tellapart.workspace import write_text\n"
+        "os.replace = lambda *_: os.kill(os.getpid(), 9)\n"
+        "write_text(Path(sys.argv[1]) / 'plan.json', '{}')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert done.returncode == -9
+    assert len(list(tmp_path.glob(".plan.json.*.tmp"))) == 1
+    with own_folder(tmp_path):
+        assert [path.name for path in tmp_path.iterdir()] == ["owner-1.json"]

@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +100,47 @@ def test_other_threads_leave_handlers_alone() -> None:
     thread.start()
     thread.join()
     assert found == before
+
+
+HANGS = {
+    "in a library": "hashlib.pbkdf2_hmac('sha256', b'x', b'y', 2**31 - 1)",
+    "in a thread": "pool.submit(open, sys.argv[1]).result()",
+    "deaf": "hang_deaf()",
+}
+BUSY = """
+import hashlib, sys, time
+from concurrent.futures import ThreadPoolExecutor
+from tellapart.stop import catch_signals
+
+def hang_deaf():
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:
+            pass
+
+with catch_signals(), ThreadPoolExecutor() as pool:
+    print("ready", flush=True)
+    {}
+"""
+
+
+@pytest.mark.parametrize("hang", HANGS)
+def test_a_second_signal_ends_what_hangs(hang: str, tmp_path: Path) -> None:
+    """Handlers cannot run, or the work does not end for them."""
+    os.mkfifo(tmp_path / "fifo")
+    code = BUSY.format(HANGS[hang])
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "fifo")], stdout=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stdout is not None
+            process.stdout.readline()
+            time.sleep(0.5)  # for the work to hang
+            process.send_signal(signal.SIGTERM)
+            with pytest.raises(subprocess.TimeoutExpired):
+                process.wait(1)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 3
+        finally:
+            process.kill()

@@ -1,20 +1,25 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import math
 import os
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from tellapart.config import TrainSettings
 from tellapart.errors import WorkspaceError
 from tellapart.records import Estimate
 from tellapart.workspace import (
     IDENTITY,
+    check_folder,
     create_bytes,
     locate_cache,
     name_folder,
     open_folder,
+    read_checked,
     read_json,
     read_record,
     write_bytes,
@@ -150,3 +155,55 @@ def test_the_cache_is_where_the_variable_says() -> None:
     assert locate_cache({"TELLAPART_CACHE": "/somewhere"}) == Path("/somewhere")
     assert locate_cache({"TELLAPART_CACHE": "~/mine"}) == Path.home() / "mine"
     assert locate_cache({}).name == "tellapart"
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+def test_a_number_that_is_not_finite_gets_into_no_record(value: float, tmp_path: Path) -> None:
+    """It is refused where the record is made, and where one was changed, when it is written."""
+    with pytest.raises(ValidationError, match="finite"):
+        Estimate(value=value, low=0, high=1, n=1)
+    estimate = Estimate(value=0.5, low=0, high=1, n=1).model_copy(update={"value": value})
+    for content in (estimate, {"value": [value]}):
+        with pytest.raises(ValueError, match="JSON"):
+            write_json(tmp_path / "file", content)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_bytes_of_a_name_that_are_not_utf_8_are_written_as_escapes(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    assert read_json(write_json(tmp_path / "file", {"name": name})) == {"name": name}
+    assert write_text(tmp_path / "text", name).read_text("utf-8") == r"caf\udce9"
+
+
+OTHER_SHAPES = ("[]", "[1]", "null", "5", "{", "[" * 100_000, '{"status": 5}')
+
+
+@pytest.mark.parametrize("content", OTHER_SHAPES)
+def test_an_identity_of_another_shape_is_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / IDENTITY).write_text(content)
+    with pytest.raises(WorkspaceError, match=r"identity\.json|holds other work"):
+        check_folder(tmp_path, OURS)
+
+
+@pytest.mark.parametrize("content", OTHER_SHAPES)
+@pytest.mark.parametrize("name", [IDENTITY, "status.json"])
+def test_a_damaged_run_is_passed_over(name: str, content: str, tmp_path: Path) -> None:
+    """It is another run's: that no new one would start is no way to say so."""
+    folder = open_folder(tmp_path / "digits-train-1", OURS)
+    (folder / name).write_text(content)
+    assert name_folder("digits-train", OURS, tmp_path) == tmp_path / "digits-train-2"
+
+
+def test_a_file_that_was_altered_is_refused(tmp_path: Path) -> None:
+    path = write_text(tmp_path / "file", "text")
+    digest = hashlib.sha256(b"text").hexdigest()
+    assert read_checked(path, digest) == b"text"
+    path.write_text("texu")
+    with pytest.raises(WorkspaceError, match="file was altered since it was written"):
+        read_checked(path, digest)
+
+
+def test_an_out_that_is_a_dangling_link_is_said_to_be_one(tmp_path: Path) -> None:
+    (tmp_path / "out").symlink_to("nowhere")
+    with pytest.raises(WorkspaceError, match=r"out is a link to nowhere, which is not there"):
+        check_folder(tmp_path / "out", OURS)

@@ -1,14 +1,25 @@
-"""What a person sees while a study runs: a line a step, a bar while one works."""
+"""What is printed: the answers of commands, and while a study runs a line a step, or a bar.
+
+Names of files and classes, and texts from records, may hold anything. What would move the cursor
+or change a terminal is shown as its escape, here and nowhere else.
+"""
 
 from __future__ import annotations
 
+import io
+import json
+import os
+import sys
 import time
-from collections.abc import Callable, Iterator
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import TracebackType
+from typing import Any, TextIO
 
+from pydantic import BaseModel
+from rich import markup
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -23,6 +34,7 @@ from rich.table import Column
 
 from tellapart.records import ModelStep, Place, StepName, StepRecord
 from tellapart.report.wording import say_estimate, say_seconds
+from tellapart.words import show_controls
 
 TITLES: dict[Place, str] = {
     "inspect": "1 inspect",
@@ -34,6 +46,74 @@ TITLES: dict[Place, str] = {
     "learn": "+ more data",
     "grid": "settings",
 }
+
+
+def escape(text: str) -> str:
+    """Return a text that rich shows as it is, in one line."""
+    return markup.escape(show_controls(text))
+
+
+def print_text(text: str) -> None:
+    """Print an answer, of several lines perhaps, on standard output."""
+    print(show_controls(text, lines=True))
+
+
+def print_json(content: BaseModel | Sequence[Any] | Mapping[str, Any]) -> None:
+    """Print a record, or plain data, as JSON that any terminal and file can take."""
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    print(json.dumps(plain, indent=1, allow_nan=False))
+
+
+def print_error(text: str) -> None:
+    """Print why a command ends, on standard error."""
+    print(f"tellapart: {show_controls(text)}", file=sys.stderr)
+
+
+class Stream(io.TextIOWrapper):
+    """Text for people, for which no work ends: what cannot be written is lost, and kept in mind."""
+
+    failure: OSError | None = None
+
+    def write(self, text: str, /) -> int:
+        try:
+            super().write(text)
+        except OSError as error:
+            self.failure = error
+        return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError as error:
+            self.failure = error
+
+
+def open_streams() -> None:
+    """Let the standard streams take any text, and never stop the work.
+
+    One that was closed before the start (``2>&-``) is opened to nowhere, so that no file of the
+    work takes its number. A terminal may go away, or a disk be full, while the work goes on.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    plain = warnings.formatwarning
+    warnings.formatwarning = lambda *told, **named: show_controls(plain(*told, **named), lines=True)
+    sys.stdout, sys.stderr = (_wrap(stream, n) for n, stream in ((1, sys.stdout), (2, sys.stderr)))
+
+
+def _wrap(stream: TextIO | None, number: int) -> Stream:
+    buffer = os.fdopen(number, "wb", closefd=False) if stream is None else stream.buffer
+    encoding = "utf-8" if stream is None else stream.encoding
+    return Stream(buffer, encoding, "backslashreplace", line_buffering=True)
+
+
+def find_failure() -> OSError | None:
+    """Return why standard output took less than all, if so."""
+    sys.stdout.flush()
+    return sys.stdout.failure if isinstance(sys.stdout, Stream) else None
 
 
 class ConsoleReporter:
@@ -179,6 +259,6 @@ def show_download(what: str) -> Iterator[Callable[[int, int], None]]:
             tenth = 10 * done // max(1, total)
             if not console.is_terminal and tenth > shown:
                 shown = tenth
-                console.print(f"download {what}: {10 * tenth} %", highlight=False, markup=False)
+                console.print(f"download {escape(what)}: {10 * tenth} %", highlight=False)
 
         yield show

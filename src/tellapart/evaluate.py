@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset, Indices, resize_dataset
 from tellapart.data.split import Split
 from tellapart.device import DeviceName, choose_device, prepare_process
-from tellapart.errors import DataError
+from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import (
     compute_loss,
@@ -29,7 +28,7 @@ from tellapart.models.forward import predict_logits
 from tellapart.records import Estimate, LookRecord, RunRecord, TestRecord
 from tellapart.train.checkpoint import load_model
 from tellapart.train.loop import Rows
-from tellapart.workspace import read_json, write_json, write_text
+from tellapart.workspace import read_record, write_json, write_text
 
 Predict = Callable[[Indices], NDArray[np.float32]]
 LEDGER = "ledger.json"
@@ -58,7 +57,7 @@ class Seal:
         """Return every look so far, oldest first."""
         if not self._path.is_file():
             return ()
-        return tuple(LookRecord.model_validate(entry) for entry in read_json(self._path))
+        return read_record(self._path, tuple[LookRecord, ...])
 
     def open_test(self, look: Look) -> tuple[Indices, int]:
         """Return the test rows and the number of this look.
@@ -106,7 +105,7 @@ def evaluate_model(
     """
     rows, number = seal.open_test(look)
     dataset, truth = seal.dataset, seal.dataset.labels[rows]
-    logits = predict(rows)
+    logits = predict_finite(predict, rows)
     predicted = logits.argmax(1)
     confusion = count_confusions(truth, predicted, len(dataset.classes))
     digest = write_predictions(Path(folder) / PREDICTIONS, dataset, rows, logits)
@@ -123,27 +122,40 @@ def evaluate_model(
 
 def score_rows(dataset: Dataset, rows: Indices, predict: Predict) -> tuple[Estimate, float]:
     """Return the accuracy and the cross-entropy (nats) of rows that were handed out."""
-    logits, truth = predict(rows), dataset.labels[rows]
+    logits, truth = predict_finite(predict, rows), dataset.labels[rows]
     hits = int((logits.argmax(1) == truth).sum())
     return estimate_proportion(hits, len(rows)), compute_loss(logits, truth)
+
+
+def predict_finite(predict: Predict, rows: Indices) -> NDArray[np.float32]:
+    """Return the logits of rows.
+
+    Raises:
+        NotFinite: one is infinite or not a number, so that no accuracy comes of them.
+    """
+    logits = predict(rows)
+    if not np.isfinite(logits).all():
+        raise NotFinite("an output of the model is not finite, so it has no accuracy; train again")
+    return logits
 
 
 def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunRecord) -> Predict:
     """Return the ``predict`` of a trained network in its run folder.
 
     Raises:
-        DataError: the network was trained on other classes.
+        DataError: the network was trained on other classes, or its weights are not finite.
+        WorkspaceError: a file of it is missing, or was altered.
     """
-    network, args = load_model(folder)
-    if tuple(args["classes"]) != dataset.classes:
+    network, args = load_model(folder, run.weights)
+    if args.classes != dataset.classes:
         raise DataError(
-            f"the model in {folder} knows the classes {', '.join(args['classes'])}, but the data "
+            f"the model in {folder} knows the classes {', '.join(args.classes)}, but the data "
             f"have {', '.join(dataset.classes)}; give the data that it was trained on"
         )
     prepare_process()
-    dataset = resize_dataset(dataset, int(args["preprocessing"]["image_size"]))
+    dataset = resize_dataset(dataset, args.preprocessing.image_size)
     network.to(choose_device(device))
-    mirrored = TrainSettings(**args["recipe"]).mirrors
+    mirrored = args.recipe.mirrors
     return lambda rows: predict_logits(network, dataset, rows, run.precision, mirrored)
 
 
@@ -187,6 +199,8 @@ def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
             with open(path, newline="", encoding="utf-8") as stream:
                 lines = list(csv.DictReader(stream))
             hashes = [line["hash"] for line in lines]
+            if not hashes:
+                raise ValueError("no lines")
             found[name] = np.array([bool(int(line["correct"])) for line in lines])
         except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             raise DataError(

@@ -16,18 +16,30 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import psutil
+from pydantic import Field
 
 from tellapart.errors import WorkspaceError
-from tellapart.workspace import create_bytes
+from tellapart.records import Record
+from tellapart.workspace import create_bytes, remove_leftovers
 
 BEAT = 20.0
 """Seconds between two signs of life."""
 
 SILENCE = 180.0
 """Seconds without one after which an owner on another machine counts as dead."""
+
+
+class Owner(Record):
+    """What an owner's file says: what `describe_process` returns."""
+
+    process: Annotated[int, Field(ge=1, lt=2**31)]
+    started: str | None
+    host: str
+    boot: str
+    ids: str
 
 
 @contextmanager
@@ -42,6 +54,7 @@ def own_folder(folder: Path) -> Iterator[None]:
     thread = threading.Thread(target=_beat, args=(mark, done), daemon=True)
     thread.start()
     try:
+        remove_leftovers(folder)
         yield
     finally:
         done.set()
@@ -119,24 +132,25 @@ def _number(mark: Path) -> int:
 
 
 def _refuse_if_alive(folder: Path, mark: Path, own: dict[str, str | int | None]) -> None:
-    owner: dict[str, Any] = {}
+    owner: Owner | None = None
     try:
-        owner = json.loads(mark.read_text())
+        owner = Owner.model_validate_json(mark.read_bytes())
         touched = mark.stat().st_mtime
     except FileNotFoundError:
         return  # it ended just now
     except (OSError, ValueError):  # not whole: its age decides
         touched = mark.stat().st_mtime
-    if all(owner.get(name) == own[name] for name in ("host", "boot", "ids")):
-        start = read_start(int(owner["process"]))
-        alive, remedy = start is not None and start == owner["started"], "wait for it or stop it"
+    if owner and all(getattr(owner, name) == own[name] for name in ("host", "boot", "ids")):
+        start = read_start(owner.process)
+        alive, remedy = start is not None and start == owner.started, "wait for it or stop it"
     else:
         alive = _read_clock(folder) - touched < SILENCE
         remedy = f"wait for it or stop it (if it died, {SILENCE / 60:.0f} minutes from then)"
+    who = f"process {owner.process} on {owner.host}" if owner else f"a process ({mark.name})"
     if alive:
         raise WorkspaceError(
-            f"--out {folder} belongs to process {owner.get('process', '?')} on "
-            f"{owner.get('host', '?')}, which is at work there; {remedy}, or name another folder"
+            f"--out {folder} belongs to {who}, which is at work there; {remedy}, or name another "
+            "folder"
         )
 
 

@@ -2,6 +2,10 @@
 
 The handler does nothing else, so a save is never cut by the signal that asked for it. A second
 signal stops at once, wherever the work is; a third one kills.
+
+Python runs handlers in its main thread alone, and between two of its own instructions. Where that
+thread waits for others, or for a library's function to return, the second signal would do nothing:
+a thread of its own hears of signals too, and ends the process where it is not over soon after.
 """
 
 from __future__ import annotations
@@ -17,9 +21,11 @@ from tellapart.errors import Interrupted
 
 SIGNALS = tuple(
     getattr(signal, name)
-    for name in ("SIGINT", "SIGTERM", "SIGUSR1")
-    if hasattr(signal, name)  # Windows lacks the last
+    for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
+    if hasattr(signal, name)  # Windows lacks the last two
 )
+GRACE = 2.0
+"""Seconds after a second signal in which the work may come to an end by itself."""
 NOTE = b"tellapart: stopping as soon as the work is saved; a second signal stops at once\n"
 
 _asked: list[signal.Signals] = []
@@ -27,7 +33,7 @@ _asked: list[signal.Signals] = []
 
 @contextmanager
 def catch_signals() -> Iterator[None]:
-    """Let SIGINT, SIGTERM and SIGUSR1 ask for a stop, for the length of a ``with`` block.
+    """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP ask for a stop, for the length of a ``with`` block.
 
     The handlers of before come back at its end. In a thread other than the main one, which
     cannot have handlers, nothing is changed; nor is a signal that is ignored, as a shell has it
@@ -38,9 +44,18 @@ def catch_signals() -> Iterator[None]:
         return
     heard = [number for number in SIGNALS if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, _handle) for number in heard}
+    reader, writer = os.pipe()
+    if os.name == "posix":  # elsewhere it need not be
+        os.set_blocking(writer, False)
+    woken = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    over = threading.Event()
+    threading.Thread(target=_watch, args=(reader, over), daemon=True).start()
     try:
         yield
     finally:
+        over.set()
+        signal.set_wakeup_fd(woken)
+        os.close(writer)
         for number, handler in before.items():
             if handler is not None:  # set by something other than Python
                 signal.signal(number, handler)
@@ -75,6 +90,20 @@ def check_stop() -> None:
     """
     if _asked:
         raise Interrupted(f"stopped by {_asked[0].name}; the same command goes on from here")
+
+
+def _watch(reader: int, over: threading.Event) -> None:
+    """End the process if the work is not over soon after a second signal.
+
+    What is saved stays: files are written whole or not at all. Nothing is flushed, for a stream
+    may be what the work hangs in.
+    """
+    count = 0
+    while number := os.read(reader, 1):  # empty once the other end is closed
+        count += number[0] in SIGNALS
+        if count > 1 and not over.wait(GRACE):
+            os._exit(Interrupted.exit_code)
+    os.close(reader)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:

@@ -1,7 +1,8 @@
-"""How names are written in figures: short, and in whatever script they are."""
+"""How names are written: without control characters, short, in whatever script they are."""
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
@@ -13,6 +14,26 @@ FACES = (
     "Noto Emoji",
 )  # fmt: skip
 PLAIN = "DejaVu Sans"  # comes with matplotlib
+
+_CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, and those that turn the direction of a line."""
+
+
+def show_controls(text: str, lines: bool = False) -> str:
+    r"""Return a text with its control characters as escapes.
+
+    Args:
+        lines: whether line breaks are the text's own, and stay.
+
+    >>> show_controls("\x1b]0;title\x07.png")
+    '\\x1b]0;title\\x07.png'
+    """
+
+    def escape_one(found: re.Match[str]) -> str:
+        one = found.group()
+        return one if lines and one == "\n" else one.encode("unicode_escape").decode()
+
+    return _CONTROLS.sub(escape_one, text)
 
 
 @cache

@@ -5,23 +5,27 @@ Every file that tellapart makes is written through :func:`write_bytes` or :func:
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+import psutil
+from pydantic import BaseModel, TypeAdapter, ValidationError
 
 from tellapart.errors import WorkspaceError
+from tellapart.records import StatusRecord
 
 IDENTITY = "identity.json"
 STATUS = "status.json"
 CACHE_VARIABLE = "TELLAPART_CACHE"
 
-RecordT = TypeVar("RecordT", bound=BaseModel)
+Content = TypeVar("Content")
 
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
@@ -62,6 +66,10 @@ def create_bytes(path: Path, content: bytes) -> bool:
     return True
 
 
+_BESIDE = re.compile(r"\..*\.(\d{1,9})\.[0-9a-f]{8}\.tmp")
+"""The names that are written to first, with the number of the process."""
+
+
 @contextmanager
 def _write_beside(path: Path, *parts: bytes | memoryview) -> Iterator[Path]:
     """Write to a name of its own in the same folder, which is gone at the end."""
@@ -77,6 +85,18 @@ def _write_beside(path: Path, *parts: bytes | memoryview) -> Iterator[Path]:
     finally:
         with suppress(OSError):  # it took its name, or nothing was written
             beside.unlink()
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what writes left half done, here and below, whose process was killed.
+
+    This process has none: it calls before it writes there, and may have the number of another.
+    """
+    with suppress(OSError):  # a file too many does no harm
+        for path in folder.rglob(".*.tmp"):
+            found = _BESIDE.fullmatch(path.name)
+            if found and (int(found[1]) == os.getpid() or not psutil.pid_exists(int(found[1]))):
+                path.unlink()
 
 
 @contextmanager
@@ -101,15 +121,19 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_text(path: Path, text: str) -> Path:
-    """Write UTF-8 text, whole or not at all."""
-    return write_bytes(path, text.encode())
+    """Write UTF-8 text, whole or not at all; bytes of names that are not UTF-8 as escapes."""
+    return write_bytes(path, text.encode(errors="backslashreplace"))
 
 
 def write_json(path: Path, content: Any) -> Path:
-    """Write a record, or plain data, as JSON."""
-    if isinstance(content, BaseModel):
-        return write_text(path, content.model_dump_json(indent=1) + "\n")
-    return write_text(path, json.dumps(content, indent=1, ensure_ascii=False) + "\n")
+    """Write a record, or plain data, as JSON.
+
+    Raises:
+        ValueError: a number is not finite, for which JSON has no word.
+    """
+    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
+    text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
+    return write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -120,26 +144,47 @@ def read_json(path: Path) -> Any:
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkspaceError(
             f"{path} cannot be read ({error}); remove it and start the same command again"
         ) from error
 
 
-def read_record(path: Path, kind: type[RecordT]) -> RecordT:
-    """Read a record that :func:`write_json` wrote.
+def read_record(path: Path, kind: type[Content]) -> Content:
+    """Read a record that :func:`write_json` wrote, or plain data of a known shape.
 
     Raises:
-        WorkspaceError: the file is missing, damaged, or of another version.
+        WorkspaceError: the file is missing, damaged, altered, or of another version.
     """
     try:
-        return kind.model_validate(read_json(path))
+        return TypeAdapter(kind).validate_python(read_json(path))
     except ValidationError as error:
         first = error.errors()[0]
+        place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
         raise WorkspaceError(
-            f"{path} is not a {kind.__name__} of this version "
-            f"({'.'.join(map(str, first['loc']))}: {first['msg']}); use another --out"
+            f"{path} is not a {kind.__name__} of this version ({place}{first['msg']}); "
+            "use another --out"
         ) from error
+
+
+def read_checked(path: Path, digest: str) -> bytes:
+    """Read a file whose SHA-256, hexadecimal, a record has.
+
+    Raises:
+        WorkspaceError: it is missing, or was altered.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise WorkspaceError(
+            f"{path} cannot be read ({error.strerror}); copy the folder as a whole"
+        ) from error
+    if hashlib.sha256(content).hexdigest() != digest:
+        raise WorkspaceError(
+            f"{path} was altered since it was written (its SHA-256 is not the record's);"
+            " restore it, or run the step again in another folder"
+        )
+    return content
 
 
 def open_folder(folder: Path, identity: dict[str, Any]) -> Path:
@@ -161,6 +206,11 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
     """
     marker = folder / IDENTITY
     try:
+        if folder.is_symlink() and not folder.exists():
+            raise WorkspaceError(
+                f"--out must be a folder, but {folder} is a link to {os.readlink(folder)}, which "
+                "is not there; make that folder, or name another"
+            )
         if folder.exists() and not folder.is_dir():
             raise WorkspaceError(f"--out must be a folder, but {folder} is a file; name another")
         holds = folder.is_dir() and any(
@@ -176,7 +226,7 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
             "name another folder"
         )
     if holds:
-        found = read_json(marker)
+        found = read_record(marker, dict[str, Any])
         for key in sorted(identity.keys() | found.keys()):
             if found.get(key) != identity.get(key):
                 raise WorkspaceError(
@@ -195,10 +245,11 @@ def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) 
     number = 1
     while (root / f"{stem}-{number}").exists():
         folder = root / f"{stem}-{number}"
-        marker, status = folder / IDENTITY, folder / STATUS
-        finished = status.is_file() and read_json(status).get("status") == "done"
-        if marker.is_file() and not finished and read_json(marker) == identity:
-            return folder
+        with suppress(WorkspaceError):  # of another run, damaged: not to be gone on with
+            status = folder / STATUS
+            done = status.is_file() and read_record(status, StatusRecord).status == "done"
+            if not done and read_json(folder / IDENTITY) == identity:
+                return folder
         number += 1
     return root / f"{stem}-{number}"
 
@@ -212,11 +263,29 @@ def expand_path(name: str | Path) -> Path:
     return Path(os.path.expanduser(name))
 
 
+def check_home() -> None:
+    """Find out now whether there is a home, which libraries look for in the middle of the work.
+
+    Raises:
+        WorkspaceError: neither ``HOME`` nor the system's list of users names one.
+    """
+    if os.path.expanduser("~") == "~":
+        raise WorkspaceError(
+            "a home folder is needed for caches, but neither HOME nor the system's list of users "
+            "names one; set HOME to a folder that can be written"
+        )
+
+
 def locate_cache(environ: dict[str, str] | None = None) -> Path:
-    """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place."""
+    """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place.
+
+    Raises:
+        WorkspaceError: there is no home folder that it could be in.
+    """
     named = (os.environ if environ is None else environ).get(CACHE_VARIABLE)
     if named:
         return expand_path(named)
+    check_home()
     import platformdirs
 
     return Path(platformdirs.user_cache_dir("tellapart", appauthor=False))

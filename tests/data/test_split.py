@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tellapart.config import SplitSettings
 from tellapart.data.dataset import ArraySource, Dataset
 from tellapart.data.split import count_leaks, make_split, read_split, write_split
-from tellapart.errors import DataError, WorkspaceError
+from tellapart.errors import DataError, UserError, WorkspaceError
 
 Maker = Callable[..., Dataset]
 
@@ -166,16 +166,16 @@ def test_damaged_manifests_are_refused(make_dataset: Maker, tmp_path: Path) -> N
         {"val": [*good["val"], "unknown"]},
         {"settings": {"nonsense": 1}},
         {"test": 3},
+        {"test": {"a": "b"}},
+        {"train": [*good["train"], *good["val"]], "val": []},
     ):
         path.write_text(json.dumps({**good, **change}))
-        with pytest.raises(DataError, match=r"split\.json"):
+        with pytest.raises(UserError, match=r"split\.json"):
             read_split(path, dataset)
-    path.write_text("[]")
-    with pytest.raises(DataError):
-        read_split(path, dataset)
-    path.write_text("{")
-    with pytest.raises(WorkspaceError):
-        read_split(path, dataset)
+    for content in ("[]", "{}", "null", "{"):
+        path.write_text(content)
+        with pytest.raises(WorkspaceError, match=r"split\.json"):
+            read_split(path, dataset)
 
 
 def test_leaks_are_counted(make_dataset: Maker) -> None:

@@ -71,3 +71,18 @@ def test_the_interval_of_the_gain_holds_the_truth(power: float, floor: float) ->
 def test_too_little_is_said_to_be_too_little() -> None:
     assert foresee_gain(IMAGES[:3], [[0.5, 0.51]] * 3) is None
     assert foresee_gain(IMAGES, [[0.5], [0.6], [0.65], [0.7], [0.72]]) is None
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.9, 1.0])
+def test_equal_accuracies_are_a_flat_curve_and_no_gain(accuracy: float) -> None:
+    curve = fit_curve(IMAGES, [accuracy] * 5)
+    assert (curve.floor, curve.scale) == pytest.approx((1 - accuracy, 0))
+    gain = foresee_gain(IMAGES, [[accuracy] * 2] * 5)
+    assert gain is not None
+    assert (gain.value, gain.low, gain.high) == pytest.approx((0, 0, 0))
+
+
+def test_one_size_is_a_flat_curve_and_no_size_has_no_gain() -> None:
+    assert fit_curve([100], [0.7]).predict(200) == pytest.approx(0.7)
+    assert fit_curve([100, 100, 100], [0.6, 0.7, 0.8]).predict(200) == pytest.approx(0.7)
+    assert foresee_gain([], []) is None

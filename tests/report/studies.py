@@ -86,7 +86,7 @@ def make_run(
         settings={"learning_rate": 1e-3, "batch": 64, "augment": False, **size}, seed=seed,
         parameters=1_074_122, best_epoch=best.epoch, chosen_on=chosen, seconds=160.0,
         peak_memory_mb=812.0, device="cpu", precision="bfloat16",
-        val_accuracy=make_estimate(best.val_accuracy, 5000), history=tuple(rows),
+        val_accuracy=make_estimate(best.val_accuracy, 5000), history=tuple(rows), weights="",
     )  # fmt: skip
 
 

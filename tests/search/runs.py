@@ -27,4 +27,5 @@ def make_run(model: ModelSettings, recipe: TrainSettings, accuracy: float) -> Ru
         precision="float32",
         val_accuracy=estimate.model_copy(update={"value": accuracy}),
         history=(),
+        weights="",
     )

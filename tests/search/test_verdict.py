@@ -10,7 +10,8 @@ from scipy import stats
 
 from tellapart.config import EQUIVALENCE
 from tellapart.metrics.layout import fit_layout
-from tellapart.records import Estimate, SizeRecord, Verdict
+from tellapart.records import Estimate, GridVerdict, Scalar, SizeRecord, Trend, Verdict
+from tellapart.search.grid import judge_levels
 from tellapart.search.knee import estimate_knee
 from tellapart.search.standing import HOPELESS
 from tellapart.search.verdict import judge_sizes
@@ -24,21 +25,24 @@ def judge(
     equivalence: float = EQUIVALENCE,
     sizes: Sequence[int] = SIZES,
 ) -> Verdict:
-    return judge_sizes(
-        [
-            SizeRecord(
-                size=size,
-                parameters=size,
-                seconds=1.0,
-                val_accuracy=Estimate(value=sum(group) / len(group), low=0, high=1, n=5000),
-                seeds=tuple(group),
-                seed_numbers=tuple(range(len(group))),
-                best_epochs=(1,) * len(group),
-            )
-            for size, group in zip(sizes, groups, strict=False)
-        ],
-        equivalence,
-    )
+    return judge_sizes(make_sizes(groups, sizes), equivalence)
+
+
+def make_sizes(
+    groups: Sequence[Sequence[float]], sizes: Sequence[int], n: int = 5000
+) -> list[SizeRecord]:
+    return [
+        SizeRecord(
+            size=size,
+            parameters=size,
+            seconds=1.0,
+            val_accuracy=Estimate(value=sum(group) / len(group), low=0, high=1, n=n),
+            seeds=tuple(group),
+            seed_numbers=tuple(range(len(group))),
+            best_epochs=(1,) * len(group),
+        )
+        for size, group in zip(sizes, groups, strict=False)
+    ]
 
 
 def simulate(
@@ -498,3 +502,42 @@ def test_the_trend_is_a_line_over_doublings() -> None:
     assert verdict.trend.per_doubling == pytest.approx(0.02, abs=0.001)
     assert verdict.trend.low < 0.02 < verdict.trend.high
     assert judge([(0.5,), (0.6,)]).trend is None
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 36 / 38, 1.0])
+@pytest.mark.parametrize("seeds", [2, 3, 10])
+@pytest.mark.parametrize("sizes", [2, 5, 7])
+def test_accuracies_that_are_all_equal_say_that_size_does_not_matter(
+    sizes: int, seeds: int, accuracy: float
+) -> None:
+    verdict = judge([[accuracy] * seeds] * sizes)
+    assert (verdict.kind, verdict.size) == ("flat", SIZES[0])
+    assert verdict.trend is not None
+    assert verdict.trend.model_dump() == pytest.approx(dict.fromkeys(Trend.model_fields, 0.0))
+
+
+@pytest.mark.parametrize("n", [1, 2, 38, 5000])
+@pytest.mark.parametrize("seeds", [1, 2, 3])
+@pytest.mark.parametrize("sizes", [1, 2, 3, 5, 7])
+def test_no_verdict_has_a_number_that_is_not_finite(sizes: int, seeds: int, n: int) -> None:
+    """Accuracies of few images are often equal; a record that is not finite is not made."""
+    rng = np.random.default_rng(n)
+    for rates in ([0.5] * sizes, [1.0] * sizes, np.linspace(0, 1, sizes).tolist()):
+        groups = (rng.binomial(n, rates, (seeds, sizes)).T / n).tolist()
+        records = make_sizes(groups, SIZES, n)
+        verdict = judge_sizes(records)
+        assert Verdict.model_validate_json(verdict.model_dump_json()) == verdict
+        levels: list[dict[str, Scalar]] = [{"dense": size} for size in SIZES]
+        places = [one.model_copy(update={"size": i}) for i, one in enumerate(records)]
+        grid = judge_levels(places, levels)
+        assert GridVerdict.model_validate_json(grid.model_dump_json()) == grid
+
+
+def test_the_trend_is_scipys_line() -> None:
+    groups = [(0.50, 0.53), (0.55, 0.52), (0.6, 0.58)]
+    trend = judge(groups).trend
+    x = np.repeat(np.log2(SIZES[:3]), 2)
+    line = stats.linregress(x, np.ravel(groups))
+    half = stats.t.ppf(0.975, 4) * line.stderr
+    assert trend is not None
+    assert (trend.per_doubling, trend.high - trend.low) == pytest.approx((line.slope, 2 * half))

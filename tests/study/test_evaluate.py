@@ -15,6 +15,7 @@ from tellapart.plan import StudySettings, TransferSettings
 from tellapart.records import AnyStep, LookRecord, ModelStep, StudyRecord
 from tellapart.study import run_study
 from tellapart.study.evaluate import describe_evaluation, evaluate_run
+from tellapart.train.checkpoint import BEST
 from tellapart.workspace import read_record
 from tests.transfer.backbones import make_tiny
 
@@ -101,6 +102,26 @@ def test_other_images_another_backbone_and_what_is_no_study_are_refused(
         patch.setattr("tellapart.study.evaluate.make_backbone", lambda name: make_tiny())
         with pytest.raises(DataError, match="backbone"):
             evaluate_run(digits, study / "transfer", backbone="hub/tiny:one")
+
+
+@pytest.mark.parametrize("name", ["split.json", "identity.json", "ledger.json", "args.json"])
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"kind": "network"}', "{"])
+def test_an_altered_file_of_a_study_is_refused_by_name(
+    name: str, content: str, study: Path
+) -> None:
+    paths = [study / name] if name != "args.json" else list(study.glob("*/*/args.json"))
+    for path in paths:
+        path.write_text(content)
+    with pytest.raises(WorkspaceError, match=name.replace(".", r"\.")):
+        evaluate_run(load_images("digits"), study, "test")
+
+
+def test_weights_that_were_altered_are_refused(study: Path) -> None:
+    for step in ("baseline", "transfer"):
+        path = study / read_model(study, step).run.folder / BEST
+        path.write_bytes(path.read_bytes()[:-1] + b"\1")
+        with pytest.raises(WorkspaceError, match=r"best\.safetensors was altered"):
+            evaluate_run(load_images("digits"), study / step)
 
 
 def test_the_notebooks_val_is_refused_and_its_test_is_optimistic(tmp_path: Path) -> None:

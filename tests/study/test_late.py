@@ -8,11 +8,13 @@ import pytest
 
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split
+from tellapart.errors import WorkspaceError
 from tellapart.evaluate import Seal
 from tellapart.plan import StudySettings
 from tellapart.records import SearchPlan, StudyRecord
 from tellapart.study import run_study
 from tellapart.study.bench import Bench
+from tellapart.study.clock import Clock
 from tellapart.study.reporter import SilentReporter
 from tellapart.study.steps import count_late, shorten_search
 from tellapart.workspace import write_json
@@ -59,3 +61,26 @@ def test_a_search_keeps_the_study_to_its_minutes(
     take(bench, study, whole)
     again = make_bench(digits, tmp_path)
     assert sum_limits(shorten_search(again, plan)) == pytest.approx(limit * 3 / 4), "settled"
+
+
+@pytest.mark.parametrize("content", ["{}", "null", '"x"', "{"])
+def test_a_decision_that_was_altered_is_refused_by_name(
+    content: str, digits: Dataset, tmp_path: Path
+) -> None:
+    bench = make_bench(digits, tmp_path)
+    assert bench.settle("search", "late", float, lambda: 2.5) == 2.5
+    assert bench.settle("search", "late", float, lambda: 3.5) == 2.5
+    (tmp_path / "search" / "late.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=r"late\.json"):
+        bench.settle("search", "late", float, lambda: 2.5)
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"part": "x", "seconds": "y"}'])
+def test_a_clock_that_was_altered_is_refused_by_name(content: str, tmp_path: Path) -> None:
+    clock = Clock(tmp_path)
+    clock.keep("search", "x", 2.5)
+    assert clock.read("search") == clock.read_part("search", "x") == 2.5
+    (path,) = (tmp_path / "search" / "clock").iterdir()
+    path.write_text(content)
+    with pytest.raises(WorkspaceError, match=path.name):
+        clock.read("search")

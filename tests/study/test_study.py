@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from tellapart.config import HeadSettings, ModelSettings, TrainSettings
 from tellapart.data import load_images
@@ -58,6 +59,31 @@ def list_cells(folder: Path) -> dict[str, int]:
         f"{path.parent.parent.name}/{path.parent.name}": path.stat().st_mtime_ns
         for path in folder.glob("*/*/record.json")
     }
+
+
+def test_an_easy_set_has_a_report_and_is_read_back(tmp_path: Path) -> None:
+    """Every training of two plain colours comes to 100 %: nothing tells the sizes apart."""
+    for name, colour in (("blue", (0, 0, 255)), ("red", (255, 0, 0))):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for number in range(180):
+            shade = tuple(max(0, value - number) for value in colour)
+            Image.new("RGB", (8, 8), shade).save(tmp_path / "photos" / name / f"{number}.png")
+    dataset = load_images(str(tmp_path / "photos"))
+    settings = StudySettings(
+        steps=("conv", "dense", "search"),
+        epochs=2,
+        trials=2,
+        sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8), "dense": (8, 16)}),
+        device="cpu",
+    )
+    record = run_study(dataset, settings, tmp_path / "study")
+    for step in ("conv", "dense"):
+        sweep = record.steps[step]
+        assert isinstance(sweep, SweepStep)
+        assert {one.val_accuracy.value for one in sweep.runs} == {1.0}
+        assert sweep.verdict.kind == "flat" and "Size does not matter" in sweep.verdict.sentence
+    assert (tmp_path / "study" / "report.html").is_file()
+    assert run_study(dataset, settings, tmp_path / "study") == record
 
 
 def test_results_hold_what_the_design_lists(finished: Path) -> None:

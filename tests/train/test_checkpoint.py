@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import hashlib
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +17,7 @@ from tellapart.metrics.scores import compute_loss
 from tellapart.models import Shape, make_model
 from tellapart.models.forward import predict_logits
 from tellapart.train.checkpoint import (
+    BEST,
     copy_state,
     load_model,
     load_strictly,
@@ -34,26 +37,26 @@ def test_a_loaded_model_gives_the_logits_of_the_saved_one(digits: Dataset, tmp_p
     network = make_model(model, SHAPE)
     network(torch.rand(32, 1, 8, 8))  # moves the running means
     network.to(memory_format=torch.channels_last)
-    save_weights(tmp_path / "weights" / "best.safetensors", copy_state(network))
+    weights = save_weights(tmp_path / BEST, copy_state(network))
     write_args(tmp_path, digits, model, RECIPE)
-    loaded, args = load_model(tmp_path)
+    loaded, args = load_model(tmp_path, weights)
     rows = np.arange(100, dtype=np.int64)
     expected = predict_logits(network, digits, rows, "float32")
     found = predict_logits(loaded, digits, rows, "float32")
     assert found == pytest.approx(expected, abs=1e-6)
-    assert args["classes"] == list(digits.classes)
+    assert args.classes == digits.classes
 
 
 def test_a_trained_model_loads_as_its_best_epoch(trained: Trained, digits: Dataset) -> None:
-    network, args = load_model(trained.folder)
+    network, args = load_model(trained.folder, trained.record.weights)
     rows, best = trained.rows.watch, trained.record.history[trained.record.best_epoch - 1]
     logits = predict_logits(network, digits, rows, "float32")
     truth = digits.labels[rows]
     assert (logits.argmax(1) == truth).mean() == best.val_accuracy
     assert compute_loss(logits, truth) == pytest.approx(best.val_loss, rel=1e-5)
-    assert args["fingerprint"] == digits.fingerprint
-    assert args["preprocessing"]["image_size"] == 8
-    assert (args["model"], args["recipe"]) == (MODEL.model_dump(), RECIPE.model_dump())
+    assert args.fingerprint == digits.fingerprint
+    assert args.preprocessing.image_size == 8
+    assert (args.model, args.recipe) == (MODEL, RECIPE)
 
 
 def test_a_copy_does_not_follow_training() -> None:
@@ -81,9 +84,9 @@ def test_weights_of_another_network_are_refused(
     with pytest.raises(DataError, match=r"are of another network: .* differs"):
         load_strictly(make_model(MODEL, SHAPE), state, tmp_path)
     folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
-    save_weights(folder / "weights" / "best.safetensors", state)
+    weights = save_weights(folder / BEST, state)
     with pytest.raises(DataError, match="are of another network"):
-        load_model(folder)
+        load_model(folder, weights)
 
 
 def cut_short(content: bytes) -> bytes:
@@ -102,19 +105,47 @@ def put_a_pickle(content: bytes) -> bytes:
     return b"\x80\x04\x95" + content[3:]
 
 
-@pytest.mark.parametrize("tamper", [cut_short, add_to_the_end, overwrite_the_header, put_a_pickle])
+def flip_a_bit(content: bytes) -> bytes:
+    return content[:-1] + bytes([content[-1] ^ 0x40])
+
+
+@pytest.mark.parametrize(
+    "tamper", [cut_short, add_to_the_end, overwrite_the_header, put_a_pickle, flip_a_bit]
+)
 def test_a_tampered_file_is_refused(
     tamper: Callable[[bytes], bytes], trained: Trained, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(trained.folder, tmp_path / "run"))
-    path = folder / "weights" / "best.safetensors"
-    path.write_bytes(tamper(path.read_bytes()))
-    with pytest.raises(DataError, match="not a readable safetensors file"):
-        load_model(folder)
+    content = tamper((folder / BEST).read_bytes())
+    (folder / BEST).write_bytes(content)
+    with pytest.raises(WorkspaceError, match=r"best\.safetensors was altered since it was written"):
+        load_model(folder, trained.record.weights)
+    if tamper is not flip_a_bit:
+        with pytest.raises(DataError, match="not a readable safetensors file"):
+            load_model(folder, hashlib.sha256(content).hexdigest())
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_are_not_finite_are_refused(
+    value: float, trained: Trained, tmp_path: Path
+) -> None:
+    state = copy_state(make_model(MODEL, SHAPE))
+    name = next(iter(state))
+    state[name].view(-1)[0] = value
+    weights = save_weights(tmp_path / BEST, state)
+    with pytest.raises(DataError, match=f"weights must be finite, but {name} in"):
+        read_weights(tmp_path / BEST, weights)
 
 
 def test_missing_files_are_said(trained: Trained, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not a readable safetensors file"):
-        read_weights(tmp_path / "best.safetensors")
+    with pytest.raises(WorkspaceError, match=r"best\.safetensors cannot be read"):
+        read_weights(tmp_path / "best.safetensors", "")
     with pytest.raises(WorkspaceError, match=r"args\.json cannot be read"):
-        load_model(tmp_path)
+        load_model(tmp_path, "")
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"kind": "network"}', "[" * 100_000])
+def test_args_of_another_shape_are_refused(content: str, trained: Trained, tmp_path: Path) -> None:
+    (tmp_path / "args.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=r"args\.json (cannot be read|is not a NetworkArgs)"):
+        load_model(tmp_path, trained.record.weights)

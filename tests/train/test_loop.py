@@ -152,7 +152,7 @@ def test_what_is_kept_is_the_average_and_it_is_what_val_sees(
     assert record.history[0].val_loss != plain.history[0].val_loss
     first, second = read_best(tmp_path / "a"), read_best(tmp_path / "b")
     assert not all(np.array_equal(first[name], second[name]) for name in first)
-    network, _ = load_model(tmp_path / "b")
+    network, _ = load_model(tmp_path / "b", record.weights)
     logits = predict_logits(network, digits, rows.watch, "float32")
     accuracy = (logits.argmax(1) == digits.labels[rows.watch]).mean()
     assert accuracy == pytest.approx(record.val_accuracy.value)
@@ -168,8 +168,8 @@ def test_class_weights_help_the_rare_class(
     named = {}
     for weights in ("none", "balanced"):
         recipe = TrainSettings.model_validate({"epochs": 3, "lr": 3e-3, "class_weights": weights})
-        run_short(digits, rows, recipe, tmp_path / weights)
-        network, _ = load_model(tmp_path / weights)
+        run = run_short(digits, rows, recipe, tmp_path / weights)
+        network, _ = load_model(tmp_path / weights, run.weights)
         logits = predict_logits(network, digits, rows.watch, "float32")
         named[weights] = int((logits.argmax(1) == 8).sum())
     assert named["balanced"] > named["none"]

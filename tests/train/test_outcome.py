@@ -15,9 +15,9 @@ from tellapart.records import EpochRow
 from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
 from tellapart.train.optim import schedule_rate
-from tellapart.train.outcome import STATUS, read_failure
+from tellapart.train.outcome import read_failure
 from tellapart.train.resume import list_checkpoints
-from tellapart.workspace import read_json
+from tellapart.workspace import STATUS, read_json
 
 from .runs import EPOCH_STEPS, MODEL, RECIPE, ROWS
 

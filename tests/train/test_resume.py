@@ -156,15 +156,6 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     assert read(tmp_path) == 1
 
 
-def test_what_kills_leave_is_cleared_away(tmp_path: Path) -> None:
-    write(tmp_path, 1)
-    half = tmp_path / "resume" / ".000000-00000002-0123456789abcdef.safetensors.77.aa.tmp"
-    half.write_bytes(b"half")
-    assert read(tmp_path) == 1
-    write(tmp_path, 2)
-    assert not half.exists()
-
-
 @pytest.mark.parametrize(
     "tensor",
     [

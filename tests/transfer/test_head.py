@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Labels
-from tellapart.errors import DataError, NotFinite, TellapartError
+from tellapart.errors import DataError, NotFinite, TellapartError, WorkspaceError
 from tellapart.models import count_parameters
 from tellapart.models.head import Standardize, make_head
+from tellapart.train.checkpoint import BEST
 from tellapart.train.loop import Rows
 from tellapart.transfer.head import (
     Examples,
@@ -26,6 +27,7 @@ Vectors = NDArray[np.float16]
 COUNT, WIDTH, CLASSES = 600, 10, 3
 ROWS = Rows(np.arange(400), np.arange(400, COUNT))
 SETTINGS = HeadSettings(dense=16, epochs=6, batch_size=32, lr=3e-3, seed=1)
+BACKBONE = {"backbone": "tiny", "backbone_key": "abc", "features": WIDTH, "image_size": 8}
 
 
 @pytest.fixture(scope="module")
@@ -95,13 +97,23 @@ def test_a_loaded_head_is_the_best_one_and_belongs_to_its_backbone(
 ) -> None:
     folder = tmp_path / "head"
     run = fit_head(Examples(vectors, labels), ROWS, SETTINGS, folder)
-    backbone = {"backbone": "tiny", "backbone_key": "abc", "features": WIDTH}
-    write_head_args(folder, SETTINGS, ("x", "y", "z"), backbone)
-    network = load_head(folder, "abc")
+    write_head_args(folder, SETTINGS, ("x", "y", "z"), BACKBONE)
+    network = load_head(folder, "abc", run.weights)
     logits = predict_head(network, vectors, ROWS.watch)
     assert (logits.argmax(1) == labels[ROWS.watch]).mean() == run.val_accuracy.value
     with pytest.raises(DataError, match=r"belongs to backbone tiny \(key abc\).* key abd"):
-        load_head(folder, "abd")
+        load_head(folder, "abd", run.weights)
+    path = folder / BEST
+    path.write_bytes(path.read_bytes()[:-1] + b"\1")
+    with pytest.raises(WorkspaceError, match="altered since it was written"):
+        load_head(folder, "abc", run.weights)
+
+
+@pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"kind": "head"}'])
+def test_args_of_another_shape_are_refused(content: str, tmp_path: Path) -> None:
+    (tmp_path / "args.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=r"args\.json is not a HeadArgs"):
+        load_head(tmp_path, "abc", "")
 
 
 def test_a_head_whose_outputs_are_no_numbers_gives_none(vectors: Vectors) -> None:
@@ -136,9 +148,9 @@ def test_a_head_keeps_the_scale_that_it_was_trained_with(
     vectors: Vectors, labels: Labels, tmp_path: Path
 ) -> None:
     folder = tmp_path / "head"
-    fit_head(Examples(vectors, labels), ROWS, SETTINGS, folder)
-    write_head_args(folder, SETTINGS, ("x", "y", "z"), {"backbone_key": "k", "features": WIDTH})
-    state = load_head(folder, "k").state_dict()
+    run = fit_head(Examples(vectors, labels), ROWS, SETTINGS, folder)
+    write_head_args(folder, SETTINGS, ("x", "y", "z"), BACKBONE)
+    state = load_head(folder, "abc", run.weights).state_dict()
     mean = vectors[ROWS.train].astype(np.float64).mean(0)
     assert state["0.mean"].numpy() == pytest.approx(mean, rel=1e-6)
 

@@ -98,7 +98,7 @@ def test_a_head_is_fitted_kept_and_read(vectors: Vectors, labels: Labels, tmp_pa
     recipe = HeadSettings.model_validate(run.settings | {"seed": run.seed})
     about = {"backbone": "x", "backbone_key": "k", "features": WIDTH, "image_size": 8}
     write_head_args(folder, recipe, tuple("abcd"), about)
-    logits = predict_head(load_head(folder, "k"), vectors, ROWS.watch)
+    logits = predict_head(load_head(folder, "k", run.weights), vectors, ROWS.watch)
     accuracy = float((logits.argmax(1) == labels[ROWS.watch]).mean())
     assert accuracy == pytest.approx(run.val_accuracy.value)
     best = max(float(line.split(":")[1].rstrip(" %")) for line in said)

@@ -24,7 +24,13 @@ from tellapart.models.backbone import (
 )
 from tellapart.models.forward import has_norm, predict_logits
 from tellapart.models.packaged import PACKAGED
-from tellapart.models.tuned import TunedNetwork, TuneSettings, list_layers, scale_layers
+from tellapart.models.tuned import (
+    TunedNetwork,
+    TunedSettings,
+    TuneSettings,
+    list_layers,
+    scale_layers,
+)
 from tellapart.stop import clear_stop
 from tellapart.train.checkpoint import load_model
 from tellapart.train.learner import Task, make_learner
@@ -64,10 +70,10 @@ def plan(
     """Fit a head on a backbone's features, and return the fine-tuning that goes on from it."""
     vectors = extract_features(dataset, backbone, Means("cpu")).vectors
     head = folder / "head"
-    fit_head(Examples(vectors, dataset.labels), ROWS, HEAD, head)
-    origin = {"backbone": backbone.name, "backbone_key": backbone.key}
+    run = fit_head(Examples(vectors, dataset.labels), ROWS, HEAD, head)
+    origin = {"backbone": backbone.name, "backbone_key": backbone.key, "image_size": SIDE}
     write_head_args(head, HEAD, dataset.classes, origin | {"features": backbone.features})
-    seen, task = prepare_tuning(dataset, backbone, head, settings, "cpu")
+    seen, task = prepare_tuning(dataset, backbone, head, run.weights, settings, "cpu")
     return seen, dataclasses.replace(task, precision="float32", every=0)
 
 
@@ -94,7 +100,7 @@ def test_what_may_change_does_and_nothing_else(depth: str, digits: Dataset, tmp_
     before = {name: w.clone() for name, w in backbone.network.state_dict().items()}
     seen, task = plan(digits, backbone, tmp_path, settings_of(depth, epochs=1))
     run = train_model(seen, ROWS, task, tmp_path / "tuned")
-    network, _ = load_model(tmp_path / "tuned")
+    network, _ = load_model(tmp_path / "tuned", run.weights)
     assert isinstance(network, TunedNetwork)
     layers = list_layers(network)
     names = {id(weight): name for name, weight in network.body.named_parameters()}
@@ -172,16 +178,17 @@ def test_a_head_of_another_backbone_is_refused(digits: Dataset, tmp_path: Path) 
     plan(digits, backbone, tmp_path, settings_of("last"))
     other = dataclasses.replace(backbone, key="other")
     with pytest.raises(DataError, match="key small"):
-        prepare_tuning(digits, other, tmp_path / "head", settings_of("last"), "cpu")
+        prepare_tuning(digits, other, tmp_path / "head", "", settings_of("last"), "cpu")
 
 
 def test_the_packaged_backbone_can_be_tuned_and_read_again(digits: Dataset, tmp_path: Path) -> None:
     backbone = resize_backbone(make_backbone(PACKAGED), SIDE)
     seen, task = plan(digits, backbone, tmp_path, settings_of("last", epochs=1))
-    train_model(seen, ROWS, task, tmp_path / "tuned")
-    network, args = load_model(tmp_path / "tuned")
-    assert args["kind"] == "tuned"
-    assert args["model"]["architecture"] == {"name": "tf_efficientnet_lite0", "settings": {}}
+    run = train_model(seen, ROWS, task, tmp_path / "tuned")
+    network, args = load_model(tmp_path / "tuned", run.weights)
+    assert args.kind == "tuned"
+    assert isinstance(args.model, TunedSettings)
+    assert args.model.architecture == {"name": "tf_efficientnet_lite0", "settings": {}}
     assert predict_logits(network, seen, ROWS.watch, "float32").shape == (80, 10)
 
 

@@ -12,9 +12,11 @@ import cyclopts
 
 from tellapart.cli import tools, transfers  # their commands join the app's
 from tellapart.cli.commands import app
+from tellapart.console import find_failure, open_streams, print_error
 from tellapart.device import prepare_libraries
-from tellapart.errors import BudgetError, TellapartError
+from tellapart.errors import BudgetError, Interrupted, TellapartError, UserError
 from tellapart.stop import catch_signals
+from tellapart.workspace import check_home
 
 __all__ = ["app", "main", "run", "tools", "transfers"]
 
@@ -22,36 +24,44 @@ __all__ = ["app", "main", "run", "tools", "transfers"]
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return its exit code."""
     try:
+        check_home()
         with catch_signals():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
     except cyclopts.CycloptsError as error:
-        print(f"tellapart: {_say_usage(error)}", file=sys.stderr)
-        return 2
+        print_error(_say_usage(error))
+        return UserError.exit_code
     except TellapartError as error:
-        print(f"tellapart: {error}", file=sys.stderr)
+        print_error(str(error))
         return error.exit_code
     except KeyboardInterrupt:
-        print("tellapart: stopped; the same command goes on from here", file=sys.stderr)
-        return 3
-    except BrokenPipeError:
-        return 0
+        print_error("stopped; the same command goes on from here")
+        return Interrupted.exit_code
     except (MemoryError, RuntimeError) as error:
         if not _is_lack_of_memory(error):
             raise
-        print(f"tellapart: {_say_memory(error)}", file=sys.stderr)
+        print_error(_say_memory(error))
         return BudgetError.exit_code
-    return 0
+    failure = find_failure()
+    if failure is None or isinstance(failure, BrokenPipeError):  # who reads it has seen enough
+        return 0
+    print_error(
+        f"the answer could not be written to standard output ({failure.strerror}); free space, or "
+        "send it elsewhere: what was computed is kept"
+    )
+    return UserError.exit_code
 
 
 def run() -> NoReturn:
     """Run the command line and end the process with its exit code.
 
-    One of several processes of ``torchrun`` ends without taking the interpreter down in order:
-    threads of its connections may still hold tensors, and to free them then would abort it.
+    A process that was stopped does not wait for its threads, which may hang. One of several
+    processes of ``torchrun`` ends without taking the interpreter down in order: threads of its
+    connections may still hold tensors, and to free them then would abort it.
     """
+    open_streams()
     prepare_libraries()
     code = main()
-    if "WORLD_SIZE" in os.environ:
+    if code == Interrupted.exit_code or "WORLD_SIZE" in os.environ:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

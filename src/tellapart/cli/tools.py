@@ -9,6 +9,7 @@ from cyclopts import Parameter
 
 from tellapart.cli.commands import app
 from tellapart.cli.flags import PLACE, Backbones, DataFlags, Device, Json
+from tellapart.console import print_json, print_text
 from tellapart.errors import DataError, SettingError
 
 
@@ -25,7 +26,7 @@ def compare(
     from tellapart.workspace import expand_path
 
     found = compare_models([expand_path(run) for run in runs])
-    print(found.model_dump_json(indent=1) if json else describe_comparison(found))
+    print_json(found) if json else print_text(describe_comparison(found))
 
 
 @app.command
@@ -59,7 +60,7 @@ def evaluate(
     where = place.data_dir and expand_path(place.data_dir)
     dataset = load_images(data or _find_data(folder), where, follow_links=place.follow_links)
     found = evaluate_run(dataset, folder, split, device, backbone)
-    print(found.model_dump_json(indent=1) if json else describe_evaluation(found))
+    print_json(found) if json else print_text(describe_evaluation(found))
 
 
 def _find_data(run: Path) -> str:
@@ -70,16 +71,16 @@ def _find_data(run: Path) -> str:
         WorkspaceError: ``run`` is neither, or is unfinished.
     """
     from tellapart.data import LOADERS
+    from tellapart.records import Identity, StatusRecord
     from tellapart.study.compare import find_models
-    from tellapart.workspace import IDENTITY, STATUS, read_json
+    from tellapart.workspace import IDENTITY, STATUS, read_record
 
     find_models(run)  # or it says what a run is
     study = run if (run / IDENTITY).is_file() else run.parent
-    name = str(read_json(study / IDENTITY)["data"])
-    status = read_json(study / STATUS)
-    folder = status.get("folder") if isinstance(status, dict) else None
+    name = read_record(study / IDENTITY, Identity).data
+    folder = read_record(study / STATUS, StatusRecord).folder
     if folder and Path(folder).is_dir():
-        return str(folder)
+        return folder
     if not folder and name in LOADERS:
         return name
     place = f", which lay in {folder}" if folder else ""
@@ -102,16 +103,14 @@ def history(
 
     Example: `tellapart history runs/digits-train-1 --metric val_accuracy`
     """
-    import json as writer
-
     from tellapart.study.history import METRICS, describe_history, read_history
     from tellapart.workspace import expand_path
 
     found = read_history(expand_path(run), metric or METRICS)
     if json:
-        print(writer.dumps([record.model_dump() for record in found], indent=1))
+        print_json([record.model_dump(mode="json") for record in found])
     else:
-        print(describe_history(found))
+        print_text(describe_history(found))
 
 
 @app.command
@@ -122,7 +121,7 @@ def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None
     """
     from tellapart.report.page import write_report
 
-    print(write_report(folder))
+    print_text(str(write_report(folder)))
 
 
 @app.command
@@ -143,12 +142,12 @@ def fetch(
 
         with show_download(data) as progress:
             place = fetch_data(data, progress)
-        print(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
+        print_text(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
     for name in backbone or ():
         from tellapart.models.backbone import make_backbone
 
         found = make_backbone(name)
-        print(
+        print_text(
             f"{found.name} ({found.source}): {found.parameters:,} parameters, licence "
             f"{found.license}"
         )
@@ -160,8 +159,6 @@ def doctor(*, json: Json = False) -> None:
 
     Example: `tellapart doctor`
     """
-    import json as writer
-
     from tellapart.device import choose_device, choose_precision, describe_environment
     from tellapart.models.packaged import PACKAGED
     from tellapart.workspace import locate_cache
@@ -174,7 +171,7 @@ def doctor(*, json: Json = False) -> None:
         "cache": str(locate_cache()),
     }
     if json:
-        print(writer.dumps(found, indent=1))
+        print_json(found)
         return
     for name, value in found.items():
-        print(f"{name:<17} {value}")
+        print_text(f"{name:<17} {value}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as writer
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, Parameter
@@ -25,6 +24,7 @@ from tellapart.cli.flags import (
     split_sizes,
 )
 from tellapart.cli.work import run_steps
+from tellapart.console import print_json, print_text
 
 
 @app.command
@@ -142,13 +142,13 @@ def prune(
 
     gone = prune_sets(list_sets(check=True), unused_days, backbone)
     if not json:
-        print(f"removed {len(gone)} sets, {sum(one.size for one in gone) / 1e6:,.1f} MB")
+        print_text(f"removed {len(gone)} sets, {sum(one.size for one in gone) / 1e6:,.1f} MB")
     _print(list_sets(), describe_sets, json)
 
 
 def _print(sets: Any, describe: Any, json: bool) -> None:
     if not json:
-        print(describe(sets))
+        print_text(describe(sets))
         return
     found = [
         {
@@ -161,4 +161,4 @@ def _print(sets: Any, describe: Any, json: bool) -> None:
         }
         for one in sets
     ]
-    print(writer.dumps(found, indent=1))
+    print_json(found)

@@ -70,7 +70,7 @@ def _run_study(
 ) -> None:
     from rich.console import Console
 
-    from tellapart.console import ConsoleReporter
+    from tellapart.console import ConsoleReporter, escape, print_json, print_text
     from tellapart.data.tree import show_name
     from tellapart.study import foresee_study, identify_study, run_study
     from tellapart.study.plans import describe_plan
@@ -80,24 +80,22 @@ def _run_study(
     identity = identify_study(dataset, settings)
     folder = out or name_folder(f"{dataset.name}-{verb}", identity)
     console = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-    console.print(
-        f"{dataset.origin}; {dataset.size_reason}", style="dim", highlight=False, markup=False
-    )
-    for note in dataset.notes:
-        console.print(f"note: {note}", style="yellow", highlight=False, markup=False)
-    for file in dataset.excluded[:10]:
-        line = f"left out: {file.path}: {file.reason}"
-        console.print(line, style="yellow", highlight=False, markup=False)
+    told = f"{dataset.origin}; {dataset.size_reason}"
+    console.print(escape(told), style="dim", highlight=False)
+    notes = [f"note: {note}" for note in dataset.notes]
+    notes += [f"left out: {file.path}: {file.reason}" for file in dataset.excluded[:10]]
     if len(dataset.excluded) > 10:
-        console.print(f"left out: {len(dataset.excluded)} files in all", style="yellow")
+        notes.append(f"left out: {len(dataset.excluded)} files in all")
+    for note in notes:
+        console.print(escape(note), style="yellow", highlight=False)
     if foresee:
         plan = foresee_study(dataset, settings, folder, ConsoleReporter(console))
-        print(plan.model_dump_json(indent=1) if json else describe_plan(plan))
+        print_json(plan) if json else print_text(describe_plan(plan))
         return
     with ConsoleReporter(console) as reporter:
         command = shlex.join(["tellapart", *map(show_name, sys.argv[1:])])
         record = run_study(dataset, settings, folder, reporter, command)
     if json:
-        print(record.model_dump_json(indent=1))
+        print_json(record)
     else:
-        print(f"report: {folder / 'report.html'}")
+        print_text(f"report: {folder / 'report.html'}")

@@ -12,17 +12,16 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 
 from tellapart.config import SplitSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.errors import DataError
-from tellapart.records import ROLES
-from tellapart.workspace import read_json, write_json
+from tellapart.records import ROLES, Record
+from tellapart.workspace import read_record, write_json
 
-VERSION = 1
 FEWEST = 5
 Groups = dict[int, dict[str, list[int]]]
 """Class -> hash -> rows: equal images together, each group under one class."""
@@ -37,6 +36,18 @@ class Split:
     test: Indices
     settings: SplitSettings
     notes: tuple[str, ...] = ()
+
+
+class Manifest(Record):
+    """``split.json``: the hashes of the images in each role."""
+
+    version: Literal[1] = 1
+    fingerprint: str
+    settings: SplitSettings
+    notes: tuple[str, ...] = ()
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
 
 
 def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split:
@@ -90,39 +101,33 @@ def write_split(path: Path, dataset: Dataset, split: Split) -> Path:
     Raises:
         WorkspaceError: the file cannot be written.
     """
-    rows = {"train": split.train, "val": split.val, "test": split.test}
-    return write_json(
-        path,
-        {
-            "version": VERSION,
-            "fingerprint": dataset.fingerprint,
-            "settings": split.settings.model_dump(),
-            "notes": list(split.notes),
-            **{role: [dataset.hashes[row] for row in rows[role]] for role in ROLES},
-        },
+
+    def take(rows: Indices) -> tuple[str, ...]:
+        return tuple(dataset.hashes[row] for row in rows)
+
+    manifest = Manifest(
+        fingerprint=dataset.fingerprint,
+        settings=split.settings,
+        notes=split.notes,
+        train=take(split.train),
+        val=take(split.val),
+        test=take(split.test),
     )
+    return write_json(path, manifest)
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:
     """Rebuild a split of this very dataset from its manifest.
 
     Raises:
-        DataError: the manifest is of other data, or is damaged.
-        WorkspaceError: the file cannot be read.
+        DataError: the manifest is of other data.
+        WorkspaceError: the file cannot be read, or is no manifest.
     """
-    manifest: Any = read_json(path)
-    try:
-        version, fingerprint = manifest["version"], manifest["fingerprint"]
-        settings = SplitSettings(**manifest["settings"])
-        listed: dict[str, Counter[str]] = {role: Counter(manifest[role]) for role in ROLES}
-        notes = tuple(str(note) for note in manifest.get("notes", ()))
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
-        raise DataError(f"{path} is not a split manifest ({error}); remove it") from error
-    if version != VERSION:
-        raise DataError(f"{path} has version {version}, this tellapart reads {VERSION}; remove it")
-    if fingerprint != dataset.fingerprint:
+    manifest = read_record(path, Manifest)
+    listed: dict[str, Counter[str]] = {role: Counter(getattr(manifest, role)) for role in ROLES}
+    if manifest.fingerprint != dataset.fingerprint:
         raise DataError(
-            f"{path} is a split of other data: its fingerprint is {fingerprint}, that of "
+            f"{path} is a split of other data: its fingerprint is {manifest.fingerprint}, that of "
             f"{dataset.name} is {dataset.fingerprint}; restore the images, or use another --out"
         )
     rows: dict[str, list[int]] = {role: [] for role in ROLES}
@@ -140,8 +145,10 @@ def read_split(path: Path, dataset: Dataset) -> Split:
             listed[part][digest] -= 1
     if any(count for counts in listed.values() for count in counts.values()):
         raise DataError(f"{path} lists images that the data do not have; remove it")
+    if not all(rows.values()):
+        raise DataError(f"{path} has a role without images; remove it")
     train, val, test = (np.array(rows[role], np.int64) for role in ROLES)
-    return Split(train, val, test, settings, notes)
+    return Split(train, val, test, manifest.settings, manifest.notes)
 
 
 def count_leaks(dataset: Dataset, split: Split) -> int:

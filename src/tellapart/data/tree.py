@@ -13,6 +13,7 @@ from tellapart.data.decode import FORMATS, SUFFIXES, explain_unreadable
 from tellapart.data.layout import LAYOUT, ClassFolder, Folder, find_classes
 from tellapart.errors import DataError
 from tellapart.records import Excluded
+from tellapart.words import show_controls
 from tellapart.workspace import IDENTITY
 
 _IGNORED = frozenset(
@@ -21,7 +22,6 @@ _IGNORED = frozenset(
         *("@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
     )
 )
-_TURNING = frozenset(("LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"))
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,7 @@ def show_name(name: str) -> str:
     a\\nb
     """
     readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return "".join(
-        letter.encode("unicode_escape").decode() if _is_control(letter) else letter
-        for letter in unicodedata.normalize("NFC", readable)
-    )
-
-
-def _is_control(letter: str) -> bool:
-    return (
-        unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp")
-        or unicodedata.bidirectional(letter) in _TURNING
-    )
+    return show_controls(unicodedata.normalize("NFC", readable))
 
 
 def scan_tree(root: Path, follow_links: bool = False) -> Tree:

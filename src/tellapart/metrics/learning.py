@@ -83,9 +83,10 @@ def _fit_line(x: Numbers, y: Numbers, weights: Numbers) -> tuple[float, float]:
     """Return floor and scale of weighted least squares, neither below 0."""
     shares = weights / weights.sum()
     middle, level = float(shares @ x), float(shares @ y)
-    slope = float(shares @ ((x - middle) * (y - level))) / float(shares @ np.square(x - middle))
+    width = float(shares @ np.square(x - middle))
+    slope = float(shares @ ((x - middle) * (y - level))) / width if width else 0.0
     floor = level - slope * middle
-    if slope < 0:
+    if slope <= 0:
         return level, 0.0
     if floor < 0:
         return 0.0, float(shares @ (x * y)) / float(shares @ (x * x))

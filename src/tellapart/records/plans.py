@@ -19,9 +19,9 @@ Scalar = str | int | float | bool | None | tuple[int, ...]
 
 
 class Record(BaseModel):
-    """Base of all records: frozen, and unknown names are refused."""
+    """Base of all records: frozen; unknown names and numbers that are not finite are refused."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def __repr__(self) -> str:
         """Return a few lines at most; ``model_dump`` gives all."""
@@ -29,6 +29,29 @@ class Record(BaseModel):
         return textwrap.shorten(f"{type(self).__name__}({parts})", 300, placeholder=" ...)")
 
     __str__ = __repr__
+
+
+class Identity(Record):
+    """``identity.json``: what a study is of; and all its settings, by name."""
+
+    model_config = ConfigDict(extra="allow")
+
+    data: str
+    fingerprint: str
+    steps: tuple[StepName, ...] = STEPS
+
+
+class StatusRecord(Record):
+    """``status.json`` of a study, or of a training that failed after so many ``seconds``.
+
+    ``folder`` is that of the images, where they are files.
+    """
+
+    status: str
+    note: str = ""
+    process: int | None = None
+    seconds: float = 0.0
+    folder: str | None = None
 
 
 class LeftOut(Record):

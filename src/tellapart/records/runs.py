@@ -34,7 +34,8 @@ class RunRecord(Record):
     ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
     a GPU took. ``predict_seconds`` is what an image takes to be told, as one of many on this
     machine: the quickest look at all that the best epoch is chosen on, over their number.
-    ``threads`` are those of the CPU that computed.
+    ``threads`` are those of the CPU that computed. ``weights`` is the SHA-256 of the run's
+    ``weights/best.safetensors``.
     """
 
     cell: str
@@ -54,6 +55,7 @@ class RunRecord(Record):
     precision: Literal["float32", "bfloat16"]
     val_accuracy: Estimate
     history: tuple[EpochRow, ...]
+    weights: str
 
 
 class ClassScore(Record):

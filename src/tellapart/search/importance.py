@@ -19,7 +19,7 @@ def weigh_settings(
 
     By functional analysis of variance on a forest of random trees (Hutter et al. 2014), for the
     settings that all networks of a kind have; the shares sum to 1. A kind with fewer than
-    ``ENOUGH`` finished trials is left out.
+    ``ENOUGH`` finished trials, or whose accuracies or settings are all the same, is left out.
     """
     import optuna
     from optuna.importance import FanovaImportanceEvaluator, get_param_importances
@@ -27,7 +27,8 @@ def weigh_settings(
     found: dict[str, dict[str, float]] = {}
     for kind in sorted({str(trial.params["model"]) for trial in trials}):
         own = [trial for trial in trials if trial.params["model"] == kind]
-        if len(own) < ENOUGH or len({trial.value for trial in own}) < 2:
+        values, settings = {trial.value for trial in own}, {str(trial.params) for trial in own}
+        if len(own) < ENOUGH or len(values) < 2 or len(settings) < 2:
             continue
         study = optuna.create_study(direction="maximize")
         study.add_trials(own)

@@ -29,12 +29,20 @@ def open_journal(storage: Path) -> optuna.Study:
         storage.parent.mkdir(parents=True, exist_ok=True)
         _drop_half_line(storage)
         storage.with_name(f"{storage.name}.lock").unlink(missing_ok=True)  # of a killed start
-        return optuna.create_study(
-            study_name="search",
-            storage=JournalStorage(JournalFileBackend(str(storage))),
-            direction="maximize",
-            load_if_exists=True,
-        )
+        try:
+            return optuna.create_study(
+                study_name="search",
+                storage=JournalStorage(JournalFileBackend(str(storage))),
+                direction="maximize",
+                load_if_exists=True,
+            )
+        except OSError:
+            raise
+        except Exception as error:  # of any kind: Optuna does not check what it reads
+            raise WorkspaceError(
+                f"{storage} is not the journal of a search ({error!r:.100}); "
+                "remove it and start the same command again"
+            ) from error
 
 
 @contextmanager

@@ -94,10 +94,11 @@ def estimate_trend(sizes: Sequence[SizeRecord]) -> Trend | None:
     points = [(math.log2(size.size), value) for size in sizes for value in size.seeds]
     if len(points) < 3 or len(sizes) < 2:
         return None
-    x, y = np.array(points).T
-    line = stats.linregress(x, y)
-    half = float(stats.t.ppf((1 + LEVEL) / 2, len(points) - 2)) * float(line.stderr)
-    slope = float(line.slope)
+    x, y = (column - column.mean() for column in np.array(points).T)
+    slope = float(x @ y / (x @ x))
+    left = y - slope * x  # by hand: SciPy's line through equal figures has no error at all, but nan
+    error = math.sqrt(left @ left / (len(points) - 2) / (x @ x))
+    half = float(stats.t.ppf((1 + LEVEL) / 2, len(points) - 2)) * error
     return Trend(per_doubling=slope, low=slope - half, high=slope + half)
 
 

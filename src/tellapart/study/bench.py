@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from tellapart import __version__
 from tellapart.config import ModelSettings, TrainSettings, hash_settings
@@ -40,7 +40,7 @@ from tellapart.train.loop import Rows, fit_network
 from tellapart.train.outcome import finish_run, read_failure
 from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.train.resume import remove_checkpoints
-from tellapart.workspace import read_json, read_record, write_json
+from tellapart.workspace import Content, read_record, write_json
 
 PLAN = "plan.json"
 PIXELS = ".pixels.npy"
@@ -268,8 +268,8 @@ class Bench:
         self.clock.keep(step, part, seconds / (self.plan.processes if self.threads else 1))
 
     def settle(
-        self, place: Place, name: str, decide: Callable[[], dict[str, Any]]
-    ) -> dict[str, Any]:
+        self, place: Place, name: str, kind: type[Content], decide: Callable[[], Content]
+    ) -> Content:
         """Return what was decided of a step's work by its first start; decide now if this is it.
 
         Decisions that hang on what was measured would else be others after a kill.
@@ -277,7 +277,7 @@ class Bench:
         path = self.folder / place / f"{name}.json"
         if not path.is_file():
             write_json(path, decide())
-        return dict(read_json(path))
+        return read_record(path, kind)
 
     def read_step(self, step: StepName, kind: type[StepRecord]) -> StepRecord | None:
         """Return the record of a finished step, or None."""

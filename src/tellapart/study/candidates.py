@@ -133,7 +133,7 @@ def choose_backbones(
             "screened": [record.model_dump(mode="json") for record in records],
         }
 
-    found = work.bench.settle("transfer", "candidates", choose)
+    found = work.bench.settle("transfer", "candidates", dict[str, Any], choose)
     screened = tuple(ScreenRecord.model_validate(one) for one in found["screened"])
     return [_find_again(names, *one) for one in found["chosen"]], screened
 

@@ -6,8 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart.config import hash_settings
-from tellapart.records import Place
-from tellapart.workspace import read_json, write_json
+from tellapart.records import Place, Record
+from tellapart.workspace import read_record, write_json
+
+
+class Part(Record):
+    """The seconds of one part, as they are kept."""
+
+    part: str
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -18,7 +25,7 @@ class Clock:
 
     def keep(self, place: Place, part: str, seconds: float) -> None:
         """Keep the seconds of a part, in the place of what it had."""
-        write_json(self._locate(place, part), {"part": part, "seconds": seconds})
+        write_json(self._locate(place, part), Part(part=part, seconds=seconds))
 
     def add(self, place: Place, part: str, seconds: float) -> None:
         """Keep further seconds of a part that each start may do some of."""
@@ -27,12 +34,12 @@ class Clock:
     def read_part(self, place: Place, part: str) -> float:
         """Return the seconds of one part; 0 where it took none."""
         path = self._locate(place, part)
-        return float(read_json(path)["seconds"]) if path.is_file() else 0.0
+        return read_record(path, Part).seconds if path.is_file() else 0.0
 
     def read(self, place: Place) -> float:
         """Return the seconds of all parts of a place."""
         paths = sorted((self.folder / place / "clock").glob("*.json"))
-        return float(sum(read_json(path)["seconds"] for path in paths))
+        return sum(read_record(path, Part).seconds for path in paths)
 
     def _locate(self, place: Place, part: str) -> Path:
         return self.folder / place / "clock" / f"{hash_settings(part)}.json"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart import __version__
+from tellapart.data.split import Manifest
 from tellapart.errors import DataError, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.metrics.comparisons import compare_pairs
@@ -15,11 +15,12 @@ from tellapart.records import (
     STEPS,
     ComparedRun,
     ComparisonRecord,
+    Identity,
     ModelStep,
     StepName,
 )
 from tellapart.study.steps import KIND
-from tellapart.workspace import IDENTITY, read_json, read_record
+from tellapart.workspace import IDENTITY, read_checked, read_record
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
     correct = read_correct(dict(zip(names, (one.predictions for one in found), strict=True)))
     return ComparisonRecord(
         version=__version__,
-        data=str(read_json(found[0].study / IDENTITY)["data"]),
+        data=read_record(found[0].study / IDENTITY, Identity).data,
         runs=tuple(
             ComparedRun(
                 name=name,
@@ -96,7 +97,7 @@ def find_models(folder: str | Path) -> list[Found]:
             "name one such as runs/digits-train-1 or runs/digits-study-1/search"
         )
     done = [step for step in steps if (study / step / "record.json").is_file()]
-    asked = read_json(study / IDENTITY).get("steps", list(STEPS))
+    asked = read_record(study / IDENTITY, Identity).steps
     missing = [step for step in steps if step in asked and step not in done]
     if missing:
         raise WorkspaceError(
@@ -109,27 +110,8 @@ def find_models(folder: str | Path) -> list[Found]:
         record = read_record(study / step / "record.json", KIND[step])
         if isinstance(record, ModelStep):
             found.append(Found(study, step, record))
-            check_predictions(found[-1])
+            read_checked(found[-1].predictions, record.test.predictions)
     return found
-
-
-def check_predictions(one: Found) -> None:
-    """Refuse predictions that are not those that the record counted.
-
-    Raises:
-        WorkspaceError: the file is missing, or was altered.
-    """
-    try:
-        digest = hashlib.sha256(one.predictions.read_bytes()).hexdigest()
-    except OSError as error:
-        raise WorkspaceError(
-            f"{one.predictions} cannot be read ({error.strerror}); copy the folder as a whole"
-        ) from error
-    if digest != one.record.test.predictions:
-        raise WorkspaceError(
-            f"{one.predictions} was altered since it was written (its SHA-256 is not the record's);"
-            " restore it, or run the step again in another folder"
-        )
 
 
 def check_alike(found: Sequence[Found]) -> None:
@@ -140,8 +122,8 @@ def check_alike(found: Sequence[Found]) -> None:
     """
     first = found[0].study
     for other in {one.study for one in found[1:]}:
-        ours, theirs = (read_json(study / "split.json") for study in (first, other))
-        if ours["fingerprint"] != theirs["fingerprint"]:
+        ours, theirs = (read_record(one / "split.json", Manifest) for one in (first, other))
+        if ours.fingerprint != theirs.fingerprint:
             raise DataError(
                 "models are compared on the same images, but "
                 f"{first} and {other} are of different data; compare runs of one dataset"

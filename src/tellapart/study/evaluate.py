@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tellapart import __version__
 from tellapart.data.dataset import Dataset
@@ -13,14 +13,15 @@ from tellapart.errors import BackboneError, DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
 from tellapart.models.backbone import Backbone, make_backbone, resize_backbone
 from tellapart.owner import own_folder
-from tellapart.records import EvaluatedModel, EvaluationRecord, StudyRecord
+from tellapart.records import EvaluatedModel, EvaluationRecord, Identity, StudyRecord
 from tellapart.report.page import write_report
 from tellapart.report.wording import say_estimate
 from tellapart.study.compare import Found, find_models
+from tellapart.train.checkpoint import ARGS
 from tellapart.transfer.features import extract_features
-from tellapart.transfer.head import load_head, predict_head
+from tellapart.transfer.head import HeadArgs, load_head, predict_head
 from tellapart.transfer.means import Means
-from tellapart.workspace import IDENTITY, read_json, read_record, write_json
+from tellapart.workspace import IDENTITY, read_record, write_json
 
 SplitName = Literal["val", "test"]
 
@@ -51,7 +52,7 @@ def evaluate_run(
     if not found:
         raise DataError(f"evaluate needs a tested model, but {folder} has none; train one first")
     study = found[0].study
-    if read_json(study / IDENTITY)["fingerprint"] != dataset.fingerprint:
+    if read_record(study / IDENTITY, Identity).fingerprint != dataset.fingerprint:
         raise DataError(
             f"{study} is of other images than {dataset.name} (their fingerprints differ); give "
             "the data that it was trained on"
@@ -99,13 +100,11 @@ def _find_predict(
     dataset: Dataset, one: Found, device: DeviceName, backbone: str | None
 ) -> Predict:
     folder = one.study / one.record.run.folder
-    args = read_json(folder / "args.json")
-    if args["kind"] != "head":
+    if read_record(folder / ARGS, dict[str, Any]).get("kind") != "head":
         return predict_run(dataset, folder, device, one.record.run)
-    body = resize_backbone(
-        _find_backbone(folder, args["backbone"], backbone), int(args["image_size"])
-    )
-    head = load_head(folder, body.key)
+    args = read_record(folder / ARGS, HeadArgs)
+    body = resize_backbone(_find_backbone(folder, args.backbone, backbone), args.image_size)
+    head = load_head(folder, body.key, one.record.run.weights)
     features = extract_features(dataset, body, Means(device))
     return lambda rows: predict_head(head, features.vectors, rows)
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from tellapart.config import HeadSettings
 from tellapart.metrics.comparisons import Correct, compare_pairs
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.records import FoldRecord, FoldsRecord
+from tellapart.records import FoldRecord, FoldsRecord, Record
 from tellapart.study.candidates import Work
 from tellapart.study.heads import Extracted
 from tellapart.transfer.folds import check_counts, cross_validate, cut_folds
 from tellapart.transfer.head import Examples
+
+
+class Crossed(Record):
+    """What came of one backbone: which images were told right, and the accuracy of each fold."""
+
+    right: tuple[bool, ...]
+    parts: tuple[float, ...]
+    seconds: float
 
 
 def cross_backbones(work: Work, done: Sequence[Extracted]) -> FoldsRecord | None:
@@ -34,7 +41,7 @@ def cross_backbones(work: Work, done: Sequence[Extracted]) -> FoldsRecord | None
     correct: dict[str, Correct] = {}
     for one in done:
 
-        def validate(one: Extracted = one) -> dict[str, Any]:
+        def validate(one: Extracted = one) -> Crossed:
             start = time.perf_counter()
 
             def show(accuracy: float) -> None:
@@ -42,16 +49,13 @@ def cross_backbones(work: Work, done: Sequence[Extracted]) -> FoldsRecord | None
 
             examples = Examples(one.plain.vectors, bench.dataset.labels)
             right, parts = cross_validate(examples, folds, HeadSettings(), show)
-            return {
-                "right": np.packbits(right).tobytes().hex(),
-                "parts": parts,
-                "seconds": time.perf_counter() - start,
-            }
+            return Crossed(
+                right=tuple(right.tolist()), parts=tuple(parts), seconds=time.perf_counter() - start
+            )
 
         name = f"folds-{one.backbone.key}-{one.plain.engine.replace(' ', '-')}"
-        found = bench.settle("transfer", name, validate)
-        packed = np.frombuffer(bytes.fromhex(found["right"]), np.uint8)
-        right = np.unpackbits(packed, count=len(rows)).astype(bool)
+        found = bench.settle("transfer", name, Crossed, validate)
+        right = np.array(found.right)
         label = f"{one.backbone.name} at {one.backbone.image_size} px"
         correct[label] = right
         records.append(
@@ -59,8 +63,8 @@ def cross_backbones(work: Work, done: Sequence[Extracted]) -> FoldsRecord | None
                 name=one.backbone.name,
                 image_size=one.backbone.image_size,
                 accuracy=estimate_proportion(int(right.sum()), len(right)),
-                parts=tuple(found["parts"]),
-                seconds=float(found["seconds"]),
+                parts=found.parts,
+                seconds=found.seconds,
             )
         )
     comparisons = compare_pairs(correct, {label: label for label in correct})

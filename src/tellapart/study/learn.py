@@ -24,8 +24,8 @@ from tellapart.study.answers import label_network
 from tellapart.study.bench import Bench
 from tellapart.study.cells import CellExecutor, CellWork
 from tellapart.study.learn_transfer import learn_transfer
-from tellapart.train.checkpoint import ARGS
-from tellapart.workspace import read_json, read_record, write_json
+from tellapart.train.checkpoint import ARGS, NetworkArgs
+from tellapart.workspace import read_record, write_json
 
 LEARN_SEEDS = 3
 Network = tuple[str, ModelSettings, TrainSettings]
@@ -84,9 +84,9 @@ def run_learn(bench: Bench, done: dict[StepName, AnyStep]) -> LearningRecord | N
     work = LearnCell(bench, "learn", *chosen)
     epochs = seeds * sum(work.describe(Portion(share, 0))[2].epochs for share in shares)
     bench.reporter.begin("learn", epochs)
-    how = bench.settle("learn", "work", lambda: {"apart": is_faster_apart(work, shares, seeds)})
+    apart = bench.settle("learn", "work", bool, lambda: is_faster_apart(work, shares, seeds))
     with Meter() as meter:
-        executor = CellExecutor(work, lambda portion: how["apart"])
+        executor = CellExecutor(work, lambda portion: apart)
         found = run_learning(shares, seeds, work.count_images, work, executor)
     spent = meter.seconds + sum(step.seconds for step in done.values())
     left = 60 * (bench.plan.minutes or 0.0) - spent
@@ -135,8 +135,9 @@ def choose_network(
         record = done.get(step)
         if not isinstance(record, ModelStep):
             continue
-        args = read_json(bench.folder / record.run.folder / ARGS)
-        model, recipe = ModelSettings(**args["model"]), TrainSettings(**args["recipe"])
+        args = read_record(bench.folder / record.run.folder / ARGS, NetworkArgs)
+        model, recipe = args.model, args.recipe
+        assert isinstance(model, ModelSettings)
         needed = reckon_seconds(bench, step, record.run, shares, seeds)
         if needed <= left:
             part = "search" if isinstance(record, SearchStep) else "baseline"

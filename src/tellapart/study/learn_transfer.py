@@ -101,21 +101,20 @@ def _fit_shares(
     for share in shares:
         own = take_share(bench.dataset, rows.train, share, bench.settings.seed)
 
-        def fit(train: np.ndarray[tuple[int], np.dtype[np.int64]] = own) -> dict[str, float]:
+        def fit(train: np.ndarray[tuple[int], np.dtype[np.int64]] = own) -> tuple[float, float]:
             start = time.perf_counter()
             found = try_logistic(examples, Rows(train, rows.watch), HeadSettings())
-            return {"accuracy": found.accuracy, "seconds": time.perf_counter() - start}
+            return found.accuracy, time.perf_counter() - start
 
         name = f"transfer-{backbone.key}-{len(own)}"
-        found = bench.settle("learn", name, fit)
-        accuracy = float(found["accuracy"])
+        accuracy, seconds = bench.settle("learn", name, tuple[float, float], fit)
         bench.reporter.say(f"{chosen.name}, {len(own):,} images: {100 * accuracy:.1f} % of val")
         points.append(
             LearningPoint(
                 images=len(own),
                 accuracy=estimate_proportion(round(accuracy * len(rows.watch)), len(rows.watch)),
                 seeds=(accuracy,),
-                seconds=float(found["seconds"]),
+                seconds=seconds,
             )
         )
     return tuple(points)

@@ -60,7 +60,7 @@ def run_transfer(bench: Bench) -> TransferStep:
     chosen, extracted = max(done, key=lambda found: found[0].val_accuracy.value)
     run = chosen.run
     folder = bench.folder / run.folder
-    network = load_head(folder, extracted.backbone.key)
+    network = load_head(folder, extracted.backbone.key, run.weights)
     test = evaluate_model(
         bench.seal,
         Look("transfer", run.cell, "final model of step transfer"),

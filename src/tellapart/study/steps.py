@@ -168,10 +168,10 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     timed = plan if apart else plan.model_copy(update={"at_once": 1})
     left = pass_on(timed, search.trials)
     price = cache(lambda: price_trial(bench, timed, search.run, model))
-    fresh = bench.settle("search", "fresh", lambda: {"seeds": count_confirming(left, price())})
+    fresh = bench.settle("search", "fresh", int, lambda: count_confirming(left, price()))
     cells = [
         (f"again-seed-{seed}", model, recipe.model_copy(update={"seed": seed}))
-        for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh["seeds"])
+        for seed in range(recipe.seed + 1, recipe.seed + 1 + fresh)
     ]
     trial = search.run.seconds
     longest = fit_winner(left, TrialCost(trial, trial, left.at_once), [trial] * len(cells))
@@ -183,9 +183,9 @@ def _run_search(bench: Bench, plan: SearchPlan, first: TrainSettings) -> Found:
     again = [run for run in found if isinstance(run, RunRecord)]  # the record says how many
 
     took = [run.seconds if isinstance(run, RunRecord) else price().beside for run in found]
-    longer = bench.settle("search", "longer", lambda: {"epochs": fit_winner(left, price(), took)})
-    bench.reporter.expect(longer["epochs"])
-    own = recipe.model_copy(update={"epochs": longer["epochs"], "seed": recipe.seed + 1})
+    longer = bench.settle("search", "longer", int, lambda: fit_winner(left, price(), took))
+    bench.reporter.expect(longer)
+    own = recipe.model_copy(update={"epochs": longer, "seed": recipe.seed + 1})
     (best,) = run_cells([("best", model, own)], Training(bench, "search"), InlineExecutor())
     if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
         bench.reporter.say(f"the longer training failed ({best}); a trial's length is taken")
@@ -215,8 +215,7 @@ def shorten_search(bench: Bench, plan: SearchPlan) -> SearchPlan:
 
     It is settled by the search's first start.
     """
-    found = bench.settle("search", "late", lambda: {"seconds": count_late(bench, plan)})
-    late = float(found["seconds"])
+    late = bench.settle("search", "late", float, lambda: count_late(bench, plan))
     plan = give_up(plan, late)
     if late >= 1:
         said = f"earlier steps leave {say_seconds(late)} less than planned"

@@ -50,7 +50,12 @@ def tune_best(bench: Bench, rows: Rows, frozen: Frozen) -> tuple[TunedRecord, Te
     depth: Literal["last", "all"] = settings.depth
     folder = bench.folder / frozen.run.folder
     dataset, task = prepare_tuning(
-        bench.dataset, frozen.backbone, folder, settings, bench.settings.device
+        bench.dataset,
+        frozen.backbone,
+        folder,
+        frozen.run.weights,
+        settings,
+        bench.settings.device,
     )
     label = f"{frozen.backbone.name.replace('/', '_').replace(':', '_')}-tuned-{depth}"
     cell = bench.name_cell(label, task.settings, task.recipe, task.key, bench.device)
@@ -87,12 +92,12 @@ def _reckon(
     """Return the seconds that it should take here, measured by the first start, and say so."""
     epochs = settings.epochs
 
-    def measure() -> dict[str, float]:
+    def measure() -> float:
         pace = measure_task(dataset, rows.train, task)
         shown = len(rows.train) + LOOKING * len(rows.watch)
-        return {"seconds": pace * shown * epochs}
+        return pace * shown * epochs
 
-    seconds = float(bench.settle("transfer", f"tuning-{cell}", measure)["seconds"])
+    seconds = bench.settle("transfer", f"tuning-{cell}", float, measure)
     said = f"fine-tuning: {epochs} epochs, about {say_seconds(seconds)} (± 30 %)"
     bench.reporter.advance(0, said)
     return seconds

@@ -2,23 +2,49 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from tellapart.config import ModelSettings, Settings, TrainSettings
+from tellapart.config import ModelSettings, Positive, Settings, TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import DataError
 from tellapart.models import Shape, make_model
 from tellapart.models.tuned import TunedSettings, make_tuned
-from tellapart.workspace import read_json, write_bytes, write_json
+from tellapart.train.resume import is_finite
+from tellapart.workspace import read_checked, read_record, write_bytes, write_json
 
 ARGS = "args.json"
+BEST = Path("weights", "best.safetensors")
 State = dict[str, torch.Tensor]
+
+
+class Preprocessing(Settings):
+    """What an image goes through before a network sees it."""
+
+    image_size: Positive
+    channels: Annotated[int, Field(ge=1, le=3)]
+    resize: str
+    scale: str
+    views: tuple[str, ...]
+
+
+class NetworkArgs(Settings):
+    """``args.json`` of a network: all that it takes to build it and to predict with it."""
+
+    kind: Literal["network", "tuned"]
+    model: ModelSettings | TunedSettings
+    recipe: TrainSettings
+    classes: tuple[str, ...]
+    preprocessing: Preprocessing
+    data: str
+    fingerprint: str
 
 
 def copy_state(network: nn.Module) -> State:
@@ -29,21 +55,28 @@ def copy_state(network: nn.Module) -> State:
     }
 
 
-def save_weights(path: Path, state: State) -> Path:
-    """Write weights as safetensors, whole or not at all."""
-    return write_bytes(path, save(state))
+def save_weights(path: Path, state: State) -> str:
+    """Write weights as safetensors, whole or not at all; return their SHA-256, hexadecimal."""
+    content = save(state)
+    write_bytes(path, content)
+    return hashlib.sha256(content).hexdigest()
 
 
-def read_weights(path: Path) -> State:
-    """Read a safetensors file.
+def read_weights(path: Path, digest: str) -> State:
+    """Read a safetensors file whose SHA-256 a record has.
 
     Raises:
-        DataError: the file is missing or damaged.
+        WorkspaceError: the file is missing, or was altered.
+        DataError: it holds no weights, or numbers that are not finite.
     """
     try:
-        return load(path.read_bytes())
-    except (OSError, SafetensorError) as error:
+        state = load(read_checked(path, digest))
+    except SafetensorError as error:
         raise DataError(f"{path} is not a readable safetensors file ({error})") from error
+    for name, tensor in state.items():
+        if not is_finite(tensor):
+            raise DataError(f"weights must be finite, but {name} in {path} is not; train it again")
+    return state
 
 
 def write_args(
@@ -69,25 +102,24 @@ def write_args(
     return args
 
 
-def load_model(folder: Path) -> tuple[nn.Module, dict[str, Any]]:
+def load_model(folder: Path, weights: str) -> tuple[nn.Module, NetworkArgs]:
     """Return the network of a run folder with its best weights, and its ``args.json``.
 
+    Args:
+        weights: their SHA-256, which the run's record has.
+
     Raises:
-        DataError: weights missing, damaged, or of another network.
-        WorkspaceError: no readable ``args.json``.
+        DataError: weights of another network, or not finite.
+        WorkspaceError: weights missing or altered, or no readable ``args.json``.
     """
-    args = read_json(folder / ARGS)
-    shape = Shape(
-        args["preprocessing"]["channels"],
-        args["preprocessing"]["image_size"],
-        len(args["classes"]),
-    )
+    args = read_record(folder / ARGS, NetworkArgs)
+    shape = Shape(args.preprocessing.channels, args.preprocessing.image_size, len(args.classes))
     network: nn.Module
-    if args["kind"] == "tuned":
-        network = make_tuned(TunedSettings(**args["model"]), shape.classes)
+    if isinstance(args.model, TunedSettings):
+        network = make_tuned(args.model, shape.classes)
     else:
-        network = make_model(ModelSettings(**args["model"]), shape)
-    load_strictly(network, read_weights(folder / "weights" / "best.safetensors"), folder)
+        network = make_model(args.model, shape)
+    load_strictly(network, read_weights(folder / BEST, weights), folder)
     return network, args
 
 

@@ -28,7 +28,7 @@ from tellapart.owner import own_folder
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
-from tellapart.train.checkpoint import copy_state, save_weights, write_args
+from tellapart.train.checkpoint import BEST, copy_state, save_weights, write_args
 from tellapart.train.held import hold_images
 from tellapart.train.learner import Learner, Task, make_learner
 from tellapart.train.norm import share_norms
@@ -168,8 +168,9 @@ def fit_network(
     best_row = progress.best_row
     assert best_row is not None
 
+    weights = ""  # of several processes, one writes them
     if ranks.leads:
-        save_weights(folder / "weights" / "best.safetensors", progress.best)
+        weights = save_weights(folder / BEST, progress.best)
         if task.keep == "both":
             save_weights(folder / "weights" / "last.safetensors", copy_state(learner.kept))
         write_history(folder / "history.csv", history)
@@ -192,6 +193,7 @@ def fit_network(
         precision=precision,
         val_accuracy=estimate_proportion(hits, len(rows.watch)),
         history=tuple(history),
+        weights=weights,
     )
     del learner, progress, held
     release_memory()

@@ -9,15 +9,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from tellapart.errors import NotFinite
-from tellapart.records import EpochRow, RunRecord
-from tellapart.train.checkpoint import save_weights
+from tellapart.records import EpochRow, RunRecord, StatusRecord
+from tellapart.train.checkpoint import BEST, save_weights
 from tellapart.train.progress import Progress
 from tellapart.train.ranks import ALONE, Ranks
 from tellapart.train.resume import remove_checkpoints
-from tellapart.workspace import read_json, write_json, write_text
+from tellapart.workspace import STATUS, read_record, write_json, write_text
 
 RECORD = "record.json"
-STATUS = "status.json"
 
 
 def finish_run(folder: Path, record: RunRecord) -> None:
@@ -43,7 +42,7 @@ def raise_not_finite(folder: Path, progress: Progress, lr: float, ranks: Ranks =
     if not ranks.leads:
         raise error
     if progress.best:
-        save_weights(folder / "weights" / "best.safetensors", progress.best)
+        save_weights(folder / BEST, progress.best)
     write_history(folder / "history.csv", progress.history)
     write_json(
         folder / STATUS,
@@ -57,9 +56,9 @@ def read_failure(folder: Path) -> NotFinite | None:
     path = folder / STATUS
     if not path.is_file():
         return None
-    found = read_json(path)
-    error = NotFinite(str(found["note"]))
-    error.seconds = float(found.get("seconds", 0.0))
+    found = read_record(path, StatusRecord)
+    error = NotFinite(found.note)
+    error.seconds = found.seconds
     return error
 
 

@@ -70,8 +70,7 @@ def write_checkpoint(
         raise WorkspaceError(
             f"{error}; the checkpoint before is kept, and the same command goes on from it"
         ) from error
-    unfinished = (folder / FOLDER).glob(".*.tmp")  # of starts that were killed
-    for old in (*unfinished, *list_checkpoints(folder)[KEPT:]):
+    for old in list_checkpoints(folder)[KEPT:]:
         _remove(old)
     return path
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import nn
 from torch.nn import functional
 
-from tellapart.config import HeadSettings, TrainSettings
+from tellapart.config import HeadSettings, Positive, Settings, TrainSettings
 from tellapart.data.dataset import Indices, Labels
 from tellapart.data.loader import shuffle_order
 from tellapart.device import Meter, choose_precision, count_threads, prepare_process, release_memory
@@ -27,13 +27,20 @@ from tellapart.models.forward import cast_forward
 from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
-from tellapart.train.checkpoint import copy_state, load_strictly, read_weights, save_weights
+from tellapart.train.checkpoint import (
+    ARGS,
+    BEST,
+    copy_state,
+    load_strictly,
+    read_weights,
+    save_weights,
+)
 from tellapart.train.loop import Rows
 from tellapart.train.optim import schedule_rate
 from tellapart.train.outcome import write_history
 from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.transfer.store import Vectors, hold_vectors
-from tellapart.workspace import read_json, write_json
+from tellapart.workspace import read_record, write_json
 
 PART = 512
 """Rows that are looked at in one go: a hidden layer of 2,048 puts out 4 MB for them."""
@@ -153,10 +160,10 @@ def fit_head(
             if settings.patience and row.epoch - best_row.epoch >= settings.patience:
                 break
     assert best_row is not None
-    save_weights(folder / "weights" / "best.safetensors", best)
+    weights = save_weights(folder / BEST, best)
     save_weights(folder / "weights" / "last.safetensors", copy_state(network))
     write_history(folder / "history.csv", history)
-    record = record_head(folder, settings, network, rows, (best_row, history, meter))
+    record = record_head(folder, settings, network, rows, (best_row, history, meter), weights)
     record = record.model_copy(update={"precision": precision})
     release_memory()
     return record
@@ -168,8 +175,12 @@ def record_head(
     network: nn.Module,
     rows: Rows,
     outcome: tuple[EpochRow, Sequence[EpochRow], Meter],
+    weights: str,
 ) -> RunRecord:
-    """Return the record of a head that was fitted: its best row, all rows, and what it took."""
+    """Return the record of a head that was fitted: its best row, all rows, and what it took.
+
+    ``weights`` is the SHA-256 of those of the best row.
+    """
     best, history, meter = outcome
     return RunRecord(
         cell=folder.name,
@@ -189,6 +200,7 @@ def record_head(
             round(best.val_accuracy * len(rows.watch)), len(rows.watch)
         ),
         history=tuple(history),
+        weights=weights,
     )
 
 
@@ -228,20 +240,36 @@ def predict_head(network: nn.Module, vectors: Vectors, rows: Indices) -> NDArray
     return logits
 
 
-def load_head(folder: Path, backbone_key: str) -> nn.Module:
+class HeadArgs(Settings):
+    """``args.json`` of a head: its settings, the class names, and whose features it takes."""
+
+    kind: Literal["head"]
+    recipe: HeadSettings
+    classes: tuple[str, ...]
+    backbone: str
+    backbone_key: str
+    features: Positive
+    image_size: Positive
+
+
+def load_head(folder: Path, backbone_key: str, weights: str) -> nn.Module:
     """Return the head of a run folder.
+
+    Args:
+        weights: the SHA-256 of its weights, which the run's record has.
 
     Raises:
         DataError: it was fitted on another backbone: the shapes may fit, the numbers would not.
+        WorkspaceError: weights missing or altered, or no readable ``args.json``.
     """
-    args = read_json(folder / "args.json")
-    if args["backbone_key"] != backbone_key:
+    args = read_record(folder / ARGS, HeadArgs)
+    if args.backbone_key != backbone_key:
         raise DataError(
-            f"the head in {folder} belongs to backbone {args['backbone']} "
-            f"(key {args['backbone_key']}), but got one with key {backbone_key}; use that one"
+            f"the head in {folder} belongs to backbone {args.backbone} "
+            f"(key {args.backbone_key}), but got one with key {backbone_key}; use that one"
         )
-    network = make_head(args["features"], len(args["classes"]), HeadSettings(**args["recipe"]))
-    load_strictly(network, read_weights(folder / "weights" / "best.safetensors"), folder)
+    network = make_head(args.features, len(args.classes), args.recipe)
+    load_strictly(network, read_weights(folder / BEST, weights), folder)
     return network
 
 
@@ -250,4 +278,4 @@ def write_head_args(
 ) -> None:
     """Write ``args.json`` of a head: its settings, the class names, and whose features it takes."""
     args = {"kind": "head", "recipe": settings.model_dump(), "classes": list(classes), **backbone}
-    write_json(folder / "args.json", args)
+    write_json(folder / ARGS, args)

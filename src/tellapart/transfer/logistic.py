@@ -28,7 +28,7 @@ from tellapart.metrics.scores import compute_loss
 from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
-from tellapart.train.checkpoint import copy_state, save_weights
+from tellapart.train.checkpoint import BEST, copy_state, save_weights
 from tellapart.train.loop import Rows
 from tellapart.train.outcome import write_history
 from tellapart.transfer.head import Examples, predict_head, record_head, set_scale
@@ -245,10 +245,10 @@ def fit_logistic(
         val_accuracy=best.accuracy,
     )
     state = copy_state(network)
-    save_weights(folder / "weights" / "best.safetensors", state)
+    weights = save_weights(folder / BEST, state)
     save_weights(folder / "weights" / "last.safetensors", state)
     write_history(folder / "history.csv", [row])
     chosen = settings.model_copy(update=PLAIN | {"weight_decay": best.penalty})
-    record = record_head(folder, chosen, network, rows, (row, [row], meter))
+    record = record_head(folder, chosen, network, rows, (row, [row], meter), weights)
     release_memory()
     return record

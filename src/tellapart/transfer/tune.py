@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tellapart.config import HeadSettings, ModelSettings, Settings
+from tellapart.config import ModelSettings, Settings
 from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.device import DeviceName
 from tellapart.models.backbone import Backbone
@@ -23,9 +23,10 @@ from tellapart.models.tuned import (
     thaw_layers,
 )
 from tellapart.records import Scalar
+from tellapart.train.checkpoint import ARGS
 from tellapart.train.learner import Task
-from tellapart.transfer.head import load_head
-from tellapart.workspace import read_json
+from tellapart.transfer.head import HeadArgs, load_head
+from tellapart.workspace import read_record
 
 
 @dataclass(frozen=True)
@@ -71,20 +72,26 @@ class TunedOrigin:
 
 
 def prepare_tuning(
-    dataset: Dataset, backbone: Backbone, head: Path, settings: TuneSettings, device: DeviceName
+    dataset: Dataset,
+    backbone: Backbone,
+    head: Path,
+    weights: str,
+    settings: TuneSettings,
+    device: DeviceName,
 ) -> tuple[Dataset, Task]:
     """Return the images as the backbone sees them, and the training, for `train_model`.
 
     Args:
         head: the run folder of a head on this backbone's features.
+        weights: the SHA-256 of the head's weights.
 
     Raises:
         DataError: the head was fitted on another backbone.
     """
     assert settings.depth != "none"
-    network = load_head(head, backbone.key)
-    args = read_json(head / "args.json")
-    tuned = describe_tuned(backbone, HeadSettings(**args["recipe"]), settings.depth, settings.decay)
+    network = load_head(head, backbone.key, weights)
+    recipe = read_record(head / ARGS, HeadArgs).recipe
+    tuned = describe_tuned(backbone, recipe, settings.depth, settings.decay)
     digest = hashlib.sha256(backbone.key.encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())
