@@ -87,6 +87,9 @@ class Settings(BaseModel):
 
 def _say_refusal(kind: type[Settings], error: ValidationError) -> str:
     first = error.errors()[0]
+    inner = first.get("ctx", {}).get("error")
+    if isinstance(inner, SettingError):  # of settings within these, in the same words
+        return str(inner)
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
         near = suggest_name(name, kind.model_fields)

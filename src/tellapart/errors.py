@@ -34,7 +34,7 @@ class UserError(TellapartError):
     exit_code = 2
 
 
-class SettingError(UserError):
+class SettingError(UserError, ValueError):
     """An argument or option is not acceptable."""
 
 
