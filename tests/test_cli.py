@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -332,11 +334,15 @@ def test_the_program_keeps_triton_from_being_loaded() -> None:
     assert done.stderr.strip() == "None"
 
 
-def start_train(out: str, here: Path, epochs: int = 60) -> subprocess.Popen[str]:
+@contextmanager
+def start_train(out: str, here: Path, epochs: int = 60) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "tellapart", "train", "digits", "--epochs", str(epochs)]
-    return subprocess.Popen(
-        [*command, "--out", out, "--device", "cpu"], cwd=here, stderr=subprocess.PIPE, text=True
-    )
+    command += ["--out", out, "--device", "cpu"]
+    with subprocess.Popen(command, cwd=here, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()  # where the test failed, it is not waited for
 
 
 def wait_for_training(process: subprocess.Popen[str], folder: Path) -> None:

@@ -30,6 +30,7 @@ from tellapart.records import (
     LearningRecord,
     ModelStep,
     PlanRecord,
+    StatusRecord,
     StepName,
     StudyRecord,
     SweepStep,
@@ -278,5 +279,5 @@ def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparis
 
 
 def _write_status(bench: Bench, status: str, note: str = "") -> None:
-    content = {"status": status, "process": os.getpid(), "folder": bench.dataset.folder}
-    write_json(bench.folder / STATUS, content | ({"note": note} if note else {}))
+    found = StatusRecord(status=status, note=note, process=os.getpid(), folder=bench.dataset.folder)
+    write_json(bench.folder / STATUS, found.model_dump(exclude_defaults=True))

@@ -254,7 +254,7 @@ def say_floor(test: TestRecord) -> str:
     commonest = test.per_class[supports.index(max(supports))].name
     return (
         f"That is no better than always answering {commonest!r}, which is right on "
-        f"{100 * share:.1f} %: it has learnt nothing that helps to tell the classes apart."
+        f"{100 * share:.1f} %, so it does not show that the classes can be told apart."
     )
 
 

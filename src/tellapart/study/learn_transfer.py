@@ -27,11 +27,12 @@ from tellapart.study.candidates import (
     make_work,
     name_backbones,
 )
+from tellapart.train.checkpoint import ARGS
 from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
-from tellapart.transfer.head import Examples
+from tellapart.transfer.head import Examples, HeadArgs
 from tellapart.transfer.logistic import try_logistic
-from tellapart.workspace import read_json
+from tellapart.workspace import read_record
 
 WHOLE = 2.0
 """What fits on all shares take, over one on all images, at most: shares are halves of halves."""
@@ -92,7 +93,7 @@ def _fit_shares(
 ) -> tuple[LearningPoint, ...]:
     """Fit a head on each share, or read what an earlier start fitted."""
     backbones, _ = choose_backbones(make_work(bench), name_backbones(bench))
-    key = read_json(bench.folder / chosen.run.folder / "args.json")["backbone_key"]
+    key = read_record(bench.folder / chosen.run.folder / ARGS, HeadArgs).backbone_key
     backbone = next(one for _, one in backbones if one.key == key)
     rows = bench.open_rows("learn")
     vectors = extract_features(bench.dataset, backbone, find_means(bench.settings)).vectors

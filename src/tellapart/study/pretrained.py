@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from tellapart.evaluate import Look, evaluate_model
 from tellapart.models.backbone import Backbone, list_here
-from tellapart.models.packaged import PACKAGED
 from tellapart.plan import plan_tuning
 from tellapart.records import (
     BackboneRecord,
@@ -160,9 +159,12 @@ def _extract(work: Work, backbone: Backbone, view: View) -> Features:
 
 def _advise(bench: Bench, chosen: BackboneRecord) -> str:
     advice = f"The weights of {chosen.name} ({chosen.source}) are under licence {chosen.license}."
-    if not bench.settings.transfer.backbones and list_here() == (PACKAGED,):
-        advice += (
-            f" Larger backbones may do better: 'tellapart fetch --backbone {LARGER}' brings one "
-            "where there is a network, and --backbone auto compares those that are here."
-        )
-    return advice
+    if bench.settings.transfer.backbones:
+        return advice
+    others = len(list_here()) - 1
+    if others:
+        return f"{advice} --backbone auto compares it with what is cached here ({others} more)."
+    return (
+        f"{advice} Larger backbones may do better: 'tellapart fetch --backbone {LARGER}' brings "
+        "one where there is a network, and --backbone auto compares those that are here."
+    )
