@@ -250,7 +250,6 @@ def test_features_that_are_not_finite_are_refused_and_not_kept(tmp_path: Path) -
     assert not find_shards(tmp_path)
 
 
-@pytest.mark.xfail(reason="a source of files does not yet compare them with their hashes")
 def test_features_are_those_of_the_hash(tmp_path: Path) -> None:
     """A file that was other while features were computed leaves none under its own hash."""
     draw = np.random.default_rng(0)
