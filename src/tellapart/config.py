@@ -92,8 +92,7 @@ def _say_refusal(kind: type[Settings], error: ValidationError) -> str:
         return str(inner)
     name = ".".join(map(str, first["loc"]))
     if first["type"] == "extra_forbidden":
-        near = suggest_name(name, kind.model_fields)
-        return f"{kind.__name__} has no setting {name!r}{near}"
+        return f"{kind.__name__} has no setting {name!r}{suggest_name(name, kind.model_fields)}"
     if not name:  # of several values together, which the message names
         return first["msg"].removeprefix("Value error, ")
     return f"{name}: {first['msg'].lower()}, but got {first['input']!r}"
@@ -250,9 +249,6 @@ SettingsT = TypeVar("SettingsT", bound=Settings)
 
 def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
     """Make settings from named values, leaving out those that are None.
-
-    Raises:
-        SettingError: an unknown name (the nearest is named) or a value outside its rule.
 
     >>> make_settings(TrainSettings, epochs=3, lr=None).epochs
     3

@@ -209,17 +209,23 @@ def test_samples_come_from_the_folder_alone(
     assert "data:image/webp" not in render_report(record, folder)
 
 
+@pytest.mark.parametrize(
+    ("model", "question"),
+    [
+        ("simple", "What does one convolution and one dense layer make of them?"),
+        ("speed", "What does the speed network, trained from scratch, make of them?"),
+    ],
+)
 def test_the_question_fits_the_network_that_was_trained(
-    study: StudyRecord, page: str, tmp_path: Path
+    model: str, question: str, study: StudyRecord, tmp_path: Path
 ) -> None:
-    assert "What does one convolution and one dense layer make of them?" in page
     step = study.steps["baseline"]
     assert isinstance(step, BaselineStep)
-    run = step.run.model_copy(update={"model": "speed"})
-    steps = {**study.steps, "baseline": step.model_copy(update={"run": run})}
-    other = render_report(study.model_copy(update={"steps": steps}), tmp_path)
-    assert other.count("What does the speed network, trained from scratch, make of them?") == 2
-    assert "one convolution and one dense layer" not in other
+    run = step.run.model_copy(update={"model": model})
+    steps = {"baseline": step.model_copy(update={"run": run})}
+    page = render_report(study.model_copy(update={"steps": steps}), tmp_path)
+    assert page.count(question) == 2
+    assert ("one convolution and one dense layer" in page) == (model == "simple")
 
 
 def test_own_home_is_not_told(study: StudyRecord, tmp_path: Path) -> None:
