@@ -411,7 +411,6 @@ def test_the_second_process_on_a_folder_is_refused(
         assert json.loads((here / "shared/status.json").read_text()) == {
             "status": "running",
             "process": process.pid,
-            "folder": "",
         }
         assert process.poll() is None
         process.kill()

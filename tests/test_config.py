@@ -92,8 +92,6 @@ def test_settings_made_in_python_are_refused_in_the_same_words(
 ) -> None:
     with pytest.raises(SettingError, match=said):
         StudySettings(**values)
-    with pytest.raises(SettingError, match=said):
-        StudySettings.model_validate(values)
 
 
 def test_a_muon_with_weight_decay_is_refused_when_it_is_made() -> None:

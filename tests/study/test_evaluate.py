@@ -116,12 +116,12 @@ def test_an_altered_file_of_a_study_is_refused_by_name(
         evaluate_run(load_images("digits"), study, "test")
 
 
-def test_weights_that_were_altered_are_refused(study: Path) -> None:
+def test_weights_that_were_altered_are_refused(study: Path, small_backbone: str) -> None:
     for step in ("baseline", "transfer"):
         path = study / read_model(study, step).run.folder / BEST
         path.write_bytes(path.read_bytes()[:-1] + b"\1")
         with pytest.raises(WorkspaceError, match=r"best\.safetensors was altered"):
-            evaluate_run(load_images("digits"), study / step)
+            evaluate_run(load_images("digits"), study / step, backbone=small_backbone)
 
 
 def test_the_notebooks_val_is_refused_and_its_test_is_optimistic(tmp_path: Path) -> None:

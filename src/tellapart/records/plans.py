@@ -51,7 +51,7 @@ class StatusRecord(Record):
     note: str = ""
     process: int | None = None
     seconds: float = 0.0
-    folder: str | None = None
+    folder: str = ""
 
 
 class LeftOut(Record):
