@@ -1,12 +1,13 @@
-"""What it costs that OpenMP's threads spin while they wait, alone and beside other work.
+"""What other work on the machine costs a training, by how OpenMP's threads wait for each other.
 
-    python benchmarks/waiting.py [--turns 3]
+    python benchmarks/waiting.py [--turns 3] [--before FOLDER]
 
-Processes take turns, one for each way of waiting: as OpenMP does by default (a thread that waits
-spins for some milliseconds), for a given number of spins, and not at all (passive). Each does the
-same pieces of work twice and counts the second time. Half of the turns are beside a process that
-keeps one core busy. Prints Markdown tables: seconds (median of the turns) of each piece, and peak
-memory; the images are made up or the embedded digits, for only the time matters here.
+Processes take turns, one for each way of waiting: a thread that waits spins for OpenMP's own number
+of spins (some milliseconds), for fewer, or sleeps at once; and, with ``--before``, the source of
+another version in that folder, as it waits by itself. Each does the same pieces of work twice and
+counts the second time. Half of the turns are beside a process that keeps one core busy. Prints
+Markdown tables: seconds of each piece (median of the turns), and the peak memory. The images are
+the embedded digits, at their size or enlarged, and the features are made up: only time matters.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from pathlib import Path
 from statistics import median
 
 WAYS: dict[str, dict[str, str]] = {
-    "default": {},
+    "300,000 spins": {"GOMP_SPINCOUNT": "300000"},
     "10,000 spins": {"GOMP_SPINCOUNT": "10000"},
     "1,000 spins": {"GOMP_SPINCOUNT": "1000"},
     "passive": {"OMP_WAIT_POLICY": "passive"},
@@ -107,11 +108,14 @@ def measure(way: str, busy: bool) -> dict[str, float]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--before", type=Path)
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.work:
         work()
         return
+    if args.before:
+        WAYS["before"] = {"PYTHONPATH": str(args.before)}
     for busy in (False, True):
         seen: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
         for _ in range(args.turns):
@@ -119,7 +123,7 @@ def main() -> None:
                 seen[way].append(measure(way, busy))
         print(f"\n{'one core busy' if busy else 'quiet'}, seconds, median of {args.turns}\n")
         print(f"| work | {' | '.join(WAYS)} |\n|---|{'---|' * len(WAYS)}")
-        for name in seen["default"][0]:
+        for name in seen["passive"][0]:
             cells = (f"{median(one[name] for one in seen[way]):.2f}" for way in WAYS)
             print(f"| {name} | {' | '.join(cells)} |", flush=True)
 

@@ -93,9 +93,9 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'tellapart' has no attribute {name!r}")
-    from tellapart.device import wait_quietly
+    from tellapart.device import wait_shortly
 
-    wait_quietly()  # before one of them loads torch
+    wait_shortly()  # before one of them loads torch
     return getattr(import_module(_HOMES[name]), name)
 
 

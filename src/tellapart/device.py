@@ -12,7 +12,8 @@ import platform
 import sys
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from types import TracebackType
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
+
+SPINS = "GOMP_SPINCOUNT"
 
 PRECISION_VARIABLE = "TELLAPART_PRECISION"
 """Names the number format to train in, whatever the processor has."""
@@ -128,6 +131,17 @@ def limit_threads(count: int) -> None:
     torch.set_num_threads(count)
 
 
+@contextmanager
+def use_threads(count: int) -> Iterator[None]:
+    """Let this process compute with so many threads, for the length of a ``with`` block."""
+    before = count_threads()
+    limit_threads(count)
+    try:
+        yield
+    finally:
+        limit_threads(before)
+
+
 def count_threads() -> int:
     """Return the number of threads that this process computes with."""
     import torch
@@ -169,24 +183,25 @@ def release_memory() -> None:
             ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
-def wait_quietly() -> None:
-    """Let OpenMP's threads sleep while they wait, unless the environment says how they wait.
+def wait_shortly() -> None:
+    """Let OpenMP's threads spin but shortly while they wait, unless the environment says otherwise.
 
-    By default they spin, and beside any other work a training then takes up to ten times as long.
-    To be called before PyTorch is loaded, which reads this once; ``benchmarks/waiting.py`` measures
-    what it does.
+    By default GNU's, which PyTorch has on Linux, spin for milliseconds, and beside any other work a
+    training then takes many times as long; to sleep at once costs more than a step of a small
+    network. To be called before PyTorch is loaded, which reads this once;
+    ``benchmarks/waiting.py`` measures what it does.
     """
-    if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", "GOMP_SPINCOUNT"} & os.environ.keys():
-        os.environ["OMP_WAIT_POLICY"] = "passive"
+    if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", SPINS} & os.environ.keys():
+        os.environ[SPINS] = "1000"
 
 
 def prepare_libraries() -> None:
     """Say how libraries are to be loaded, in a process that is this package's own.
 
-    Threads wait as `wait_quietly` has it. PyTorch's optimisers load Triton for a compiler that is
+    Threads wait as `wait_shortly` has it. PyTorch's optimisers load Triton for a compiler that is
     not used here: 70 MB of memory.
     """
-    wait_quietly()
+    wait_shortly()
     sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # None bars it
 
 

@@ -8,6 +8,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset
+from tellapart.device import use_threads
 from tellapart.train.learner import Learner, Task, lean_average, make_learner
 
 ROWS = np.arange(200, dtype=np.int64)
@@ -44,7 +45,7 @@ def test_an_average_is_that_of_torch() -> None:
 
 def test_the_first_steps_of_an_average_count_less() -> None:
     network = make_network()
-    learner = Learner(network, torch.optim.SGD(network.parameters()), "float32", 1)
+    learner = Learner(network, torch.optim.SGD(network.parameters()), "float32", 1, 1)
     learner.average, learner.span = make_network(seed=1), 1e9
     start = learner.average.state_dict()["0.weight"].clone()
     for step in range(1, 100):
@@ -76,3 +77,12 @@ def test_an_average_spans_a_share_of_all_steps(epochs: int, digits: Dataset) -> 
     moved = next(learner.kept.parameters()) - next(learner.network.parameters())
     decay = max(0.0, 1 - 1 / learner.span)
     assert torch.allclose(moved, torch.tensor(-decay), atol=1e-6)
+
+
+@pytest.mark.parametrize(("width", "batch", "threads"), [(32, 32, 1), (32, 128, 1), (1024, 128, 2)])
+def test_a_small_network_learns_with_one_thread(
+    width: int, batch: int, threads: int, digits: Dataset
+) -> None:
+    task = Task(ModelSettings(width=width), TrainSettings(batch_size=batch), "cpu")
+    with use_threads(2):
+        assert make_learner(digits, ROWS, task).threads == threads

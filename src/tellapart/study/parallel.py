@@ -9,7 +9,7 @@ from functools import cache
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
-from tellapart.device import choose_device, count_threads, limit_threads, measure_free_memory
+from tellapart.device import choose_device, count_threads, measure_free_memory, use_threads
 from tellapart.models import Shape
 from tellapart.plan import (
     LEAST_GAIN,
@@ -143,9 +143,5 @@ def make_paces(
 
 def measure_with_one(measure: Callable[[], float]) -> float:
     """Return what is measured while this process computes with one thread."""
-    before = count_threads()
-    limit_threads(1)
-    try:
+    with use_threads(1):
         return measure()
-    finally:
-        limit_threads(before)

@@ -13,7 +13,14 @@ from torch import nn
 from tellapart.config import ModelSettings, Settings, TrainSettings, describe_settings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, shuffle_order
-from tellapart.device import DeviceName, Precision, choose_device, choose_precision, prepare_process
+from tellapart.device import (
+    DeviceName,
+    Precision,
+    choose_device,
+    choose_precision,
+    count_threads,
+    prepare_process,
+)
 from tellapart.models import Shape, adapt_model, make_model
 from tellapart.models.forward import (
     has_norm,
@@ -28,6 +35,12 @@ from tellapart.train.replay import Replay
 
 ADAPT_IMAGES = 2000
 """Images that a network may look at before it is trained."""
+
+SMALL_BYTES = 1_000_000
+"""Outputs of all layers for one batch, at two bytes a number, up to which one thread is enough.
+
+Below it two were measured to gain nothing, and to lose where the machine has other work.
+"""
 
 
 class Origin(Protocol):
@@ -110,13 +123,14 @@ class Learner:
 
     ``average`` is None where the weights of the last step are those that count; else it goes over
     ``span`` steps. ``chunk`` images go through at once; a batch that is one chunk goes through
-    ``replay``.
+    ``replay``. It learns with ``threads``.
     """
 
     network: nn.Module
     optimizer: torch.optim.Optimizer
     precision: Precision
     chunk: int
+    threads: int
     average: nn.Module | None = None
     span: float = 0.0
 
@@ -158,7 +172,8 @@ def make_learner(dataset: Dataset, rows: Indices, task: Task) -> Learner:
     if task.origin is None:
         seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
         adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
-    elif measure_outputs(network, dataset, device) > measure_room(device):
+    outputs = measure_outputs(network, dataset, device)
+    if task.origin is not None and outputs > measure_room(device):
         task.origin.save_memory(network)
     precision = task.choose_precision()
     layers = None if task.origin is None else task.origin.scale_weights(network)
@@ -167,7 +182,8 @@ def make_learner(dataset: Dataset, rows: Indices, task: Task) -> Learner:
     if has_norm(network):
         chunk = recipe.batch_size  # its statistics are those of the whole batch
     steps = recipe.epochs * (len(cut_epoch(len(rows), recipe.batch_size)) - 1)
-    learner = Learner(network, optimizer, precision, chunk)
+    small = device.type == "cpu" and recipe.batch_size * outputs <= SMALL_BYTES
+    learner = Learner(network, optimizer, precision, chunk, 1 if small else count_threads())
     if recipe.averaging:
         learner.average, learner.span = deepcopy(network), recipe.averaging * steps
     return learner

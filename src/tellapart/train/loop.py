@@ -19,7 +19,7 @@ from tellapart.config import TrainSettings
 from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, read_batches, shuffle_order, split_batch
-from tellapart.device import Meter, count_threads, release_memory, seed_step
+from tellapart.device import Meter, release_memory, seed_step, use_threads
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import count_parameters
@@ -125,7 +125,7 @@ def fit_network(
         write_args(folder, dataset, task.settings, recipe)
     held = hold_images(dataset, device)
     pulse = Pulse(task.every if ranks.leads else math.inf)
-    with Meter() as meter:
+    with Meter() as meter, use_threads(learner.threads):
         progress = read_progress(folder, key, learner, ranks)
         history, quickest = progress.history, math.inf
         for epoch in range(len(history), recipe.epochs):
@@ -189,7 +189,7 @@ def fit_network(
         predict_seconds=quickest if math.isfinite(quickest) else 0.0,
         peak_memory_mb=max(progress.peak_memory_mb, meter.peak_memory_mb),
         device=str(device),
-        threads=count_threads(),
+        threads=learner.threads,
         precision=precision,
         val_accuracy=estimate_proportion(hits, len(rows.watch)),
         history=tuple(history),

@@ -6,7 +6,7 @@ import time
 
 from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
-from tellapart.device import DeviceName, release_memory
+from tellapart.device import DeviceName, release_memory, use_threads
 from tellapart.stop import check_stop
 from tellapart.train.held import hold_images
 from tellapart.train.learner import Learner, Task, make_learner
@@ -38,17 +38,18 @@ def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
     learner, pace = make_learner(dataset, rows, task), Pace(task.recipe, 0)
     dataset = hold_images(dataset, learner.device)
     batch = task.recipe.batch_size
-    _time(learner, dataset, rows[:batch], pace)
     steps, spent = 1, 0.0
     paces: list[float] = []
-    while len(paces) < REPEATS and (spent < ENOUGH_SECONDS or not paces):
-        some = rows[: steps * batch]
-        seconds = _time(learner, dataset, some, pace)
-        spent += seconds
-        if seconds >= LEAST_SECONDS or len(some) == len(rows):
-            paces.append(seconds / len(some))
-        else:
-            steps *= 4
+    with use_threads(learner.threads):
+        _time(learner, dataset, rows[:batch], pace)
+        while len(paces) < REPEATS and (spent < ENOUGH_SECONDS or not paces):
+            some = rows[: steps * batch]
+            seconds = _time(learner, dataset, some, pace)
+            spent += seconds
+            if seconds >= LEAST_SECONDS or len(some) == len(rows):
+                paces.append(seconds / len(some))
+            else:
+                steps *= 4
     del learner
     release_memory()
     return min(paces)
