@@ -18,6 +18,7 @@ from tellapart.stop import (
     catch_signals,
     check_stop,
     clear_stop,
+    find_stop,
     is_stop_asked,
 )
 
@@ -70,6 +71,15 @@ def test_a_second_signal_stops_at_once() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         raise AssertionError("the second signal was not heard")
     assert not is_stop_asked()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no such signal")
+def test_a_terminal_that_closes_may_say_so_more_than_once() -> None:
+    """A shell tells its jobs, and the system tells them again when the shell is gone."""
+    with catch_signals():
+        for _ in range(3):
+            os.kill(os.getpid(), signal.SIGHUP)
+        assert find_stop() == signal.SIGHUP
 
 
 def test_a_third_signal_kills() -> None:

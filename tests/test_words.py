@@ -9,7 +9,7 @@ from matplotlib.ft2font import FT2Font
 
 from tellapart.report.canvas import render_png
 from tellapart.report.plots import plot_confusion
-from tellapart.words import PLAIN, choose_face, list_faces, shorten_name, shorten_names
+from tellapart.words import PLAIN, choose_font, list_fonts, shorten_name, shorten_names
 
 NAMES = ("猫", "日本語", "한국어", "😀🐱", "العربية", "हिन्दी", "ꯃꯤꯇꯩ", "\U000e0001", "Привет $x$")
 
@@ -17,13 +17,13 @@ NAMES = ("猫", "日本語", "한국어", "😀🐱", "العربية", "हि�
 @pytest.fixture
 def plain_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that has no other face than matplotlib's own."""
-    file = list_faces()[PLAIN]
-    monkeypatch.setattr("tellapart.words.list_faces", lambda: {PLAIN: file})
+    file = list_fonts()[PLAIN]
+    monkeypatch.setattr("tellapart.words.list_fonts", lambda: {PLAIN: file})
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_every_sign_of_a_name_is_in_the_face_that_draws_it(name: str) -> None:
-    file, text = choose_face(name)
+    file, text = choose_font(name)
     signs = FT2Font(file).get_charmap()
     assert all(ord(sign) in signs for sign in text)
 

@@ -15,8 +15,8 @@ from tellapart.data.folder import MOST_SIZE
 from tellapart.data.split import Split, count_leaks
 from tellapart.records import DataRecord, InspectStep
 from tellapart.stop import check_stop
-from tellapart.words import choose_face, shorten_name, shorten_names
-from tellapart.workspace import write_bytes
+from tellapart.words import choose_font, shorten_name, shorten_names
+from tellapart.workspace import expand_path, write_bytes
 
 SAMPLES = 8
 """Images of each class in the grid; half as many of more than 20 classes."""
@@ -56,7 +56,7 @@ def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectS
 
     ``seconds`` and ``peak_memory_mb`` are left at 0 for the caller, who measures.
     """
-    folder = Path(folder)
+    folder = expand_path(folder)
     record = describe_data(dataset, split)
     totals = count_labels(dataset.labels, dataset.classes)
     ratio = max(totals.values()) / max(1, min(totals.values()))
@@ -164,10 +164,10 @@ def _read_tiles(dataset: Dataset, rows: Indices, side: int) -> Iterator[Image.Im
 
 
 class _Name:
-    """A class name as it is drawn: its signs, the font that has them, its width in pixels."""
+    """A class name as it is drawn: its characters, the font that has them, its width in pixels."""
 
     def __init__(self, name: str) -> None:
-        file, self.text = choose_face(name)
+        file, self.text = choose_font(name)
         self.font = ImageFont.truetype(file, 13)
         self.width = int(self.font.getlength(self.text)) + 1
 

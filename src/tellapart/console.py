@@ -98,7 +98,8 @@ def open_streams() -> None:
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+            # takes the lowest number that is free; workers have it too
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     plain = warnings.formatwarning
     warnings.formatwarning = lambda *told, **named: show_controls(plain(*told, **named), lines=True)
     sys.stdout, sys.stderr = (_wrap(stream, n) for n, stream in ((1, sys.stdout), (2, sys.stderr)))

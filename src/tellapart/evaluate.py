@@ -28,7 +28,7 @@ from tellapart.models.forward import predict_logits
 from tellapart.records import Estimate, LookRecord, RunRecord, TestRecord
 from tellapart.train.checkpoint import load_model
 from tellapart.train.loop import Rows
-from tellapart.workspace import read_record, write_json, write_text
+from tellapart.workspace import expand_path, read_record, write_json, write_text
 
 Predict = Callable[[Indices], NDArray[np.float32]]
 LEDGER = "ledger.json"
@@ -51,7 +51,7 @@ class Seal:
     def __init__(self, dataset: Dataset, split: Split, folder: str | Path) -> None:
         self.dataset = dataset
         self._split = split
-        self._path = Path(folder) / LEDGER
+        self._path = expand_path(folder) / LEDGER
 
     def read_ledger(self) -> tuple[LookRecord, ...]:
         """Return every look so far, oldest first."""
@@ -108,7 +108,7 @@ def evaluate_model(
     logits = predict_finite(predict, rows)
     predicted = logits.argmax(1)
     confusion = count_confusions(truth, predicted, len(dataset.classes))
-    digest = write_predictions(Path(folder) / PREDICTIONS, dataset, rows, logits)
+    digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
         loss=compute_loss(logits, truth),
@@ -164,8 +164,8 @@ def write_predictions(
 ) -> str:
     """Write a line an image: which, its true and predicted class, and all probabilities.
 
-    Names of files and classes are written as they are: a program finds each again. A spreadsheet
-    is to read these columns as text, for a name may begin as a formula does.
+    Class names are written as they are in ``results.json``, names of files as the report shows
+    them. A spreadsheet is to read these columns as text: a name may begin as a formula does.
 
     Returns:
         The SHA-256 of the file, hexadecimal.

@@ -24,6 +24,8 @@ SIGNALS = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGUSR1", "SIGHUP")
     if hasattr(signal, name)  # Windows lacks the last two
 )
+HANGUP = getattr(signal, "SIGHUP", None)
+"""A terminal that closes may send several: one after another signal asks for nothing more."""
 GRACE = 2.0
 """Seconds after a second signal in which the work may come to an end by itself."""
 NOTE = b"tellapart: stopping as soon as the work is saved; a second signal stops at once\n"
@@ -100,13 +102,15 @@ def _watch(reader: int, over: threading.Event) -> None:
     """
     count = 0
     while number := os.read(reader, 1):  # empty once the other end is closed
-        count += number[0] in SIGNALS
+        count += number[0] in SIGNALS and not (count and number[0] == HANGUP)
         if count > 1 and not over.wait(GRACE):
             os._exit(Interrupted.exit_code)
     os.close(reader)
 
 
 def _handle(number: int, frame: FrameType | None) -> None:
+    if _asked and number == HANGUP:
+        return
     if _asked:
         for each in SIGNALS:
             signal.signal(each, signal.SIG_DFL)

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import cache
 
-# Faces that carry the scripts DejaVu lacks; only those the machine has are asked for.
-FACES = (
+# Fonts that carry the scripts DejaVu lacks; only those the machine has are asked for.
+FONTS = (
     "Noto Sans CJK JP", "Noto Sans CJK SC", "Hiragino Sans", "Microsoft YaHei", "Malgun Gothic",
     "WenQuanYi Zen Hei", "Arial Unicode MS", "Noto Sans Arabic", "Noto Sans Devanagari",
     "Noto Emoji",
@@ -37,54 +37,57 @@ def show_controls(text: str, lines: bool = False) -> str:
 
 
 @cache
-def list_faces() -> dict[str, str]:
-    """Return the faces that this machine has, and the file of each; ``PLAIN`` is the first."""
+def list_fonts() -> dict[str, str]:
+    """Return the fonts that this machine has, and the file of each; ``PLAIN`` is the first."""
     from matplotlib import font_manager
 
     known = set(font_manager.fontManager.get_font_names())
-    names = (PLAIN, *(face for face in FACES if face in known))
+    names = (PLAIN, *(font for font in FONTS if font in known))
     return {name: str(font_manager.findfont(name)) for name in names}
 
 
 @cache
-def _list_signs(file: str) -> frozenset[int]:
+def _list_characters(file: str) -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
     return frozenset(FT2Font(file).get_charmap())
 
 
-def choose_face(text: str) -> tuple[str, str]:
-    """Return the file of a face that has all signs of a text, and the text as it can draw it.
+def choose_font(text: str) -> tuple[str, str]:
+    """Return the file of a font that has all characters of a text, and the text as it can draw it.
 
-    Where no single face has them all, it is ``PLAIN``, and signs that it lacks are transliterated.
+    Where no single font has them all, it is ``PLAIN``, and others are transliterated.
     """
-    files = list(list_faces().values())
+    files = list(list_fonts().values())
     for file in files:
-        if all(ord(sign) in _list_signs(file) for sign in text):
+        if all(ord(character) in _list_characters(file) for character in text):
             return file, text
     return files[0], _spell(text, files[:1])
 
 
 def _spell(text: str, files: Sequence[str]) -> str:
-    """Return a text whose signs the faces have; others in Latin letters, emoji by their names."""
+    """Return a text with what no font has in Latin letters, and emoji by their names."""
     from anyascii import anyascii
 
-    known = [_list_signs(file) for file in files]
+    known = [_list_characters(file) for file in files]
     return "".join(
-        sign if any(ord(sign) in signs for signs in known) else anyascii(sign) for sign in text
+        character
+        if any(ord(character) in characters for characters in known)
+        else anyascii(character)
+        for character in text
     )
 
 
 def shorten_name(text: str, limit: int = 24) -> str:
     """Make a name safe and short for a figure: one line, an ellipsis in the middle.
 
-    Signs that no face of this machine has are transliterated.
+    Characters that no font of this machine has are transliterated.
 
     >>> shorten_name("a very long name of a class of things", 15)
     'a very … things'
     """
-    printed = "".join(sign if sign.isprintable() else " " for sign in text)
-    spelled = _spell(printed, list(list_faces().values()))
+    printed = "".join(character if character.isprintable() else " " for character in text)
+    spelled = _spell(printed, list(list_fonts().values()))
     line = " ".join(spelled.split()) or "(unnamed)"
     if len(line) > limit:
         head = (limit - 1) // 2

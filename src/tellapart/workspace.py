@@ -162,7 +162,7 @@ def read_record(path: Path, kind: type[Content]) -> Content:
         first = error.errors()[0]
         place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
         raise WorkspaceError(
-            f"{path} is not a {kind.__name__} of this version ({place}{first['msg']}); "
+            f"{path} was altered, or is of another version ({place}{first['msg']}); "
             "use another --out"
         ) from error
 
@@ -216,11 +216,12 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
         holds = folder.is_dir() and any(
             not file.name.startswith(f".{IDENTITY}.") for file in folder.iterdir()
         )
+        ours = holds and marker.is_file()
     except OSError as error:
         raise WorkspaceError(
             f"--out {folder} cannot be read ({error.strerror}); name another"
         ) from error
-    if holds and not marker.is_file():
+    if holds and not ours:
         raise WorkspaceError(
             f"--out must be new or hold the same work, but {folder} holds other files; "
             "name another folder"
@@ -245,7 +246,7 @@ def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) 
     number = 1
     while (root / f"{stem}-{number}").exists():
         folder = root / f"{stem}-{number}"
-        with suppress(WorkspaceError):  # of another run, damaged: not to be gone on with
+        with suppress(WorkspaceError, OSError):  # damaged, or another's: not to be gone on with
             status = folder / STATUS
             done = status.is_file() and read_record(status, StatusRecord).status == "done"
             if not done and read_json(folder / IDENTITY) == identity:

@@ -93,7 +93,6 @@ def test_what_may_be_a_split_or_a_class_is_asked(
     [
         "freight_train/a freight_train/b test_tube/c car",
         "animals/cat plants/rose",
-        "a/x a/y b/x b/y",
     ],
 )
 def test_folders_inside_other_classes_are_no_classes(tmp_path: Path, places: str) -> None:
@@ -107,3 +106,9 @@ def test_a_class_of_no_images_does_not_hide_a_split(tmp_path: Path) -> None:
     os.mkdir(tmp_path / "labels")
     tree = write_places(tmp_path, "train/cats train/dogs val_set/cats val_set/dogs")
     assert {role for role, _ in list_parts(tree)} == {"train", "val"}
+
+
+@pytest.mark.parametrize("places", ["a/x a/y b/x b/y", "trn/cats trn/dogs tst/cats tst/dogs"])
+def test_folders_that_hold_the_same_folders_may_be_splits(tmp_path: Path, places: str) -> None:
+    with pytest.raises(DataError, match="so they may be splits or classes; name splits train"):
+        write_places(tmp_path, places)

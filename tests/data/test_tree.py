@@ -276,3 +276,11 @@ def test_images_without_class_folders_are_refused(tmp_path: Path, write_image: W
     write_image(tmp_path / "1.png")
     with pytest.raises(DataError, match="1 images but no class folders"):
         scan_tree(tmp_path)
+
+
+def test_a_folder_of_results_is_no_data(tmp_path: Path) -> None:
+    (tmp_path / "inspect").mkdir()
+    (tmp_path / "inspect" / "samples.png").touch()
+    (tmp_path / "identity.json").write_text("{}")
+    with pytest.raises(DataError, match="holds results; give the folder of images"):
+        scan_tree(tmp_path)

@@ -122,3 +122,15 @@ def test_weights_that_are_gone_are_named(digits: Dataset, tmp_path: Path) -> Non
         run(digits, tmp_path / "study", f"local-dir:{tmp_path / 'w'}")
     identity = json.loads((tmp_path / "study" / "identity.json").read_text())
     assert str(tmp_path) not in str(identity)
+
+
+@pytest.mark.parametrize("content", ["{}", '{"chosen": [["w"]], "screened": []}', "[1]"])
+def test_a_choice_that_was_altered_is_refused_by_name(
+    content: str, digits: Dataset, tmp_path: Path
+) -> None:
+    name = save_weights(tmp_path / "w")
+    run(digits, tmp_path / "study", name)
+    (tmp_path / "study/transfer/record.json").unlink()
+    (tmp_path / "study/transfer/candidates.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=r"candidates\.json was altered"):
+        run(digits, tmp_path / "study", name)

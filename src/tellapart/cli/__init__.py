@@ -41,6 +41,12 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print_error(_say_memory(error))
         return BudgetError.exit_code
+    except OSError as error:
+        print_error(
+            f"{error.filename or 'a file'} cannot be used ({error.strerror or error}); change "
+            "that, or name another"
+        )
+        return UserError.exit_code
     failure = find_failure()
     if failure is None or isinstance(failure, BrokenPipeError):  # who reads it has seen enough
         return 0

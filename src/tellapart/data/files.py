@@ -113,7 +113,7 @@ def end_where_reading_fails() -> Iterator[None]:
         yield
     except OSError as error:
         raise DataError(
-            f"{show_name(str(error.filename or 'a file of the data'))} cannot be read now "
-            f"({error.strerror or error}), which is no fault of its own; mend that, and start "
-            "the same command again"
+            f"{show_name(str(error.filename or 'a file of the data'))} could not be read just now "
+            f"({error.strerror or error}); the file may be well, so start the same command again, "
+            "and remove it if that does not help"
         ) from error

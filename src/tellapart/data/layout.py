@@ -109,6 +109,8 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
             f"hold images too; if it is a class, rename it (such as to {name}s); if it is a "
             "split, move the others into splits, or away"
         )
+    if not splits:
+        _refuse_alike(root)
     if not splits or (others and not shared):
         if exact:
             notes.append(f"{_join(exact)}: read as classes, for no class folders are inside")
@@ -116,6 +118,23 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
     if others:
         notes.append(f"folders beside {_join(splits)} left out: {_join(others)}")
     return _read_splits(named, splits, notes)
+
+
+def _refuse_alike(root: Folder) -> None:
+    """Refuse folders without images of their own that hold the same folders.
+
+    Raises:
+        DataError: they are splits whose names do not say so, or classes that are divided alike.
+    """
+    inside = [frozenset(inner.name for inner in top.filled) for top in root.filled]
+    if len(inside) < 2 or len(set(inside)) > 1 or len(inside[0]) < 2:
+        return
+    if not any(top.images for top in root.filled):
+        raise DataError(
+            f"{_join(root.filled)} hold folders of the same names "
+            f"({', '.join(sorted(inside[0])[:10])}), so they may be splits or classes; name splits "
+            "train, val and test, or put the images of each class into one folder"
+        )
 
 
 def _holds_classes(folder: Folder) -> bool:

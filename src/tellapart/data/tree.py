@@ -144,7 +144,9 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
             )
             continue
         seen.add((status.st_dev, status.st_ino))
-        if parent is not None and any(entry.name == IDENTITY for entry in entries):
+        if any(entry.name == IDENTITY for entry in entries):
+            if parent is None:
+                raise DataError(f"{show_name(str(root))} holds results; give the folder of images")
             tree.own.append(folder.shown)
             continue
         if parent is not None:
@@ -194,7 +196,7 @@ def _sort_entries(
 
 
 def _leads_out(path: Path, root: str) -> bool:
-    return os.path.commonpath((os.path.realpath(path), root)) != root
+    return not Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _take_images(part: ClassFolder, tree: Tree) -> None:

@@ -54,7 +54,7 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     """
     scheme = name.partition(":")[0]
     if ":" in name and not fetch:
-        raise BackboneError(f"--backbone {name}: it is no plain name of timm's")
+        raise BackboneError(f"--backbone {name}: only names of timm's list are read here")
     timm = import_timm()
     # timm is strict only where it has nothing to leave out; here it never is, and what it left
     # out is looked at afterwards
@@ -67,7 +67,7 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
         _check_name(timm, name)
         cached = _find_cached(timm, name)
         if cached is not None:
-            overlay |= {"source": "", "file": cached}
+            overlay |= {"source": "", "file": cached, "custom_load": False}
         elif not fetch:
             raise BackboneError(f"--backbone {name}: its weights are not cached")
     try:
@@ -100,7 +100,7 @@ def build_network(architecture: dict[str, Any], classes: int = 0) -> nn.Module:
     settings: Any = architecture.get("settings")
     fault = _find_fault(name, settings)
     if fault:
-        raise BackboneError(f"a backbone {fault}; take a model from where you trust its files")
+        raise BackboneError(f"a backbone {fault}; use files from a source that you trust")
     try:
         network: nn.Module = import_timm().create_model(name, num_classes=classes, **settings)
     except Exception as error:  # whatever timm's networks raise on settings of another

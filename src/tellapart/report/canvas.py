@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from tellapart.stop import check_stop
-from tellapart.words import list_faces
+from tellapart.words import list_fonts
 from tellapart.workspace import write_bytes
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def calm_style() -> Iterator[None]:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(
             {
-                "font.family": list(list_faces()),
+                "font.family": list(list_fonts()),
                 "font.size": 10.0,
                 "text.color": INK,
                 "axes.labelcolor": MUTED,

@@ -20,7 +20,7 @@ from tellapart.report import wording
 from tellapart.report.headline import find_best, state_headline
 from tellapart.report.pictures import picture_grid, picture_learning, picture_step, picture_study
 from tellapart.report.timing import list_timings
-from tellapart.workspace import read_record, write_text
+from tellapart.workspace import expand_path, read_record, write_text
 
 HERE = Path(__file__).parent
 SHOWN = 200  # rows of files left out, and of a model's classes; results.json has them all
@@ -36,7 +36,7 @@ def write_report(folder: str | Path) -> Path:
         WorkspaceError: the results are missing or of another version, or the folder cannot
             be written.
     """
-    folder = Path(folder)
+    folder = expand_path(folder)
     if not (folder / "results.json").is_file():
         raise WorkspaceError(
             f"report needs the folder of a finished study, but {folder} holds no results.json; "

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any
 
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset
@@ -20,6 +19,7 @@ from tellapart.models.backbone import (
 from tellapart.models.packaged import PACKAGED
 from tellapart.plan import StudySettings, plan_heads
 from tellapart.records import ScreenRecord
+from tellapart.records.plans import Record
 from tellapart.report.wording import say_seconds
 from tellapart.study.bench import Bench
 from tellapart.train.loop import Rows
@@ -111,6 +111,13 @@ def check_backbones(bench: Bench) -> None:
             choose_load(lowest, means)
 
 
+class Candidates(Record):
+    """``candidates.json``: name, size in pixels and key of those that get all images."""
+
+    chosen: tuple[tuple[str, int, str], ...]
+    screened: tuple[ScreenRecord, ...]
+
+
 def choose_backbones(
     work: Work, names: Sequence[str]
 ) -> tuple[list[tuple[str, Backbone]], tuple[ScreenRecord, ...]]:
@@ -126,16 +133,15 @@ def choose_backbones(
         BudgetError: memory suffices for none of them.
     """
 
-    def choose() -> dict[str, Any]:
+    def choose() -> Candidates:
         chosen, records = _choose(work, names)
-        return {
-            "chosen": [(one.name, one.backbone.image_size, one.backbone.key) for one in chosen],
-            "screened": [record.model_dump(mode="json") for record in records],
-        }
+        return Candidates(
+            chosen=tuple((one.name, one.backbone.image_size, one.backbone.key) for one in chosen),
+            screened=tuple(records),
+        )
 
-    found = work.bench.settle("transfer", "candidates", dict[str, Any], choose)
-    screened = tuple(ScreenRecord.model_validate(one) for one in found["screened"])
-    return [_find_again(names, *one) for one in found["chosen"]], screened
+    found = work.bench.settle("transfer", "candidates", Candidates, choose)
+    return [_find_again(names, *one) for one in found.chosen], found.screened
 
 
 def _find_again(names: Sequence[str], name: str, size: int, key: str) -> tuple[str, Backbone]:
@@ -146,7 +152,7 @@ def _find_again(names: Sequence[str], name: str, size: int, key: str) -> tuple[s
     """
     for option in dict.fromkeys((*(one for one in names if one == name), *names, name)):
         with suppress(BackboneError):  # another one, which cannot be had or not at this size
-            backbone = resize_backbone(make_backbone(option), size)
+            backbone = resize_backbone(make_backbone(option, fetch=option in names), size)
             if backbone.key == key:
                 return option, backbone
     raise BackboneError(
@@ -178,7 +184,7 @@ def _choose(
 
 
 def count_screened(work: Work, names: Sequence[str]) -> int:
-    """Return how many images candidates are asked of; none where an earlier start asked them."""
+    """Return how many images candidates are tried on; none where an earlier start asked them."""
     bench = work.bench
     if (bench.folder / "transfer" / "candidates.json").is_file():
         return 0

@@ -20,7 +20,7 @@ from tellapart.records import (
     StepName,
 )
 from tellapart.study.steps import KIND
-from tellapart.workspace import IDENTITY, read_checked, read_record
+from tellapart.workspace import IDENTITY, expand_path, read_checked, read_record
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ def find_models(folder: str | Path) -> list[Found]:
     Raises:
         WorkspaceError: it is neither, or is unfinished, or predictions are not as they were.
     """
-    folder = Path(folder)
+    folder = expand_path(folder)
     if (folder / IDENTITY).is_file():
         study, steps = folder, STEPS
     elif folder.name in STEPS and (folder.parent / IDENTITY).is_file():

@@ -124,7 +124,7 @@ def _find_backbone(folder: Path, name: str, given: str | None) -> Backbone:
     except BackboneError as error:
         raise BackboneError(
             f"the head in {folder} needs backbone {name}, which is not cached here; "
-            "say where it is with --backbone local-dir:FOLDER, or name it there to fetch it"
+            f"say where it is with --backbone local-dir:FOLDER, or fetch it with --backbone {name}"
         ) from error
 
 

@@ -18,7 +18,7 @@ from tellapart.transfer.head import Examples
 
 
 class Crossed(Record):
-    """What came of one backbone: which images were told right, and the accuracy of each fold."""
+    """What came of one backbone: which images it got right, and the accuracy of each fold."""
 
     right: tuple[bool, ...]
     parts: tuple[float, ...]

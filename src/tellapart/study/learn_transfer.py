@@ -9,6 +9,7 @@ import numpy as np
 
 from tellapart.config import HeadSettings
 from tellapart.data.subset import take_share
+from tellapart.errors import BackboneError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import (
     AnyStep,
@@ -94,7 +95,12 @@ def _fit_shares(
     """Fit a head on each share, or read what an earlier start fitted."""
     backbones, _ = choose_backbones(make_work(bench), name_backbones(bench))
     key = read_record(bench.folder / chosen.run.folder / ARGS, HeadArgs).backbone_key
-    backbone = next(one for _, one in backbones if one.key == key)
+    backbone = next((one for _, one in backbones if one.key == key), None)
+    if backbone is None:
+        raise BackboneError(
+            f"the head in {bench.folder / chosen.run.folder} is of a backbone with key {key}, "
+            "which this study does not have; use another --out"
+        )
     rows = bench.open_rows("learn")
     vectors = extract_features(bench.dataset, backbone, find_means(bench.settings)).vectors
     examples = Examples(vectors, bench.dataset.labels)

@@ -56,6 +56,7 @@ from tellapart.train.ranks import (
     sum_step,
 )
 from tellapart.train.resume import is_finite
+from tellapart.workspace import expand_path
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def train_model(
         Interrupted: a stop was asked for; a checkpoint was written.
         WorkspaceError: another process works in the folder, or it cannot be written.
     """
-    folder, ranks = Path(folder), join_ranks(task.device)
+    folder, ranks = expand_path(folder), join_ranks(task.device)
     with own_folder(folder) if ranks.leads else nullcontext():
         record = fit_network(dataset, rows, task, folder, watch)
         if ranks.leads:

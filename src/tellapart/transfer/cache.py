@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,7 +69,10 @@ def read_set(folder: Path, check: bool = False) -> FeatureSet:
             damaged.append(path)
         else:
             images += len(shard.hashes)
-    files = [path.stat() for path in folder.iterdir()]
+    files = []
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a study at work has taken its temporary file away
+            files.append(path.stat())
     return FeatureSet(
         folder=folder,
         key=key,

@@ -135,8 +135,7 @@ def _check_finite(dataset: Dataset, backbone: Backbone, rows: Indices, vectors: 
     wrong = rows[~np.isfinite(vectors).all(axis=1)]
     if not len(wrong):
         return
-    paths = getattr(dataset.source, "paths", None)  # of a source that reads files
-    image = f"image {wrong[0]}" if paths is None else paths[wrong[0]]
+    image = dataset.files[wrong[0]] if dataset.files else f"image {wrong[0]}"
     raise BackboneError(
         f"features must be finite in half precision, but --backbone {backbone.name} gives others "
         f"for {len(wrong)} of {len(rows)} images, the first {image}; take another backbone"

@@ -40,7 +40,7 @@ from tellapart.train.optim import schedule_rate
 from tellapart.train.outcome import write_history
 from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.transfer.store import Vectors, hold_vectors
-from tellapart.workspace import read_record, write_json
+from tellapart.workspace import expand_path, read_record, write_json
 
 PART = 512
 """Rows that are looked at in one go: a hidden layer of 2,048 puts out 4 MB for them."""
@@ -90,7 +90,7 @@ def fit_head(
         NotFinite: the loss, or an output, was not finite.
         Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
-    folder = Path(folder)
+    folder = expand_path(folder)
     examples = replace(examples, vectors=hold_vectors(examples.vectors))
     vectors, labels = examples.vectors, examples.labels
     prepare_process(settings.seed)

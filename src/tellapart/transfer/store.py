@@ -266,8 +266,8 @@ def explain_cache(folder: Path) -> Iterator[None]:
 
 def _explain_shard(path: Path, reason: str) -> WorkspaceError:
     return WorkspaceError(
-        f"features are kept in {path}, but it cannot be opened now ({reason}); see who may read "
-        "it and how many files may be open, or set TELLAPART_CACHE to another folder"
+        f"features are kept in {path}, but it cannot be opened now ({reason}); check its "
+        "permissions and the limit of open files, or set TELLAPART_CACHE to another folder"
     )
 
 
