@@ -92,7 +92,7 @@ def test_missing_or_damaged_json_is_said(content: bytes | None, tmp_path: Path) 
 
 def test_a_record_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = write_json(tmp_path / "record.json", TrainSettings())
-    with pytest.raises(WorkspaceError, match="not a Estimate of this version"):
+    with pytest.raises(WorkspaceError, match="altered, or is of another version"):
         read_record(path, Estimate)
 
 

@@ -160,7 +160,7 @@ def test_too_few_open_files_leave_no_image_out(folder: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code, str(folder)], capture_output=True)
     last = done.stderr.decode().strip().rpartition("\n")[2]
-    assert "DataError" in last and "cannot be read now (Too many open files)" in last
+    assert "DataError" in last and "could not be read just now (Too many open files)" in last
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def make_bench(folder: Path, **asked: object) -> Bench:
     return Bench(settings, images, split, Seal(images, split, folder), folder, SilentReporter())
 
 
-def make_named(name: str) -> Backbone:
+def make_named(name: str, fetch: bool = True) -> Backbone:
     """Return a backbone of random weights; one of them is blind."""
     found = make_tiny(ord(name[-1]))
     if name == "blind":
@@ -90,7 +90,7 @@ def test_choosing_has_a_progress_of_its_own(
 ) -> None:
     """Every image that a candidate is asked of is a unit; one that is read later asks none."""
     monkeypatch.setattr(
-        candidates, "make_backbone", lambda name: resize_backbone(make_named(name), 64)
+        candidates, "make_backbone", lambda name, fetch=True: resize_backbone(make_named(name), 64)
     )
     reporter = Sayings()
     bench = dataclasses.replace(make_bench(tmp_path, backbones=(asked,)), reporter=reporter)
@@ -140,7 +140,7 @@ def test_the_resolution_is_found_where_images_are_smaller(
     three: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     big = resize_backbone(make_named("one"), 96)
-    monkeypatch.setattr(candidates, "make_backbone", lambda name: big)
+    monkeypatch.setattr(candidates, "make_backbone", lambda name, fetch=True: big)
     bench = make_bench(tmp_path, backbones=("one",))
     ((_, backbone),), screened = choose_backbones(make_work(bench), ("one",))
     sizes = [one.image_size for one in screened]
@@ -196,7 +196,7 @@ def test_none_named_is_the_packaged_one_whatever_is_cached(
 def test_weights_with_conditions_are_taken_only_where_they_are_named(
     three: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def make(name: str) -> Backbone:
+    def make(name: str, fetch: bool = True) -> Backbone:
         licence = "mit" if name == "blind" else "cc-by-nc-4.0"
         return dataclasses.replace(make_named(name), license=licence)
 
