@@ -101,7 +101,7 @@ def test_copies_across_given_roles_are_leaks(digits: Dataset, tmp_path: Path) ->
 def test_what_was_left_out_is_said(digits: Dataset, digits_split: Split, tmp_path: Path) -> None:
     lost = replace(digits, excluded=(Excluded(path="a/b.png", reason="truncated"),), notes=("n",))
     step = audit_images(lost, digits_split, tmp_path)
-    assert "1 unreadable files were left out." in step.answer
+    assert "Files left out, for they cannot be read: 1." in step.answer
     assert step.data.excluded[0].path == "a/b.png"
     assert describe_data(lost, digits_split).notes == ("n", *digits_split.notes)
 

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 import tellapart
+from tellapart.errors import SettingError
 
 CHANGES = Path(__file__).resolve().parents[1] / "CHANGELOG.md"
 
@@ -114,3 +115,9 @@ def test_the_version_is_the_newest_in_the_changelog() -> None:
     heading = re.search(r"^## \[?(\d+\.\d+\.\d+)", CHANGES.read_text("utf-8"), re.MULTILINE)
     assert heading is not None
     assert heading[1] == tellapart.__version__
+
+
+def test_a_study_of_no_dataset_is_refused_in_a_line(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"takes a Dataset, as load_images .* got 'photos'"):
+        tellapart.run_study("photos", tellapart.StudySettings(), tmp_path)  # type: ignore[arg-type]  # the test
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,11 @@
 """tellapart: how well can your images be told apart?
 
+    from tellapart import StudySettings, load_images, run_study
+
+    photos = load_images("photos/")  # a folder with a folder of images for each class
+    record = run_study(photos, StudySettings(minutes=15), "runs/photos")
+    print(record.steps["transfer"].answer)  # and runs/photos/report.html has it all
+
 The public functions are loaded on first use, so that ``import tellapart`` is quick.
 """
 

@@ -192,7 +192,7 @@ def _answer(record: DataRecord, balance: str, duplicates: int, leaked: int) -> s
     elif duplicates:
         parts.append(f"{duplicates:,} images are exact copies; copies stay on one side.")
     if record.excluded:
-        parts.append(f"{len(record.excluded):,} unreadable files were left out.")
+        parts.append(f"Files left out, for they cannot be read: {len(record.excluded):,}.")
     if len(record.classes) > MOST_CLASSES:
         parts.append(f"The samples show {MOST_CLASSES} of the {len(record.classes):,} classes.")
     return " ".join(parts)

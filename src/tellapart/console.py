@@ -123,7 +123,8 @@ class ConsoleReporter:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._live = console.is_terminal
-        narrow = console.width < 80
+        narrow = console.width < 100
+        self._shows_text = console.width >= 60
         self._progress = Progress(
             TextColumn("[bold]{task.fields[title]}", table_column=Column(no_wrap=True)),
             BarColumn(bar_width=8 if narrow else 28),
@@ -211,7 +212,7 @@ class ConsoleReporter:
             self._task,
             total=self._units,
             completed=self._done,
-            description=escape(text),
+            description=escape(text) if self._shows_text else "",
             left=f"{left}  " if left else "",
         )
 

@@ -5,6 +5,7 @@ Every file that tellapart makes is written through :func:`write_bytes` or :func:
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -104,9 +105,10 @@ def _explain_failure(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         raise WorkspaceError(
             f"{path} could not be written ({error.strerror or error}); "
-            "free space or choose another folder with --out"
+            f"{'free space or ' if full else ''}choose another folder with --out"
         ) from error
 
 
@@ -163,7 +165,7 @@ def read_record(path: Path, kind: type[Content]) -> Content:
         place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
         raise WorkspaceError(
             f"{path} was altered, or is of another version ({place}{first['msg']}); "
-            "use another --out"
+            "put back what it was, or start anew with another --out"
         ) from error
 
 

@@ -112,3 +112,8 @@ def test_a_class_of_no_images_does_not_hide_a_split(tmp_path: Path) -> None:
 def test_folders_that_hold_the_same_folders_may_be_splits(tmp_path: Path, places: str) -> None:
     with pytest.raises(DataError, match="so they may be splits or classes; name splits train"):
         write_places(tmp_path, places)
+
+
+def test_one_split_of_loose_images_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="labels in file names are not read"):
+        write_places(tmp_path, "train")

@@ -177,7 +177,7 @@ def linked(tmp_path: Path, write_image: Writer) -> Path:
 def test_links_out_of_the_folder_are_followed_only_when_said(linked: Path) -> None:
     tree = scan_tree(linked)
     assert [file.shown for file in tree.files] == ["a/1.png", "b/1.png", "b/2.png"]
-    assert any(re.match("3 links lead out .* --follow-links", note) for note in tree.notes)
+    assert any(re.search("lead out .*left out: 3, .* --follow-links", note) for note in tree.notes)
     (linked / "readme.md").unlink()
     tree = scan_tree(linked, follow_links=True)
     assert [file.shown for file in tree.files][-1] == "c/1.png"
@@ -204,7 +204,7 @@ def test_where_all_are_links_the_flag_is_named(
         else:
             (tmp_path / "photos" / name).mkdir()
             (tmp_path / "photos" / name / "1.png").symlink_to(image)
-    with pytest.raises(DataError, match=r"2 links lead out .* --follow-links"):
+    with pytest.raises(DataError, match=r"lead out .*left out: 2, .* --follow-links"):
         load_folder(tmp_path / "photos")
     assert len(load_folder(tmp_path / "photos", follow_links=True)) == 2
 

@@ -276,3 +276,8 @@ def test_a_folder_of_weights_is_told_by_both_of_its_files(tmp_path: Path) -> Non
     (tmp_path / "c" / "config.json").unlink()
     with pytest.raises(BackboneError, match=r"config.json does not exist"):
         hash_weights(other)
+
+
+def test_a_folder_without_its_scheme_is_answered_with_it(tmp_path: Path) -> None:
+    with pytest.raises(BackboneError, match=r"is a folder: did you mean local-dir:"):
+        make_backbone(str(tmp_path))

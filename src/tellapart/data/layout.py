@@ -96,7 +96,8 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
     if inner := _split_classes(root):
         _note_roles([(part.role, part.folder) for part in inner if part.role], notes)
         return inner
-    if not splits and len({find_role(folder.name) for folder in loose}) > 1:
+    roles = {find_role(folder.name) for folder in loose}
+    if not splits and (len(roles) > 1 or (loose and len(root.filled) == 1)):
         raise DataError(
             f"{_join(loose)} must hold class folders, but hold images alone, and labels in file "
             f"names are not read; sort them into class folders: {LAYOUT}"

@@ -91,7 +91,7 @@ def scan_tree(root: Path, follow_links: bool = False) -> Tree:
             raise DataError(f"{place} is empty; {LAYOUT}")
         raise DataError(
             f"{place} has {len(top.images):,} images but no class folders{say_left_out(tree)}; "
-            f"sort them into class folders: {LAYOUT}"
+            f"labels in file names are not read, so sort them into class folders: {LAYOUT}"
         )
     if top.images:
         tree.notes.append(f"{len(top.images):,} images lie outside of all class folders: left out")
@@ -248,7 +248,8 @@ def _say_kinds(others: Counter[str]) -> str:
 
 def _say_links(tree: Tree) -> str:
     return (
-        f"{len(tree.links):,} links lead out of the folder, such as {tree.links[0]}: left out; "
+        f"links that lead out of the folder, left out: {len(tree.links):,}, such as "
+        f"{tree.links[0]}; "
         "add --follow-links (in Python, follow_links=True) to follow them"
     )
 

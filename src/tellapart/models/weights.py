@@ -134,6 +134,8 @@ def hash_weights(name: str) -> str:
 
 def _check_name(timm: Any, name: str) -> None:
     plain, _, tag = name.partition(".")
+    if expand_path(name).is_dir():
+        raise BackboneError(f"--backbone {name} is a folder: did you mean local-dir:{name}?")
     if not timm.is_model(plain):
         near = difflib.get_close_matches(name, timm.list_models(), n=3)
         raise BackboneError(

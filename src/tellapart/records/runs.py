@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
+from pydantic import model_validator
+
 from tellapart.records.plans import Record, Scalar
 
 
@@ -14,6 +16,13 @@ class Estimate(Record):
     low: float
     high: float
     n: int
+
+    @model_validator(mode="after")
+    def check_order(self) -> Estimate:
+        """Refuse a value outside its interval: one of them was altered."""
+        if not self.low - 1e-9 <= self.value <= self.high + 1e-9:
+            raise ValueError(f"{self.value} is not within {self.low} to {self.high}")
+        return self
 
 
 class EpochRow(Record):

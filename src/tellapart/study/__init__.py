@@ -86,6 +86,12 @@ def run_study(
         Interrupted: a stop was asked for; the same call goes on from there.
         TellapartError: the work itself failed.
     """
+    for given, kind in ((dataset, Dataset), (settings, StudySettings)):
+        if not isinstance(given, kind):
+            raise SettingError(
+                "run_study takes a Dataset, as load_images returns it, StudySettings and a folder, "
+                f"but got {given!r:.60}"
+            )
     folder = expand_path(folder)
     manifest = folder / "split.json"
     split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)

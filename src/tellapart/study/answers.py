@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tellapart.config import list_operations
+from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import (
     BackboneRecord,
     Confirmation,
@@ -231,7 +232,9 @@ def describe_fit(run: RunRecord, floor: str = "") -> str:
         )
     if floor:
         return floor
-    if gap > OVERFIT:
+    count = run.val_accuracy.n
+    hits = round(last.val_accuracy * count)
+    if gap > OVERFIT and last.accuracy > estimate_proportion(hits, count).high:
         augmented = run.settings["augment"] != "none"
         return (
             f"It ends {100 * gap:.0f} points better on its training images than on "
@@ -253,7 +256,7 @@ def say_floor(test: TestRecord) -> str:
         return ""
     commonest = test.per_class[supports.index(max(supports))].name
     return (
-        f"That is no better than always answering {commonest!r}, which is right on "
+        f"That is no better than always answering '{commonest}', which is right on "
         f"{100 * share:.1f} %, so it does not show that the classes can be told apart."
     )
 
@@ -263,6 +266,11 @@ def describe_confusion(test: TestRecord, classes: tuple[str, ...]) -> str:
     hardest = min(
         (score for score in test.per_class if score.support), key=lambda score: score.recall.value
     )
+    called = [name for name, *counts in zip(classes, *test.confusion, strict=True) if any(counts)]
+    if len(called) == 1:
+        return f"It calls every test image {called[0]}."
+    if hardest.recall.value == 1:
+        return "No class is taken for another."
     index = classes.index(hardest.name)
     mistaken = [count if i != index else -1 for i, count in enumerate(test.confusion[index])]
     taken = max(mistaken)

@@ -100,6 +100,8 @@ def check_backbones(bench: Bench) -> None:
     means = find_means(bench.settings)
     keys: dict[str, str] = {}
     for name in name_backbones(bench):
+        if name != PACKAGED and not name.startswith("local-dir:"):
+            bench.reporter.say(f"{name}: reading its weights, or fetching them where they are not")
         backbone = make_backbone(name)
         if keys.setdefault(backbone.name, backbone.key) != backbone.key:
             raise BackboneError(
