@@ -163,8 +163,9 @@ def read_record(path: Path, kind: type[Content]) -> Content:
     except ValidationError as error:
         first = error.errors()[0]
         place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
+        said = first["msg"].removeprefix("Value error, ")
         raise WorkspaceError(
-            f"{path} was altered, or is of another version ({place}{first['msg']}); "
+            f"{path} was altered, or is of another version ({place}{said}); "
             "put back what it was, or start anew with another --out"
         ) from error
 

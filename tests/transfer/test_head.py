@@ -112,7 +112,7 @@ def test_a_loaded_head_is_the_best_one_and_belongs_to_its_backbone(
 @pytest.mark.parametrize("content", ["{}", "[1]", "null", '{"kind": "head"}'])
 def test_args_of_another_shape_are_refused(content: str, tmp_path: Path) -> None:
     (tmp_path / "args.json").write_text(content)
-    with pytest.raises(WorkspaceError, match=r"args\.json is not a HeadArgs"):
+    with pytest.raises(WorkspaceError, match=r"args\.json was altered"):
         load_head(tmp_path, "abc", "")
 
 
