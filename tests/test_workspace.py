@@ -212,5 +212,5 @@ def test_an_out_that_is_a_dangling_link_is_said_to_be_one(tmp_path: Path) -> Non
 def test_a_figure_outside_its_interval_was_altered(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_text('{"value": 0.95, "low": 0.1, "high": 0.4, "n": 36}')
-    with pytest.raises(WorkspaceError, match=r"json was altered.* 0.95 is not within 0.1 to 0.4"):
+    with pytest.raises(WorkspaceError, match=r"json was altered.*0.95 is not within 0.1 to 0.4"):
         read_record(path, Estimate)
