@@ -75,6 +75,7 @@ class _Room:
 # image that are allowed. Bytes are taken before pixels, never after, so nobody waits in a circle.
 _BYTES = _Room(MOST_BYTES)
 _PIXELS = _Room(MOST_PIXELS)
+_lifting = threading.Lock()
 
 
 @contextmanager
@@ -178,12 +179,22 @@ def _open_image(content: bytes) -> Iterator[Image.Image]:
     except UnidentifiedImageError as error:
         raise DataError(f"not an image in {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or MOST_PIXELS)
-        raise DataError(f"more than {limit:,} pixels, {allowed}") from error
+        raise DataError(f"{_measure_bomb(content)}, {allowed}") from error
     except Exception as error:  # decoders raise anything on damaged content
         if "out of memory" in str(error).casefold():  # as Pillow says it
             raise MemoryError(str(error)) from error
         raise DataError(f"truncated or damaged ({_shorten(error)})") from error
+
+
+def _measure_bomb(content: bytes) -> str:
+    """Say how large an image is that Pillow refuses to open: its limit is lifted meanwhile."""
+    with _lifting:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+                return f"{image.width} x {image.height} pixels"
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _shorten(error: Exception) -> str:
