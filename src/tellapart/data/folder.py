@@ -24,7 +24,7 @@ from tellapart.data.files import (
 )
 from tellapart.data.layout import LAYOUT
 from tellapart.data.tree import Tree, say_left_out, scan_tree, show_name, sort_naturally
-from tellapart.device import measure_free_memory
+from tellapart.device import measure_free_memory, return_memory
 from tellapart.errors import DataError, suggest_name
 from tellapart.records import Excluded
 from tellapart.stop import check_stop
@@ -57,6 +57,7 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
     Raises:
         DataError: no images, fewer than two classes, or a class that train does not have.
     """
+    return_memory()
     with end_where_reading_fails():
         tree = scan_tree(root, follow_links)
         checked = _check_files(tree)
