@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
-from tellapart.records.plans import Record
-from tellapart.records.runs import CurveRecord, Estimate, GainRecord, LearningPoint
+from tellapart.records.base import Record
+from tellapart.records.runs import Estimate, LearningPoint
 
 
 class LookRecord(Record):
@@ -52,7 +52,7 @@ class ComparedRun(Record):
     name: str
     folder: str
     model: str
-    accuracy: Estimate
+    score: Estimate
     optimistic: bool
 
 
@@ -74,22 +74,6 @@ class TransferCurve(Record):
     seconds: float
 
 
-class LearningRecord(Record):
-    """Would more data help? One network on growing shares of the training images.
-
-    ``transfer``: and a pretrained backbone, where step 6 fitted a logistic head and time was left.
-    """
-
-    model: str
-    points: tuple[LearningPoint, ...]
-    curve: CurveRecord | None
-    gain: GainRecord | None
-    transfer: TransferCurve | None = None
-    sentence: str
-    seconds: float
-    peak_memory_mb: float
-
-
 class EvaluatedModel(Record):
     """A model looked at again; ``look`` is the number of the look, where it was at test.
 
@@ -98,7 +82,7 @@ class EvaluatedModel(Record):
 
     step: str
     model: str
-    accuracy: Estimate
+    score: Estimate
     loss: float
     look: int | None
     optimistic: bool

@@ -1,144 +1,83 @@
-"""What a study will do, as it is kept in ``plan.json``."""
+"""What was chosen to fit the time, as it is kept in ``plan.json`` of a study and of its steps."""
 
 from __future__ import annotations
 
-import reprlib
-import textwrap
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field, SerializeAsAny
 
-StepName = Literal["inspect", "baseline", "conv", "dense", "search", "transfer"]
-STEPS: tuple[StepName, ...] = ("inspect", "baseline", "conv", "dense", "search", "transfer")
-Place = StepName | Literal["learn", "grid"]
-"""Where work is done: a step, or the question whether more data would help."""
-PLACES: tuple[Place, ...] = (*STEPS, "learn", "grid")
-Role = Literal["train", "val", "test"]
-ROLES: tuple[Role, ...] = ("train", "val", "test")
-Scalar = str | int | float | bool | None | tuple[int, ...]
+from tellapart.records.base import LeftOut, Record
 
 
-class Record(BaseModel):
-    """Base of all records: frozen; unknown names and numbers that are not finite are refused."""
+class StepPlan(Record):
+    """What a step will do, chosen once, when it starts first.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __repr__(self) -> str:
-        """Return a few lines at most; ``model_dump`` gives all."""
-        parts = ", ".join(f"{name}={reprlib.repr(value)}" for name, value in self)
-        return textwrap.shorten(f"{type(self).__name__}({parts})", 300, placeholder=" ...)")
-
-    __str__ = __repr__
-
-
-class Identity(Record):
-    """``identity.json``: what a study is of; and all its settings, by name."""
-
-    model_config = ConfigDict(extra="allow")
-
-    data: str
-    fingerprint: str
-    steps: tuple[StepName, ...] = STEPS
-
-
-class StatusRecord(Record):
-    """``status.json`` of a study, or of a training that failed after so many ``seconds``.
-
-    ``folder`` is that of the images, where they are files.
+    ``given`` is how many seconds it may take (None: as many as it needs), ``estimate`` how many
+    it should; ``cut`` says what the time did not suffice for, and ``text`` all of it in words.
     """
 
-    status: str
-    note: str = ""
-    process: int | None = None
-    seconds: float = 0.0
-    folder: str = ""
+    given: float | None = None
+    estimate: float | None = None
+    cut: tuple[str, ...] = ()
+    text: str = ""
 
 
-class LeftOut(Record):
-    """A size of a sweep that has no figures, and why: it was not tried, or it failed."""
+class TrainPlan(StepPlan):
+    """One training: its epochs, and the share of the training images that it learns from."""
 
-    size: int
-    reason: str
+    epochs: int
+    share: float = 1.0
 
 
-class SweepPlan(Record):
-    """What a sweep will train, and how long that should take.
-
-    Every size has ``seeds``; sizes that the verdict hangs on have up to ``most_seeds``, for which
-    ``extra_seconds`` may be spent beyond ``seconds`` (None: no limit). The networks of the sizes
-    ``apart`` are trained several at once, in processes with one core each.
+class SweepPlan(StepPlan):
+    """Sizes (or numbers of levels), each with ``seeds``, and up to ``most_seeds`` where they
+    decide. ``workers`` train at once, with one core each, where there are several.
     """
 
     sizes: tuple[int, ...]
-    left_out: tuple[LeftOut, ...]
+    left_out: tuple[LeftOut, ...] = ()
     seeds: int
     most_seeds: int
-    extra_seconds: float | None = None
     epochs: int
-    apart: tuple[int, ...] = ()
-    seconds: float
+    share: float = 1.0
+    workers: int = 1
 
 
-class SearchPlan(Record):
-    """What the search will try.
-
-    No trial begins once ``trial_seconds`` are spent, the given ones aside; the winner is trained
-    for at most ``epochs``, fewer where ``winner_seconds``, and those that the trials left, are
-    short. Both are None where there is no budget. ``at_once`` trials are asked for together, and
-    where that is more than one they are trained in processes with one core each.
+class SearchPlan(StepPlan):
+    """Up to ``trials`` of ``trial_epochs``, networks of up to ``width`` filters in the first
+    layer, and the winner trained again for up to ``epochs``.
     """
 
     trials: int
     trial_epochs: int
     width: int
     epochs: int
-    trial_seconds: float | None
-    winner_seconds: float | None
-    at_once: int = 1
-    seconds: float
+    share: float = 1.0
+    workers: int = 1
 
 
-class GridPlan(Record):
-    """What varying settings will train; as in `SweepPlan`, with numbers of levels for sizes.
+class LearnPlan(StepPlan):
+    """One network on growing ``shares`` of the images, with so many ``seeds``.
 
-    ``epochs`` is None where they vary.
+    ``part`` is the step whose network it is, or empty where the user named one.
     """
 
-    levels: int
+    part: str
+    shares: tuple[float, ...]
     seeds: int
-    most_seeds: int
-    extra_seconds: float | None = None
-    epochs: int | None
-    cut: bool
-    apart: tuple[int, ...] = ()
-    seconds: float
+    workers: int = 1
 
 
-class Need(Record):
-    """What a step may need besides time: memory of all its processes, and room on the disk."""
-
-    memory_mb: float
-    disk_mb: float
-
-
-class PlanRecord(Record):
-    """``plan.json``: what a study will do, settled when it starts first.
-
-    ``baseline`` is the epochs of step 2; ``expected`` has the seconds of each step that trains from
-    scratch, ``needs`` its memory and disk. Seconds are what the measured pace of this machine lets
-    expect; ``cut`` says whether that shortened what the data alone would have had. ``precision``
-    is the number format of all its trainings, however often it is started again, and ``processes``
-    how many train at once what is ``apart``: as many as fit in the memory.
-    """
+class StudyPlan(Record):
+    """What all trainings of a study have in common, chosen when it starts first."""
 
     minutes: float | None
-    cut: bool
-    precision: Literal["float32", "bfloat16"] = "float32"
-    processes: int = 1
-    baseline: int | None = None
-    sweeps: dict[StepName, SweepPlan]
-    search: SearchPlan | None
-    grid: GridPlan | None = None
-    expected: dict[Place, float] = Field(default_factory=dict)
-    needs: dict[Place, Need] = Field(default_factory=dict)
-    seconds: float
+    precision: Literal["float32", "bfloat16"]
+    workers: int
+
+
+class PlanRecord(StudyPlan):
+    """What ``--plan`` says: each step's plan, and the steps that the time does not suffice for."""
+
+    steps: dict[str, SerializeAsAny[StepPlan]]
+    left_out: dict[str, str] = Field(default_factory=dict)

@@ -6,7 +6,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from tellapart.records.plans import Record, Scalar
+from tellapart.records.base import Record, Scalar
 
 
 class Estimate(Record):
@@ -26,7 +26,7 @@ class Estimate(Record):
 
 
 class EpochRow(Record):
-    """One line of ``history.csv``. ``val_*`` is what the best epoch is chosen on."""
+    """One line of ``history.csv``. ``val_score``, by the run's metric, chooses the best epoch."""
 
     epoch: int
     seconds: float
@@ -35,21 +35,25 @@ class EpochRow(Record):
     accuracy: float
     val_loss: float
     val_accuracy: float
+    val_score: float
 
 
 class RunRecord(Record):
     """One finished training. ``folder`` is relative to the study's or run's folder.
 
     ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
-    a GPU took. ``predict_seconds`` is what an image takes to be told, as one of many on this
-    machine: the quickest look at all that the best epoch is chosen on, over their number.
-    ``threads`` are those of the CPU that computed. ``weights`` is the SHA-256 of the run's
-    ``weights/best.safetensors``.
+    a GPU took. ``predict_seconds`` is what an image takes to be classified, as one of many on this
+    machine: the quickest pass over all that the best epoch is chosen on, over their number.
+    ``threads`` are those of the CPU that computed. ``label`` and ``description`` name the network
+    in a table and in a sentence; ``val_score`` is by ``metric``. ``weights`` is the SHA-256 of the
+    run's ``weights/best.safetensors``.
     """
 
     cell: str
     folder: str
     model: str
+    label: str
+    description: str
     settings: dict[str, Scalar]
     seed: int
     parameters: int
@@ -62,7 +66,9 @@ class RunRecord(Record):
     device: str
     threads: int = 1
     precision: Literal["float32", "bfloat16"]
+    metric: str = "accuracy"
     val_accuracy: Estimate
+    val_score: Estimate
     history: tuple[EpochRow, ...]
     weights: str
 
@@ -80,12 +86,15 @@ class ClassScore(Record):
 class TestRecord(Record):
     """What one look at the test split showed. ``confusion[true][predicted]`` counts images.
 
+    ``score`` is by ``metric``.
     ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
 
     accuracy: Estimate
+    metric: str = "accuracy"
+    score: Estimate
     loss: float
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScore, ...]
@@ -95,7 +104,7 @@ class TestRecord(Record):
 
 
 class SizeRecord(Record):
-    """One size of a sweep. ``val_accuracy`` is the mean over seeds; ``seeds`` has each.
+    """One size of a sweep. ``val_score`` is the mean over seeds; ``seeds`` has each.
 
     ``seed_numbers`` are the seeds, in the same order; sizes with the same ones are compared seed by
     seed. ``seconds`` is the mean of a training, with so many ``threads``. ``failed`` counts those
@@ -106,7 +115,7 @@ class SizeRecord(Record):
     parameters: int
     seconds: float
     threads: int = 1
-    val_accuracy: Estimate
+    val_score: Estimate
     seeds: tuple[float, ...]
     seed_numbers: tuple[int, ...]
     best_epochs: tuple[int, ...]
@@ -174,11 +183,40 @@ class Verdict(Record):
     sentence: str
 
 
+Level = dict[str, Scalar]
+"""The values of one combination of settings that vary, by name."""
+
+
+class LevelRecord(Record):
+    """One combination of the values that varied; the ``size`` of its figures is its number."""
+
+    values: Level
+    figures: SizeRecord
+
+
+class GridVerdict(Record):
+    """Which levels may be the best; all are numbers of levels.
+
+    ``take`` is the cheapest in ``tied``, which are those not told from the ``best``. The other
+    fields are as in `Verdict`.
+    """
+
+    take: int
+    best: int
+    tied: tuple[int, ...]
+    margin: float
+    equivalence: float
+    firm: bool
+    more_seeds: int
+    decisive: tuple[int, ...] = ()
+    sentence: str
+
+
 class LearningPoint(Record):
-    """One size of the training data; ``accuracy`` is the mean over ``seeds``, on val."""
+    """One size of the training data; ``score`` is the mean over ``seeds``, on val."""
 
     images: int
-    accuracy: Estimate
+    score: Estimate
     seeds: tuple[float, ...]
     seconds: float
 
@@ -192,7 +230,7 @@ class GainRecord(Record):
 
 
 class TrialRecord(Record):
-    """One trial of the search; one that failed, or was stopped as hopeless, has no accuracy."""
+    """One trial of the search; one that failed, or was stopped as hopeless, has no score."""
 
     number: int
     status: Literal["done", "failed", "stopped"]
@@ -201,18 +239,18 @@ class TrialRecord(Record):
     parameters: int
     seconds: float
     predict_seconds: float = 0.0
-    val_accuracy: Estimate | None
+    val_score: Estimate | None
     note: str
 
 
 class Confirmation(Record):
     """The winner of a search trained again as in its trial, with seeds that chose nothing.
 
-    ``score`` is that of the search, the highest of many and therefore partly luck; ``accuracy`` is
-    the mean over the fresh ``seeds``, ``luck`` the score less that mean.
+    ``score`` is that of the search, the highest of many and therefore partly luck; ``mean`` is
+    that over the fresh ``seeds``, ``luck`` the score less that mean.
     """
 
     score: Estimate
-    accuracy: Estimate
+    mean: Estimate
     seeds: tuple[float, ...]
     luck: float

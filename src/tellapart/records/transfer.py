@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from tellapart.records.base import Record
 from tellapart.records.evidence import Comparison
-from tellapart.records.plans import Record
 from tellapart.records.runs import Estimate, RunRecord, SizeRecord, Verdict
 
 
@@ -18,7 +18,7 @@ class ScreenRecord(Record):
     name: str
     image_size: int
     parameters: int
-    val_accuracy: Estimate
+    val_score: Estimate
     seconds: float
     computed: int
 
@@ -33,7 +33,7 @@ class HeadRecord(Record):
     views: int
     parameters: int
     seconds: float
-    val_accuracy: Estimate
+    val_score: Estimate
     run: str
 
 
@@ -54,7 +54,7 @@ class BackboneRecord(Record):
     extraction_seconds: float
     images_computed: int
     head_parameters: int
-    val_accuracy: Estimate
+    val_score: Estimate
     heads: tuple[HeadRecord, ...]
     run: RunRecord
 
@@ -70,12 +70,12 @@ class HeadSweepRecord(Record):
 class FoldRecord(Record):
     """A logistic head on one backbone's features, cross-validated.
 
-    ``accuracy`` is of all held images together, ``parts`` that of each fold.
+    ``score`` is of all held images together, ``parts`` that of each fold.
     """
 
     name: str
     image_size: int
-    accuracy: Estimate
+    score: Estimate
     parts: tuple[float, ...]
     seconds: float
 
@@ -92,16 +92,14 @@ class FoldsRecord(Record):
 class TunedRecord(Record):
     """A backbone that went on learning, beside the ``frozen`` head that it began with.
 
-    ``expected_seconds`` is what was reckoned before it began; ``frozen_accuracy`` and
-    ``accuracy`` are of the test images, and ``comparison`` is the paired test of the two. ``kept``:
-    it did better on val, so that it is the step's model.
+    ``frozen_score`` and ``score`` are of the test images, and ``comparison`` is the paired test of
+    the two. ``kept``: it did better on val, so that it is the step's model.
     """
 
     depth: Literal["last", "all"]
-    expected_seconds: float
     run: RunRecord
     frozen: RunRecord
-    frozen_accuracy: Estimate
-    accuracy: Estimate
+    frozen_score: Estimate
+    score: Estimate
     comparison: Comparison
     kept: bool
