@@ -9,6 +9,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
+from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tellapart.errors import SettingError, suggest_name
@@ -165,35 +166,118 @@ class TrainSettings(Settings):
 class RecipeSettings(Settings):
     """What the user asked of the training from scratch; None leaves it to the network's recipe."""
 
-    batch_size: Positive | None = None
-    optimizer: OptimizerName | None = None
-    lr: Annotated[float, Field(gt=0)] | None = None
-    schedule: Schedule | None = None
-    augment: Augment | None = None
-    averaging: Share | None = None
-    patience: Annotated[int, Field(ge=0)] | None = None
-    class_weights: Literal["none", "balanced"] | None = None
+    augment: Augment | None = Field(
+        default=None,
+        description=f"Presets ({', '.join(PRESETS)}) and operations ({', '.join(OPERATIONS)}), "
+        "joined by +. No preset flips: add +flip where a mirrored image is of the same class.",
+    )
+    batch_size: Positive | None = Field(
+        default=None,
+        description="Images a step; the rate follows it [default: 128, or 32 for few images].",
+    )
+    optimizer: OptimizerName | None = Field(
+        default=None,
+        description="muon learns in fewer epochs [default: adam for simple, muon for others].",
+    )
+    lr: float | None = Field(
+        default=None, gt=0, description="Highest learning rate [default: the optimiser's own]."
+    )
+    schedule: Schedule | None = Field(
+        default=None,
+        description="How the rate goes: onecycle climbs for a fifth of the steps, cosine for a "
+        "twentieth, then both fall; linear falls all the way.",
+    )
+    averaging: Share | None = Field(
+        default=None, description="Share of the steps that the weights are averaged over."
+    )
+    patience: int | None = Field(
+        default=None,
+        ge=0,
+        description="End after so many epochs with nothing better [default: never].",
+    )
+    class_weights: Literal["none", "balanced"] | None = Field(
+        default=None,
+        description="balanced: every class counts the same in the loss, however few its images.",
+    )
 
 
 class HeadSettings(Settings):
     """The head of a transfer: one hidden layer of ``dense`` units (0: none) on the features.
 
-    A ``logistic`` one has none: it is the minimum of a convex loss, and of the other settings its
-    ``weight_decay`` alone has a say: the penalty, which is chosen on val. ``patience``: epochs
-    without a better one on val after which the training ends; 0: never.
+    A ``logistic`` one has none: it is the minimum of a convex loss, and of the other settings
+    only ``weight_decay`` is its own: the penalty, which is chosen on val.
     """
 
-    kind: Literal["dense", "logistic"] = "dense"
-    dense: Annotated[int, Field(ge=0)] = 2048
-    dropout: Share = 0.5
-    epochs: Positive = 20
-    batch_size: Positive = 256
-    lr: Annotated[float, Field(gt=0)] = 1e-3
-    schedule: Literal["constant", "onecycle"] = "onecycle"
-    weight_decay: Annotated[float, Field(ge=0)] = 1e-2
-    label_smoothing: Share = 0.1
-    patience: Annotated[int, Field(ge=0)] = 0
-    seed: Annotated[int, Field(ge=0)] = 0
+    kind: Annotated[Literal["dense", "logistic"], Parameter(parse=False)] = "dense"
+    dense: Annotated[int, Parameter(name="--head-dense")] = Field(
+        default=2048, ge=0, description="Hidden units of the dense head; 0: none."
+    )
+    dropout: Annotated[Share, Parameter(name="--head-dropout")] = Field(
+        default=0.5, description="Dropout of the dense head."
+    )
+    epochs: Annotated[Positive, Parameter(name="--head-epochs")] = Field(
+        default=20, description="Epochs of the dense head."
+    )
+    batch_size: Annotated[Positive, Parameter(name="--head-batch-size")] = Field(
+        default=256, description="Images a step of the dense head."
+    )
+    lr: Annotated[float, Parameter(name="--head-lr")] = Field(
+        default=1e-3, gt=0, description="Highest learning rate of the dense head."
+    )
+    schedule: Annotated[Literal["constant", "onecycle"], Parameter(name="--head-schedule")] = Field(
+        default="onecycle", description="How the rate of the dense head goes."
+    )
+    weight_decay: Annotated[float, Parameter(name="--head-weight-decay")] = Field(
+        default=1e-2, ge=0, description="Weight decay of the dense head."
+    )
+    label_smoothing: Annotated[Share, Parameter(name="--head-label-smoothing")] = Field(
+        default=0.1, description="Label smoothing of the dense head."
+    )
+    patience: Annotated[int, Parameter(name="--head-patience")] = Field(
+        default=0,
+        ge=0,
+        description="End the dense head after so many epochs with nothing better; 0: never.",
+    )
+    seed: Annotated[int, Field(ge=0), Parameter(parse=False)] = 0
+
+
+class TuneSettings(Settings):
+    """Fine-tuning of a backbone, from the head that was fitted on its frozen features.
+
+    A layer learns at ``decay`` times the rate of the one behind it, the head at ``lr``.
+    """
+
+    depth: Annotated[Literal["none", "last", "all"], Parameter(name="--finetune")] = Field(
+        default="none", description="Then train the backbone's last third too, or all of it."
+    )
+    decay: Annotated[Share, Parameter(name="--finetune-decay")] = Field(
+        default=0.7, description="Rate of a layer over that of the one behind it."
+    )
+    epochs: Annotated[Positive, Parameter(name="--finetune-epochs")] = Field(
+        default=10, description="Epochs of the fine-tuning."
+    )
+    batch_size: Annotated[Positive, Parameter(name="--finetune-batch-size")] = Field(
+        default=32, description="Images a step of the fine-tuning."
+    )
+    lr: Annotated[float, Parameter(name="--finetune-lr")] = Field(
+        default=5e-4, gt=0, description="Highest learning rate of the fine-tuning."
+    )
+    weight_decay: Annotated[float, Parameter(name="--finetune-weight-decay")] = Field(
+        default=0.05, ge=0, description="Weight decay of the fine-tuning."
+    )
+    label_smoothing: Annotated[Share, Parameter(name="--finetune-label-smoothing")] = Field(
+        default=0.1, description="Label smoothing of the fine-tuning."
+    )
+    augment: Annotated[Augment, Parameter(name="--finetune-augment")] = Field(
+        default="shift", description="Augmentation of the fine-tuning."
+    )
+    seed: Annotated[int, Field(ge=0), Parameter(parse=False)] = 0
+
+    @property
+    def recipe(self) -> TrainSettings:
+        """How the network is trained."""
+        own = self.model_dump(exclude={"depth", "decay"})
+        return TrainSettings(optimizer="adam", schedule="cosine", **own)
 
 
 NOTEBOOK = TrainSettings(batch_size=64, schedule="constant")

@@ -32,20 +32,14 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from tellapart.records import ModelStep, Place, StepName, StepRecord
-from tellapart.report.wording import say_estimate, say_seconds
+from tellapart.records import ModelStep, StepRecord
+from tellapart.report.sections import SECTIONS
+from tellapart.report.wording import say_score, say_seconds
 from tellapart.words import show_controls
 
-TITLES: dict[Place, str] = {
-    "inspect": "1 inspect",
-    "baseline": "2 baseline",
-    "conv": "3 conv sweep",
-    "dense": "4 dense sweep",
-    "search": "5 search",
-    "transfer": "6 transfer",
-    "learn": "+ more data",
-    "grid": "settings",
-}
+def name_step(step: str) -> str:
+    """Return what a step is called where its progress is shown."""
+    return SECTIONS[step].title
 
 
 def escape(text: str) -> str:
@@ -140,7 +134,7 @@ class ConsoleReporter:
             expand=True,
         )
         self._task: TaskID | None = None
-        self._step: Place | None = None
+        self._step: str | None = None
         self._units, self._done = 1.0, 0.0
         self._marks: list[tuple[float, float]] = []
 
@@ -156,14 +150,14 @@ class ConsoleReporter:
     ) -> None:
         self._progress.stop()
 
-    def begin(self, step: Place, units: float) -> None:
+    def begin(self, step: str, units: float) -> None:
         if self._task is not None:  # of work that had no record of its own
             self._progress.remove_task(self._task)
         self._step, self._done = step, 0.0
         if self._live:
-            self._task = self._progress.add_task("", total=units, title=TITLES[step], left="")
+            self._task = self._progress.add_task("", total=units, title=name_step(step), left="")
         else:
-            self._console.print(f"{TITLES[step]}: started", highlight=False)
+            self._console.print(f"{name_step(step)}: started", highlight=False)
         self.expect(units)
 
     def advance(self, units: float, text: str) -> None:
@@ -176,7 +170,7 @@ class ConsoleReporter:
         share, last = (round(100 * done / self._units, 6) for done in (self._done, before))
         if last // 10 < share // 10 < 10:
             assert self._step is not None, "a step began"
-            line = f"{TITLES[self._step]}: {share:.0f} %{self._say_left(', ')}; {text}"
+            line = f"{name_step(self._step)}: {share:.0f} %{self._say_left(', ')}; {text}"
             self._console.print(escape(line), style="dim", highlight=False)
 
     def _say_left(self, before: str = "") -> str:
@@ -217,19 +211,21 @@ class ConsoleReporter:
         )
 
     def say(self, text: str) -> None:
-        line = text if self._step is None else f"{TITLES[self._step]}: {text}"
+        line = text if self._step is None else f"{name_step(self._step)}: {text}"
         self._console.print(escape(line), style="dim", highlight=False)
 
-    def end(self, record: StepRecord, step: StepName, again: bool) -> None:
+    def end(self, record: StepRecord, again: bool) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
         figure = (
-            f"test {say_estimate(record.test_accuracy)}" if isinstance(record, ModelStep) else ""
+            f"test {say_score(record.run.metric, record.test_score)}"
+            if isinstance(record, ModelStep)
+            else ""
         )
         when = "done before" if again else say_seconds(record.seconds)
         self._console.print(
-            f"[bold]{TITLES[step]:<14}[/bold] [green]{escape(figure)}[/green]"
+            f"[bold]{name_step(record.step):<16}[/bold] [green]{escape(figure)}[/green]"
             f"{' ' if figure else ''}[dim]{when}[/dim]",
             highlight=False,
         )

@@ -8,11 +8,13 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tellapart.config import hash_settings
 from tellapart.data.dataset import Dataset, Indices, resize_dataset
 from tellapart.data.split import Split
 from tellapart.device import DeviceName, choose_device, prepare_process
@@ -22,6 +24,7 @@ from tellapart.metrics.scores import (
     compute_loss,
     compute_probabilities,
     count_confusions,
+    estimate_score,
     score_classes,
 )
 from tellapart.models.forward import predict_logits
@@ -33,6 +36,7 @@ from tellapart.workspace import expand_path, read_record, write_json, write_text
 Predict = Callable[[Indices], NDArray[np.float32]]
 LEDGER = "ledger.json"
 PREDICTIONS = "predictions.csv"
+CHOOSE = "choose the best epoch (protocol notebook)"
 
 
 @dataclass(frozen=True)
@@ -49,9 +53,16 @@ class Seal:
     """The test rows of a split, behind a ledger that is written before they are handed out."""
 
     def __init__(self, dataset: Dataset, split: Split, folder: str | Path) -> None:
-        self.dataset = dataset
-        self._split = split
+        self.dataset, self.split = dataset, split
         self._path = expand_path(folder) / LEDGER
+
+    @cached_property
+    def key(self) -> str:
+        """A hash of which images are train, val and test."""
+        hashes, split = self.dataset.hashes, self.split
+        return hash_settings(
+            *([hashes[row] for row in rows] for rows in (split.train, split.val, split.test))
+        )
 
     def read_ledger(self) -> tuple[LookRecord, ...]:
         """Return every look so far, oldest first."""
@@ -68,7 +79,7 @@ class Seal:
         ledger = self.read_ledger()
         for entry in ledger if not look.beyond else ():
             if (entry.step, entry.cell, entry.purpose) == (look.step, look.cell, look.purpose):
-                return self._split.test, entry.look
+                return self.split.test, entry.look
         entry = LookRecord(
             look=len(ledger) + 1,
             when=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -78,7 +89,11 @@ class Seal:
             beyond=look.beyond,
         )
         write_json(self._path, [kept.model_dump() for kept in (*ledger, entry)])
-        return self._split.test, entry.look
+        return self.split.test, entry.look
+
+    def is_optimistic(self) -> bool:
+        """Tell whether best epochs were chosen on test, so that its figures are optimistic."""
+        return any(entry.purpose == CHOOSE for entry in self.read_ledger())
 
     def open_rows(self, protocol: str, step: str) -> Rows:
         """Return the rows to train on and to choose on.
@@ -87,21 +102,20 @@ class Seal:
         chooses the best epoch on test, as the reference study did; the ledger says so.
         """
         if protocol == "holdout":
-            return Rows(self._split.train, self._split.val, "val")
-        test, _ = self.open_test(Look(step, "all", "choose the best epoch (protocol notebook)"))
-        merged = np.sort(np.concatenate([self._split.train, self._split.val]))
-        return Rows(merged, test, "test")
+            return Rows(self.split.train, self.split.val, "val")
+        test, _ = self.open_test(Look(step, "all", CHOOSE))
+        return Rows(self.split.merge_train_val(), test, "test")
 
 
 def evaluate_model(
-    seal: Seal, look: Look, predict: Predict, folder: str | Path, optimistic: bool = False
+    seal: Seal, look: Look, predict: Predict, folder: str | Path, metric: str = "accuracy"
 ) -> TestRecord:
     """Look at the test split once with a finished model.
 
     Args:
         predict: gives (k, classes) logits for k rows of the dataset.
         folder: where ``predictions.csv`` goes.
-        optimistic: whether a choice was made on these same images before.
+        metric: of the score, besides accuracy.
     """
     rows, number = seal.open_test(look)
     dataset, truth = seal.dataset, seal.dataset.labels[rows]
@@ -111,20 +125,24 @@ def evaluate_model(
     digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
+        metric=metric,
+        score=estimate_score(metric, truth, predicted, len(dataset.classes)),
         loss=compute_loss(logits, truth),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         per_class=score_classes(confusion, dataset.classes),
         look=number,
         predictions=digest,
-        optimistic=optimistic,
+        optimistic=seal.is_optimistic(),
     )
 
 
-def score_rows(dataset: Dataset, rows: Indices, predict: Predict) -> tuple[Estimate, float]:
-    """Return the accuracy and the cross-entropy (nats) of rows that were handed out."""
+def score_rows(
+    dataset: Dataset, rows: Indices, predict: Predict, metric: str = "accuracy"
+) -> tuple[Estimate, float]:
+    """Return the score and the cross-entropy (nats) of rows that were handed out."""
     logits, truth = predict_finite(predict, rows), dataset.labels[rows]
-    hits = int((logits.argmax(1) == truth).sum())
-    return estimate_proportion(hits, len(rows)), compute_loss(logits, truth)
+    score = estimate_score(metric, truth, logits.argmax(1), len(dataset.classes))
+    return score, compute_loss(logits, truth)
 
 
 def predict_finite(predict: Predict, rows: Indices) -> NDArray[np.float32]:

@@ -9,16 +9,23 @@ import textwrap
 from typing import NoReturn
 
 import cyclopts
+from pydantic import ValidationError
 
-from tellapart.cli import tools, transfers  # their commands join the app's
+from tellapart.cli import tools  # its commands join the app's
 from tellapart.cli.commands import app
 from tellapart.console import find_failure, open_streams, print_error
 from tellapart.device import prepare_libraries
-from tellapart.errors import BudgetError, Interrupted, TellapartError, UserError
+from tellapart.errors import (
+    BudgetError,
+    Interrupted,
+    SettingError,
+    TellapartError,
+    UserError,
+)
 from tellapart.stop import catch_signals
 from tellapart.workspace import check_home
 
-__all__ = ["app", "main", "run", "tools", "transfers"]
+__all__ = ["app", "main", "run", "tools"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +34,9 @@ def main(arguments: list[str] | None = None) -> int:
         check_home()
         with catch_signals():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
+    except cyclopts.ValidationError as error:
+        print_error(_say_refusal(error))
+        return UserError.exit_code
     except cyclopts.CycloptsError as error:
         print_error(_say_usage(error))
         return UserError.exit_code
@@ -60,14 +70,12 @@ def main(arguments: list[str] | None = None) -> int:
 def run() -> NoReturn:
     """Run the command line and end the process with its exit code.
 
-    A process that was stopped does not wait for its threads, which may hang. One of several
-    processes of ``torchrun`` ends without taking the interpreter down in order: threads of its
-    connections may still hold tensors, and to free them then would abort it.
+    A process that was stopped does not wait for its threads, which may hang.
     """
     open_streams()
     prepare_libraries()
     code = main()
-    if code == Interrupted.exit_code or "WORLD_SIZE" in os.environ:
+    if code == Interrupted.exit_code:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
@@ -88,6 +96,25 @@ def _say_memory(error: Exception) -> str:
         "kept: free some, or use smaller sizes, a smaller --batch-size or fewer --processes; the "
         "same command goes on"
     )
+
+
+def _say_refusal(error: cyclopts.ValidationError) -> str:
+    """Say which flag has a value that its setting refuses."""
+    cause = error.__cause__
+    if not isinstance(cause, ValidationError):
+        return _say_usage(error)
+    flags = {
+        argument.field_info.name: argument.name
+        for argument in (error.argument.children if error.argument else ())
+    }
+    first = cause.errors()[0]
+    inner = first.get("ctx", {}).get("error")
+    said = str(inner or first["msg"]).removeprefix("Value error, ").removeprefix("Input should ")
+    name = str(first["loc"][0]) if first["loc"] else ""
+    if isinstance(inner, SettingError) and not name:
+        return said
+    said = said if said.startswith(("must", "augment")) else f"must {said}"
+    return f"{flags.get(name, name)} {said}, but got {first['input']!r}"
 
 
 def _say_usage(error: cyclopts.CycloptsError) -> str:

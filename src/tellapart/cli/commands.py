@@ -1,47 +1,42 @@
-"""The commands: flags to settings."""
+"""The commands that train: flags to settings."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+import time
+from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from tellapart import __version__
 from tellapart.cli.flags import (
-    PLACE,
-    RECIPE,
-    Backbones,
-    Convs,
+    Answer,
+    AnswerFlags,
     Data,
-    DataFlags,
-    Dense,
-    Device,
-    Epochs,
-    Json,
-    Margin,
-    MaxMemory,
-    Minutes,
-    ModelFlag,
-    Out,
-    PlanFlag,
-    Processes,
-    ProtocolFlag,
-    RecipeFlags,
-    Seed,
-    Seeds,
-    Trials,
-    Vary,
-    Views,
-    Width,
-    choose_varied,
-    read_count,
-    read_margin,
-    read_seeds,
-    split_sizes,
-    split_steps,
+    Network,
+    NetworkFlags,
+    Place,
+    PlaceFlags,
+    Recipe,
+    Run,
+    Search,
+    SizedFlags,
+    Sweep,
+    Transfer,
 )
-from tellapart.cli.work import run_steps
-from tellapart.records import STEPS
+from tellapart.cli.work import Job, run_job
+from tellapart.config import RecipeSettings
+from tellapart.errors import SettingError
+from tellapart.study.settings import (
+    RunSettings,
+    SearchSettings,
+    Sizes,
+    StudySettings,
+    SweepSettings,
+    TransferSettings,
+)
+
+STARTED = time.monotonic()
+"""When the command began, for its minutes."""
 
 app = App(
     name="tellapart",
@@ -49,6 +44,7 @@ app = App(
     version=__version__,
     help_format="markdown",
     suppress_keyboard_interrupt=False,
+    default_parameter=Parameter(negative=()),
 )
 
 
@@ -56,212 +52,151 @@ app = App(
 def study(
     data: Data,
     *,
-    backbone: Backbones = None,
-    steps: Annotated[str, Parameter(help="Steps to run, separated by commas.")] = ",".join(STEPS),
-    seeds: Seeds = None,
-    margin: Margin = None,
-    processes: Processes = None,
-    trials: Trials = None,
-    epochs: Epochs = None,
-    views: Views = 0,
-    max_memory: MaxMemory = None,
-    width: Width = None,
-    dense: Dense = None,
-    minutes: Minutes = None,
-    protocol: ProtocolFlag = "holdout",
-    plan: PlanFlag = False,
-    place: DataFlags = PLACE,
-    out: Out = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
+    steps: Annotated[str, Parameter(help="Steps, separated by commas [default: all].")] = "",
+    network: Network = SizedFlags(),
+    recipe: Recipe = RecipeSettings(),
+    sweep: Sweep = SweepSettings(),
+    search: Search = SearchSettings(),
+    transfer: Transfer = TransferSettings(),
+    run: Run = RunSettings(),
+    place: Place = PlaceFlags(),
+    answer: Answer = AnswerFlags(),
 ) -> None:
-    """Run the six steps and write one report. Started again, it goes on where it stopped.
+    """Run all steps and write one report. Started again, it goes on where it stopped.
 
     Example: `tellapart study photos/ --backbone local-dir:weights/mobilenetv2_100`
     """
-    names = split_steps(steps)
-    run_steps(
-        ("study", data, place, out, json),
-        plan=plan,
-        steps=names,
-        transfer={
-            "backbones": tuple(backbone or ()),
-            "views": views,
-            "max_memory": max_memory,
-        },
-        sweep={
-            **read_seeds(seeds),
-            "equivalence": read_margin(margin),
-            "processes": read_count("--processes", processes),
-        },
-        trials=trials,
-        epochs=epochs,
-        model={"name": "simple", "width": width, "dense": dense},
-        minutes=minutes,
-        protocol=protocol,
-        seed=seed,
-        device=device,
+    settings = StudySettings(
+        **dict(run),
+        steps=steps,
+        model=network.make(),
+        recipe=recipe,
+        sweep=sweep,
+        search=search,
+        transfer=transfer,
     )
+    run_job(Job("study", data, settings, place, answer, STARTED))
 
 
 @app.command
-def inspect(data: Data, *, place: DataFlags = PLACE, out: Out = None, json: Json = False) -> None:
-    """Step 1: count classes, look at balance, sizes, modes and samples.
+def inspect(data: Data, *, place: Place = PlaceFlags(), answer: Answer = AnswerFlags()) -> None:
+    """Count classes; look at balance, sizes, modes, duplicates and samples.
 
     Example: `tellapart inspect photos/`
     """
-    run_steps(("inspect", data, place, out, json), steps=("inspect",))
+    run_job(Job("inspect", data, StudySettings(steps="inspect"), place, answer, STARTED))
 
 
 @app.command
 def train(
     data: Data,
     *,
-    model: Annotated[
-        Literal["simple", "deep", "speed"],
-        Parameter(help="simple and deep: the reference study's. speed: high accuracy, soon."),
-    ] = "simple",
-    width: Width = None,
-    dense: Dense = None,
-    convs: Convs = None,
-    epochs: Epochs = None,
-    minutes: Minutes = None,
-    recipe: RecipeFlags = RECIPE,
-    protocol: ProtocolFlag = "holdout",
-    place: DataFlags = PLACE,
-    out: Out = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
+    network: Network = SizedFlags(),
+    recipe: Recipe = RecipeSettings(),
+    run: Run = RunSettings(),
+    place: Place = PlaceFlags(),
+    answer: Answer = AnswerFlags(),
 ) -> None:
-    """Step 2: train one network and test it once; under torchrun, by several processes.
+    """Train one network and test it once.
 
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """
-    run_steps(
-        ("train", data, place, out, json),
-        steps=("baseline",),
-        model={"name": model, "width": width, "dense": dense, "convs": convs},
-        epochs=epochs,
-        minutes=minutes,
-        recipe=vars(recipe),
-        protocol=protocol,
-        seed=seed,
-        device=device,
-    )
+    settings = StudySettings(**dict(run), steps="baseline", model=network.make(), recipe=recipe)
+    run_job(Job("train", data, settings, place, answer, STARTED))
 
 
 @app.command
 def sweep(
     data: Data,
     *,
-    vary: Vary = None,
+    vary: Annotated[
+        tuple[str, ...],
+        Parameter(
+            help="width or dense, whose sizes follow from the data; or SETTING=VALUE,VALUE, up to "
+            "two times, of any setting of the network or its training.",
+        ),
+    ] = ("width",),
     sizes: Annotated[
-        str | None,
-        Parameter(help="Sizes of width or dense, separated by commas.", show_default=False),
-    ] = None,
-    model: ModelFlag = "simple",
-    seeds: Seeds = None,
-    margin: Margin = None,
-    processes: Processes = None,
-    epochs: Epochs = None,
-    minutes: Minutes = None,
-    plan: PlanFlag = False,
-    protocol: ProtocolFlag = "holdout",
-    place: DataFlags = PLACE,
-    out: Out = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
+        str, Parameter(help="Sizes of width or dense, separated by commas.", show_default=False)
+    ] = "",
+    network: Network = SizedFlags(),
+    recipe: Recipe = RecipeSettings(),
+    sweep: Sweep = SweepSettings(),
+    run: Run = RunSettings(),
+    place: Place = PlaceFlags(),
+    answer: Answer = AnswerFlags(),
 ) -> None:
-    """Vary a setting, several seeds each: steps 3 and 4 say whether size matters.
+    """Vary a setting, several seeds each: does size matter?
 
     Any setting of a network or its training can vary, one or two at a time, on val alone.
 
     Example: `tellapart sweep digits --vary width --sizes 8,16,32 --seeds 3`
     Example: `tellapart sweep digits --vary dense=32,64 --vary lr=1e-3,3e-3 --epochs 5`
     """
-    asked = choose_varied(vary or ["width"], split_sizes(sizes), model)
-    asked["sweep"] |= {
-        **read_seeds(seeds),
-        "equivalence": read_margin(margin),
-        "processes": read_count("--processes", processes),
-    }
-    run_steps(
-        ("sweep", data, place, out, json),
-        **asked,
-        plan=plan,
-        model={"name": model},
-        epochs=epochs,
-        minutes=minutes,
-        protocol=protocol,
-        seed=seed,
-        device=device,
+    from tellapart.study.steps.vary import choose_varied
+
+    model = network.make()
+    step, varied = choose_varied(vary, sizes, model)
+    settings = StudySettings(
+        **dict(run),
+        steps=step,
+        model=model,
+        recipe=recipe,
+        sweep=sweep.model_copy(update=varied),
     )
+    run_job(Job("sweep", data, settings, place, answer, STARTED))
 
 
 @app.command
 def search(
     data: Data,
     *,
-    trials: Trials = None,
-    epochs: Epochs = None,
-    minutes: Minutes = None,
-    processes: Processes = None,
-    plan: PlanFlag = False,
-    protocol: ProtocolFlag = "holdout",
-    place: DataFlags = PLACE,
-    out: Out = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
+    search: Search = SearchSettings(),
+    run: Run = RunSettings(),
+    place: Place = PlaceFlags(),
+    answer: Answer = AnswerFlags(),
 ) -> None:
-    """Step 5: search for the best network from scratch, and test it once.
+    """Search for the best network from scratch, and test it once.
 
     Example: `tellapart search digits --trials 12`
     """
-    run_steps(
-        ("search", data, place, out, json),
-        steps=("search",),
-        plan=plan,
-        sweep={"processes": read_count("--processes", processes)},
-        trials=trials,
-        epochs=epochs,
-        minutes=minutes,
-        protocol=protocol,
-        seed=seed,
-        device=device,
-    )
+    settings = StudySettings(**dict(run), steps="search", search=search)
+    run_job(Job("search", data, settings, place, answer, STARTED))
+
+
+@app.command
+def transfer(
+    data: Data,
+    *,
+    transfer: Transfer = TransferSettings(),
+    run: Run = RunSettings(),
+    place: Place = PlaceFlags(),
+    answer: Answer = AnswerFlags(),
+) -> None:
+    """Train a head on the features of frozen pretrained backbones.
+
+    Example: `tellapart transfer photos/ --backbone efficientnet-lite0 --backbone mobilenetv2_100`
+    """
+    settings = StudySettings(**dict(run), steps="transfer", transfer=transfer)
+    run_job(Job("transfer", data, settings, place, answer, STARTED))
 
 
 @app.command
 def learn(
     data: Data,
     *,
-    model: ModelFlag = "simple",
-    width: Width = None,
-    dense: Dense = None,
-    convs: Convs = None,
-    seeds: Seeds = None,
-    epochs: Epochs = None,
-    place: DataFlags = PLACE,
-    out: Out = None,
-    seed: Seed = 0,
-    device: Device = "auto",
-    json: Json = False,
+    network: Network = SizedFlags(),
+    recipe: Recipe = RecipeSettings(),
+    sweep: Sweep = SweepSettings(),
+    run: Run = RunSettings(),
+    place: Place = PlaceFlags(),
+    answer: Answer = AnswerFlags(),
 ) -> None:
     """Would more data help? Train on growing shares of the images, and look ahead.
 
     Example: `tellapart learn digits --seeds 2 --epochs 5`
     """
-    run_steps(
-        ("learn", data, place, out, json),
-        steps=(),
-        learn=True,
-        model={"name": model, "width": width, "dense": dense, "convs": convs},
-        sweep=read_seeds(seeds),
-        epochs=epochs,
-        seed=seed,
-        device=device,
+    settings = StudySettings(
+        **dict(run), steps="learn", model=network.make(), recipe=recipe, sweep=sweep
     )
+    run_job(Job("learn", data, settings, place, answer, STARTED))

@@ -1,16 +1,19 @@
-"""The commands beside the study: compare, evaluate, history, report, fetch, doctor."""
+"""The commands beside the study: compare, evaluate, history, report, fetch, doctor, cache."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from cyclopts import Parameter
+from cyclopts import App, Parameter
 
 from tellapart.cli.commands import app
-from tellapart.cli.flags import PLACE, Backbones, DataFlags, Device, Json
+from tellapart.cli.flags import RunFolder
 from tellapart.console import print_json, print_text
+from tellapart.device import DeviceName
 from tellapart.errors import DataError, SettingError
+
+Json = Annotated[bool, Parameter(help="Print the record as JSON.")]
 
 
 @app.command
@@ -31,7 +34,7 @@ def compare(
 
 @app.command
 def evaluate(
-    run: Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")],
+    run: RunFolder,
     data: Annotated[
         str | None,
         Parameter(help="Its images [default: where they lay].", show_default=False),
@@ -44,11 +47,16 @@ def evaluate(
         str | None,
         Parameter(help="Where a transfer's backbone lies now: local-dir:FOLDER."),
     ] = None,
-    place: DataFlags = PLACE,
-    device: Device = "auto",
+    data_dir: Annotated[
+        Path | None, Parameter(help="Where named data lie; also TELLAPART_DATA.")
+    ] = None,
+    follow_links: Annotated[
+        bool, Parameter(help="Follow links that lead out of a folder of images.")
+    ] = False,
+    device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
     json: Json = False,
 ) -> None:
-    """Look at finished models again, on val or on test.
+    """Evaluate finished models again, on val or on test.
 
     Example: `tellapart evaluate runs/digits-train-1 --split test`
     """
@@ -57,8 +65,8 @@ def evaluate(
     from tellapart.workspace import expand_path
 
     folder = expand_path(run)
-    where = place.data_dir and expand_path(place.data_dir)
-    dataset = load_images(data or _find_data(folder), where, follow_links=place.follow_links)
+    where = data_dir and expand_path(data_dir)
+    dataset = load_images(data or _find_data(folder), where, follow_links=follow_links)
     found = evaluate_run(dataset, folder, split, device, backbone)
     print_json(found) if json else print_text(describe_evaluation(found))
 
@@ -92,7 +100,7 @@ def _find_data(run: Path) -> str:
 
 @app.command
 def history(
-    run: Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")],
+    run: RunFolder,
     *,
     metric: Annotated[
         list[str] | None, Parameter(help="Such as val_accuracy; repeat it [default: all].")
@@ -128,7 +136,7 @@ def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None
 def fetch(
     data: Annotated[str | None, Parameter(help="A named dataset.", show_default=False)] = None,
     *,
-    backbone: Backbones = None,
+    backbone: Annotated[tuple[str, ...], Parameter(help="A backbone's name.")] = (),
 ) -> None:
     """Download data and weights ahead, for machines without a network.
 
@@ -143,7 +151,7 @@ def fetch(
         with show_download(data) as progress:
             place = fetch_data(data, progress)
         print_text(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
-    for name in backbone or ():
+    for name in backbone:
         from tellapart.models.backbone import make_backbone
 
         found = make_backbone(name)
@@ -175,3 +183,68 @@ def doctor(*, json: Json = False) -> None:
         return
     for name, value in found.items():
         print_text(f"{name:<17} {value}")
+
+
+cache = App(name="cache", help="List, verify and prune the features that are kept on disk.")
+app.command(cache)
+
+
+@cache.command(name="list")
+def show(*, json: Json = False) -> None:
+    """Show what features are kept, of how many images, and when they were used last.
+
+    Example: `tellapart cache list`
+    """
+    from tellapart.transfer.cache import describe_sets, list_sets
+
+    _print(list_sets(), describe_sets, json)
+
+
+@cache.command
+def verify(*, json: Json = False) -> None:
+    """Compare the checksum of every shard; what is damaged is computed again when it is needed.
+
+    Example: `tellapart cache verify`
+    """
+    from tellapart.transfer.cache import describe_sets, list_sets
+
+    _print(list_sets(check=True), describe_sets, json)
+
+
+@cache.command
+def prune(
+    *,
+    unused_days: Annotated[
+        float | None, Parameter(help="Remove what was not used for so many days; 0: everything.")
+    ] = None,
+    backbone: Annotated[str | None, Parameter(help="Remove what is of this backbone.")] = None,
+    json: Json = False,
+) -> None:
+    """Remove features that this version cannot read, damaged shards, and what is told.
+
+    Example: `tellapart cache prune --unused-days 30`
+    """
+    from tellapart.transfer.cache import describe_sets, list_sets, prune_sets
+
+    gone = prune_sets(list_sets(check=True), unused_days, backbone)
+    if not json:
+        print_text(f"removed {len(gone)} sets, {sum(one.size for one in gone) / 1e6:,.1f} MB")
+    _print(list_sets(), describe_sets, json)
+
+
+def _print(sets: Any, describe: Any, json: bool) -> None:
+    if not json:
+        print_text(describe(sets))
+        return
+    found = [
+        {
+            "folder": str(one.folder),
+            **one.key,
+            "images": one.images,
+            "bytes": one.size,
+            "used": one.used,
+            "damaged": [path.name for path in one.damaged],
+        }
+        for one in sets
+    ]
+    print_json(found)

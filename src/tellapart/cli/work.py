@@ -1,84 +1,60 @@
-"""From a command's flags to a study: load, run, say where the report is."""
+"""From a command's settings to a study: load, run, say where the report is."""
 
 from __future__ import annotations
 
 import shlex
 import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
-if TYPE_CHECKING:
-    from tellapart.cli.flags import DataFlags
-    from tellapart.data.dataset import Dataset
-    from tellapart.plan import StudySettings
+from tellapart.cli.flags import AnswerFlags, PlaceFlags
+from tellapart.study.settings import StudySettings
 
 
-def run_steps(where: tuple[str, str, DataFlags, Path | None, bool], **values: Any) -> None:
-    """Make settings, load the data, run the steps, and say where the report is.
+@dataclass(frozen=True)
+class Job:
+    """What a command does: a study of data; ``started`` on the clock of ``time.monotonic``."""
 
-    Of several processes that ``torchrun`` started, rank 0 does; the others help it to train.
-    """
-    from tellapart.config import (
-        HeadSettings,
-        RecipeSettings,
-        make_network_settings,
-        make_settings,
+    verb: str
+    data: str
+    settings: StudySettings
+    place: PlaceFlags
+    answer: AnswerFlags
+    started: float
+
+
+def run_job(job: Job) -> None:
+    """Load the data, run the steps, and say where the report is; or what would be done."""
+    from rich.console import Console
+
+    from tellapart.console import (
+        ConsoleReporter,
+        escape,
+        print_json,
+        print_text,
+        show_download,
     )
-    from tellapart.console import show_download
-    from tellapart.plan import StudySettings, SweepSettings, TransferSettings
-    from tellapart.workspace import expand_path
-
-    verb, data, place, out, json = where
-    foresee = values.pop("plan", False)
-    data_dir, out = (path and expand_path(path) for path in (place.data_dir, out))
-    links = place.follow_links
-    if "model" in values:
-        values["model"] = make_network_settings(**values["model"])
-    if "recipe" in values:
-        values["recipe"] = make_settings(RecipeSettings, **values["recipe"])
-    if "transfer" in values:
-        head = make_settings(HeadSettings, **values["transfer"].pop("head", {}))
-        values["transfer"] = make_settings(TransferSettings, head=head, **values["transfer"])
-    if "sweep" in values:
-        values["sweep"] = make_settings(SweepSettings, **values["sweep"])
-    settings: StudySettings = make_settings(StudySettings, **values)
-
     from tellapart.data import load_images
+    from tellapart.data.tree import show_name
     from tellapart.device import choose_device
-    from tellapart.study.follow import follow_trainings, share_work
-    from tellapart.train.ranks import agree_on
+    from tellapart.study import describe_plan, identify_study, plan_study, run_study
+    from tellapart.workspace import expand_path, name_folder
 
+    settings, place = job.settings, job.place
     choose_device(settings.device)
     # backbones see images at sizes of their own: small pixels would be held for nothing
     limit = 0 if settings.steps == ("transfer",) else None
-    with share_work(verb, settings.device) as ranks:
-        if not ranks.leads:
-            agree_on(ranks, False)  # rank 0 comes here when it has loaded, or downloaded, the data
-            images = load_images(data, data_dir, follow_links=links)
-            follow_trainings(ranks, images, settings.device)
-            return
-        with show_download(data) as progress:
-            dataset = load_images(
-                data, data_dir, progress=progress, memory_limit=limit, follow_links=links
-            )
-        agree_on(ranks, False)
-        _run_study(dataset, settings, (verb, out, json), foresee)
-
-
-def _run_study(
-    dataset: Dataset, settings: StudySettings, where: tuple[str, Path | None, bool], foresee: bool
-) -> None:
-    from rich.console import Console
-
-    from tellapart.console import ConsoleReporter, escape, print_json, print_text
-    from tellapart.data.tree import show_name
-    from tellapart.study import foresee_study, identify_study, run_study
-    from tellapart.study.plans import describe_plan
-    from tellapart.workspace import name_folder
-
-    verb, out, json = where
+    where = place.data_dir and expand_path(place.data_dir)
+    with show_download(job.data) as progress:
+        dataset = load_images(
+            job.data,
+            where,
+            progress=progress,
+            memory_limit=limit,
+            follow_links=place.follow_links,
+        )
     identity = identify_study(dataset, settings)
-    folder = out or name_folder(f"{dataset.name}-{verb}", identity)
+    out = place.out and expand_path(place.out)
+    folder = out or name_folder(f"{dataset.name}-{job.verb}", identity)
     console = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
     told = f"{dataset.origin}; {dataset.size_reason}"
     console.print(escape(told), style="dim", highlight=False)
@@ -88,14 +64,14 @@ def _run_study(
         notes.append(f"left out: {len(dataset.excluded)} files in all")
     for note in notes:
         console.print(escape(note), style="yellow", highlight=False)
-    if foresee:
-        plan = foresee_study(dataset, settings, folder, ConsoleReporter(console))
-        print_json(plan) if json else print_text(describe_plan(plan))
+    if job.answer.plan:
+        plan = plan_study(dataset, settings, folder, ConsoleReporter(console), job.started)
+        print_json(plan) if job.answer.as_json else print_text(describe_plan(plan))
         return
     with ConsoleReporter(console) as reporter:
         command = shlex.join(["tellapart", *map(show_name, sys.argv[1:])])
-        record = run_study(dataset, settings, folder, reporter, command)
-    if json:
+        record = run_study(dataset, settings, folder, reporter, command, job.started)
+    if job.answer.as_json:
         print_json(record)
     else:
         print_text(f"report: {folder / 'report.html'}")

@@ -37,6 +37,10 @@ class Split:
     settings: SplitSettings
     notes: tuple[str, ...] = ()
 
+    def merge_train_val(self) -> Indices:
+        """Return the rows outside test, sorted."""
+        return np.sort(np.concatenate([self.train, self.val]))
+
 
 class Manifest(Record):
     """``split.json``: the hashes of the images in each role."""

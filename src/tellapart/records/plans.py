@@ -81,3 +81,12 @@ class PlanRecord(StudyPlan):
 
     steps: dict[str, SerializeAsAny[StepPlan]]
     left_out: dict[str, str] = Field(default_factory=dict)
+
+
+class TransferPlan(StepPlan):
+    """Backbones, by the name that they were asked for, with the sides in pixels that they may have;
+    and the share of the training images that heads learn from.
+    """
+
+    sizes: dict[str, tuple[int, ...]]
+    share: float = 1.0

@@ -7,14 +7,13 @@ best, and which of those is the cheapest.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from tellapart.config import EQUIVALENCE
 from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.layout import fit_layout
-from tellapart.records import GridVerdict, Level, LevelRecord, RunRecord, SizeRecord
-from tellapart.search.executor import Executor
+from tellapart.records import GridVerdict, Level, LevelRecord, SizeRecord
 from tellapart.search.saying import say_chance, say_margin, say_more_seeds
 from tellapart.search.standing import (
     choose_decisive,
@@ -23,26 +22,25 @@ from tellapart.search.standing import (
     count_seeds,
     find_reach,
 )
-from tellapart.search.sweep import Cell, Seeds, Sweep, spend_seeds
+from tellapart.search.sweep import Seeds, Sweep, Train, spend_seeds
 
 
 def run_grid(
     levels: Sequence[Level],
     seeds: Seeds,
-    run_cell: Callable[[Cell], RunRecord],
-    executor: Executor,
+    train: Train,
     equivalence: float = EQUIVALENCE,
 ) -> Sweep[GridVerdict]:
     """Train every level with the first seeds, then those that matter with more.
 
-    A cell's ``size`` is the number of its level, from 0.
+    A point's size is the number of its level, from 0.
 
     Raises:
         NotFinite: no training of any level was finite.
     """
     looks = seeds.most - seeds.first + 1
     judge = partial(judge_levels, levels=levels, equivalence=equivalence, looks=looks)
-    return spend_seeds(range(len(levels)), seeds, run_cell, executor, judge)
+    return spend_seeds(range(len(levels)), seeds, train, judge)
 
 
 def judge_levels(
@@ -61,7 +59,7 @@ def judge_levels(
         looks: how often this may be asked with growing numbers of seeds.
     """
 
-    best_value = max(range(len(sizes)), key=lambda place: sizes[place].val_accuracy.value)
+    best_value = max(range(len(sizes)), key=lambda place: sizes[place].val_score.value)
     every = tuple(size.size for size in sizes)
     if len(sizes) == 1:
         only = say_level(levels[sizes[0].size])
@@ -75,7 +73,7 @@ def judge_levels(
             "(--seeds 3)"
         )
         return _cannot(sizes, best, every, why, equivalence)
-    image = 1 / sizes[best].val_accuracy.n
+    image = 1 / sizes[best].val_score.n
     level = 1 - (1 - LEVEL) / looks
     standings = [compare_size(fit, p, best, image, equivalence, level) for p in range(len(sizes))]
     tied = [place for place, one in enumerate(standings) if one.tied]

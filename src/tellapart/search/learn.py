@@ -9,8 +9,7 @@ from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
 from tellapart.records import CurveRecord, GainRecord, LearningPoint, RunRecord
 from tellapart.search.curve import keep_curve
-from tellapart.search.executor import Executor
-from tellapart.search.sweep import run_cells
+from tellapart.search.sweep import Failure
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the training images."""
@@ -53,8 +52,7 @@ def run_learning(
     shares: Sequence[float],
     seeds: int,
     count_images: Callable[[float], int],
-    run_cell: Callable[[Portion], RunRecord],
-    executor: Executor,
+    train: Callable[[Sequence[Portion]], Sequence[RunRecord | Failure | None]],
 ) -> Learning:
     """Train on every share with every seed, fit a curve, and say what twice the data may bring.
 
@@ -68,28 +66,28 @@ def run_learning(
         NotFinite: no training of the whole data was finite.
     """
     cells = [Portion(share, seed) for share in shares for seed in range(seeds)]
-    found = run_cells(cells, run_cell, executor)
+    found = train(cells)
     groups: dict[float, list[RunRecord]] = {share: [] for share in shares}
     for cell, run in zip(cells, found, strict=True):
         if isinstance(run, RunRecord):
             groups[cell.share].append(run)
     if not groups[shares[-1]]:
-        raise next(run for run in found if not isinstance(run, RunRecord))
+        raise next((run for run in found if isinstance(run, Failure)), NotFinite("no time"))
     kept = [share for share in shares if groups[share]]
-    values = [[run.val_accuracy.value for run in groups[share]] for share in kept]
+    values = [[run.val_score.value for run in groups[share]] for share in kept]
     spread, freedom = pool_spread(values)
-    n = groups[kept[-1]][0].val_accuracy.n
+    n = groups[kept[-1]][0].val_score.n
     points = tuple(
         LearningPoint(
             images=count_images(share),
-            accuracy=estimate_mean(own, n, spread, freedom),
+            score=estimate_mean(own, n, spread, freedom),
             seeds=tuple(own),
             seconds=sum(run.seconds for run in groups[share]) / len(own),
         )
         for share, own in zip(kept, values, strict=True)
     )
     images = [point.images for point in points]
-    means = [point.accuracy.value for point in points]
+    means = [point.score.value for point in points]
     curve = fit_curve(images, means) if len(points) > 2 else None
     gain = foresee_gain(images, values)
     return Learning(

@@ -14,12 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.errors import Hopeless, NotFinite, TellapartError
-from tellapart.metrics.intervals import estimate_proportion
+from tellapart.models import NetworkSettings
 from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
-from tellapart.search.confirm import sum_rounds
-from tellapart.search.executor import Executor, InlineExecutor
 from tellapart.search.importance import weigh_settings
 from tellapart.search.journal import (
     ASKED,
@@ -42,23 +40,21 @@ from tellapart.search.space import (
 if TYPE_CHECKING:
     import optuna
 
-Objective = Callable[[ModelSettings, TrainSettings, Callable[[EpochRow], None]], RunRecord]
-"""Trains; calls its last argument after each epoch, which may raise `Hopeless` to stop it."""
-Asked = tuple[ModelSettings, TrainSettings, Mapping[int, float]]
 Watch = Callable[[TrialRecord, int], None]
+Submit = Callable[[NetworkSettings, TrainSettings, "Follow"], Future[RunRecord]]
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How many trials; none begins once ``seconds`` of training are spent, the given ones aside.
+    """How many trials; none begins where ``is_over``, the first of the given ones aside.
 
-    ``at_once`` are asked for together, and are told together, in order. What is tried so depends
-    on how many, but not on which of them ends first; ``seconds`` are shared among them.
+    ``workers`` are asked for together, and are told together, in order: what is tried so depends
+    on how many, but not on which of them ends first.
     """
 
     trials: int
-    seconds: float | None = None
-    at_once: int = 1
+    is_over: Callable[[], bool] = lambda: False
+    workers: int = 1
 
 
 @dataclass(frozen=True)
@@ -77,46 +73,44 @@ class Search:
 def run_search(
     space: Space,
     budget: Budget,
-    objective: Objective,
+    submit: Submit,
     storage: str | Path,
     watch: Watch,
-    executor: Executor | None = None,
 ) -> Search:
     """Run the trials that the budget allows.
 
     Trials in the journal count. No other process may be at work on it.
 
-    A trial whose training fails is recorded as failed, never as a low accuracy. One that at some
+    A trial whose training fails is recorded as failed, never as a low score. One that at some
     epoch is below the median of those before it at the same epoch is stopped, the given ones
     aside. A trial that a kill left unfinished is tried again with the same settings.
 
     Args:
-        executor: runs the objective; in this process unless told.
+        submit: trains a network with a recipe; calls its last argument after each epoch, which may
+            raise `Hopeless` to stop it.
 
     Raises:
         TellapartError: every trial failed.
         WorkspaceError: the journal cannot be written.
     """
-    storage, executor = Path(storage), executor or InlineExecutor()
-    attempt = Attempt(objective)
+    storage = Path(storage)
     with explain_failure(storage):
         study = open_journal(storage)
         reap_trials(study)
     runs: dict[int, RunRecord] = {}
     while (number := len(list_ended(study))) < budget.trials:
-        first = number - number % budget.at_once  # of a round that a kill may have cut
-        if number == first and _is_spent(study, budget):
+        if number and budget.is_over():
             break
+        first = number - number % budget.workers  # of a round that a kill may have cut
         limits = _find_limits(study, space, first)
         asked: list[tuple[optuna.Trial, Future[RunRecord]]] = []
-        for next_number in range(number, min(first + budget.at_once, budget.trials)):
+        for next_number in range(number, min(first + budget.workers, budget.trials)):
             with explain_failure(storage):
                 trial = _ask(study, space, next_number)
                 settings = suggest_settings(trial, space)
                 trial.set_user_attr(ASKED, value=True)
-            follow = limits if next_number >= len(GIVEN) else {}
-            one = (*split_settings(settings, space), follow)
-            asked.append((trial, executor.submit(attempt, one)))
+            follow = Follow(limits if next_number >= len(GIVEN) else {})
+            asked.append((trial, submit(*split_settings(settings, space), follow)))
             if asked[-1][1].done():
                 _check_future(asked[-1][1])
         for trial, future in asked:
@@ -133,26 +127,15 @@ def run_search(
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
     winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
     model, recipe = split_settings(name_settings(winner.params), space)
-    run = runs.get(winner.number) or objective(model, recipe, Follow({}))
+    run = runs.get(winner.number) or submit(model, recipe, Follow({})).result()
     return Search(records, ended.index(winner) + 1, run, weigh_settings(done))
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """Calls an objective; it can be handed to another process if the objective can."""
-
-    objective: Objective
-
-    def __call__(self, asked: Asked) -> RunRecord:
-        model, recipe, limits = asked
-        return self.objective(model, recipe, Follow(limits))
 
 
 class Follow:
     """Looks at each epoch of a trial, and stops one that is hopeless.
 
     Args:
-        limits: by epoch, the accuracy that the trial must have come to by then.
+        limits: by epoch, the score that the trial must have come to by then.
     """
 
     def __init__(self, limits: Mapping[int, float]) -> None:
@@ -162,13 +145,13 @@ class Follow:
         """Take an epoch in.
 
         Raises:
-            Hopeless: the best accuracy so far is below the limit of this epoch.
+            Hopeless: the best score so far is below the limit of this epoch.
         """
         self._spent += row.seconds
-        self._best = max(self._best, row.val_accuracy)
+        self._best = max(self._best, row.val_score)
         if self._best < self._limits.get(row.epoch, 0.0):
             raise Hopeless(
-                f"stopped after epoch {row.epoch} at {100 * row.val_accuracy:.1f} %, "
+                f"stopped after epoch {row.epoch} at {100 * row.val_score:.1f} %, "
                 "below half of the trials before it",
                 self._spent,
             )
@@ -193,10 +176,10 @@ def _tell(study: optuna.Study, trial: optuna.Trial, future: Future[RunRecord]) -
         return
     run = future.result()
     for row in run.history:
-        trial.report(row.val_accuracy, row.epoch)
+        trial.report(row.val_score, row.epoch)
     for name, value in _describe(run).items():
         trial.set_user_attr(name, value)
-    study.tell(trial, run.val_accuracy.value)
+    study.tell(trial, run.val_score.value)
 
 
 def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, float]:
@@ -216,12 +199,6 @@ def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, flo
         if values:
             limits[epoch] = median(values)
     return limits
-
-
-def _is_spent(study: optuna.Study, budget: Budget) -> bool:
-    ended = list_ended(study)
-    spent = sum_rounds([trial.user_attrs.get("seconds", 0.0) for trial in ended], budget.at_once)
-    return budget.seconds is not None and len(ended) >= len(GIVEN) and spent >= budget.seconds
 
 
 def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
@@ -245,15 +222,12 @@ def _describe(run: RunRecord) -> dict[str, Any]:
         "parameters": run.parameters,
         "seconds": run.seconds,
         "predict_seconds": run.predict_seconds,
-        "n": run.val_accuracy.n,
+        "score": run.val_score.model_dump(),
     }
 
 
 def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
-    if not is_done(trial) or trial.value is None:
-        return None
-    n = int(trial.user_attrs["n"])
-    return estimate_proportion(round(trial.value * n), n)
+    return Estimate(**trial.user_attrs["score"]) if is_done(trial) else None
 
 
 def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
@@ -269,6 +243,6 @@ def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
         parameters=found.get("parameters", 0),
         seconds=found.get("seconds", 0.0),
         predict_seconds=found.get("predict_seconds", 0.0),
-        val_accuracy=_estimate(trial),
+        val_score=_estimate(trial),
         note=found.get("note", ""),
     )

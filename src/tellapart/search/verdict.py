@@ -79,7 +79,7 @@ def judge_sizes(sizes: Sequence[SizeRecord], equivalence: float = EQUIVALENCE) -
         )
         return _unknown(sizes, best, why, equivalence)
     standings = [
-        compare_size(fit, place, best, 1 / sizes[best].val_accuracy.n, equivalence)
+        compare_size(fit, place, best, 1 / sizes[best].val_score.n, equivalence)
         for place in range(len(sizes))
     ]
     return _decide(sizes, fit, best, standings, equivalence)

@@ -12,14 +12,13 @@ from tellapart.errors import DataError, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.records import (
-    STEPS,
     ComparedRun,
     ComparisonRecord,
     Identity,
     ModelStep,
-    StepName,
 )
-from tellapart.study.steps import KIND
+from tellapart.report.sections import SECTIONS
+from tellapart.report.wording import say_estimate
 from tellapart.workspace import IDENTITY, expand_path, read_checked, read_record
 
 
@@ -28,7 +27,7 @@ class Found:
     """A step that ended in a model: where its study is, and what it says."""
 
     study: Path
-    step: StepName
+    step: str
     record: ModelStep
 
     @property
@@ -70,7 +69,7 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
                 name=name,
                 folder=str(one.predictions.parent),
                 model=one.record.model,
-                accuracy=one.record.test_accuracy,
+                score=one.record.test_score,
                 optimistic=one.record.test.optimistic,
             )
             for name, one in zip(names, found, strict=True)
@@ -87,8 +86,8 @@ def find_models(folder: str | Path) -> list[Found]:
     """
     folder = expand_path(folder)
     if (folder / IDENTITY).is_file():
-        study, steps = folder, STEPS
-    elif folder.name in STEPS and (folder.parent / IDENTITY).is_file():
+        study, steps = folder, tuple(SECTIONS)
+    elif folder.name in SECTIONS and (folder.parent / IDENTITY).is_file():
         study, steps = folder.parent, (folder.name,)
     else:
         raise WorkspaceError(
@@ -107,7 +106,7 @@ def find_models(folder: str | Path) -> list[Found]:
         )
     found = []
     for step in done:
-        record = read_record(study / step / "record.json", KIND[step])
+        record = read_record(study / step / "record.json", SECTIONS[step].record)
         if isinstance(record, ModelStep):
             found.append(Found(study, step, record))
             read_checked(found[-1].predictions, record.test.predictions)
@@ -152,9 +151,7 @@ def describe_comparison(record: ComparisonRecord) -> str:
     """Return what a person reads: a line a model, then a sentence a pair."""
     wide = max(len(run.name) for run in record.runs)
     lines = [
-        f"{run.name:<{wide}}  {100 * run.accuracy.value:5.1f} % "
-        f"({100 * run.accuracy.low:.1f} to {100 * run.accuracy.high:.1f}, "
-        f"n = {run.accuracy.n:,})  {run.model}{'  (optimistic)' if run.optimistic else ''}"
+        f"{run.name:<{wide}}  {say_estimate(run.score)}  {run.model}{'  (optimistic)' if run.optimistic else ''}"
         for run in record.runs
     ]
     marked = [run.name for run in record.runs if run.optimistic]

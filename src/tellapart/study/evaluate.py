@@ -1,4 +1,4 @@
-"""A finished model looked at again, on val or, which the ledger counts, on test."""
+"""A finished model evaluated again, on val or, which the ledger counts, on test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tellapart.device import DeviceName
 from tellapart.errors import BackboneError, DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
 from tellapart.models.backbone import Backbone, make_backbone, resize_backbone
-from tellapart.owner import own_folder
+from tellapart.lock import lock_folder
 from tellapart.records import EvaluatedModel, EvaluationRecord, Identity, StudyRecord
 from tellapart.report.page import write_report
 from tellapart.report.wording import say_estimate
@@ -20,7 +20,7 @@ from tellapart.study.compare import Found, find_models
 from tellapart.train.checkpoint import ARGS
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import HeadArgs, load_head, predict_head
-from tellapart.transfer.means import Means
+from tellapart.transfer.resources import Resources
 from tellapart.workspace import IDENTITY, read_record, write_json
 
 SplitName = Literal["val", "test"]
@@ -33,7 +33,7 @@ def evaluate_run(
     device: DeviceName = "auto",
     backbone: str | None = None,
 ) -> EvaluationRecord:
-    """Look again at a study's models, or at one of its steps', on one split.
+    """Evaluate again a study's models, or at one of its steps', on one split.
 
     A look at test is written to the study's ledger as one beyond its own before it happens, and
     its results and report say so from then on.
@@ -65,7 +65,7 @@ def evaluate_run(
     division = read_split(study / "split.json", dataset)
     seal = Seal(dataset, division, study)
     models = []
-    with own_folder(study):
+    with lock_folder(study):
         for one in found:
             predict = _find_predict(dataset, one, device, backbone)
             look = None
@@ -74,12 +74,12 @@ def evaluate_run(
                 purpose = "evaluate, beyond the study"
                 asked = Look(one.step, one.record.run.cell, purpose, beyond=True)
                 rows, look = seal.open_test(asked)
-            accuracy, loss = score_rows(dataset, rows, predict)
+            score, loss = score_rows(dataset, rows, predict, one.record.run.metric)
             models.append(
                 EvaluatedModel(
                     step=one.step,
                     model=one.record.model,
-                    accuracy=accuracy,
+                    score=score,
                     loss=loss,
                     look=look,
                     optimistic=one.record.run.chosen_on == "test",
@@ -105,7 +105,7 @@ def _find_predict(
     args = read_record(folder / ARGS, HeadArgs)
     body = resize_backbone(_find_backbone(folder, args.backbone, backbone), args.image_size)
     head = load_head(folder, body.key, one.record.run.weights)
-    features = extract_features(dataset, body, Means(device))
+    features = extract_features(dataset, body, Resources(device))
     return lambda rows: predict_head(head, features.vectors, rows)
 
 
@@ -132,7 +132,7 @@ def describe_evaluation(record: EvaluationRecord) -> str:
     """Return what a person reads: a line a model, and what the looks at test come to."""
     wide = max(len(model.step) for model in record.models)
     lines = [
-        f"{model.step:<{wide}}  {record.split} {say_estimate(model.accuracy)}  {model.model}"
+        f"{model.step:<{wide}}  {record.split} {say_estimate(model.score)}  {model.model}"
         + ("" if model.look is None else f"  look {model.look} at test")
         + ("  (optimistic: its epoch was chosen on these images)" if model.optimistic else "")
         for model in record.models

@@ -1,33 +1,49 @@
-"""Heads of step 6: one fitted on a backbone's features, and a sweep over the dense one's size."""
+"""Heads on a backbone's features, and the fine-tuning of both, as cells; folds beside them."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from pathlib import Path
 
+import numpy as np
+
+from tellapart.cells.cell import Cell, CellContext
+from tellapart.cells.reporter import TrainingWatch
 from tellapart.config import HeadSettings
+from tellapart.data.dataset import Dataset
 from tellapart.device import choose_device, choose_precision
+from tellapart.metrics.comparisons import Correct, compare_pairs
+from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models.backbone import Backbone
-from tellapart.plan import plan_head, plan_seeds
-from tellapart.records import HeadSweepRecord, RunRecord
-from tellapart.search.executor import InlineExecutor
-from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
-from tellapart.study.bench import Bench
-from tellapart.study.candidates import Work
+from tellapart.records import FoldRecord, FoldsRecord, HeadSweepRecord, Record, RunRecord
+from tellapart.search.sweep import Point, Seeds, check_sizes, run_sweep
+from tellapart.study.context import Context
+from tellapart.study.deadline import Deadline
+from tellapart.study.rules import plan_heads, plan_seeds
+from tellapart.train.learner import Task
+from tellapart.train.loop import Rows, fit_network
+from tellapart.train.progress import Watch
 from tellapart.transfer.features import Features
+from tellapart.transfer.folds import cross_validate, cut_folds
 from tellapart.transfer.head import Examples, fit_head, write_head_args
 from tellapart.transfer.logistic import fit_logistic
-from tellapart.workspace import write_json
+from tellapart.transfer.views import View
 
 
 @dataclass(frozen=True)
 class Extracted:
-    """A backbone with the features of all images, and of the training images in each view."""
+    """A backbone with the features of images, and of the training images in each view.
+
+    ``rows`` are what heads learn from and are chosen on.
+    """
 
     name: str
     backbone: Backbone
+    rows: Rows
     plain: Features
-    views: tuple[Features, ...]
+    views: tuple[tuple[View, Features], ...] = ()
 
     @property
     def label(self) -> str:
@@ -35,84 +51,167 @@ class Extracted:
         return self.backbone.name.replace("/", "_").replace(":", "_")
 
 
-def fit_once(
-    work: Work, extracted: Extracted, head: HeadSettings, count: int, suffix: str = ""
-) -> RunRecord:
-    """Fit a head on so many views, or read it where it was fitted before."""
-    bench = work.bench
-    device = choose_device(bench.settings.device)
-    label = f"{extracted.label}-{head.kind}" + (f"-views-{count}" if count else "") + suffix
-    views = work.views[: 1 + count]
-    engines = "+".join(part.engine for part in (extracted.plain, *extracted.views[:count]))
-    about = (head, extracted.backbone.key, engines, device.type, choose_precision(device))
-    cell = bench.name_cell(label, *about, *(view.name for view in views))
-    folder = bench.folder / "transfer" / cell
-    found = bench.find_cell(cell)
-    if found is not None:
-        bench.reporter.skip(head.epochs, f"{label}: read")
-        return found
-    rows = work.rows
-    tables = tuple(view.vectors for view in extracted.views[:count])
-    examples = Examples(extracted.plain.vectors, bench.dataset.labels, tables)
-    if head.kind == "logistic":
-        show = partial(_say_penalty, bench, label)
-        run = fit_logistic(examples, rows, head, folder, show)
-        bench.reporter.advance(head.epochs, f"{label}: {100 * run.val_accuracy.value:.1f} %")
-    else:
-        run = fit_head(examples, rows, head, folder, bench.watch(label))
-    name, backbone = extracted.name, extracted.backbone
-    write_head_args(
-        folder,
-        HeadSettings.model_validate(run.settings | {"seed": run.seed}),
-        bench.dataset.classes,
-        {
-            "backbone": name if not name.startswith("local-dir:") else backbone.name,
-            "backbone_key": backbone.key,
-            "features": backbone.features,
-            "image_size": backbone.image_size,
-        },
-    )
-    bench.keep_time("transfer", folder.name, run.seconds)
-    write_json(folder / "record.json", run)  # last of all: it says that this head is done
-    return run
+@dataclass(frozen=True)
+class HeadCell(Cell):
+    """A head fitted on a backbone's features, and on so many further views of each image."""
+
+    extracted: Extracted
+    head: HeadSettings
+    views: int = 0
+    suffix: str = ""
+    place: str = "transfer"
+
+    @property
+    def label(self) -> str:  # type: ignore[override]  # made of its parts
+        views = f"-views-{self.views}" if self.views else ""
+        return f"{self.extracted.label}-{self.head.kind}{views}{self.suffix}"
+
+    @property
+    def units(self) -> int:
+        return self.head.epochs
+
+    def list_parts(self, context: CellContext) -> list[object]:
+        own, device = self.extracted, choose_device(context.device)
+        views = own.views[: self.views]
+        engines = "+".join((own.plain.engine, *(found.engine for _, found in views)))
+        seen = (len(own.rows.train), *(view.name for view, _ in views))
+        precision = choose_precision(device)
+        return [self.head, own.backbone.key, engines, device.type, precision, *seen]
+
+    def train(
+        self, context: CellContext, folder: Path, show: TrainingWatch, follow: Watch
+    ) -> RunRecord:
+        own = self.extracted
+        tables = tuple(found.vectors for _, found in own.views[: self.views])
+        examples = Examples(own.plain.vectors, context.dataset.labels, tables)
+        if self.head.kind == "logistic":
+
+            def say(said: str) -> None:
+                context.reporter.advance(0, f"{self.label}: {said}")
+
+            run = fit_logistic(examples, own.rows, self.head, folder, say, context.metric)
+            score = 100 * run.val_score.value
+            context.reporter.advance(self.head.epochs, f"{self.label}: {score:.1f} %")
+        else:
+            run = fit_head(examples, own.rows, self.head, folder, follow, context.metric)
+        backbone = own.backbone
+        write_head_args(
+            folder,
+            HeadSettings(**(run.settings | {"seed": run.seed})),
+            context.dataset.classes,
+            {
+                "backbone": backbone.name if own.name.startswith("local-dir:") else own.name,
+                "backbone_key": backbone.key,
+                "features": backbone.features,
+                "image_size": backbone.image_size,
+            },
+        )
+        return run
 
 
-def _say_penalty(bench: Bench, label: str, said: str) -> None:
-    bench.reporter.advance(0, f"{label}: {said}")
+@dataclass(frozen=True)
+class TuneCell(Cell):
+    """A backbone and its head that go on learning together."""
+
+    label: str
+    task: Task
+    dataset: Dataset
+    rows: Rows
+    place: str = "transfer"
+
+    @property
+    def units(self) -> int:
+        return self.task.recipe.epochs
+
+    def list_parts(self, context: CellContext) -> list[object]:
+        task = self.task
+        device = choose_device(context.device).type
+        return [task.settings, task.recipe, task.key, device, len(self.rows.train)]
+
+    def train(
+        self, context: CellContext, folder: Path, show: TrainingWatch, follow: Watch
+    ) -> RunRecord:
+        return fit_network(self.dataset, self.rows, self.task, folder, follow, show.show_part)
 
 
-def sweep_heads(work: Work, extracted: Extracted, count: int) -> HeadSweepRecord | None:
-    """Fit dense heads of the sizes that were asked for, several seeds each; None of none.
-
-    Args:
-        count: augmented views of each training image that they learn from.
-    """
-    bench = work.bench
-    asked = bench.settings.transfer.head_sizes
+def sweep_heads(
+    context: Context, extracted: Extracted, views: int, deadline: Deadline
+) -> HeadSweepRecord | None:
+    """Fit dense heads of the sizes that were asked for, several seeds each; None of none."""
+    asked = context.settings.transfer.head_sizes
     if not asked:
         return None
-    sizes = check_sizes(asked)
-    head = plan_head(bench.settings)
-    first, most = plan_seeds(bench.settings, bench.images)
+    head = plan_heads(context.settings)[-1]
+    first, most = plan_seeds(context.settings, context.images)
 
-    def run_cell(cell: Cell) -> RunRecord:
-        seed = bench.settings.seed + cell.seed
-        own = head.model_copy(update={"kind": "dense", "dense": cell.size, "seed": seed})
-        return fit_once(work, extracted, own, count, f"-{cell.size}-seed-{seed}")
+    def make_cell(point: Point) -> HeadCell:
+        size, seed = point[0], context.settings.seed + point[1]
+        own = head.model_copy(update={"kind": "dense", "dense": size, "seed": seed})
+        return HeadCell(extracted, own, views, f"-{size}-seed-{seed}")
 
     sweep = run_sweep(
-        sizes,
-        Seeds(first, most),
-        run_cell,
-        InlineExecutor(),
-        bench.settings.sweep.equivalence,
+        check_sizes(asked),
+        Seeds(first, most, deadline.left),
+        lambda points: context.run([make_cell(p) for p in points], 1, deadline.is_over),
+        context.settings.sweep.equivalence,
     )
     return HeadSweepRecord(
         backbone=extracted.backbone.name, sizes=sweep.sizes, verdict=sweep.verdict
     )
 
 
-def count_sweep(bench: Bench) -> int:
-    """Return the epochs that the first seeds of such a sweep have."""
-    first, _ = plan_seeds(bench.settings, bench.images)
-    return len(bench.settings.transfer.head_sizes) * first * plan_head(bench.settings).epochs
+class Crossed(Record):
+    """What came of one backbone: which images it got right, and the accuracy of each fold."""
+
+    right: tuple[bool, ...]
+    parts: tuple[float, ...]
+    seconds: float
+
+
+def cross_backbones(context: Context, done: Sequence[Extracted]) -> FoldsRecord | None:
+    """Cross-validate a logistic head on each backbone's features, and compare every two; or None.
+
+    All images outside test take part, whatever the protocol, so that the intervals are narrower
+    than those of val. What an earlier start came to is read.
+    """
+    count = context.settings.transfer.folds
+    if count is None:
+        return None
+    split, own = context.seal.split, done[0].rows
+    rows = np.intersect1d(split.merge_train_val(), np.concatenate([own.train, split.val]))
+    folds = cut_folds(context.dataset, rows, count, context.settings.seed)
+    records: list[FoldRecord] = []
+    correct: dict[str, Correct] = {}
+    for one in done:
+
+        def validate(one: Extracted = one) -> Crossed:
+            start = time.perf_counter()
+
+            def show(accuracy: float) -> None:
+                context.reporter.advance(1, f"{one.label}, a fold: {100 * accuracy:.1f} %")
+
+            examples = Examples(one.plain.vectors, context.dataset.labels)
+            right, parts = cross_validate(examples, folds, HeadSettings(), show)
+            seconds = time.perf_counter() - start
+            return Crossed(right=tuple(right.tolist()), parts=tuple(parts), seconds=seconds)
+
+        name = f"folds-{one.backbone.key}-{one.plain.engine.replace(' ', '-')}"
+        found = context.decide("transfer", name, Crossed, validate)
+        right = np.array(found.right)
+        label = f"{one.backbone.name} at {one.backbone.image_size} px"
+        correct[label] = right
+        records.append(
+            FoldRecord(
+                name=one.backbone.name,
+                image_size=one.backbone.image_size,
+                score=estimate_proportion(int(right.sum()), len(right)),
+                parts=found.parts,
+                seconds=found.seconds,
+            )
+        )
+    comparisons = compare_pairs(correct, {label: label for label in correct})
+    return FoldsRecord(
+        count=count, images=len(rows), backbones=tuple(records), comparisons=comparisons
+    )
+
+

@@ -6,7 +6,7 @@ import math
 import time
 from typing import Protocol
 
-from tellapart.records import EpochRow, Place, StepName, StepRecord
+from tellapart.records import EpochRow, StepRecord
 
 OFTEN = 2.0
 """Seconds after which an epoch at work shows how far it has come."""
@@ -15,7 +15,7 @@ OFTEN = 2.0
 class Reporter(Protocol):
     """Shows a person how the work goes."""
 
-    def begin(self, step: Place, units: float) -> None:
+    def begin(self, step: str, units: float) -> None:
         """A step starts that will take so many units (epochs, or images)."""
 
     def advance(self, units: float, text: str) -> None:
@@ -30,14 +30,14 @@ class Reporter(Protocol):
     def say(self, text: str) -> None:
         """Something that a person should read."""
 
-    def end(self, record: StepRecord, step: StepName, again: bool) -> None:
+    def end(self, record: StepRecord, again: bool) -> None:
         """A step is finished, now or (``again``) by an earlier start."""
 
 
 class SilentReporter:
     """Shows nothing."""
 
-    def begin(self, step: Place, units: float) -> None: ...
+    def begin(self, step: str, units: float) -> None: ...
 
     def advance(self, units: float, text: str) -> None: ...
 
@@ -47,7 +47,7 @@ class SilentReporter:
 
     def say(self, text: str) -> None: ...
 
-    def end(self, record: StepRecord, step: StepName, again: bool) -> None: ...
+    def end(self, record: StepRecord, again: bool) -> None: ...
 
 
 class TrainingWatch:
@@ -58,7 +58,7 @@ class TrainingWatch:
         self._done, self._last = 0.0, time.monotonic()
 
     def __call__(self, row: EpochRow) -> None:
-        said = f"epoch {row.epoch}, accuracy {100 * row.val_accuracy:.1f} %"
+        said = f"epoch {row.epoch}, val score {100 * row.val_score:.1f} %"
         self._reach(row.epoch, row.epoch - 1, said)
 
     def show_part(self, epochs: float) -> None:

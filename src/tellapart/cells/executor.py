@@ -1,0 +1,90 @@
+"""Where calls run: one ``submit``, any machine. In this process is the reference."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ParamSpec, Protocol, TypeVar
+
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Resources:
+    """What a call needs: cores, bytes of memory, and GPUs."""
+
+    cores: int = 1
+    memory: int = 0
+    gpus: int = 0
+
+
+LITTLE = Resources()
+
+
+class Executor(Protocol):
+    """Runs functions; a context manager.
+
+    ``workers`` is how many calls run at once. Where an executor is ``remote``, functions,
+    arguments and results travel to other processes: they must be picklable.
+    """
+
+    @property
+    def workers(self) -> int: ...
+
+    @property
+    def remote(self) -> bool: ...
+
+    def submit(
+        self,
+        function: Callable[..., Result],
+        /,
+        *args: object,
+        resources: Resources = LITTLE,
+    ) -> Future[Result]:
+        """Run ``function(*args)``; the future has its result, or its exception.
+
+        The exception is `CellDied` where the process died, and died again when it was tried anew.
+        """
+
+    def __enter__(self) -> Executor: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class InlineExecutor:
+    """Runs each function at once, in this process."""
+
+    workers = 1
+    remote = False
+
+    def submit(
+        self,
+        function: Callable[..., Result],
+        /,
+        *args: object,
+        resources: Resources = LITTLE,
+    ) -> Future[Result]:
+        future: Future[Result] = Future()
+        try:
+            future.set_result(function(*args))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
+    def __enter__(self) -> InlineExecutor:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...

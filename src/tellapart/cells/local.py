@@ -1,0 +1,246 @@
+"""Workers on this machine: processes by joblib's loky, one call each at a time.
+
+A thread for each worker hands it calls and waits. A worker that dies is replaced and its call
+tried once more; a stop that is asked for is handed on; workers whose parent is gone end by
+themselves.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from tellapart.cells.executor import LITTLE, Resources, Result
+from tellapart.errors import CellDied, Interrupted
+from tellapart.stop import SIGNALS, ask_stop, check_stop, find_stop
+
+TRIES = 2
+WAIT = 0.1
+"""Seconds between two looks at whether a stop was asked for."""
+IDLE = 5.0
+"""Seconds without calls after which a worker ends; the next call starts another."""
+PARENT_WAIT = 0.5
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call that waits for a worker."""
+
+    function: Callable[..., Any]
+    args: tuple[object, ...]
+    memory: int
+    future: Future[Any]
+
+
+class LocalExecutor:
+    """Runs calls in up to ``workers`` processes, which start when they are needed.
+
+    Args:
+        memory: bytes; no more calls run at once than fit, but always one.
+        threads: that each worker computes with.
+        environments: variables for each worker, such as the one GPU that it sees.
+    """
+
+    remote = True
+
+    def __init__(
+        self,
+        workers: int,
+        memory: float = float("inf"),
+        threads: int = 1,
+        environments: Sequence[dict[str, str]] = (),
+    ) -> None:
+        self.workers = workers
+        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
+        self._gate = Gate(memory)
+        self._closing = threading.Event()
+        self._own = [Worker(threads, env) for env in environments or [{}] * workers]
+        self._threads = [
+            threading.Thread(target=self._serve, args=(worker,), daemon=True)
+            for worker in self._own
+        ]
+
+    def __enter__(self) -> LocalExecutor:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is not None:
+            self._closing.set()
+            if issubclass(kind, KeyboardInterrupt) and find_stop() is not None:
+                for worker in self._own:  # a second signal: what is not saved by now is lost
+                    worker.send(signal.SIGKILL)
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def submit(
+        self,
+        function: Callable[..., Result],
+        /,
+        *args: object,
+        resources: Resources = LITTLE,
+    ) -> Future[Result]:
+        future: Future[Result] = Future()
+        self._calls.put(Call(function, args, resources.memory, future))
+        return future
+
+    def _serve(self, worker: Worker) -> None:
+        """Hand calls to one worker, until there are none."""
+        while True:
+            try:
+                call = self._calls.get(timeout=IDLE)
+            except queue.Empty:
+                worker.close()
+                continue
+            if call is None:
+                worker.close()
+                return
+            if self._closing.is_set() or not call.future.set_running_or_notify_cancel():
+                call.future.cancel()
+                continue
+            try:
+                with self._gate.hold(call.memory):
+                    outcome = worker.run(call.function, call.args, self._closing)
+            except BaseException as error:  # the caller's, by the future
+                call.future.set_exception(error)
+            else:
+                call.future.set_result(outcome)
+
+
+class Worker:
+    """One process at a time, started when it is needed, and replaced when it dies."""
+
+    def __init__(self, threads: int, environment: dict[str, str]) -> None:
+        self._threads, self._environment = threads, environment
+        self._pool: Any = None
+
+    def run(
+        self, function: Callable[..., Any], args: tuple[object, ...], closing: threading.Event
+    ) -> Any:
+        """Return what the function gives in the process, or raise what it raises there.
+
+        Raises:
+            CellDied: the process died, and the one after it too.
+            Interrupted: a stop was asked for.
+        """
+        from joblib.externals.loky.process_executor import BrokenProcessPool
+
+        for _ in range(TRIES):
+            check_stop()
+            try:
+                return self._wait(self._open().submit(function, *args), closing)
+            except BrokenProcessPool:
+                self.close()
+            except Interrupted:
+                if find_stop() is not None or closing.wait(WAIT) or find_stop() is not None:
+                    raise
+                self.close()  # somebody else stopped it
+        raise CellDied(
+            f"its process died {TRIES} times, often for a lack of memory; use fewer --processes"
+        )
+
+    def send(self, number: int) -> None:
+        """Send a signal to the process, if there is one."""
+        for pid in list(self._pool._processes) if self._pool is not None else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def close(self) -> None:
+        """End the process, if there is one."""
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            pool.shutdown(wait=True)
+
+    def _open(self) -> Any:
+        if self._pool is None:
+            from joblib.externals.loky.process_executor import ProcessPoolExecutor
+
+            self._pool = ProcessPoolExecutor(
+                1,
+                env=self._environment,
+                initializer=prepare_worker,
+                initargs=(os.getpid(), self._threads),
+            )
+        return self._pool
+
+    def _wait(self, future: Future[Any], closing: threading.Event) -> Any:
+        told = False
+        while True:
+            try:
+                return future.result(timeout=WAIT)
+            except TimeoutError:
+                if future.done():  # the call's own
+                    raise
+                number = find_stop() or (signal.SIGTERM if closing.is_set() else None)
+                if number is not None and not told:
+                    told = True
+                    self.send(number)
+
+
+class Gate:
+    """Lets calls in while their memory fits; a single one always does."""
+
+    def __init__(self, memory: float) -> None:
+        self._memory, self._held, self._inside = memory, 0, 0
+        self._changed = threading.Condition()
+
+    @contextmanager
+    def hold(self, memory: int) -> Iterator[None]:
+        """Wait until so many bytes are free, and hold them for the length of a ``with`` block.
+
+        Raises:
+            Interrupted: a stop was asked for while it waited.
+        """
+        with self._changed:
+            while self._inside and self._held + memory > self._memory:
+                self._changed.wait(WAIT)
+                check_stop()
+            self._held += memory
+            self._inside += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._held -= memory
+                self._inside -= 1
+                self._changed.notify_all()
+
+
+def prepare_worker(parent: int, threads: int) -> None:
+    """Get a process ready for calls.
+
+    A signal that the parent ignores, as a shell has it for what runs in the background, is ignored
+    here too, but for SIGTERM, with which the parent itself asks for a stop.
+    """
+    from tellapart.device import limit_threads, prepare_libraries
+
+    for number in SIGNALS:
+        if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, lambda number, frame: ask_stop(number))
+    threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
+    prepare_libraries()
+    limit_threads(threads)
+
+
+def _follow_parent(parent: int) -> None:
+    """End at once when the parent is gone: another start may be at work on the same folder."""
+    while os.getppid() == parent:
+        time.sleep(PARENT_WAIT)
+    os._exit(1)

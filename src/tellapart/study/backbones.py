@@ -1,0 +1,287 @@
+"""What the transfer chooses from: backbones, the resolution of each, and who gets all images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+
+from tellapart.data.dataset import Dataset
+from tellapart.data.subset import take_share
+from tellapart.errors import BackboneError
+from tellapart.models.backbone import Backbone, list_here, make_backbone, resize_backbone
+from tellapart.models.packaged import PACKAGED
+from tellapart.records import Record, ScreenRecord, TransferPlan
+from tellapart.study.context import Context
+from tellapart.study.deadline import CAREFUL, FINISH, NoTime
+from tellapart.train.loop import Rows
+from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
+from tellapart.transfer.features import Progress, check_cache, count_missing, time_backbone
+from tellapart.transfer.folds import check_counts
+from tellapart.transfer.resources import Resources, choose_load, fits_memory
+from tellapart.transfer.views import View, list_views
+
+AUTO = "auto"
+"""Names every backbone that needs no network and whose weights are free to use."""
+CONFIRMED = 2
+"""Of those, how many get all images: the best on a part of them."""
+FREE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")
+"""Licences that allow any use: weights under others are taken only where they are named."""
+EXTRACTION = 0.7
+"""The part of the time that features may take; heads have the rest."""
+
+
+def name_backbones(context: Context) -> tuple[str, ...]:
+    """Return the backbones of the transfer: those named, else the packaged one."""
+    names = context.settings.transfer.backbones or (PACKAGED,)
+    every = [one for name in names for one in (list_here() if name == AUTO else (name,))]
+    return tuple(dict.fromkeys(every))
+
+
+def find_resources(context: Context) -> Resources:
+    """Return with what features are computed."""
+    return Resources(context.device, context.settings.transfer.max_memory)
+
+
+def find_views(context: Context) -> tuple[View, ...]:
+    """Return how training images are shown: as they are, then augmented."""
+    asked = context.settings.transfer
+    return list_views(asked.views, asked.view_augment, context.settings.seed)
+
+
+def open_shared_rows(context: Context, share: float) -> Rows:
+    """Return the rows that heads learn from, and those that they are chosen on."""
+    rows = context.seal.open_rows(context.protocol, "transfer")
+    if share == 1.0:
+        return rows
+    own = take_share(context.dataset, rows.train, share, context.settings.seed)
+    return Rows(own, rows.watch, rows.chosen_on)
+
+
+def find_side(dataset: Dataset) -> int:
+    """Return the longest side of any image, in pixels."""
+    return max(int(part) for size in dataset.sizes for part in size.split("x"))
+
+
+def list_sizes(context: Context, backbone: Backbone) -> tuple[int, ...]:
+    """Return the resolution that was named, or those that are tried."""
+    asked = context.settings.transfer.image_size
+    if asked is not None or not context.rules.val:
+        return (asked or backbone.image_size,)
+    return list_resolutions(backbone, find_side(context.dataset))
+
+
+def check_backbones(context: Context) -> None:
+    """Find out now which backbones cannot be had, or not at the size asked for, or in the memory.
+
+    Raises:
+        BackboneError: one that was named, or its size, cannot be had, or two have one name.
+        SettingError: an augmentation that views cannot have.
+        DataError: a class has fewer images than there are folds.
+        WorkspaceError: the cache of features cannot be written.
+        BudgetError: the memory that was named does not suffice for one image of it; `auto` passes
+            such over.
+    """
+    asked, split = context.settings.transfer, context.seal.split
+    find_views(context)
+    if asked.folds is not None:
+        check_counts(context.dataset, split.merge_train_val(), asked.folds)
+    check_cache()
+    keys: dict[str, str] = {}
+    for name in name_backbones(context):
+        if name != PACKAGED and not name.startswith("local-dir:"):
+            context.reporter.say(f"{name}: reading its weights, or fetching them where they are not")
+        backbone = make_backbone(name)
+        if keys.setdefault(backbone.name, backbone.key) != backbone.key:
+            raise BackboneError(
+                f"backbones must have names of their own, but two are called {backbone.name}; "
+                "rename the folder of one"
+            )
+        lowest = resize_backbone(backbone, list_sizes(context, backbone)[0])
+        if asked.max_memory is not None and AUTO not in asked.backbones:
+            choose_load(lowest, find_resources(context))
+
+
+def plan_transfer(context: Context, seconds: float) -> TransferPlan:
+    """Return the backbones and resolutions whose features fit so many seconds.
+
+    Higher resolutions go first, then, of ``auto``, backbones, then training images.
+    """
+    names = list_candidates(context) if AUTO in context.settings.transfer.backbones else name_backbones(context)
+    wished = {name: list_sizes(context, make_backbone(name)) for name in names}
+    if seconds == float("inf"):
+        return TransferPlan(sizes=wished, text=say_sizes(wished))
+    allowed = EXTRACTION * CAREFUL * (seconds - FINISH) / min(len(wished), CONFIRMED if AUTO in context.settings.transfer.backbones else len(wished))
+    views, train = len(find_views(context)), context.images
+    images = len(context.dataset) + (views - 1) * train
+    sizes: dict[str, tuple[int, ...]] = {}
+    share, estimate = 1.0, 0.0
+    for name, own in wished.items():
+        backbone = resize_backbone(make_backbone(name), own[0])
+        pace = time_image(context, backbone)
+        few = min(3000, images)
+
+        def cost(count: int, own: tuple[int, ...] = own, pace: float = pace, few: int = few) -> float:
+            """Return the seconds of so many resolutions: all images at the last, a few at others."""
+            areas = [(size / own[0]) ** 2 for size in own[:count]]
+            return pace * (areas[-1] * images + sum(areas[:-1]) * few)
+
+        count = next((count for count in range(len(own), 0, -1) if cost(count) <= allowed), 0)
+        if count:
+            sizes[name], estimate = own[:count], estimate + cost(count)
+            continue
+        parts = [0.5**part for part in range(1, 5)]
+        held = len(context.dataset) - train
+        fits = [part for part in parts if pace * (held + part * train * views) <= allowed]
+        if fits:
+            share = min(share, fits[0])
+            sizes[name], estimate = own[:1], estimate + pace * (held + share * train * views)
+        elif AUTO not in context.settings.transfer.backbones:
+            least = pace * (held + parts[-1] * train * views) / EXTRACTION
+            raise NoTime(least * len(wished) / CAREFUL + FINISH, seconds)
+    if not sizes:
+        raise NoTime(2 * seconds, seconds)
+    cut = [
+        f"{name} at {sizes[name][-1]} px at most, of {own[-1]}"
+        for name, own in wished.items()
+        if name in sizes and sizes[name][-1] < own[-1]
+    ]
+    cut += [f"without {name}" for name in wished if name not in sizes]
+    cut += [f"{100 * share:.0f} % of the training images"] if share < 1 else []
+    text = say_sizes(sizes)
+    return TransferPlan(sizes=sizes, share=share, estimate=estimate, cut=tuple(cut), text=text)
+
+
+def time_image(context: Context, backbone: Backbone) -> float:
+    """Return the seconds that the features of an image take; 0 where all are in the cache."""
+    resources = find_resources(context)
+    if not count_missing(context.dataset, backbone, resources):
+        return 0.0
+    return time_backbone(context.dataset, backbone, context.seal.split.train, resources)
+
+
+def say_sizes(sizes: Mapping[str, Sequence[int]]) -> str:
+    """Say backbones and their resolutions.
+
+    >>> say_sizes({"tiny": (96, 128)})
+    'tiny at 96 or 128 px'
+    """
+    return "; ".join(f"{name} at {' or '.join(map(str, own))} px" for name, own in sizes.items())
+
+
+class Candidates(Record):
+    """``candidates.json``: name, size in pixels and key of those that get all images."""
+
+    chosen: tuple[tuple[str, int, str], ...]
+    screened: tuple[ScreenRecord, ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A backbone at its resolution, and what it came to on a few images, if it was asked."""
+
+    name: str
+    backbone: Backbone
+    screened: ScreenRecord | None
+
+
+def choose_backbones(
+    context: Context, plan: TransferPlan
+) -> tuple[list[tuple[str, Backbone]], tuple[ScreenRecord, ...]]:
+    """Return the backbones that get all images, each at its resolution, and what was screened.
+
+    Those that were named are; of `auto` the ``CONFIRMED`` that do best on a part of the images.
+    What the first start chose is read by later ones.
+    """
+
+    def choose() -> Candidates:
+        chosen, records = _screen(context, plan)
+        return Candidates(
+            chosen=tuple((one.name, one.backbone.image_size, one.backbone.key) for one in chosen),
+            screened=tuple(records),
+        )
+
+    found = context.decide("transfer", "candidates", Candidates, choose)
+    return [_find_again(context, *one) for one in found.chosen], found.screened
+
+
+def _find_again(context: Context, name: str, size: int, key: str) -> tuple[str, Backbone]:
+    """Return a backbone that the first start chose; it may lie elsewhere now.
+
+    Raises:
+        BackboneError: no backbone here has its key.
+    """
+    names = name_backbones(context)
+    for option in dict.fromkeys((*(one for one in names if one == name), *names, name)):
+        with suppress(BackboneError):  # another one, which cannot be had or not at this size
+            backbone = resize_backbone(make_backbone(option, fetch=option in names), size)
+            if backbone.key == key:
+                return option, backbone
+    raise BackboneError(
+        f"this study began with backbone {name} at {size} px (key {key}), but no --backbone here "
+        "has its weights; put them back, or use another --out"
+    )
+
+
+def list_candidates(context: Context) -> tuple[str, ...]:
+    """Return the backbones that are free to use, or named, and for which memory suffices."""
+    named, kept, small = context.settings.transfer.backbones, [], []
+    for name in name_backbones(context):
+        one = make_backbone(name)
+        if one.license not in FREE and name not in named:
+            said = f"its licence ({one.license}) may forbid some uses; name it to take it"
+            context.reporter.say(f"{one.name}: left out, {said}")
+            continue
+        small.append((one.parameters, name))
+        if fits_memory(resize_backbone(one, list_sizes(context, one)[0]), find_resources(context)):
+            kept.append(name)
+        else:
+            context.reporter.say(f"{one.name}: left out, it takes too much memory")
+    return tuple(kept) or (min(small)[1],)  # which then says so
+
+
+def _screen(
+    context: Context, plan: TransferPlan
+) -> tuple[list[Candidate], list[ScreenRecord]]:
+    auto = AUTO in context.settings.transfer.backbones
+    rows = open_shared_rows(context, plan.share)
+    screen = Screen(
+        context.dataset,
+        rows,
+        find_resources(context),
+        context.settings.seed,
+        partial(watch_images, context),
+    )
+    some = auto and len(plan.sizes) > CONFIRMED
+    say = partial(context.reporter.advance, 0)
+    found: list[Candidate] = []
+    records: list[ScreenRecord] = []
+    for name, sizes in plan.sizes.items():
+        backbone, screened = choose_resolution(screen, make_backbone(name), sizes, say)
+        if some and not screened:
+            screened = (screen.try_backbone(backbone),)
+        records += screened
+        own = next((one for one in screened if one.image_size == backbone.image_size), None)
+        found.append(Candidate(name, backbone, own))
+    if not auto:
+        return found, records
+    found.sort(key=lambda one: -one.screened.val_score.value if one.screened else 0.0)
+    return found[:CONFIRMED], records
+
+
+def watch_images(context: Context, backbone: Backbone, note: str = "") -> Progress:
+    """Return what shows the images of a backbone whose features are there, and are computed."""
+    shown: int | None = None
+    label = f"{backbone.name} at {backbone.image_size} px{note}"
+
+    def show(done: int, total: int) -> None:
+        nonlocal shown
+        if shown is None:
+            context.reporter.skip(done, f"{label}: {done:,} images read")
+        else:
+            said = f"{label}: features of {done:,} of {total:,} images"
+            context.reporter.advance(done - shown, said)
+        shown = done
+
+    return show

@@ -1,0 +1,158 @@
+"""What the steps of a study share: settings, images, the sealed test, the time, and who trains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from statistics import median_high
+
+from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells
+from tellapart.cells.executor import Executor, InlineExecutor
+from tellapart.config import TrainSettings, hash_settings
+from tellapart.device import choose_device, count_threads, use_threads
+from tellapart.evaluate import Look, evaluate_model, predict_run
+from tellapart.models import NetworkSettings
+from tellapart.records import Estimate, RunRecord, StepRecord, TestRecord
+from tellapart.metrics.intervals import estimate_proportion
+from tellapart.report.plots import draw_run
+from tellapart.study.deadline import Deadline
+from tellapart.study.rules import Rules, find_rules, plan_recipe
+from tellapart.study.settings import StudySettings
+from tellapart.train.pace import measure_pace
+from tellapart.workspace import Content, read_record, write_json
+
+PASS = 1 / 3
+"""What an image costs that is only classified, over one that is trained on (forward, twice back)."""
+LEAST_SAVED, LEAST_GAIN = 4.0, 1.25
+"""Seconds that workers must save, and times as fast that they must be: to start them takes as
+long, and one core was measured alone, while several share their caches."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context(CellContext):
+    """One study at work. ``done`` has the records of its finished steps, in order."""
+
+    settings: StudySettings
+    minutes: float | None = None
+    deadline: Deadline = Deadline()
+    workers: int = 1
+    executor: Executor = field(default_factory=InlineExecutor)
+    done: dict[str, StepRecord] = field(default_factory=dict)
+    paces: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def images(self) -> int:
+        """Training images, from which much follows."""
+        return len(self.seal.split.train)
+
+    @property
+    def rules(self) -> Rules:
+        """The preset of the study's protocol."""
+        return find_rules(self.settings)
+
+    @property
+    def threads(self) -> int:
+        """The threads of a cell that a worker trains beside others."""
+        return 1 if choose_device(self.device).type == "cpu" else 0
+
+    def decide(
+        self, place: str, name: str, kind: type[Content], decide: Callable[[], Content]
+    ) -> Content:
+        """Return what was decided of a step's work by its first start; decide now if this is it.
+
+        Decisions that hang on what was measured would else be others after a kill.
+        """
+        path = self.folder / place / f"{name}.json"
+        if not path.is_file():
+            write_json(path, decide())
+        return read_record(path, kind)
+
+    def run(
+        self,
+        cells: Sequence[Cell],
+        workers: int = 1,
+        is_over: Callable[[], bool] = lambda: False,
+    ) -> list[Outcome | None]:
+        """Train cells here, or by several workers; None are those for which no time was left."""
+        return run_cells(self, cells, self.choose_executor(workers), is_over)
+
+    def choose_executor(self, workers: int) -> Executor:
+        """Return who runs the trainings of a step that has so many workers."""
+        return self.executor if workers > 1 else InlineExecutor()
+
+    def measure_epoch(
+        self, model: NetworkSettings, recipe: TrainSettings | None = None, alone: bool = False
+    ) -> float:
+        """Return the seconds of an epoch of a network on all training images, val included.
+
+        Args:
+            alone: with one core.
+        """
+        recipe = recipe or plan_recipe(
+            self.settings, "baseline", self.images, self.settings.seed, model
+        )
+        key = hash_settings(model, recipe, alone)
+        if key not in self.paces:
+            if not self.paces:
+                self.reporter.say("measuring how fast this machine trains")
+            rows = self.seal.split.train
+            with use_threads(1 if alone else count_threads()):
+                pace = measure_pace(self.dataset, rows, model, recipe, self.device)
+            passes = (1 + recipe.mirrors) * len(self.seal.split.val) / max(1, self.images)
+            self.paces[key] = pace * self.images * (1 + PASS * passes)
+        return self.paces[key]
+
+    def choose_workers(self, models: Sequence[NetworkSettings], seconds: float) -> tuple[int, float]:
+        """Return how many workers train networks, and how many times as fast they are together.
+
+        One core each is measured for the network in the middle. What the user named stays.
+
+        Args:
+            models: from the cheapest to the most expensive.
+            seconds: of all trainings, one after another.
+        """
+        count = self.workers
+        if count < 2 or seconds <= 0:
+            return 1, 1.0
+        if choose_device(self.device).type != "cpu":
+            return count, float(count)
+        middle = median_high(range(len(models)))
+        model = models[middle]
+        gain = count * self.measure_epoch(model) / self.measure_epoch(model, alone=True)
+        gain = min(float(count), gain)
+        named = self.settings.processes != "auto" or self.settings.executor not in ("auto",)
+        worth = gain >= LEAST_GAIN and seconds * (1 - 1 / gain) >= LEAST_SAVED
+        return (count, gain) if named or worth else (1, 1.0)
+
+    def test_run(self, step: str, run: RunRecord) -> TestRecord:
+        """Open the test split once for a step's final network, and draw what it shows."""
+        folder = self.folder / run.folder
+        test = evaluate_model(
+            self.seal,
+            Look(step, run.cell, f"final model of step {step}"),
+            predict_run(self.dataset, folder, self.device, run),
+            folder,
+            self.metric,
+        )
+        draw_run(run, test, self.dataset.classes, folder)
+        return test
+
+    def describe_model(self, run: RunRecord, test: TestRecord) -> dict[str, object]:
+        """Return the fields that every step with a model has."""
+        return {
+            "model": run.label,
+            "parameters": run.parameters,
+            "val_score": run.val_score,
+            "test_score": test.score,
+            "honest_score": estimate_last(run),
+            "run": run,
+            "test": test,
+        }
+
+
+def estimate_last(run: RunRecord) -> Estimate | None:
+    """Return the last epoch's accuracy where the best one was chosen on test, else None."""
+    if run.chosen_on != "test" or run.metric != "accuracy":
+        return None
+    n = run.val_score.n
+    return estimate_proportion(round(run.history[-1].val_accuracy * n), n)

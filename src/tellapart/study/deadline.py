@@ -1,0 +1,115 @@
+"""When the command has to end, and what a step trains where time is short."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+
+from tellapart.errors import BudgetError
+from tellapart.report.wording import say_seconds
+
+CAREFUL = 0.85
+"""The part of a step's time that its trainings are planned to take: machines slow down."""
+FINISH = 3.0
+"""Seconds that a step needs besides: to test its model, draw, and write the report."""
+
+
+class NoTime(BudgetError):
+    """A step cannot do anything in the time it has; ``needed`` are the seconds that would do."""
+
+    def __init__(self, needed: float, left: float) -> None:
+        super().__init__(f"it needs about {say_seconds(needed)}, and {say_seconds(left)} are left")
+        self.needed = needed
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A moment on the clock of ``time.monotonic``; never, unless told."""
+
+    end: float = math.inf
+
+    def left(self) -> float:
+        """Return the seconds that are left."""
+        return max(0.0, self.end - time.monotonic())
+
+    def is_over(self) -> bool:
+        """Tell whether no time is left."""
+        return self.left() == 0.0
+
+    def take(self, share: float) -> Deadline:
+        """Return the deadline of work that may take so much of what is left."""
+        return Deadline(self.end if math.isinf(self.end) else time.monotonic() + share * self.left())
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """Sizes, each trained with so many seeds for so many epochs on a share of the images."""
+
+    sizes: tuple[int, ...]
+    seeds: int
+    epochs: int
+    share: float = 1.0
+
+
+def shorten(whole: Trainings, named: Collection[str] = ()) -> Iterator[Trainings]:
+    """Give what is wished, and then less and less of it, in the order in which it is given up.
+
+    Epochs go first, to a third but not below 3; then the largest sizes, while three remain; then
+    seeds, while two remain; then all epochs but one, and all sizes but two; at last images.
+
+    Args:
+        named: what the user named, which stays: epochs, sizes, seeds.
+    """
+    now = whole
+    yield now
+    order: tuple[tuple[str, Callable[[], Collection[object]]], ...] = (
+        ("epochs", lambda: range(now.epochs - 1, min(now.epochs, max(3, now.epochs // 3)) - 1, -1)),
+        ("sizes", lambda: [now.sizes[:count] for count in range(len(now.sizes) - 1, 2, -1)]),
+        ("seeds", lambda: range(now.seeds - 1, 1, -1)),
+        ("epochs", lambda: range(now.epochs - 1, 0, -1)),
+        ("sizes", lambda: [now.sizes[:count] for count in range(len(now.sizes) - 1, 1, -1)]),
+        ("share", lambda: [now.share / 2**part for part in range(1, 5)]),
+    )
+    for name, list_values in order:
+        for value in () if name in named else list_values():
+            now = replace(now, **{name: value})  # type: ignore[arg-type]  # as the field has it
+            yield now
+
+
+def fit_trainings(
+    whole: Trainings,
+    cost: Callable[[Trainings], float],
+    seconds: float,
+    named: Collection[str] = (),
+) -> Trainings:
+    """Return as much of what is wished as fits.
+
+    Args:
+        cost: the seconds that trainings should take.
+        seconds: that they may take, with all that goes with them.
+
+    Raises:
+        NoTime: the least of it does not fit.
+    """
+    allowed = CAREFUL * (seconds - FINISH)
+    least = whole
+    for least in shorten(whole, named):
+        if cost(least) <= allowed:
+            return least
+    raise NoTime(cost(least) / CAREFUL + FINISH, seconds)
+
+
+def list_cuts(whole: Trainings, kept: Trainings) -> tuple[str, ...]:
+    """Say what of the wish was given up."""
+    cuts = []
+    if kept.epochs < whole.epochs:
+        cuts.append(f"{kept.epochs} epoch{'s' if kept.epochs > 1 else ''} of {whole.epochs}")
+    if gone := [str(size) for size in whole.sizes if size not in kept.sizes]:
+        cuts.append(f"without the sizes {', '.join(gone)}")
+    if kept.seeds < whole.seeds:
+        cuts.append(f"{kept.seeds} seeds of {whole.seeds}")
+    if kept.share < whole.share:
+        cuts.append(f"{100 * kept.share:.0f} % of the training images")
+    return tuple(cuts)

@@ -1,0 +1,205 @@
+"""What the user asks of a study. The flags of the command line are these fields."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from tellapart.cells import EXECUTORS
+from tellapart.config import (
+    Augment,
+    HeadSettings,
+    Positive,
+    Protocol,
+    RecipeSettings,
+    Settings,
+    TuneSettings,
+)
+from tellapart.device import DeviceName
+from tellapart.errors import SettingError, suggest_name
+from tellapart.metrics.scores import SCORES
+from tellapart.models import Network, SimpleSettings
+from tellapart.records import Scalar
+
+
+def read_list(value: Any) -> Any:
+    """Read parts separated by commas, of one text or of several; anything else stays.
+
+    >>> read_list("8, 16"), read_list(("8,16", "32"))
+    (['8', '16'], ['8', '16', '32'])
+    """
+    texts = (value,) if isinstance(value, str) else value
+    if not isinstance(texts, Iterable) or not all(isinstance(text, str) for text in texts):
+        return value
+    return [part.strip() for text in texts for part in text.split(",") if part.strip()]
+
+
+def _check_seeds(text: str) -> str:
+    if text != "auto" and not (text.removesuffix("+").isdecimal() and int(text.rstrip("+")) > 0):
+        raise ValueError("must be a whole number from 1, such a number and +, or auto")
+    return text
+
+
+def _check_count(text: str) -> str:
+    if text != "auto" and not (text.isdecimal() and int(text) > 0):
+        raise ValueError("must be a whole number from 1, or auto")
+    return text
+
+
+def _check_executor(name: str) -> str:
+    if name != "auto" and name not in EXECUTORS:
+        known = ("auto", *EXECUTORS)
+        raise ValueError(f"must be one of {', '.join(known)}{suggest_name(name, known)}")
+    return name
+
+
+def _check_metric(name: str) -> str:
+    if name not in SCORES:
+        raise ValueError(f"must be one of {', '.join(SCORES)}{suggest_name(name, SCORES)}")
+    return name
+
+
+def _read_text(value: Any) -> Any:
+    return str(value) if isinstance(value, int) else value
+
+
+Sizes = Annotated[tuple[Positive, ...], BeforeValidator(read_list)]
+Count = Annotated[str, BeforeValidator(_read_text), AfterValidator(_check_count)]
+Seeds = Annotated[str, BeforeValidator(_read_text), AfterValidator(_check_seeds)]
+Hidden = Parameter(parse=False)
+
+
+class SweepSettings(Settings):
+    """What is asked of steps that vary something."""
+
+    seeds: Seeds = Field(
+        default="auto",
+        description="Seeds a size; 3+: three, and more where they decide; auto: 2 or 3, and more.",
+    )
+    margin: float = Field(
+        default=2.0,
+        ge=0,
+        lt=100,
+        description="Points of the score up to which sizes count as equal.",
+    )
+    sizes: Annotated[dict[Literal["conv", "dense"], Sizes], Hidden] = Field(default_factory=dict)
+    vary: Annotated[dict[str, tuple[Scalar, ...]], Hidden] = Field(default_factory=dict)
+
+    @property
+    def equivalence(self) -> float:
+        """The margin as a fraction."""
+        return self.margin / 100
+
+
+class SearchSettings(Settings):
+    """What is asked of the search."""
+
+    trials: Positive | None = Field(default=None, description="Trials of the search [default: 8].")
+
+
+class TransferSettings(Settings):
+    """What is asked of the transfer; no backbone named is the packaged one."""
+
+    backbones: Annotated[tuple[str, ...], Parameter(name="--backbone")] = Field(
+        default=(),
+        description="A timm name, local-dir:FOLDER, hf-hub:NAME, or auto: the best of those that "
+        "are here and free to use; may be repeated [default: efficientnet-lite0, which is "
+        "installed].",
+    )
+    heads: Annotated[Literal["both", "logistic", "dense"], Parameter(name="--head")] = Field(
+        default="both",
+        description="logistic: its penalty is chosen on val; dense: one hidden layer.",
+    )
+    head: Annotated[HeadSettings, Parameter(name="*")] = HeadSettings()
+    head_sizes: Sizes = Field(
+        default=(), description="Sizes of the dense head to sweep, with a verdict: 128,512,2048."
+    )
+    image_size: int | None = Field(
+        default=None,
+        ge=8,
+        le=1024,
+        description="Side in pixels of what the backbone sees [default: found on val].",
+    )
+    views: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="Augmented views of each training image whose features are kept too.",
+    )
+    view_augment: Augment = Field(
+        default="flip+shift+rotation+zoom",
+        description="What a view does: operations joined by +.",
+    )
+    folds: int | None = Field(
+        default=None,
+        ge=2,
+        le=100,
+        description="Cross-validate a logistic head on each backbone, in so many folds.",
+    )
+    tune: Annotated[TuneSettings, Parameter(name="*")] = TuneSettings()
+    max_memory: float | None = Field(
+        default=None,
+        gt=0,
+        description="GB that computing features may take, all told [default: what is free].",
+    )
+
+
+class RunSettings(Settings):
+    """What every command that trains is asked."""
+
+    epochs: Positive | None = Field(default=None, description="Epochs of every training.")
+    minutes: float | None = Field(
+        default=None,
+        gt=0,
+        description="Minutes after which the command ends; what does not fit is left out "
+        "[default: 30, or 15 below 10,000 training images].",
+    )
+    metric: Annotated[str, AfterValidator(_check_metric)] = Field(
+        default="accuracy",
+        description=f"The score that choices are made by: {', '.join(SCORES)}.",
+    )
+    protocol: Protocol = Field(
+        default="holdout",
+        description="holdout: choose on val. notebook: as the reference study, on test.",
+    )
+    seed: int = Field(default=0, ge=0, description="First seed.")
+    device: DeviceName = Field(default="auto", description="Where to compute.")
+    executor: Annotated[str, AfterValidator(_check_executor)] = Field(
+        default="auto",
+        description=f"Who trains: {', '.join(EXECUTORS)}; auto: local workers where that is "
+        "faster, else this process.",
+    )
+    processes: Count = Field(
+        default="auto",
+        description="Networks trained at once, one core each; auto: as many as cores, where that "
+        "is faster.",
+    )
+
+
+class StudySettings(RunSettings):
+    """What the user asks of a study; None leaves the choice to the data and the time."""
+
+    steps: Annotated[tuple[str, ...], BeforeValidator(read_list)] = ()
+    model: Network = SimpleSettings()
+    recipe: RecipeSettings = RecipeSettings()
+    sweep: SweepSettings = SweepSettings()
+    search: SearchSettings = SearchSettings()
+    transfer: TransferSettings = TransferSettings()
+
+    def check_steps(self, known: Iterable[str]) -> tuple[str, ...]:
+        """Return the steps in the order of the study, each once.
+
+        Raises:
+            SettingError: a step that there is not, with the nearest.
+        """
+        known = tuple(known)
+        for name in self.steps:
+            if name not in known:
+                raise SettingError(
+                    f"--steps must name steps of {', '.join(known)}, but got {name!r}"
+                    f"{suggest_name(name, known)}"
+                )
+        return tuple(name for name in known if name in self.steps)

@@ -1,0 +1,52 @@
+"""How far does a simple network get?"""
+
+from __future__ import annotations
+
+from tellapart.cells.cell import NetworkCell
+from tellapart.records import BaselineStep, RunRecord, TrainPlan
+from tellapart.study.context import Context
+from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
+from tellapart.study.rules import LONGEST, plan_recipe
+from tellapart.study.steps.step import Step
+
+
+def plan_baseline(context: Context, seconds: float) -> TrainPlan:
+    """Return its epochs; as many as the minutes allow where it is all that was asked for."""
+    settings, model = context.settings, context.settings.model
+    epochs = plan_recipe(settings, "baseline", context.images, settings.seed, model).epochs
+    alone = settings.steps == ("baseline",) and settings.minutes is not None
+    if alone and settings.epochs is None:
+        epochs = max(epochs, LONGEST)
+    epoch = context.measure_epoch(model) if seconds < float("inf") else 0.0
+
+    def cost(some: Trainings) -> float:
+        return some.epochs * some.share * epoch
+
+    named = ("epochs",) if settings.epochs is not None else ()
+    whole = Trainings((0,), 1, epochs)
+    kept = fit_trainings(whole, cost, seconds, named)
+    return TrainPlan(
+        epochs=kept.epochs,
+        share=kept.share,
+        estimate=cost(kept),
+        cut=() if alone else list_cuts(whole, kept),
+        text=f"{kept.epochs} epochs",
+    )
+
+
+def run_baseline(context: Context, plan: TrainPlan, deadline: Deadline) -> BaselineStep:
+    """Train one network, and test it once."""
+    settings, model = context.settings, context.settings.model
+    recipe = plan_recipe(settings, "baseline", context.images, settings.seed, model)
+    recipe = recipe.model_copy(update={"epochs": plan.epochs})
+    context.reporter.begin("baseline", recipe.epochs)
+    cell = NetworkCell("baseline", model.name, model, recipe, plan.share, settings.seed)
+    (run,) = context.run([cell])
+    if not isinstance(run, RunRecord):
+        assert run is not None, "the first cell is always trained"
+        raise run
+    test = context.test_run("baseline", run)
+    return BaselineStep(**context.describe_model(run, test))
+
+
+STEP = Step(run=run_baseline, plan=plan_baseline, plan_kind=TrainPlan, weight=5)

@@ -1,0 +1,213 @@
+"""One or two settings varied: any of a network's or of its training."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+from tellapart.cells.cell import NetworkCell
+from tellapart.config import RecipeSettings, Settings, TrainSettings, make_settings
+from tellapart.errors import SettingError, suggest_name
+from tellapart.models import NetworkSettings, SimpleSettings
+from tellapart.records import Level, Scalar, SweepPlan, VaryStep
+from tellapart.search.grid import keep_levels, run_grid, say_level
+from tellapart.search.sweep import Point, Seeds
+from tellapart.study.context import Context
+from tellapart.study.deadline import Deadline, Trainings
+from tellapart.study.rules import plan_epochs, plan_recipe, plan_seeds
+from tellapart.study.settings import StudySettings, SweepSettings
+from tellapart.study.steps.step import Step
+from tellapart.study.steps.sweep import make_train, plan_trainings
+
+VARIED = tuple(name for name in TrainSettings.model_fields if name != "seed")
+"""Settings of a training that may vary, besides those of the network."""
+MOST_SETTINGS = 2
+
+
+def list_levels(vary: dict[str, tuple[Scalar, ...]]) -> tuple[Level, ...]:
+    """Return all combinations, the last setting changing fastest.
+
+    Raises:
+        SettingError: no setting or more than two, one value alone, or values that repeat.
+
+    >>> list_levels({"lr": (0.1, 0.2), "dense": (64, 128)})[1]
+    {'lr': 0.1, 'dense': 128}
+    """
+    if not 1 <= len(vary) <= MOST_SETTINGS:
+        raise SettingError(
+            f"one or two settings can vary at a time, but got {len(vary)} "
+            f"({', '.join(vary) or 'none'}); fix the others"
+        )
+    for name, values in vary.items():
+        said = ", ".join(map(str, values)) or "none"
+        if len(values) < 2:
+            raise SettingError(f"a sweep compares at least two values of {name}, but got {said}")
+        if len(set(values)) < len(values):
+            raise SettingError(f"the values of {name} must differ, but got {said}; remove repeats")
+    return tuple(dict(zip(vary, values, strict=True)) for values in product(*vary.values()))
+
+
+def read_vary(texts: Sequence[str], model: NetworkSettings) -> dict[str, tuple[Scalar, ...]]:
+    """Read settings and their values, each ``name=value,value``.
+
+    Raises:
+        SettingError: a setting that the model does not have, or a value outside its rule.
+
+    >>> read_vary(["dense=64,128", "lr=1e-3,3e-3"], SimpleSettings())
+    {'dense': (64, 128), 'lr': (0.001, 0.003)}
+    """
+    found: dict[str, tuple[Scalar, ...]] = {}
+    for text in texts:
+        name, _, values = text.partition("=")
+        name = name.strip().replace("-", "_")
+        if name in found:
+            raise SettingError(f"--vary names each setting once, but got {name} twice")
+        kind = _find_kind(name, model)
+        parts = [part.strip() for part in values.split(",") if part.strip()]
+        found[name] = tuple(getattr(make_settings(kind, **{name: part}), name) for part in parts)
+    return found
+
+
+def _find_kind(name: str, model: NetworkSettings) -> type[Settings]:
+    """Return the settings that a name belongs to."""
+    own = [field for field in type(model).model_fields if field != "name"]
+    if name in own:
+        return type(model)
+    if name in VARIED:
+        return TrainSettings
+    known = (*own, *VARIED)
+    raise SettingError(
+        f"--vary needs settings of model {model.name} or its training ({', '.join(known)}), but "
+        f"got {name!r}{suggest_name(name, known)}"
+    )
+
+
+def choose_varied(
+    vary: Sequence[str], sizes: str, model: NetworkSettings
+) -> tuple[str, dict[str, object]]:
+    """Return the step that a sweep is, and what its settings then are.
+
+    Raises:
+        SettingError: what was named cannot vary, or sizes of something that has none.
+    """
+    steps = {"width": "conv", "dense": "dense"}
+    name, _, values = vary[0].partition("=")
+    if len(vary) == 1 and name in steps and isinstance(model, SimpleSettings):
+        if values and sizes:
+            raise SettingError(f"--sizes and --vary {vary[0]} both name sizes; leave one out")
+        named = SweepSettings(sizes={steps[name]: values or sizes}) if values or sizes else None
+        return steps[name], {} if named is None else {"sizes": named.sizes}
+    if sizes:
+        raise SettingError(
+            f"--sizes are those of --vary width or dense alone, but got --vary {' '.join(vary)}; "
+            "write --vary SETTING=VALUE,VALUE"
+        )
+    for text in vary:
+        if "=" not in text:
+            raise SettingError(f"--vary {text} needs values here; write --vary {text}=VALUE,VALUE")
+    found = read_vary(vary, model)
+    list_levels(found)
+    return "vary", {"vary": found}
+
+
+def make_level(
+    settings: StudySettings, images: int, level: Level, seed: int, epochs: int
+) -> tuple[NetworkSettings, TrainSettings]:
+    """Return the network of a level, and how it is trained.
+
+    Args:
+        images: training images.
+        epochs: where they do not vary themselves.
+
+    Raises:
+        SettingError: values that do not go together.
+    """
+    kind = type(settings.model)
+    own = {name: value for name, value in level.items() if name in kind.model_fields}
+    rest = {name: value for name, value in level.items() if name not in own}
+    asked = {name: rest[name] for name in rest if name in RecipeSettings.model_fields}
+    model = kind(**(settings.model.model_dump() | own))
+    recipe = RecipeSettings(**(settings.recipe.model_dump() | asked))
+    base = settings.model_copy(update={"recipe": recipe})
+    whole = plan_recipe(base, "conv", images, seed, model).model_dump()
+    return model, TrainSettings(**(whole | {"epochs": epochs} | rest))
+
+
+def plan_vary(context: Context, seconds: float) -> SweepPlan:
+    """Return the epochs and seeds of all levels that fit; levels are what the user named, and stay."""
+    settings = context.settings
+    levels = list_levels(settings.sweep.vary)
+    part = "conv" if isinstance(settings.model, SimpleSettings) else "trial"
+    epochs = plan_epochs(settings, part, context.images)
+    seeds, _ = plan_seeds(settings, context.images)
+    made = [make_level(settings, context.images, level, settings.seed, epochs) for level in levels]
+    costs = {
+        # relative to the common number of epochs, where these vary
+        number: context.measure_epoch(model, recipe) * recipe.epochs / epochs
+        if seconds < float("inf")
+        else 0.0
+        for number, (model, recipe) in enumerate(made)
+    }
+    named = ["sizes"]
+    named += ["epochs"] if settings.epochs is not None or "epochs" in settings.sweep.vary else []
+    named += ["seeds"] if settings.sweep.seeds != "auto" else []
+    wish = Trainings(tuple(costs), seeds, epochs), tuple(named)
+    models = {number: model for number, (model, _) in enumerate(made)}
+    plan = plan_trainings(context, models, costs, wish, seconds)
+    return plan.model_copy(update={"text": f"{len(levels)} levels; {plan.text}"})
+
+
+def run_vary(context: Context, plan: SweepPlan, deadline: Deadline) -> VaryStep:
+    """Train every level of the settings that vary, with several seeds, and name the best."""
+    settings, vary = context.settings, context.settings.sweep.vary
+    levels = list_levels(vary)
+
+    def make_cell(point: Point) -> NetworkCell:
+        number, seed = point[0], settings.seed + point[1]
+        level = levels[number]
+        model, recipe = make_level(settings, context.images, level, seed, plan.epochs)
+        said = "-".join(f"{name}-{value}" for name, value in level.items())
+        label = "".join(mark if mark.isalnum() or mark in "-._" else "-" for mark in said)
+        threads = context.threads if plan.workers > 1 else 0
+        own = f"{label}-seed-{seed}"
+        return NetworkCell("vary", own, model, recipe, plan.share, settings.seed, threads)
+
+    cells = [make_cell((number, 0)) for number in plan.sizes]
+    context.reporter.begin("vary", plan.seeds * sum(cell.units for cell in cells))
+    seeds = Seeds(plan.seeds, plan.most_seeds, deadline.left, plan.workers)
+    train = make_train(context, plan, deadline, make_cell)
+    found = run_grid(levels, seeds, train, settings.sweep.equivalence)
+    return VaryStep(
+        model=label_varied(settings.model, vary),
+        settings=vary,
+        levels=keep_levels(found.sizes, levels),
+        left_out=tuple(f"{say_level(levels[one.size])}: {one.reason}" for one in found.left_out),
+        verdict=found.verdict,
+        epochs=None if "epochs" in vary else plan.epochs,
+    )
+
+
+def label_varied(model: NetworkSettings, vary: dict[str, tuple[Scalar, ...]]) -> str:
+    """Name a network by its sizes, unless these vary."""
+    return model.name if set(vary) & set(type(model).model_fields) else model.label
+
+
+def check_vary(context: Context) -> None:
+    """Refuse levels that cannot be trained."""
+    settings = context.settings
+    if not context.rules.val:
+        raise SettingError(
+            f"settings vary on val, which --protocol {settings.protocol} does not have; leave it out"
+        )
+    for level in list_levels(settings.sweep.vary):
+        make_level(settings, context.images, level, settings.seed, 1)
+
+
+STEP = Step(
+    run=run_vary,
+    plan=plan_vary,
+    plan_kind=SweepPlan,
+    weight=30,
+    usual=False,
+    check=check_vary,
+)
