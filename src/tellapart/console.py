@@ -37,6 +37,7 @@ from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_score, say_seconds
 from tellapart.words import show_controls
 
+
 def name_step(step: str) -> str:
     """Return what a step is called where its progress is shown."""
     return SECTIONS[step].title

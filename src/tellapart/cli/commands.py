@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -13,7 +12,6 @@ from tellapart.cli.flags import (
     AnswerFlags,
     Data,
     Network,
-    NetworkFlags,
     Place,
     PlaceFlags,
     Recipe,
@@ -25,18 +23,13 @@ from tellapart.cli.flags import (
 )
 from tellapart.cli.work import Job, run_job
 from tellapart.config import RecipeSettings
-from tellapart.errors import SettingError
 from tellapart.study.settings import (
     RunSettings,
     SearchSettings,
-    Sizes,
     StudySettings,
     SweepSettings,
     TransferSettings,
 )
-
-STARTED = time.monotonic()
-"""When the command began, for its minutes."""
 
 app = App(
     name="tellapart",
@@ -75,7 +68,7 @@ def study(
         search=search,
         transfer=transfer,
     )
-    run_job(Job("study", data, settings, place, answer, STARTED))
+    run_job(Job("study", data, settings, place, answer))
 
 
 @app.command
@@ -84,7 +77,7 @@ def inspect(data: Data, *, place: Place = PlaceFlags(), answer: Answer = AnswerF
 
     Example: `tellapart inspect photos/`
     """
-    run_job(Job("inspect", data, StudySettings(steps="inspect"), place, answer, STARTED))
+    run_job(Job("inspect", data, StudySettings(steps="inspect"), place, answer))
 
 
 @app.command
@@ -102,7 +95,7 @@ def train(
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """
     settings = StudySettings(**dict(run), steps="baseline", model=network.make(), recipe=recipe)
-    run_job(Job("train", data, settings, place, answer, STARTED))
+    run_job(Job("train", data, settings, place, answer))
 
 
 @app.command
@@ -144,7 +137,7 @@ def sweep(
         recipe=recipe,
         sweep=sweep.model_copy(update=varied),
     )
-    run_job(Job("sweep", data, settings, place, answer, STARTED))
+    run_job(Job("sweep", data, settings, place, answer))
 
 
 @app.command
@@ -161,7 +154,7 @@ def search(
     Example: `tellapart search digits --trials 12`
     """
     settings = StudySettings(**dict(run), steps="search", search=search)
-    run_job(Job("search", data, settings, place, answer, STARTED))
+    run_job(Job("search", data, settings, place, answer))
 
 
 @app.command
@@ -178,7 +171,7 @@ def transfer(
     Example: `tellapart transfer photos/ --backbone efficientnet-lite0 --backbone mobilenetv2_100`
     """
     settings = StudySettings(**dict(run), steps="transfer", transfer=transfer)
-    run_job(Job("transfer", data, settings, place, answer, STARTED))
+    run_job(Job("transfer", data, settings, place, answer))
 
 
 @app.command
@@ -199,4 +192,4 @@ def learn(
     settings = StudySettings(
         **dict(run), steps="learn", model=network.make(), recipe=recipe, sweep=sweep
     )
-    run_job(Job("learn", data, settings, place, answer, STARTED))
+    run_job(Job("learn", data, settings, place, answer))

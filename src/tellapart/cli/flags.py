@@ -26,13 +26,13 @@ class PlaceFlags(Settings):
 
     data_dir: Path | None = Field(
         default=None, description="Where named data lie; also TELLAPART_DATA."
-)
+    )
     follow_links: bool = Field(
         default=False, description="Follow links that lead out of a folder of images."
-)
+    )
     out: Path | None = Field(
         default=None, description="Output folder [default: runs/DATA-COMMAND-N]."
-)
+    )
 
 
 class AnswerFlags(Settings):
@@ -41,7 +41,7 @@ class AnswerFlags(Settings):
     plan: bool = Field(default=False, description="Say what would be done, and do nothing.")
     as_json: Annotated[bool, Parameter(name="--json")] = Field(
         default=False, description="Print the record as JSON."
-)
+    )
 
 
 class NetworkFlags(Settings):
@@ -73,10 +73,7 @@ def _join_sizes() -> dict[str, Any]:
     return found
 
 
-
-SizedFlags: type[NetworkFlags] = create_model(
-    "SizedFlags", __base__=NetworkFlags, **_join_sizes()
-)
+SizedFlags: type[NetworkFlags] = create_model("SizedFlags", __base__=NetworkFlags, **_join_sizes())
 
 Network = Annotated[SizedFlags, Parameter(name="*", group="Network")]  # type: ignore[valid-type]  # made of the table
 Place = Annotated[PlaceFlags, Parameter(name="*", group="Files")]

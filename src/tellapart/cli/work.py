@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
 from dataclasses import dataclass
 
 from tellapart.cli.flags import AnswerFlags, PlaceFlags
@@ -12,14 +13,13 @@ from tellapart.study.settings import StudySettings
 
 @dataclass(frozen=True)
 class Job:
-    """What a command does: a study of data; ``started`` on the clock of ``time.monotonic``."""
+    """What a command does: a study of data."""
 
     verb: str
     data: str
     settings: StudySettings
     place: PlaceFlags
     answer: AnswerFlags
-    started: float
 
 
 def run_job(job: Job) -> None:
@@ -36,10 +36,10 @@ def run_job(job: Job) -> None:
     from tellapart.data import load_images
     from tellapart.data.tree import show_name
     from tellapart.device import choose_device
-    from tellapart.study import describe_plan, identify_study, plan_study, run_study
+    from tellapart.study.study import describe_plan, identify_study, plan_study, run_study
     from tellapart.workspace import expand_path, name_folder
 
-    settings, place = job.settings, job.place
+    settings, place, started = job.settings, job.place, time.monotonic()
     choose_device(settings.device)
     # backbones see images at sizes of their own: small pixels would be held for nothing
     limit = 0 if settings.steps == ("transfer",) else None
@@ -65,12 +65,12 @@ def run_job(job: Job) -> None:
     for note in notes:
         console.print(escape(note), style="yellow", highlight=False)
     if job.answer.plan:
-        plan = plan_study(dataset, settings, folder, ConsoleReporter(console), job.started)
+        plan = plan_study(dataset, settings, folder, ConsoleReporter(console), started)
         print_json(plan) if job.answer.as_json else print_text(describe_plan(plan))
         return
     with ConsoleReporter(console) as reporter:
         command = shlex.join(["tellapart", *map(show_name, sys.argv[1:])])
-        record = run_study(dataset, settings, folder, reporter, command, job.started)
+        record = run_study(dataset, settings, folder, reporter, command, started)
     if job.answer.as_json:
         print_json(record)
     else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from tellapart.errors import NotFinite
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
 from tellapart.records import CurveRecord, GainRecord, LearningPoint, RunRecord

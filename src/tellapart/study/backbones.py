@@ -91,7 +91,9 @@ def check_backbones(context: Context) -> None:
     keys: dict[str, str] = {}
     for name in name_backbones(context):
         if name != PACKAGED and not name.startswith("local-dir:"):
-            context.reporter.say(f"{name}: reading its weights, or fetching them where they are not")
+            context.reporter.say(
+                f"{name}: reading its weights, or fetching them where they are not"
+            )
         backbone = make_backbone(name)
         if keys.setdefault(backbone.name, backbone.key) != backbone.key:
             raise BackboneError(
@@ -108,11 +110,22 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
 
     Higher resolutions go first, then, of ``auto``, backbones, then training images.
     """
-    names = list_candidates(context) if AUTO in context.settings.transfer.backbones else name_backbones(context)
+    names = (
+        list_candidates(context)
+        if AUTO in context.settings.transfer.backbones
+        else name_backbones(context)
+    )
     wished = {name: list_sizes(context, make_backbone(name)) for name in names}
     if seconds == float("inf"):
         return TransferPlan(sizes=wished, text=say_sizes(wished))
-    allowed = EXTRACTION * CAREFUL * (seconds - FINISH) / min(len(wished), CONFIRMED if AUTO in context.settings.transfer.backbones else len(wished))
+    allowed = (
+        EXTRACTION
+        * CAREFUL
+        * (seconds - FINISH)
+        / min(
+            len(wished), CONFIRMED if AUTO in context.settings.transfer.backbones else len(wished)
+        )
+    )
     views, train = len(find_views(context)), context.images
     images = len(context.dataset) + (views - 1) * train
     sizes: dict[str, tuple[int, ...]] = {}
@@ -122,7 +135,9 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
         pace = time_image(context, backbone)
         few = min(3000, images)
 
-        def cost(count: int, own: tuple[int, ...] = own, pace: float = pace, few: int = few) -> float:
+        def cost(
+            count: int, own: tuple[int, ...] = own, pace: float = pace, few: int = few
+        ) -> float:
             """Return the seconds of so many resolutions: all images at the last, a few at others."""
             areas = [(size / own[0]) ** 2 for size in own[:count]]
             return pace * (areas[-1] * images + sum(areas[:-1]) * few)
@@ -241,9 +256,7 @@ def list_candidates(context: Context) -> tuple[str, ...]:
     return tuple(kept) or (min(small)[1],)  # which then says so
 
 
-def _screen(
-    context: Context, plan: TransferPlan
-) -> tuple[list[Candidate], list[ScreenRecord]]:
+def _screen(context: Context, plan: TransferPlan) -> tuple[list[Candidate], list[ScreenRecord]]:
     auto = AUTO in context.settings.transfer.backbones
     rows = open_shared_rows(context, plan.share)
     screen = Screen(

@@ -11,9 +11,9 @@ from tellapart.cells.executor import Executor, InlineExecutor
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.device import choose_device, count_threads, use_threads
 from tellapart.evaluate import Look, evaluate_model, predict_run
+from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models import NetworkSettings
 from tellapart.records import Estimate, RunRecord, StepRecord, TestRecord
-from tellapart.metrics.intervals import estimate_proportion
 from tellapart.report.plots import draw_run
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import Rules, find_rules, plan_recipe
@@ -102,7 +102,9 @@ class Context(CellContext):
             self.paces[key] = pace * self.images * (1 + PASS * passes)
         return self.paces[key]
 
-    def choose_workers(self, models: Sequence[NetworkSettings], seconds: float) -> tuple[int, float]:
+    def choose_workers(
+        self, models: Sequence[NetworkSettings], seconds: float
+    ) -> tuple[int, float]:
         """Return how many workers train networks, and how many times as fast they are together.
 
         One core each is measured for the network in the middle. What the user named stays.

@@ -11,8 +11,8 @@ from tellapart.data.split import read_split
 from tellapart.device import DeviceName
 from tellapart.errors import BackboneError, DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
-from tellapart.models.backbone import Backbone, make_backbone, resize_backbone
 from tellapart.lock import lock_folder
+from tellapart.models.backbone import Backbone, make_backbone, resize_backbone
 from tellapart.records import EvaluatedModel, EvaluationRecord, Identity, StudyRecord
 from tellapart.report.page import write_report
 from tellapart.report.wording import say_estimate

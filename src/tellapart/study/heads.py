@@ -213,5 +213,3 @@ def cross_backbones(context: Context, done: Sequence[Extracted]) -> FoldsRecord 
     return FoldsRecord(
         count=count, images=len(rows), backbones=tuple(records), comparisons=comparisons
     )
-
-

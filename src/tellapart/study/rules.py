@@ -16,8 +16,14 @@ from tellapart.config import (
     TrainSettings,
     TuneSettings,
 )
-from tellapart.models import DeepSettings, Network, NetworkSettings, Shape, SimpleSettings
-from tellapart.models import count_planned
+from tellapart.models import (
+    DeepSettings,
+    Network,
+    NetworkSettings,
+    Shape,
+    SimpleSettings,
+    count_planned,
+)
 from tellapart.records import LeftOut
 from tellapart.study.settings import StudySettings
 

@@ -59,7 +59,9 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
         return SearchPlan(
             trials=wished, trial_epochs=whole, width=WIDTHS[-1], epochs=longer, text=text
         )
-    epoch = {width: context.measure_epoch(typical_network(width, context.shape)) for width in WIDTHS}
+    epoch = {
+        width: context.measure_epoch(typical_network(width, context.shape)) for width in WIDTHS
+    }
     networks = [typical_network(width, context.shape) for width in WIDTHS]
     total = wished * whole * epoch[WIDTHS[-1]]
     workers, gain = context.choose_workers(networks, total)
@@ -73,7 +75,11 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
         return TRIED * trials * epochs * share * epoch[width] / gain
 
     few = settings.search.trials or 2
-    options = [(width, epochs, wished, 1.0) for width in reversed(WIDTHS) for epochs in range(whole, fewest - 1, -1)]
+    options = [
+        (width, epochs, wished, 1.0)
+        for width in reversed(WIDTHS)
+        for epochs in range(whole, fewest - 1, -1)
+    ]
     options += [(WIDTHS[0], fewest, trials, 1.0) for trials in range(wished - 1, few - 1, -1)]
     options += [(WIDTHS[0], fewest, few, 0.5**part) for part in range(1, 5)]
     fits = next((option for option in options if cost(*option) <= allowed), None)
@@ -116,11 +122,19 @@ def run_search_step(context: Context, plan: SearchPlan, deadline: Deadline) -> S
     """Search, and test the best network once."""
     fixed = context.rules.network
     first = plan_recipe(
-        context.settings, "trial", context.images, context.settings.seed, fixed or context.settings.model
+        context.settings,
+        "trial",
+        context.images,
+        context.settings.seed,
+        fixed or context.settings.model,
     )
     first = first.model_copy(update={"epochs": plan.trial_epochs})
     context.reporter.begin("search", (plan.trials + CONFIRMING) * first.epochs + plan.epochs)
-    found = _search(context, plan, first, deadline) if fixed is None else _train_fixed(context, fixed, first)
+    found = (
+        _search(context, plan, first, deadline)
+        if fixed is None
+        else _train_fixed(context, fixed, first)
+    )
     test = context.test_run("search", found.run)
     return SearchStep(
         trials=found.search.trials,
@@ -132,9 +146,7 @@ def run_search_step(context: Context, plan: SearchPlan, deadline: Deadline) -> S
     )
 
 
-def _search(
-    context: Context, plan: SearchPlan, first: TrainSettings, deadline: Deadline
-) -> Winner:
+def _search(context: Context, plan: SearchPlan, first: TrainSettings, deadline: Deadline) -> Winner:
     """Search; train the winner again as in its trial with fresh seeds, and longer with the first.
 
     The network that is tested has a seed that chose nothing: the longer training, or where that
@@ -143,16 +155,20 @@ def _search(
     seed, threads = context.settings.seed, context.threads if plan.workers > 1 else 0
     executor = context.choose_executor(plan.workers)
 
-    def make_cell(label: str, model: NetworkSettings, recipe: TrainSettings, threads: int) -> NetworkCell:
+    def make_cell(
+        label: str, model: NetworkSettings, recipe: TrainSettings, threads: int
+    ) -> NetworkCell:
         return NetworkCell("search", label, model, recipe, plan.share, seed, threads)
 
-    def submit(
-        model: NetworkSettings, recipe: TrainSettings, follow: Follow
-    ) -> Future[RunRecord]:
+    def submit(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> Future[RunRecord]:
         return submit_cell(context, make_cell("trial", model, recipe, threads), executor, follow)
 
     def show(trial: TrialRecord, of: int) -> None:
-        said = f"val {say_estimate(trial.val_score)}" if trial.val_score else f"{trial.status}: {trial.note}"
+        said = (
+            f"val {say_estimate(trial.val_score)}"
+            if trial.val_score
+            else f"{trial.status}: {trial.note}"
+        )
         context.reporter.say(f"trial {trial.number} of {of}: {said}")
 
     space = fit_space(context.dataset.image_size, plan.width, first)
@@ -167,9 +183,7 @@ def _search(
         "search",
         "fresh",
         int,
-        lambda: next(
-            (n for n in (3, 2) if rounds[n] * trial <= CONFIRMED * deadline.left()), 1
-        ),
+        lambda: next((n for n in (3, 2) if rounds[n] * trial <= CONFIRMED * deadline.left()), 1),
     )
     seeds = range(recipe.seed + 1, recipe.seed + 1 + fresh)
     cells = [

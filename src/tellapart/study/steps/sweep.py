@@ -8,7 +8,6 @@ from functools import partial
 from tellapart.cells.cell import NetworkCell, Outcome
 from tellapart.models import NetworkSettings
 from tellapart.records import SweepPlan, SweepStep
-from tellapart.report.wording import say_seconds
 from tellapart.search.sweep import Point, Seeds, check_sizes, run_sweep
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
@@ -76,7 +75,11 @@ def plan_sweep(step: str, context: Context, seconds: float) -> SweepPlan:
     models = {size: plan_swept(step, size) for size in check_sizes(sizes)}
     limited = seconds < float("inf")
     costs = {size: context.measure_epoch(models[size]) if limited else 0.0 for size in models}
-    named = [name for name, own in (("epochs", settings.epochs), ("sizes", settings.sweep.sizes.get(step))) if own]
+    named = [
+        name
+        for name, own in (("epochs", settings.epochs), ("sizes", settings.sweep.sizes.get(step)))
+        if own
+    ]
     named += ["seeds"] if settings.sweep.seeds != "auto" else []
     wish = Trainings(tuple(models), seeds, epochs), tuple(named)
     plan = plan_trainings(context, models, costs, wish, seconds)

@@ -93,9 +93,7 @@ def _extract(context: Context, plan: TransferPlan, name: str, backbone: Backbone
         note = f", view {view.number}" if view.number else ""
         show = watch_images(context, backbone, note)
         own = rows.train if view.number else every
-        return extract_features(
-            context.dataset, backbone, find_resources(context), show, view, own
-        )
+        return extract_features(context.dataset, backbone, find_resources(context), show, view, own)
 
     plain, *others = find_views(context)
     found = extract(plain)
@@ -173,7 +171,11 @@ def _test_head(context: Context, extracted: Extracted, run: RunRecord) -> TestRe
 
 
 def _tune(
-    context: Context, extracted: Extracted, frozen: RunRecord, before: TestRecord, deadline: Deadline
+    context: Context,
+    extracted: Extracted,
+    frozen: RunRecord,
+    before: TestRecord,
+    deadline: Deadline,
 ) -> tuple[TunedRecord, TestRecord] | None:
     """Let the backbone go on learning from its best head, where the user asked for it.
 
@@ -200,7 +202,9 @@ def _tune(
         epoch = pace * (len(rows.train) + PASS * len(rows.watch))
         fits = int(CAREFUL * (deadline.left() - FINISH) / epoch)
         said = f"fine-tuning: {say_seconds(epoch)} an epoch"
-        context.reporter.advance(0, f"{said}, {min(fits, settings.epochs)} of {settings.epochs} fit")
+        context.reporter.advance(
+            0, f"{said}, {min(fits, settings.epochs)} of {settings.epochs} fit"
+        )
         return max(0, min(settings.epochs, fits))
 
     epochs = context.decide("transfer", f"tuned-{frozen.cell}", int, choose_epochs)
