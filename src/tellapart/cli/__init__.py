@@ -60,14 +60,12 @@ def main(arguments: list[str] | None = None) -> int:
 def run() -> NoReturn:
     """Run the command line and end the process with its exit code.
 
-    A process that was stopped does not wait for its threads, which may hang. One of several
-    processes of ``torchrun`` ends without taking the interpreter down in order: threads of its
-    connections may still hold tensors, and to free them then would abort it.
+    A process that was stopped does not wait for its threads, which may hang.
     """
     open_streams()
     prepare_libraries()
     code = main()
-    if code == Interrupted.exit_code or "WORLD_SIZE" in os.environ:
+    if code == Interrupted.exit_code:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)

@@ -135,7 +135,7 @@ def train(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Step 2: train one network and test it once; under torchrun, by several processes.
+    """Step 2: train one network and test it once.
 
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """

@@ -13,12 +13,11 @@ from tellapart.config import (
     EQUIVALENCE,
     OPERATIONS,
     PRESETS,
-    ModelName,
     OptimizerName,
     Schedule,
-    make_network_settings,
 )
 from tellapart.errors import SettingError, suggest_name
+from tellapart.models import make_network_settings
 from tellapart.records import STEPS
 
 
@@ -243,9 +242,7 @@ def read_margin(points: float | None) -> float | None:
     return None if points is None else points / 100
 
 
-def choose_varied(
-    vary: Sequence[str], sizes: tuple[int, ...] | None, model: ModelName
-) -> dict[str, Any]:
+def choose_varied(vary: Sequence[str], sizes: tuple[int, ...] | None, model: str) -> dict[str, Any]:
     """Return the step of a sweep over width or dense, or the settings that vary instead.
 
     Raises:

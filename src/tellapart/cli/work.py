@@ -14,17 +14,14 @@ if TYPE_CHECKING:
 
 
 def run_steps(where: tuple[str, str, DataFlags, Path | None, bool], **values: Any) -> None:
-    """Make settings, load the data, run the steps, and say where the report is.
-
-    Of several processes that ``torchrun`` started, rank 0 does; the others help it to train.
-    """
+    """Make settings, load the data, run the steps, and say where the report is."""
     from tellapart.config import (
         HeadSettings,
         RecipeSettings,
-        make_network_settings,
         make_settings,
     )
     from tellapart.console import show_download
+    from tellapart.models import make_network_settings
     from tellapart.plan import StudySettings, SweepSettings, TransferSettings
     from tellapart.workspace import expand_path
 
@@ -45,24 +42,15 @@ def run_steps(where: tuple[str, str, DataFlags, Path | None, bool], **values: An
 
     from tellapart.data import load_images
     from tellapart.device import choose_device
-    from tellapart.study.follow import follow_trainings, share_work
-    from tellapart.train.ranks import agree_on
 
     choose_device(settings.device)
     # backbones see images at sizes of their own: small pixels would be held for nothing
     limit = 0 if settings.steps == ("transfer",) else None
-    with share_work(verb, settings.device) as ranks:
-        if not ranks.leads:
-            agree_on(ranks, False)  # rank 0 comes here when it has loaded, or downloaded, the data
-            images = load_images(data, data_dir, follow_links=links)
-            follow_trainings(ranks, images, settings.device)
-            return
-        with show_download(data) as progress:
-            dataset = load_images(
-                data, data_dir, progress=progress, memory_limit=limit, follow_links=links
-            )
-        agree_on(ranks, False)
-        _run_study(dataset, settings, (verb, out, json), foresee)
+    with show_download(data) as progress:
+        dataset = load_images(
+            data, data_dir, progress=progress, memory_limit=limit, follow_links=links
+        )
+    _run_study(dataset, settings, (verb, out, json), foresee)
 
 
 def _run_study(

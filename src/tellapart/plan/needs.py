@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from tellapart.config import ModelSettings
-from tellapart.models import Shape, count_planned
+from tellapart.models import NetworkSettings, Shape, count_planned
 from tellapart.plan.rules import StudySettings, plan_swept
 from tellapart.plan.searches import CONFIRMING, largest_network, typical_network
 from tellapart.plan.vary import list_levels, make_level
@@ -20,7 +19,7 @@ CELL_BYTES = 150_000
 """The records and figures of a training."""
 
 
-def weigh_training(model: ModelSettings, shape: Shape) -> int:
+def weigh_training(model: NetworkSettings, shape: Shape) -> int:
     """Return the bytes of memory that training a network may take, in a process of its own."""
     return TRAINING_BYTES + PARAMETER_BYTES * count_planned(model, shape)
 
@@ -55,7 +54,7 @@ def reckon_needs(plan: PlanRecord, settings: StudySettings, shape: Shape) -> dic
 
 
 def _reckon(
-    models: Sequence[ModelSettings], each: int, apart: Mapping[ModelSettings, int], shape: Shape
+    models: Sequence[NetworkSettings], each: int, apart: Mapping[NetworkSettings, int], shape: Shape
 ) -> Need:
     """Return the needs of training networks, each so many times.
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
+from tellapart.models import NetworkSettings
 from tellapart.plan.rules import StudySettings
 
 LEAST_SAVED = 4.0
@@ -14,18 +15,18 @@ LEAST_GAIN = 1.25
 """Times as fast below which trainings go one after another with all cores: one core was measured
 alone, and several at work share their caches and the way to the memory."""
 
-Measure = Callable[[ModelSettings], float]
+Measure = Callable[[NetworkSettings], float]
 """Gives the seconds that training a network on one image takes here."""
-MeasureRecipe = Callable[[ModelSettings, TrainSettings], float]
+MeasureRecipe = Callable[[NetworkSettings, TrainSettings], float]
 """Gives the same for a network that is trained in a way of its own."""
 
 
-def gain_nothing(model: ModelSettings) -> float:
+def gain_nothing(model: NetworkSettings) -> float:
     """Reckon with trainings one after another."""
     return 1.0
 
 
-def measure_nothing(model: ModelSettings) -> float:
+def measure_nothing(model: NetworkSettings) -> float:
     """Take no time."""
     return 0.0
 
@@ -44,13 +45,13 @@ class Paces:
     processes: int = 1
     measure_recipe: MeasureRecipe | None = None
 
-    def reckon(self, model: ModelSettings, recipe: TrainSettings) -> float:
+    def reckon(self, model: NetworkSettings, recipe: TrainSettings) -> float:
         """Return the seconds an image that a network takes if it is trained in that way."""
         if self.measure_recipe is None:
             return self.measure(model)
         return self.measure_recipe(model, recipe)
 
-    def gain_of(self, model: ModelSettings, at_once: int) -> float:
+    def gain_of(self, model: NetworkSettings, at_once: int) -> float:
         """Return how many times as fast a network's trainings are, so many at once; 1 if no more.
 
         A gain that is next to nothing is none, unless it is what the processes gain by themselves.

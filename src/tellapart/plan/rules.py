@@ -16,7 +16,6 @@ from tellapart.config import (
     OPTIMIZERS,
     Augment,
     HeadSettings,
-    ModelSettings,
     Positive,
     Protocol,
     RecipeSettings,
@@ -26,7 +25,7 @@ from tellapart.config import (
     choose_recipe,
 )
 from tellapart.device import DeviceName
-from tellapart.models import Shape, count_planned
+from tellapart.models import Network, NetworkSettings, Shape, SimpleSettings, count_planned
 from tellapart.models.tuned import TuneSettings
 from tellapart.records import (
     STEPS,
@@ -59,7 +58,7 @@ FEW_IMAGES = 10_000
 MINUTES = (30.0, 15.0)
 """What the trainings of a study may take unless told, and with fewer than ``FEW_IMAGES``."""
 
-SIMPLE = ModelSettings()
+SIMPLE = SimpleSettings()
 
 
 class TransferSettings(Settings):
@@ -109,7 +108,7 @@ class StudySettings(Settings):
 
     protocol: Protocol = "holdout"
     steps: tuple[StepName, ...] = STEPS
-    model: ModelSettings = ModelSettings()
+    model: Network = SIMPLE
     recipe: RecipeSettings = RecipeSettings()
     epochs: Annotated[int, Field(ge=1)] | None = None
     sweep: SweepSettings = SweepSettings()
@@ -158,7 +157,7 @@ def plan_recipe(
     part: str,
     images: int,
     seed: int,
-    model: ModelSettings = SIMPLE,
+    model: NetworkSettings = SIMPLE,
 ) -> TrainSettings:
     """Return the recipe of one training from scratch; a search sets its trials' augmentation.
 
@@ -174,7 +173,7 @@ def plan_recipe(
             own = other.model_dump(include={"lr", "schedule"})
         return NOTEBOOK.model_copy(update=own | {"epochs": epochs, "seed": seed} | asked)
     batch = asked.get("batch_size", plan_batch(images))
-    recipe = scale_rate(choose_recipe(model.name, settings.recipe), batch)
+    recipe = scale_rate(choose_recipe(model.recipe, settings.recipe), batch)
     return recipe.model_copy(update={"epochs": epochs, "seed": seed} | asked)
 
 
@@ -259,11 +258,11 @@ def plan_minutes(settings: StudySettings, images: int) -> float | None:
     return MINUTES[images < FEW_IMAGES]
 
 
-def plan_swept(step: StepName, size: int) -> ModelSettings:
+def plan_swept(step: StepName, size: int) -> NetworkSettings:
     """Return the network of one size: dense 128 while width varies, width 64 while dense does."""
     if step == "conv":
-        return ModelSettings(name="simple", width=size, dense=128)
-    return ModelSettings(name="simple", width=64, dense=size)
+        return SimpleSettings(width=size, dense=128)
+    return SimpleSettings(width=64, dense=size)
 
 
 def plan_sizes(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from statistics import median_high
 
-from tellapart.config import DEEP, WIDTHS, ModelSettings
-from tellapart.models import Shape
+from tellapart.models import NetworkSettings, Shape, SpeedSettings, StagesSettings
+from tellapart.models.deep import DEEP
+from tellapart.models.network import WIDTHS
 from tellapart.plan.paces import Paces, is_worth
 from tellapart.plan.rules import StudySettings, plan_epochs, plan_trials
 from tellapart.records import SearchPlan
@@ -38,11 +39,11 @@ def bound_search(plan: SearchPlan, limit: float) -> SearchPlan:
     return plan.model_copy(update={"trial_seconds": half, "winner_seconds": half})
 
 
-def typical_network(width: int, shape: Shape) -> ModelSettings:
+def typical_network(width: int, shape: Shape) -> NetworkSettings:
     """Return a network of middling cost among those that the search may try."""
     if shape.size < 4:
-        return ModelSettings(name="stages", stages=1, convs=2, width=width, dense=256, norm=True)
-    return ModelSettings(name="speed", width=width, convs=2)
+        return StagesSettings(stages=1, convs=2, width=width, dense=256, norm=True)
+    return SpeedSettings(width=width, convs=2)
 
 
 def find_middle(widest: int) -> int:
@@ -54,11 +55,11 @@ def find_middle(widest: int) -> int:
     return median_high(width for width in WIDTHS if width <= widest)
 
 
-def largest_network(width: int, shape: Shape) -> ModelSettings:
+def largest_network(width: int, shape: Shape) -> NetworkSettings:
     """Return a network that takes as much memory as any that the search may try."""
     stages = 1 if shape.size < 4 else 2  # with more, there are fewer inputs to the dense layer
     width = max(width, DEEP.width)
-    return ModelSettings(name="stages", stages=stages, convs=2, width=width, dense=2048, norm=True)
+    return StagesSettings(stages=stages, convs=2, width=width, dense=2048, norm=True)
 
 
 def plan_search(settings: StudySettings, shape: Shape, images: int, paces: Paces) -> SearchPlan:

@@ -6,20 +6,19 @@ from collections.abc import Sequence
 from itertools import product
 
 from tellapart.config import (
-    SIZES,
-    ModelSettings,
     RecipeSettings,
     Settings,
     TrainSettings,
     make_settings,
 )
 from tellapart.errors import SettingError, suggest_name
+from tellapart.models import NetworkSettings, read_network
 from tellapart.plan.paces import Paces, is_worth
 from tellapart.plan.rules import StudySettings, plan_epochs, plan_recipe, plan_seeds
 from tellapart.records import GridPlan, Level, Scalar
 
 VARIED = tuple(name for name in TrainSettings.model_fields if name != "seed")
-"""Settings of a training that may vary; those of a network are in ``SIZES``."""
+"""Settings of a training that may vary; those of a network are its own."""
 
 
 MOST_SETTINGS = 2
@@ -51,13 +50,13 @@ def list_levels(vary: dict[str, tuple[Scalar, ...]]) -> tuple[Level, ...]:
     return tuple(dict(zip(vary, values, strict=True)) for values in product(*vary.values()))
 
 
-def read_vary(texts: Sequence[str], model: ModelSettings) -> dict[str, tuple[Scalar, ...]]:
+def read_vary(texts: Sequence[str], model: NetworkSettings) -> dict[str, tuple[Scalar, ...]]:
     """Read settings and their values, each ``name=value,value``.
 
     Raises:
         SettingError: a setting that the model does not have, or a value outside its rule.
 
-    >>> read_vary(["dense=64,128", "lr=1e-3,3e-3"], ModelSettings())
+    >>> read_vary(["dense=64,128", "lr=1e-3,3e-3"], read_network("simple"))
     {'dense': (64, 128), 'lr': (0.001, 0.003)}
     """
     found: dict[str, tuple[Scalar, ...]] = {}
@@ -72,27 +71,22 @@ def read_vary(texts: Sequence[str], model: ModelSettings) -> dict[str, tuple[Sca
     return found
 
 
-def _find_kind(name: str, model: ModelSettings) -> type[Settings]:
+def _find_kind(name: str, model: NetworkSettings) -> type[Settings]:
     """Return the settings that a name belongs to."""
-    if name in ModelSettings.model_fields and name != "name":
-        if name not in SIZES[model.name]:
-            others = ", ".join((*SIZES[model.name], *VARIED))
-            raise SettingError(
-                f"{name} has no say in model {model.name}, so that it cannot vary; {others} can"
-            )
-        return ModelSettings
+    if name in model.list_sizes():
+        return type(model)
     if name not in VARIED:
-        known = (*SIZES[model.name], *VARIED)
+        known = (*model.list_sizes(), *VARIED)
         raise SettingError(
-            f"--vary needs settings of the network or its training ({', '.join(known)}), but got "
-            f"{name!r}{suggest_name(name, known)}"
+            f"--vary needs settings of model {model.name} or its training "
+            f"({', '.join(known)}), but got {name!r}{suggest_name(name, known)}"
         )
     return TrainSettings
 
 
 def make_level(
     settings: StudySettings, images: int, level: Level, seed: int, epochs: int
-) -> tuple[ModelSettings, TrainSettings]:
+) -> tuple[NetworkSettings, TrainSettings]:
     """Return the network of a level, and how it is trained.
 
     Args:
@@ -102,10 +96,10 @@ def make_level(
     Raises:
         SettingError: values that do not go together.
     """
-    own = {name: value for name, value in level.items() if name in ModelSettings.model_fields}
+    own = {name: value for name, value in level.items() if name in settings.model.list_sizes()}
     rest = {name: value for name, value in level.items() if name not in own}
     asked = {name: rest[name] for name in rest if name in RecipeSettings.model_fields}
-    model = make_settings(ModelSettings, **(settings.model.model_dump() | own))
+    model = read_network(settings.model.model_dump() | own)
     recipe = make_settings(RecipeSettings, **(settings.recipe.model_dump() | asked))
     base = settings.model_copy(update={"recipe": recipe})
     whole = plan_recipe(base, "conv", images, seed, model).model_dump()

@@ -26,7 +26,10 @@ class Estimate(Record):
 
 
 class EpochRow(Record):
-    """One line of ``history.csv``. ``val_*`` is what the best epoch is chosen on."""
+    """One line of ``history.csv``. ``val_*`` is of the images that the best epoch is chosen on.
+
+    It is chosen by ``val_score``, which is the accuracy unless the run's metric is another.
+    """
 
     epoch: int
     seconds: float
@@ -35,6 +38,7 @@ class EpochRow(Record):
     accuracy: float
     val_loss: float
     val_accuracy: float
+    val_score: float
 
 
 class RunRecord(Record):
@@ -43,13 +47,16 @@ class RunRecord(Record):
     ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
     a GPU took. ``predict_seconds`` is what an image takes to be told, as one of many on this
     machine: the quickest look at all that the best epoch is chosen on, over their number.
-    ``threads`` are those of the CPU that computed. ``weights`` is the SHA-256 of the run's
-    ``weights/best.safetensors``.
+    ``threads`` are those of the CPU that computed. ``label`` is the network's name in a table,
+    ``description`` what it is made of; ``val_score`` is of ``metric``. ``weights`` is the SHA-256
+    of the run's ``weights/best.safetensors``.
     """
 
     cell: str
     folder: str
     model: str
+    label: str
+    description: str
     settings: dict[str, Scalar]
     seed: int
     parameters: int
@@ -63,6 +70,8 @@ class RunRecord(Record):
     threads: int = 1
     precision: Literal["float32", "bfloat16"]
     val_accuracy: Estimate
+    metric: str = "accuracy"
+    val_score: Estimate
     history: tuple[EpochRow, ...]
     weights: str
 

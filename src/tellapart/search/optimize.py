@@ -14,9 +14,10 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any, Literal
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.errors import Hopeless, NotFinite, TellapartError
 from tellapart.metrics.intervals import estimate_proportion
+from tellapart.models import NetworkSettings, Space
 from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
 from tellapart.search.confirm import sum_rounds
 from tellapart.search.executor import Executor, InlineExecutor
@@ -32,19 +33,18 @@ from tellapart.search.journal import (
 )
 from tellapart.search.space import (
     GIVEN,
-    Space,
     fit_given,
     name_settings,
     split_settings,
-    suggest_settings,
+    suggest_training,
 )
 
 if TYPE_CHECKING:
     import optuna
 
-Objective = Callable[[ModelSettings, TrainSettings, Callable[[EpochRow], None]], RunRecord]
+Objective = Callable[[NetworkSettings, TrainSettings, Callable[[EpochRow], None]], RunRecord]
 """Trains; calls its last argument after each epoch, which may raise `Hopeless` to stop it."""
-Asked = tuple[ModelSettings, TrainSettings, Mapping[int, float]]
+Asked = tuple[NetworkSettings, TrainSettings, Mapping[int, float]]
 Watch = Callable[[TrialRecord, int], None]
 
 
@@ -112,10 +112,10 @@ def run_search(
         for next_number in range(number, min(first + budget.at_once, budget.trials)):
             with explain_failure(storage):
                 trial = _ask(study, space, next_number)
-                settings = suggest_settings(trial, space)
+                training = suggest_training(trial, space)
                 trial.set_user_attr(ASKED, value=True)
             follow = limits if next_number >= len(GIVEN) else {}
-            one = (*split_settings(settings, space), follow)
+            one = (*training, follow)
             asked.append((trial, executor.submit(attempt, one)))
             if asked[-1][1].done():
                 _check_future(asked[-1][1])

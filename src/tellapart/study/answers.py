@@ -147,52 +147,13 @@ def say_depth(depth: str) -> str:
 
 def label_network(run: RunRecord) -> str:
     """Name a network in a table: the model, and the sizes that tell it from its kin."""
-    settings = run.settings
-    if run.model == "simple":
-        return f"simple {settings['width']}/{settings['dense']}"
-    if run.model == "stages":
-        return f"stages {list_widths(run)}, dense {settings['dense']}"
-    if run.model == "speed":
-        return f"speed {settings['width']}, {settings['convs']} a group"
-    return run.model
-
-
-def list_widths(run: RunRecord, between: str = "-") -> str:
-    """Return the filters of each stage of a staged network."""
-    stages, width = int(str(run.settings["stages"])), int(str(run.settings["width"]))
-    return between.join(str(width * 2**stage) for stage in range(stages))
+    return run.label
 
 
 def describe_network(run: RunRecord) -> str:
     """Say what a network is made of, and how its images were augmented."""
-    made = _describe_layers(run)
     augment = run.settings["augment"]
-    return made if augment == "none" else f"{made}, {augment} augmentation"
-
-
-def _describe_layers(run: RunRecord) -> str:
-    settings = run.settings
-    if run.model == "simple":
-        return (
-            f"the simple network with {settings['width']} filters and a dense layer of "
-            f"{settings['dense']}"
-        )
-    if run.model == "deep":
-        return "the deep network (32, 64, 128 filters, dense layer of 2048)"
-    if run.model == "speed":
-        return (
-            f"a speednet with {settings['width']} filters in its first group, "
-            f"{settings['convs']} convolutions a group"
-        )
-    parts = [
-        f"a network of {settings['stages']} stages ({list_widths(run, ', ')} filters, "
-        f"{settings['convs']} convolution"
-        f"{'s' if settings['convs'] != 1 else ''} each)"
-    ]
-    if settings["norm"]:
-        parts.append("batch normalisation")
-    parts.append(f"a dense layer of {settings['dense']}" if settings["dense"] else "no dense layer")
-    return ", ".join(parts)
+    return run.description + ("" if augment == "none" else f", {augment} augmentation")
 
 
 def say_optimism(run: RunRecord) -> str:

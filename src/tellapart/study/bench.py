@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Literal
 
 from tellapart import __version__
-from tellapart.config import ModelSettings, TrainSettings, hash_settings
+from tellapart.config import TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset, share_dataset
 from tellapart.data.split import Split
 from tellapart.data.subset import take_share
 from tellapart.device import Meter, Precision, choose_device, choose_precision
 from tellapart.errors import Hopeless
 from tellapart.evaluate import Look, Seal, evaluate_model, predict_run
-from tellapart.models import Shape
+from tellapart.models import NetworkSettings, Shape
 from tellapart.plan import Paces, StudySettings, plan_study, reckon_needs
 from tellapart.records import (
     PLACES,
@@ -32,12 +32,11 @@ from tellapart.report.plots import draw_run
 from tellapart.search.processes import ProcessExecutor
 from tellapart.stop import check_stop
 from tellapart.study.clock import Clock
-from tellapart.study.follow import announce_training
 from tellapart.study.parallel import make_paces, share_machine
 from tellapart.study.reporter import Reporter, SilentReporter, TrainingWatch
+from tellapart.train.checkpoint import finish_run, read_failure
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
-from tellapart.train.outcome import finish_run, read_failure
 from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.train.resume import remove_checkpoints
 from tellapart.workspace import Content, read_record, write_json
@@ -129,7 +128,7 @@ class Bench:
     def name_training(
         self,
         label: str,
-        model: ModelSettings,
+        model: NetworkSettings,
         recipe: TrainSettings,
         share: float = 1.0,
         threads: int | None = None,
@@ -146,7 +145,7 @@ class Bench:
         return self.name_cell(label, *parts)
 
     def find_training(
-        self, label: str, model: ModelSettings, recipe: TrainSettings, share: float = 1.0
+        self, label: str, model: NetworkSettings, recipe: TrainSettings, share: float = 1.0
     ) -> RunRecord | None:
         """Return the record of a training that was finished before, with however many threads."""
         for threads in sorted({self.threads, 0, 1}, key=lambda number: number != self.threads):
@@ -172,7 +171,7 @@ class Bench:
         self,
         step: Place,
         label: str,
-        model: ModelSettings,
+        model: NetworkSettings,
         recipe: TrainSettings,
         follow: Watch = ignore_epoch,
         share: float = 1.0,
@@ -204,7 +203,6 @@ class Bench:
         if share < 1:
             own = take_share(self.dataset, rows.train, share, self.settings.seed)
             rows = replace(rows, train=own)
-        announce_training(rows, task)
         show = self.watch(label)
 
         def watch(row: EpochRow) -> None:

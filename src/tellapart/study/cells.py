@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.errors import TellapartError
-from tellapart.models import Shape
+from tellapart.models import NetworkSettings, Shape
 from tellapart.plan import plan_recipe, plan_swept, weigh_training
 from tellapart.records import Place, RunRecord, StepName
 from tellapart.search.executor import InlineExecutor, Result, Settings
@@ -31,7 +31,7 @@ class CellWork(ABC, Generic[CellT]):
     place: Place
 
     @abstractmethod
-    def describe(self, cell: CellT) -> tuple[str, ModelSettings, TrainSettings]:
+    def describe(self, cell: CellT) -> tuple[str, NetworkSettings, TrainSettings]:
         """Return a cell's label, its network, and how it is trained."""
 
     def find_share(self, cell: CellT) -> float:
@@ -64,7 +64,7 @@ class SweepCell(CellWork[Cell]):
         """The setting that the step varies."""
         return "width" if self.place == "conv" else "dense"
 
-    def describe(self, cell: Cell) -> tuple[str, ModelSettings, TrainSettings]:
+    def describe(self, cell: Cell) -> tuple[str, NetworkSettings, TrainSettings]:
         settings = self.bench.settings
         recipe = plan_recipe(settings, self.place, self.bench.images, settings.seed + cell.seed)
         recipe = recipe.model_copy(update={"epochs": self.epochs})
@@ -126,7 +126,7 @@ class Training:
     bench: Bench
     place: Place
 
-    def __call__(self, cell: tuple[str, ModelSettings, TrainSettings]) -> RunRecord:
+    def __call__(self, cell: tuple[str, NetworkSettings, TrainSettings]) -> RunRecord:
         return self.bench.train_cell(self.place, *cell)
 
 
@@ -137,7 +137,7 @@ class PoolExecutor:
         find_model: finds the network in the settings of the work.
     """
 
-    def __init__(self, bench: Bench, find_model: Callable[[Any], ModelSettings]) -> None:
+    def __init__(self, bench: Bench, find_model: Callable[[Any], NetworkSettings]) -> None:
         assert bench.pool is not None
         dataset = bench.dataset
         self._pool, self._find_model = bench.pool, find_model

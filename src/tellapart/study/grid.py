@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.device import Meter
+from tellapart.models import NetworkSettings
 from tellapart.plan.vary import list_levels, make_level
 from tellapart.records import GridRecord, Level, RunRecord
 from tellapart.report.plots import draw_grid
@@ -25,7 +26,7 @@ class GridCell(CellWork[Cell]):
     levels: tuple[Level, ...]
     epochs: int
 
-    def describe(self, cell: Cell) -> tuple[str, ModelSettings, TrainSettings]:
+    def describe(self, cell: Cell) -> tuple[str, NetworkSettings, TrainSettings]:
         settings, images = self.bench.settings, self.bench.images
         seed = settings.seed + cell.seed
         level = self.levels[cell.size]

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.subset import take_share
 from tellapart.device import Meter
 from tellapart.errors import DataError
+from tellapart.models import NetworkSettings, read_network
 from tellapart.plan import is_worth, plan_batch, plan_recipe
 from tellapart.records import (
     AnyStep,
@@ -28,7 +29,7 @@ from tellapart.train.checkpoint import ARGS, NetworkArgs
 from tellapart.workspace import read_record, write_json
 
 LEARN_SEEDS = 3
-Network = tuple[str, ModelSettings, TrainSettings]
+Network = tuple[str, NetworkSettings, TrainSettings]
 """A part of the study whose epochs a network has, the network, and its recipe."""
 
 
@@ -37,7 +38,7 @@ class LearnCell(CellWork[Portion]):
     """Trains one network on a share of the training images."""
 
     part: str
-    model: ModelSettings
+    model: NetworkSettings
     recipe: TrainSettings
 
     def count_images(self, share: float) -> int:
@@ -45,7 +46,7 @@ class LearnCell(CellWork[Portion]):
         bench = self.bench
         return len(take_share(bench.dataset, bench.split.train, share, bench.settings.seed))
 
-    def describe(self, cell: Portion) -> tuple[str, ModelSettings, TrainSettings]:
+    def describe(self, cell: Portion) -> tuple[str, NetworkSettings, TrainSettings]:
         settings, images = self.bench.settings, self.count_images(cell.share)
         seed = settings.seed + 1 + cell.seed
         epochs = plan_recipe(settings, self.part, images, 0, self.model).epochs
@@ -137,7 +138,7 @@ def choose_network(
             continue
         args = read_record(bench.folder / record.run.folder / ARGS, NetworkArgs)
         model, recipe = args.model, args.recipe
-        assert isinstance(model, ModelSettings)
+        assert isinstance(model, NetworkSettings)
         needed = reckon_seconds(bench, step, record.run, shares, seeds)
         if needed <= left:
             part = "search" if isinstance(record, SearchStep) else "baseline"
@@ -157,6 +158,6 @@ def reckon_seconds(
     total = 0.0
     for share in shares:
         images = max(1, round(share * bench.images))
-        model = ModelSettings(name=run.model)  # type: ignore[arg-type]  # a name it was made with
+        model = read_network(run.model)
         total += images * plan_recipe(bench.settings, part, images, 0, model).epochs
     return seeds * pace * total

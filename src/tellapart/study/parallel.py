@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable
 from functools import cache
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.device import choose_device, count_threads, measure_free_memory, use_threads
-from tellapart.models import Shape
+from tellapart.models import NetworkSettings, Shape, SimpleSettings
 from tellapart.plan import (
     LEAST_GAIN,
     Measure,
@@ -19,13 +19,14 @@ from tellapart.plan import (
     plan_recipe,
     weigh_training,
 )
-from tellapart.train.pace import measure_pace
+from tellapart.train.learner import Task
+from tellapart.train.pace import measure_task
 
 SHARE, MODEST, LARGE = 0.8, 2_300_000_000, 0.1
 """What processes may take together: of the free memory the first part, but no more than so many
 bytes, unless the second part is more."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-SMALLEST = ModelSettings(width=1, dense=1)
+SMALLEST = SimpleSettings(width=1, dense=1)
 LOOK = 1 / 3
 """What an image costs that is only told, over one that is trained on (forward, and twice back)."""
 
@@ -100,7 +101,7 @@ def find_gain(
     room = measure_room()
     on_gpu = choose_device(settings.device).type == "cuda"
 
-    def gain(model: ModelSettings) -> float:
+    def gain(model: NetworkSettings) -> float:
         if count < 2:
             return 1.0
         if on_gpu:  # each has what this process has
@@ -127,10 +128,10 @@ def make_paces(
     images = len(split.train)
     announce = cache(lambda: say("measuring how fast this machine trains"))
 
-    def look(model: ModelSettings, recipe: TrainSettings | None = None) -> float:
+    def look(model: NetworkSettings, recipe: TrainSettings | None = None) -> float:
         announce()
         recipe = recipe or plan_recipe(settings, "baseline", images, settings.seed, model)
-        pace = measure_pace(dataset, split.train, model, recipe, settings.device)
+        pace = measure_task(dataset, split.train, Task(model, recipe, settings.device))
         looks = (1 + recipe.mirrors) * len(split.val) / images
         return pace * (1 + LOOK * looks)
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from functools import cache
 
 from tellapart.audit import audit_images
-from tellapart.config import DEEP, ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
+from tellapart.models import DeepSettings, NetworkSettings
 from tellapart.plan import plan_recipe
 from tellapart.records import (
     AnyStep,
@@ -205,7 +206,7 @@ class Trial:
     bench: Bench
 
     def __call__(
-        self, model: ModelSettings, recipe: TrainSettings, follow: Callable[[EpochRow], None]
+        self, model: NetworkSettings, recipe: TrainSettings, follow: Callable[[EpochRow], None]
     ) -> RunRecord:
         return self.bench.train_cell("search", "trial", model, recipe, follow)
 
@@ -240,7 +241,7 @@ def count_late(bench: Bench, plan: SearchPlan) -> float:
 
 
 def price_trial(
-    bench: Bench, plan: SearchPlan, trial: RunRecord, model: ModelSettings
+    bench: Bench, plan: SearchPlan, trial: RunRecord, model: NetworkSettings
 ) -> TrialCost:
     """Return what a trial costs; one trained with one core, beside others, takes less with all."""
     seconds = trial.seconds
@@ -251,7 +252,7 @@ def price_trial(
 
 def _run_notebook_search(bench: Bench, recipe: TrainSettings) -> Found:
     """The reference study searched by hand: its own best network is the one trial."""
-    run = bench.train_cell("search", "deep", DEEP, recipe)
+    run = bench.train_cell("search", "deep", DeepSettings(), recipe)
     trial = TrialRecord(
         number=1,
         status="done",

@@ -15,9 +15,9 @@ from tellapart.records import RunRecord, TestRecord, TunedRecord
 from tellapart.report.plots import draw_run
 from tellapart.report.wording import say_seconds
 from tellapart.study.bench import Bench
+from tellapart.train.checkpoint import finish_run
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
-from tellapart.train.outcome import finish_run
 from tellapart.train.pace import measure_task
 from tellapart.transfer.tune import prepare_tuning
 from tellapart.workspace import read_record
