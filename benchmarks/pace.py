@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 
 import numpy as np
+from tellapart.train.held import hold_images
 
 from tellapart.config import NOTEBOOK, RECIPES, make_network_settings
 from tellapart.data import load_images
 from tellapart.plan.rules import scale_rate
-from tellapart.train.held import hold_images
 from tellapart.train.learner import Task, make_learner
 from tellapart.train.loop import Pace, train_epoch
 from tellapart.train.progress import start_tally

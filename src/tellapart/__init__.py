@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tellapart.audit import audit_images
-    from tellapart.config import HeadSettings, ModelSettings, TrainSettings
+    from tellapart.config import HeadSettings, TrainSettings
     from tellapart.data import load_images
     from tellapart.data.split import make_split
     from tellapart.evaluate import Look, Seal, evaluate_model
+    from tellapart.models import Space, make_network_settings
     from tellapart.plan import StudySettings, SweepSettings, TransferSettings
     from tellapart.report.page import write_report
     from tellapart.search.optimize import Budget, run_search
-    from tellapart.search.space import Space
     from tellapart.search.sweep import run_sweep
     from tellapart.study import run_study
     from tellapart.study.compare import compare_models
@@ -40,10 +40,9 @@ _HOMES = {
     "Budget": "tellapart.search.optimize",
     "HeadSettings": "tellapart.config",
     "Look": "tellapart.evaluate",
-    "ModelSettings": "tellapart.config",
     "Rows": "tellapart.train.loop",
     "Seal": "tellapart.evaluate",
-    "Space": "tellapart.search.space",
+    "Space": "tellapart.models",
     "StudySettings": "tellapart.plan",
     "SweepSettings": "tellapart.plan",
     "Task": "tellapart.train.learner",
@@ -56,6 +55,7 @@ _HOMES = {
     "extract_features": "tellapart.transfer.features",
     "fit_head": "tellapart.transfer.head",
     "load_images": "tellapart.data",
+    "make_network_settings": "tellapart.models",
     "make_split": "tellapart.data.split",
     "read_history": "tellapart.study.history",
     "run_search": "tellapart.search.optimize",
@@ -69,7 +69,6 @@ __all__ = [
     "Budget",
     "HeadSettings",
     "Look",
-    "ModelSettings",
     "Rows",
     "Seal",
     "Space",
@@ -86,6 +85,7 @@ __all__ = [
     "extract_features",
     "fit_head",
     "load_images",
+    "make_network_settings",
     "make_split",
     "read_history",
     "run_search",

@@ -1,4 +1,4 @@
-"""Every option, as typed fields of small frozen models, checked once when made.
+"""Options of training, heads and splits: typed fields of small frozen models, checked when made.
 
 Flags of the command line and the ``args.json`` of a run come from these fields.
 """
@@ -15,7 +15,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from tellapart.errors import SettingError, suggest_name
 
 Protocol = Literal["holdout", "notebook"]
-ModelName = Literal["simple", "deep", "speed", "stages"]
 OperationName = Literal["flip", "shift", "rotation", "zoom", "colour", "cutout", "mixup", "cutmix"]
 
 OPERATIONS: tuple[OperationName, ...] = get_args(OperationName)
@@ -106,22 +105,6 @@ class SplitSettings(Settings):
     test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     most: Annotated[int, Field(ge=1)] = 5000
     seed: Annotated[int, Field(ge=0)] = 0
-
-
-class ModelSettings(Settings):
-    """A network. ``simple`` uses width and dense; ``stages`` uses all; ``deep`` is a preset.
-
-    Stage ``i`` has ``convs`` convolutions of ``width * 2**i`` filters. ``speed`` uses width, that
-    of its first group, and convs, the convolutions of each group.
-    """
-
-    name: ModelName = "simple"
-    width: Positive = 32
-    dense: Annotated[int, Field(ge=0)] = 128
-    stages: Annotated[int, Field(ge=1, le=5)] = 3
-    convs: Annotated[int, Field(ge=1, le=3)] = 1
-    norm: bool = False
-    dropout: Share = 0.0
 
 
 class TrainSettings(Settings):
@@ -292,41 +275,8 @@ OPTIMIZERS: dict[OptimizerName, TrainSettings] = {
 }
 """The rate and schedule of each optimiser, at a batch of 128."""
 
-RECIPES: dict[ModelName, TrainSettings] = {
-    "simple": OPTIMIZERS["adam"],
-    "deep": OPTIMIZERS["muon"],
-    "stages": OPTIMIZERS["adam"],
-    "speed": OPTIMIZERS["muon"].model_copy(update={"label_smoothing": 0.2}),
-}
-"""How each network is trained unless told.
-
-``simple`` is what sweeps vary: Muon takes it further, but at a dense layer of 2048 its steps cost
-many times the rest of the training.
-"""
-
-WIDTHS = (16, 24, 32, 48, 64)
-"""Filters of the first layers of the networks that a search may try."""
-
 EQUIVALENCE = 0.02
 """Differences of accuracy up to this count as none in a verdict, unless told."""
-
-DEEP = ModelSettings(name="deep", width=32, dense=2048, stages=3)
-"""The reference study's best network from scratch."""
-
-NETWORKS: dict[ModelName, ModelSettings] = {
-    "simple": ModelSettings(),
-    "deep": DEEP,
-    "speed": ModelSettings(name="speed", width=32, convs=2),
-    "stages": ModelSettings(name="stages"),
-}
-"""Each network as it is unless told."""
-SIZES: dict[ModelName, tuple[str, ...]] = {
-    "simple": ("width", "dense"),
-    "deep": (),
-    "speed": ("width", "convs"),
-    "stages": ("width", "dense", "stages", "convs", "norm", "dropout"),
-}
-"""The settings that have a say in each network."""
 
 SettingsT = TypeVar("SettingsT", bound=Settings)
 
@@ -340,43 +290,16 @@ def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
     return kind(**{name: value for name, value in values.items() if value is not None})
 
 
-def make_network_settings(name: ModelName, **values: Any) -> ModelSettings:
-    """Return a network's preset with the values that are not None.
+def choose_recipe(own: TrainSettings, asked: RecipeSettings) -> TrainSettings:
+    """Return a network's own recipe; with another optimiser, at that one's rate and schedule.
 
-    Raises:
-        SettingError: a value that has no say in this network, or outside its rule.
-
-    >>> make_network_settings("speed", width=16, dense=None).width
-    16
-    """
-    given = {key: value for key, value in values.items() if value is not None}
-    for key, value in given.items():
-        if key not in SIZES[name]:
-            others = ", ".join(f"--{size}" for size in SIZES[name])
-            raise SettingError(
-                f"--{key} has no say in model {name}, but got {value}; "
-                + (f"it has {others}" if others else "it is a preset without sizes")
-            )
-    return make_settings(ModelSettings, **(NETWORKS[name].model_dump() | given))
-
-
-def describe_settings(model: ModelSettings, recipe: TrainSettings) -> dict[str, Any]:
-    """Return the settings that have a say in a training; the seed is recorded beside them."""
-    return model.model_dump(include=set(SIZES[model.name])) | recipe.model_dump(exclude={"seed"})
-
-
-def choose_recipe(model: ModelName, asked: RecipeSettings) -> TrainSettings:
-    """Return a network's recipe; with another optimiser, at that one's rate and schedule.
-
-    >>> choose_recipe("deep", RecipeSettings(optimizer="adam")).lr
+    >>> choose_recipe(OPTIMIZERS["muon"], RecipeSettings(optimizer="adam")).lr
     0.001
     """
-    recipe = RECIPES[model]
-    if asked.optimizer in (None, recipe.optimizer):
-        return recipe
-    other = OPTIMIZERS[asked.optimizer]
-    changed = other.model_dump(include={"optimizer", "lr", "schedule"})
-    return recipe.model_copy(update=changed)
+    if asked.optimizer in (None, own.optimizer):
+        return own
+    changed = OPTIMIZERS[asked.optimizer].model_dump(include={"optimizer", "lr", "schedule"})
+    return own.model_copy(update=changed)
 
 
 def hash_settings(*parts: Any) -> str:

@@ -159,17 +159,16 @@ def count_threads() -> int:
     return torch.get_num_threads()
 
 
-def seed_step(device: torch.device, seed: int, epoch: int, step: int, rank: int = 0) -> None:
+def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
     """Seed the device's generator for one step, as a pure function of whole numbers.
 
     What dropout draws then needs no earlier step, so nothing has to be restored when training
-    goes on. Of several processes each draws its own.
+    goes on.
     """
     import torch
     from numpy.random import SeedSequence
 
-    own = SeedSequence((seed, epoch, step), spawn_key=(rank,) if rank else ())
-    number = int(own.generate_state(1)[0])
+    number = int(SeedSequence((seed, epoch, step)).generate_state(1)[0])
     if device.type == "cuda":
         torch.cuda.manual_seed(number)
     elif device.type == "mps":

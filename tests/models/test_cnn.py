@@ -5,13 +5,13 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from scipy import signal
+from tellapart.models.cnn import Flatten, make_trunk
 from torch import nn
 from torch.nn import functional
 
 from tellapart.config import DEEP, ModelSettings
 from tellapart.errors import SettingError
 from tellapart.models import MODELS, Shape, count_parameters, count_planned, make_model
-from tellapart.models.cnn import Flatten, make_trunk
 
 CIFAR = Shape(channels=3, size=32, classes=10)
 DIGITS = Shape(channels=1, size=8, classes=10)

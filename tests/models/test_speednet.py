@@ -4,12 +4,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from tellapart.models.speednet import Group, Whiten
 from torch import nn
 
 from tellapart.config import ModelSettings
 from tellapart.errors import SettingError
 from tellapart.models import Shape, adapt_model, count_parameters, make_model
-from tellapart.models.speednet import Group, Whiten
 
 SPEED = ModelSettings(name="speed", width=8, convs=2)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
+from tellapart.train.outcome import read_failure
 
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
@@ -15,7 +16,6 @@ from tellapart.records import EpochRow
 from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
 from tellapart.train.optim import schedule_rate
-from tellapart.train.outcome import read_failure
 from tellapart.train.resume import list_checkpoints
 from tellapart.workspace import STATUS, read_json
 

@@ -43,18 +43,6 @@ def cut_epoch(n: int, batch_size: int, even: bool = False) -> list[int]:
     return [*range(0, n, batch_size), n] if n else [0]
 
 
-def split_batch(rows: Indices, rank: int, ranks: int) -> Indices:
-    """Return the part of a batch that is one of several processes' to do; it may be empty.
-
-    The parts follow each other, and their lengths differ by one at most.
-
-    >>> [split_batch(np.arange(5), rank, 3).tolist() for rank in range(3)]
-    [[0], [1, 2], [3, 4]]
-    """
-    assert 0 <= rank < ranks, (rank, ranks)
-    return rows[rank * len(rows) // ranks : (rank + 1) * len(rows) // ranks]
-
-
 def iterate_batches(
     dataset: Dataset,
     indices: Indices,

@@ -2,20 +2,106 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.metrics.intervals import estimate_proportion
-from tellapart.records import ClassScore
+from tellapart.errors import SettingError, suggest_name
+from tellapart.metrics.intervals import LEVEL, estimate_proportion
+from tellapart.records import ClassScore, Estimate
 
 Counts = NDArray[np.int64]
+Classes = NDArray[np.int64]
+
+RESAMPLES = 1000
+"""Samples of the images that a bootstrap draws."""
 
 
-def count_confusions(
-    truth: NDArray[np.int64], predicted: NDArray[np.int64], classes: int
-) -> Counts:
+@dataclass(frozen=True)
+class Score:
+    """A figure that choices are made by, higher is better.
+
+    ``function`` takes the true and the predicted classes, (n,) each, and how many classes there
+    are. ``title`` is its name in words.
+    """
+
+    title: str
+    function: Callable[[Classes, Classes, int], float]
+
+
+def score_accuracy(truth: Classes, predicted: Classes, classes: int) -> float:
+    """Return the share of images that are right."""
+    return float((truth == predicted).mean())
+
+
+def score_balanced(truth: Classes, predicted: Classes, classes: int) -> float:
+    """Return the mean recall of the classes that have images.
+
+    >>> score_balanced(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), 2)
+    0.5
+    """
+    confusion = count_confusions(truth, predicted, classes)
+    supports = confusion.sum(1)
+    seen = supports > 0
+    return float((confusion.diagonal()[seen] / supports[seen]).mean())
+
+
+def score_macro_f1(truth: Classes, predicted: Classes, classes: int) -> float:
+    """Return the mean F1 of the classes that have images or are predicted."""
+    confusion = count_confusions(truth, predicted, classes)
+    both = confusion.sum(0) + confusion.sum(1)
+    seen = both > 0
+    return float((2 * confusion.diagonal()[seen] / both[seen]).mean())
+
+
+SCORES: dict[str, Score] = {
+    "accuracy": Score("accuracy", score_accuracy),
+    "balanced_accuracy": Score("balanced accuracy", score_balanced),
+    "macro_f1": Score("macro F1", score_macro_f1),
+}
+
+
+def find_score(name: str) -> Score:
+    """Return the score of a name.
+
+    Raises:
+        SettingError: there is none.
+    """
+    if name not in SCORES:
+        raise SettingError(
+            f"metric must be one of {', '.join(SCORES)}, but got {name!r}"
+            f"{suggest_name(name, SCORES)}"
+        )
+    return SCORES[name]
+
+
+def estimate_score(name: str, truth: Classes, predicted: Classes, classes: int) -> Estimate:
+    """Return a score of (n,) predictions with its 95 % interval.
+
+    That of accuracy is Wilson's; that of another is the percentile bootstrap's over images (Efron
+    1979), always the same for the same predictions. No images have the score 0, and no limits.
+
+    Raises:
+        SettingError: there is no such score.
+    """
+    score, n = find_score(name).function, len(truth)
+    if name == "accuracy" or n == 0:
+        return estimate_proportion(int((truth == predicted).sum()), n)
+    value = score(truth, predicted, classes)
+    # images with the same true and predicted class are alike, so how many of each is drawn
+    pairs, counts = np.unique(truth * classes + predicted, return_counts=True)
+    drawn = np.random.default_rng(0).multinomial(n, counts / n, size=RESAMPLES)
+    again = [
+        score(images // classes, images % classes, classes)
+        for images in (np.repeat(pairs, numbers) for numbers in drawn)
+    ]
+    low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=n)
+
+
+def count_confusions(truth: Classes, predicted: Classes, classes: int) -> Counts:
     """Return (classes, classes) counts: row is the true class, column the predicted one.
 
     >>> count_confusions(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from tellapart.config import HeadSettings
-from tellapart.models.dropout import Dropout
+from tellapart.models.layers import Dropout
 
 
 class Standardize(nn.Module):

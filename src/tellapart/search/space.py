@@ -1,33 +1,19 @@
-"""What a search may try: networks of stages, speednets, and how each is trained.
+"""What a search tries: the networks that are searched, and how each is trained.
 
-Optuna keeps one list of choices a name, so settings that differ by network, or by optimiser, carry
-its name as a prefix in the journal; everywhere else they have the names of ``ModelSettings`` and
-``TrainSettings``.
+The journal names settings as `NetworkSettings.suggest` does, the network's name first; everywhere
+else they have the names of the networks' settings and of ``TrainSettings``.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
-from tellapart.config import (
-    DEEP,
-    OPTIMIZERS,
-    RECIPES,
-    WIDTHS,
-    ModelName,
-    ModelSettings,
-    RecipeSettings,
-    TrainSettings,
-    choose_recipe,
-)
+from tellapart.config import OPTIMIZERS, RecipeSettings, TrainSettings, choose_recipe
+from tellapart.models import NETWORKS, NetworkSettings, Space, SpeedSettings
 from tellapart.records import Scalar
 
 if TYPE_CHECKING:
     import optuna
-
-AUGMENTS = ("none", "shift", "flip+shift", "shift+cutout", "flip+shift+cutout")
-"""Flips are tried, since whether they are valid shows on val."""
 
 NOTEBOOK_TRIAL: dict[str, Scalar] = {
     "model": "stages",
@@ -49,13 +35,13 @@ SPEED_TRIAL: dict[str, Scalar] = {
     "model": "speed",
     "width": 24,
     "convs": 2,
-    "lr": RECIPES["speed"].lr,
+    "lr": SpeedSettings.recipe.lr,
     "label_smoothing": 0.2,
     "augment": "shift",
 }
 """The network made to be fast: every search's second trial."""
 
-FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"width": WIDTHS[-1], "augment": "flip+shift"}
+FLIP_TRIAL: dict[str, Scalar] = SPEED_TRIAL | {"width": 64, "augment": "flip+shift"}
 """As wide as the minutes allow, with mirrored images: right for photographs, wrong for digits."""
 
 DEEP_TRIAL: dict[str, Scalar] = {
@@ -64,17 +50,6 @@ DEEP_TRIAL: dict[str, Scalar] = {
 """The reference study's network with today's training."""
 
 GIVEN = (NOTEBOOK_TRIAL, SPEED_TRIAL, FLIP_TRIAL, DEEP_TRIAL)
-
-
-@dataclass(frozen=True)
-class Space:
-    """What a search may try: at most ``stages`` stages and ``width`` filters in the first."""
-
-    stages: int
-    width: int
-    epochs: int
-    batch_size: int
-    seed: int
 
 
 def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
@@ -88,38 +63,28 @@ def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
     return Space(stages, width, recipe.epochs, recipe.batch_size, recipe.seed)
 
 
-def suggest_settings(trial: optuna.Trial, space: Space) -> dict[str, Scalar]:
+def suggest_training(trial: optuna.Trial, space: Space) -> tuple[NetworkSettings, TrainSettings]:
     """Let Optuna choose a network and its training."""
-    models = ["speed", "stages"] if space.stages > 1 else ["stages"]  # speed needs 4 px
-    model = trial.suggest_categorical("model", models)
-    if model == "speed":
-        trial.suggest_categorical("speed width", list_widths("speed", space))
-        trial.suggest_int("speed convs", 2, 3)
-        trial.suggest_float("speed lr", 0.015, 0.15, log=True)
-        trial.suggest_categorical("speed label_smoothing", [0.0, 0.1, 0.2])
-        trial.suggest_categorical("speed augment", list(AUGMENTS))
-        return name_settings(trial.params)
-    trial.suggest_int("stages stages", min(2, space.stages), space.stages)
-    trial.suggest_int("stages convs", 1, 2)
-    trial.suggest_categorical("stages width", list_widths("stages", space))
-    trial.suggest_categorical("stages norm", [False, True])
-    trial.suggest_categorical("stages dense", [0, 64, 256, 1024, 2048])
-    trial.suggest_float("stages dropout", 0.0, 0.5, step=0.1)
-    if trial.suggest_categorical("stages optimizer", ["adam", "muon"]) == "adam":
-        trial.suggest_float("stages adam lr", 3e-4, 1e-2, log=True)
-        trial.suggest_float("stages adam weight_decay", 1e-5, 1e-1, log=True)
-    else:
-        trial.suggest_float("stages muon lr", 0.015, 0.15, log=True)
-    trial.suggest_categorical("stages label_smoothing", [0.0, 0.1])
-    trial.suggest_categorical("stages augment", list(AUGMENTS))
-    return name_settings(trial.params)
+    model = trial.suggest_categorical("model", list_searched(space))
+    network, training = NETWORKS[model].suggest(trial, space)
+    return network, _make_recipe(network, dict(training), space)
+
+
+def list_searched(space: Space) -> list[str]:
+    """Return the names of the networks that a search tries on images as small as these."""
+    return sorted(
+        name
+        for name, kind in NETWORKS.items()
+        if kind.searched and kind.smallest <= 2**space.stages
+    )
 
 
 def fit_given(given: dict[str, Scalar], space: Space) -> dict[str, Scalar]:
     """Return a given trial as the journal names it, within what the space allows."""
-    model = given["model"] if space.stages > 1 else "stages"
-    fitted = given if model == given["model"] else NOTEBOOK_TRIAL
-    fitted = fitted | {"width": min(cast(int, fitted["width"]), list_widths(str(model), space)[-1])}
+    fitted = given if given["model"] in list_searched(space) else NOTEBOOK_TRIAL
+    model = fitted["model"]
+    widest = space.list_widths(least=32 if model == "stages" else 0)[-1]
+    fitted = fitted | {"width": min(cast(int, fitted["width"]), widest)}
     if "stages" in fitted:
         fitted["stages"] = min(cast(int, fitted["stages"]), space.stages)
     own = ("lr", "weight_decay") if "optimizer" in fitted else ()
@@ -141,29 +106,25 @@ def name_settings(params: dict[str, Any]) -> dict[str, Scalar]:
 
 def split_settings(
     settings: dict[str, Scalar], space: Space
-) -> tuple[ModelSettings, TrainSettings]:
+) -> tuple[NetworkSettings, TrainSettings]:
     """Return a trial's settings as those of the network and those of its training.
 
     >>> space = Space(stages=3, width=64, epochs=5, batch_size=128, seed=0)
     >>> model, recipe = split_settings(dict(SPEED_TRIAL), space)
-    >>> model.name, model.width, recipe.optimizer, recipe.epochs
-    ('speed', 24, 'muon', 5)
+    >>> model.label, recipe.optimizer, recipe.epochs
+    ('speed 24, 2 a group', 'muon', 5)
     """
-    name = cast(ModelName, settings["model"])
+    kind = NETWORKS[str(settings["model"])]
     own: dict[str, Any] = {}
-    rest: dict[str, Any] = {
-        "epochs": space.epochs,
-        "batch_size": space.batch_size,
-        "seed": space.seed,
-    }
-    for key, value in settings.items():
-        if key != "model":
-            (own if key in ModelSettings.model_fields else rest)[key] = value
-    recipe = choose_recipe(name, RecipeSettings(optimizer=rest.get("optimizer")))
-    return ModelSettings(name=name, **own), recipe.model_copy(update=rest)
+    training: dict[str, Any] = {}
+    for name, value in settings.items():
+        if name != "model":
+            (own if name in kind.list_sizes() else training)[name] = value
+    model = kind(**own)
+    return model, _make_recipe(model, training, space)
 
 
-def list_widths(model: str, space: Space) -> list[int]:
-    """Return the widths to try; the reference study's own is always among those of stages."""
-    widest = max(space.width, DEEP.width) if model == "stages" else space.width
-    return [width for width in WIDTHS if width <= widest]
+def _make_recipe(model: NetworkSettings, training: dict[str, Any], space: Space) -> TrainSettings:
+    asked = RecipeSettings(optimizer=training.get("optimizer"))
+    fixed = {"epochs": space.epochs, "batch_size": space.batch_size, "seed": space.seed}
+    return choose_recipe(model.recipe, asked).model_copy(update=fixed | training)

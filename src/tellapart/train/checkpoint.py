@@ -1,10 +1,13 @@
-"""A model on disk: safetensors and JSON, with everything that prediction needs. No pickle."""
+"""A run on disk: safetensors, JSON and CSV, with everything that prediction needs. No pickle."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
@@ -12,15 +15,23 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import nn
 
-from tellapart.config import ModelSettings, Positive, Settings, TrainSettings
+from tellapart.config import Positive, Settings, TrainSettings
 from tellapart.data.dataset import Dataset
-from tellapart.errors import DataError
-from tellapart.models import Shape, make_model
+from tellapart.errors import DataError, NotFinite
+from tellapart.models import Network, Shape, make_model
 from tellapart.models.tuned import TunedSettings, make_tuned
-from tellapart.train.resume import is_finite
-from tellapart.workspace import read_checked, read_record, write_bytes, write_json
+from tellapart.records import EpochRow, RunRecord, StatusRecord
+from tellapart.train.resume import is_finite, remove_checkpoints
+from tellapart.workspace import (
+    STATUS,
+    read_checked,
+    read_record,
+    write_bytes,
+    write_json,
+    write_text,
+)
 
-ARGS = "args.json"
+ARGS, RECORD = "args.json", "record.json"
 BEST = Path("weights", "best.safetensors")
 State = dict[str, torch.Tensor]
 
@@ -39,7 +50,7 @@ class NetworkArgs(Settings):
     """``args.json`` of a network: all that it takes to build it and to predict with it."""
 
     kind: Literal["network", "tuned"]
-    model: ModelSettings | TunedSettings
+    model: TunedSettings | Network
     recipe: TrainSettings
     classes: tuple[str, ...]
     preprocessing: Preprocessing
@@ -79,9 +90,7 @@ def read_weights(path: Path, digest: str) -> State:
     return state
 
 
-def write_args(
-    folder: Path, dataset: Dataset, model: Settings, recipe: TrainSettings
-) -> dict[str, Any]:
+def write_args(folder: Path, dataset: Dataset, model: Settings, recipe: TrainSettings) -> None:
     """Write ``args.json``: settings, class names and preprocessing of the model in a folder."""
     args = {
         "kind": "tuned" if isinstance(model, TunedSettings) else "network",
@@ -99,7 +108,6 @@ def write_args(
         "fingerprint": dataset.fingerprint,
     }
     write_json(folder / ARGS, args)
-    return args
 
 
 def load_model(folder: Path, weights: str) -> tuple[nn.Module, NetworkArgs]:
@@ -134,3 +142,32 @@ def load_strictly(network: nn.Module, state: State, where: Path) -> None:
         if name not in own or name not in state or own[name].shape != state[name].shape:
             raise DataError(f"the weights in {where} are of another network: {name} differs")
     network.load_state_dict(state)
+
+
+def write_history(path: Path, history: Sequence[EpochRow], metric: str = "accuracy") -> None:
+    """Write ``history.csv``, one line an epoch; the score by which it is chosen has its name."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = [name for name in EpochRow.model_fields if name != "val_score"]
+    own = [] if metric == "accuracy" else ["val_score"]
+    writer.writerow([*names, *(f"val_{metric}" for _ in own)])
+    for row in history:
+        writer.writerow(f"{getattr(row, name):.6g}" for name in (*names, *own))
+    write_text(path, text.getvalue())
+
+
+def finish_run(folder: Path, record: RunRecord) -> None:
+    """Mark a run as done by its record, and remove what it could have gone on from."""
+    write_json(folder / RECORD, record)
+    (folder / STATUS).unlink(missing_ok=True)
+    remove_checkpoints(folder)
+
+
+def read_failure(folder: Path) -> NotFinite | None:
+    """Return how the training of a run folder failed, or None if it did not."""
+    if not (folder / STATUS).is_file():
+        return None
+    found = read_record(folder / STATUS, StatusRecord)
+    error = NotFinite(found.note)
+    error.seconds = found.seconds
+    return error

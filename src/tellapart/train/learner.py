@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Literal, Protocol
 
 import numpy as np
 import torch
 from torch import nn
 
-from tellapart.config import ModelSettings, Settings, TrainSettings, describe_settings
-from tellapart.data.dataset import Dataset, Indices
+from tellapart.config import Settings, TrainSettings
+from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.loader import cut_epoch, shuffle_order
 from tellapart.device import (
     DeviceName,
@@ -21,7 +21,8 @@ from tellapart.device import (
     count_threads,
     prepare_process,
 )
-from tellapart.models import Shape, adapt_model, make_model
+from tellapart.metrics.scores import find_score
+from tellapart.models import NetworkSettings, Shape, make_model
 from tellapart.models.forward import (
     has_norm,
     limit_chunk,
@@ -29,12 +30,16 @@ from tellapart.models.forward import (
     measure_room,
     prepare_batch,
 )
+from tellapart.models.layers import adapt_model
 from tellapart.records import Scalar
 from tellapart.train.optim import make_optimizer
 from tellapart.train.replay import Replay
 
 ADAPT_IMAGES = 2000
 """Images that a network may look at before it is trained."""
+
+HELD_SHARE = 0.25
+"""The share of a GPU's free memory that images may take."""
 
 SMALL_BYTES = 1_000_000
 """Outputs of all layers for one batch, at two bytes a number, up to which one thread is enough.
@@ -79,15 +84,23 @@ class Task:
     ``origin`` has the network where it is not fresh; ``model`` then has no say.
     ``keep`` is ``both`` (best and last), or ``best`` where many trainings share a disk. A
     checkpoint to go on from is written about ``every`` so many seconds, and removed at the end.
+    ``metric`` is the score on val that the best epoch is chosen by.
+
+    Raises:
+        SettingError: no such metric.
     """
 
-    model: ModelSettings
+    model: NetworkSettings
     recipe: TrainSettings
     device: DeviceName = "auto"
     keep: Literal["both", "best"] = "both"
     every: float = 30.0
     precision: Precision | Literal["auto"] = "auto"
     origin: Origin | None = None
+    metric: str = "accuracy"
+
+    def __post_init__(self) -> None:
+        find_score(self.metric)
 
     @property
     def name(self) -> str:
@@ -95,20 +108,32 @@ class Task:
         return self.model.name if self.origin is None else self.origin.name
 
     @property
+    def label(self) -> str:
+        """The network's name in a table."""
+        return self.model.label if self.origin is None else self.origin.name
+
+    @property
+    def description(self) -> str:
+        """What the network is made of, in words."""
+        if self.origin is None:
+            return self.model.description
+        parts = [f"{name} {value}" for name, value in self.origin.describe().items()]
+        return f"a {self.origin.name} network ({', '.join(parts)})"
+
+    @property
     def settings(self) -> Settings:
         """What builds the network."""
         return self.model if self.origin is None else self.origin.settings
 
     @property
-    def key(self) -> str | None:
-        """The name of the weights that it starts with, where they are not fresh."""
-        return None if self.origin is None else self.origin.key
+    def key(self) -> str:
+        """The name of the weights that it starts with; none where they are fresh."""
+        return "" if self.origin is None else self.origin.key
 
     def describe(self) -> dict[str, Scalar]:
         """Return the settings that have a say; the seed is recorded beside them."""
-        if self.origin is None:
-            return describe_settings(self.model, self.recipe)
-        return self.origin.describe() | self.recipe.model_dump(exclude={"seed"})
+        own = (self.origin or self.model).describe()
+        return own | self.recipe.model_dump(exclude={"seed"})
 
     def choose_precision(self) -> Precision:
         """Return the number format; ``auto`` is the best that the device has."""
@@ -197,3 +222,36 @@ def lean_average(average: nn.Module, network: nn.Module, decay: float) -> None:
             own.lerp_(found[name], 1 - decay)
         else:  # a counter of batches
             own.copy_(found[name])
+
+
+class HeldSource:
+    """Images on a device, (n, height, width, channels) uint8."""
+
+    streamed = False
+
+    def __init__(self, pixels: Pixels, device: torch.device) -> None:
+        self.pixels = torch.from_numpy(pixels).to(device)
+
+    def read(self, indices: Indices, size: int | None = None) -> Any:
+        """Return images as a tensor on the device; `prepare_batch` takes it as it takes arrays."""
+        return self.pixels[torch.from_numpy(indices).to(self.pixels.device)]
+
+
+def hold_images(dataset: Dataset, device: torch.device) -> Dataset:
+    """Return the dataset with its images on the GPU, where all of them take little of its memory.
+
+    Each batch is then gathered there, and nothing but row numbers travels. On other devices, and
+    where images are decoded at each read, the dataset itself is returned.
+    """
+    if device.type != "cuda" or dataset.source.streamed:
+        return dataset
+    free, _ = torch.cuda.mem_get_info(device)
+    if len(dataset) * dataset.channels * dataset.image_size**2 > HELD_SHARE * free:
+        return dataset
+    return place_images(dataset, device)
+
+
+def place_images(dataset: Dataset, device: torch.device) -> Dataset:
+    """Return the dataset with all its images on a device."""
+    pixels = dataset.source.read(np.arange(len(dataset)))
+    return replace(dataset, source=HeldSource(pixels, device))

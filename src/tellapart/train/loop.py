@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NoReturn
 
 import numpy as np
 import torch
@@ -18,23 +17,28 @@ from torch.nn import functional
 from tellapart.config import TrainSettings
 from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
-from tellapart.data.loader import cut_epoch, read_batches, shuffle_order, split_batch
+from tellapart.data.loader import cut_epoch, read_batches, shuffle_order
 from tellapart.device import Meter, release_memory, seed_step, use_threads
-from tellapart.metrics.intervals import estimate_proportion
-from tellapart.metrics.scores import compute_loss
+from tellapart.errors import NotFinite
+from tellapart.metrics.scores import compute_loss, estimate_score, find_score
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward, has_norm, predict_logits
 from tellapart.owner import own_folder
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
-from tellapart.train.checkpoint import BEST, copy_state, save_weights, write_args
-from tellapart.train.held import hold_images
-from tellapart.train.learner import Learner, Task, make_learner
-from tellapart.train.norm import share_norms
+from tellapart.train.checkpoint import (
+    BEST,
+    copy_state,
+    finish_run,
+    save_weights,
+    write_args,
+    write_history,
+)
+from tellapart.train.learner import Learner, Task, hold_images, make_learner
 from tellapart.train.optim import OFTEN, clear_tiny, schedule_rate, weigh_classes
-from tellapart.train.outcome import finish_run, raise_not_finite, write_history
 from tellapart.train.progress import (
+    Progress,
     Pulse,
     Tally,
     Tick,
@@ -46,17 +50,8 @@ from tellapart.train.progress import (
     save_progress,
     start_tally,
 )
-from tellapart.train.ranks import (
-    ALONE,
-    Ranks,
-    agree_on,
-    agree_stop,
-    gather_logits,
-    join_ranks,
-    sum_step,
-)
 from tellapart.train.resume import is_finite
-from tellapart.workspace import expand_path
+from tellapart.workspace import STATUS, expand_path, write_json
 
 
 @dataclass(frozen=True)
@@ -66,15 +61,6 @@ class Rows:
     train: Indices
     watch: Indices
     chosen_on: Literal["val", "test"] = "val"
-
-
-@dataclass(frozen=True)
-class Pace:
-    """How one epoch runs: the recipe, which epoch, by whom."""
-
-    recipe: TrainSettings
-    epoch: int
-    ranks: Ranks = ALONE
 
 
 def train_model(
@@ -87,20 +73,15 @@ def train_model(
     goes on from the newest checkpoint, and on a CPU, with as many threads and the same torch,
     comes to the same weights to the bit.
 
-    Under ``torchrun`` all processes call it alike. Each has its share of every batch, they come to
-    what one process comes to but for rounding (dropout alone draws other numbers), and rank 0
-    alone writes, measures and calls ``watch``. Any number of processes can go on from a checkpoint.
-
     Raises:
         NotFinite: the loss, or an output, was not finite; the best weights so far are kept.
         Interrupted: a stop was asked for; a checkpoint was written.
         WorkspaceError: another process works in the folder, or it cannot be written.
     """
-    folder, ranks = expand_path(folder), join_ranks(task.device)
-    with own_folder(folder) if ranks.leads else nullcontext():
+    folder = expand_path(folder)
+    with own_folder(folder):
         record = fit_network(dataset, rows, task, folder, watch)
-        if ranks.leads:
-            finish_run(folder, record)
+        finish_run(folder, record)
     return record
 
 
@@ -113,42 +94,34 @@ def fit_network(
     tick: Tick = ignore_step,
 ) -> RunRecord:
     """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
-    recipe, ranks = task.recipe, join_ranks(task.device)
+    recipe, truth, classes = task.recipe, dataset.labels[rows.watch], len(dataset.classes)
+    score = find_score(task.metric).function
     learner = make_learner(dataset, rows.train, task)
-    if ranks.count > 1:
-        share_norms(learner.network)
-    device, precision = learner.device, learner.precision
-    truth, share = dataset.labels[rows.watch], split_batch(rows.watch, ranks.rank, ranks.count)
-    used = (rows.train, rows.watch)
-    begin = (task.settings, recipe, *([] if task.key is None else [task.key]))
-    key = name_training(dataset, used, *begin, device.type, precision)
-    if ranks.leads:
-        write_args(folder, dataset, task.settings, recipe)
-    held = hold_images(dataset, device)
-    pulse = Pulse(task.every if ranks.leads else math.inf)
+    key = name_training(dataset, (rows.train, rows.watch), task, learner)
+    write_args(folder, dataset, task.settings, recipe)
+    held = hold_images(dataset, learner.device)
+    pulse = Pulse(task.every)
     with Meter() as meter, use_threads(learner.threads):
-        progress = read_progress(folder, key, learner, ranks)
+        progress = read_progress(folder, key, learner)
         history, quickest = progress.history, math.inf
         for epoch in range(len(history), recipe.epochs):
             tally = progress.tally
             start = time.perf_counter() - tally.seconds
-            pace = Pace(recipe, epoch, ranks)
-            for part in train_epoch(learner, held, rows.train, pace, tally):
+            for part in train_epoch(learner, held, rows.train, recipe, epoch, tally):
                 tick(epoch + part)
-                if agree_on(ranks, pulse.is_due()):
+                if pulse.is_due():
                     if not is_finite(tally.loss):
-                        raise_not_finite(folder, progress, recipe.lr, ranks)
+                        _raise_not_finite(folder, task, progress)
                     tally.seconds = time.perf_counter() - start
-                    if ranks.leads:
-                        pulse.rest(save_progress(folder, key, learner, progress, meter))
-                    if agree_stop(ranks):
-                        check_stop()
-            looked = time.perf_counter()
-            own = predict_logits(learner.kept, dataset, share, precision, recipe.mirrors)
-            quickest = min(quickest, (time.perf_counter() - looked) / max(1, len(share)))
-            logits = gather_logits(ranks, own, rows.watch)
+                    pulse.rest(save_progress(folder, key, learner, progress, meter))
+                    check_stop()
+            began = time.perf_counter()
+            kept, precision = learner.kept, learner.precision
+            logits = predict_logits(kept, dataset, rows.watch, precision, recipe.mirrors)
+            quickest = min(quickest, (time.perf_counter() - began) / max(1, len(truth)))
             if not (is_finite(tally.loss) and np.isfinite(logits).all()):
-                raise_not_finite(folder, progress, recipe.lr, ranks)
+                _raise_not_finite(folder, task, progress)
+            predicted = logits.argmax(1)
             row = EpochRow(
                 epoch=epoch + 1,
                 seconds=time.perf_counter() - start,
@@ -156,53 +129,60 @@ def fit_network(
                 loss=tally.loss.item() / len(rows.train),
                 accuracy=tally.hits.item() / len(rows.train),
                 val_loss=compute_loss(logits, truth),
-                val_accuracy=float((logits.argmax(1) == truth).mean()),
+                val_accuracy=float((predicted == truth).mean()),
+                val_score=score(truth, predicted, classes),
             )
             history.append(row)
-            progress.tally = start_tally(device)
-            if progress.best_row is None or row.val_accuracy > progress.best_row.val_accuracy:
-                progress.best_row, progress.best = row, copy_state(learner.kept)
-            if ranks.leads:
-                watch(row)
+            progress.tally = start_tally(learner.device)
+            if progress.best_row is None or row.val_score > progress.best_row.val_score:
+                progress.best_row, progress.best = row, copy_state(kept)
+                progress.predicted = torch.from_numpy(predicted)
+            watch(row)
             if 0 < recipe.patience <= row.epoch - progress.best_row.epoch:
                 break
-    best_row = progress.best_row
-    assert best_row is not None
+    assert progress.best_row is not None
 
-    weights = ""  # of several processes, one writes them
-    if ranks.leads:
-        weights = save_weights(folder / BEST, progress.best)
-        if task.keep == "both":
-            save_weights(folder / "weights" / "last.safetensors", copy_state(learner.kept))
-        write_history(folder / "history.csv", history)
-    hits = round(best_row.val_accuracy * len(rows.watch))
+    weights = save_weights(folder / BEST, progress.best)
+    if task.keep == "both":
+        save_weights(folder / "weights" / "last.safetensors", copy_state(learner.kept))
+    write_history(folder / "history.csv", history, task.metric)
+    predicted = progress.predicted.numpy()
     record = RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
         model=task.name,
+        label=task.label,
+        description=task.description,
         settings=task.describe(),
         seed=recipe.seed,
         parameters=count_parameters(learner.network),
-        best_epoch=best_row.epoch,
+        best_epoch=progress.best_row.epoch,
         chosen_on=rows.chosen_on,
         seconds=progress.seconds + meter.seconds,
         warm_up_seconds=learner.replay.seconds,
         predict_seconds=quickest if math.isfinite(quickest) else 0.0,
         peak_memory_mb=max(progress.peak_memory_mb, meter.peak_memory_mb),
-        device=str(device),
+        device=str(learner.device),
         threads=learner.threads,
-        precision=precision,
-        val_accuracy=estimate_proportion(hits, len(rows.watch)),
+        precision=learner.precision,
+        val_accuracy=estimate_score("accuracy", truth, predicted, classes),
+        metric=task.metric,
+        val_score=estimate_score(task.metric, truth, predicted, classes),
         history=tuple(history),
         weights=weights,
     )
-    del learner, progress, held
+    del learner, progress, held, kept
     release_memory()
     return record
 
 
 def train_epoch(
-    learner: Learner, dataset: Dataset, rows: Indices, pace: Pace, tally: Tally
+    learner: Learner,
+    dataset: Dataset,
+    rows: Indices,
+    recipe: TrainSettings,
+    epoch: int,
+    tally: Tally,
 ) -> Iterator[float]:
     """Train what is left of one epoch, a step each time the caller asks; give the part done.
 
@@ -210,31 +190,28 @@ def train_epoch(
     them, on the augmented images, and counts the steps; those that it has counted already are not
     done again. Where images are mixed (mixup, cutmix), a hit is against the class with most weight
     in each, so accuracy stays low: compare accuracies on val. A batch goes through in chunks that
-    fit in memory; the gradient is that of the whole batch, all ranks' shares of it together.
+    fit in memory; the gradient is that of the whole batch.
     """
-    recipe, epoch, ranks = pace.recipe, pace.epoch, pace.ranks
     network, optimizer, device = learner.network, learner.optimizer, learner.device
     draws = draw_augmentation(
         recipe.augment, len(dataset), rows, dataset.image_size, recipe.seed, epoch
     )
     order = rows[shuffle_order(len(rows), recipe.seed, epoch)]
     bounds = cut_epoch(len(rows), recipe.batch_size, even=has_norm(network))
-    steps, whole = len(bounds) - 1, [order[a:b] for a, b in pairwise(bounds)][tally.step :]
+    steps, batches = len(bounds) - 1, [order[a:b] for a, b in pairwise(bounds)]
     weights = weigh_classes(recipe, dataset.labels[rows], len(dataset.classes), device)
 
     network.train()
-    parts = [split_batch(batch, ranks.rank, ranks.count) for batch in whole]
-    for batch in read_batches(dataset, parts):
-        count = bounds[tally.step + 1] - bounds[tally.step]
-        tally.rate = schedule_rate(recipe, epoch * steps + tally.step, recipe.epochs * steps)
+    for batch in read_batches(dataset, batches[tally.step :]):
+        step = epoch * steps + tally.step
+        tally.rate = schedule_rate(recipe, step, recipe.epochs * steps)
         for group in optimizer.param_groups:
             group["lr"] = tally.rate * group.get("scale", 1.0)
-        seed_step(device, recipe.seed, epoch, tally.step, ranks.rank)
+        seed_step(device, recipe.seed, epoch, tally.step)
 
         images, truth = make_examples(dataset, draws, batch, device)
         optimizer.zero_grad(set_to_none=True)
-        alone = ranks.count == 1 and len(images) <= learner.chunk
-        run = learner.replay if alone else network
+        run = learner.replay if len(images) <= learner.chunk else network
         total, hits = torch.zeros_like(tally.loss), torch.zeros_like(tally.hits)
         for part, answers in zip(
             torch.split(images, learner.chunk), torch.split(truth, learner.chunk), strict=True
@@ -245,16 +222,29 @@ def train_epoch(
             loss = functional.cross_entropy(
                 logits, answers, weights, label_smoothing=recipe.label_smoothing, reduction="sum"
             )
-            (loss / count).backward()  # type: ignore[no-untyped-call]  # untyped in torch
+            (loss / len(images)).backward()  # type: ignore[no-untyped-call]  # untyped in torch
             total += loss.detach()
             hits += count_hits(logits.detach(), answers)
-        if ranks.count > 1:
-            sum_step(network, total, hits)
         optimizer.step()
         tally.loss += total
         tally.hits += hits
         tally.step += 1
-        if device.type == "cpu" and (epoch * steps + tally.step) % OFTEN == 0:
+        if device.type == "cpu" and (step + 1) % OFTEN == 0:
             clear_tiny(optimizer)
-        learner.advance_average(epoch * steps + tally.step)
+        learner.advance_average(step + 1)
         yield tally.step / steps
+
+
+def _raise_not_finite(folder: Path, task: Task, progress: Progress) -> NoReturn:
+    """Leave the best weights so far and a status that says why there is no record, and raise."""
+    error = NotFinite(
+        f"training stopped: the loss or an output of epoch {len(progress.history) + 1} is "
+        f"not finite; use a learning rate below {task.recipe.lr:g}"
+    )
+    error.seconds = sum(row.seconds for row in progress.history)
+    if progress.best:
+        save_weights(folder / BEST, progress.best)
+    write_history(folder / "history.csv", progress.history, task.metric)
+    status = {"status": "failed: not finite", "note": str(error), "seconds": error.seconds}
+    write_json(folder / STATUS, status)
+    raise error

@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import time
 
-from tellapart.config import ModelSettings, TrainSettings
 from tellapart.data.dataset import Dataset, Indices
-from tellapart.device import DeviceName, release_memory, use_threads
+from tellapart.device import release_memory, use_threads
 from tellapart.stop import check_stop
-from tellapart.train.held import hold_images
-from tellapart.train.learner import Learner, Task, make_learner
-from tellapart.train.loop import Pace, train_epoch
+from tellapart.train.learner import Learner, Task, hold_images, make_learner
+from tellapart.train.loop import train_epoch
 from tellapart.train.progress import start_tally
 
 LEAST_SECONDS, ENOUGH_SECONDS = 0.05, 1.0
 REPEATS = 4
-
-
-def measure_pace(
-    dataset: Dataset,
-    rows: Indices,
-    model: ModelSettings,
-    recipe: TrainSettings,
-    device: DeviceName = "auto",
-) -> float:
-    """Return the seconds that training a network on one image takes (`measure_task`)."""
-    return measure_task(dataset, rows, Task(model, recipe, device))
 
 
 def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
@@ -35,16 +22,16 @@ def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
     measurements the fastest holds: other work on the machine only ever slows one. Rows are
     training images; what is trained is thrown away.
     """
-    learner, pace = make_learner(dataset, rows, task), Pace(task.recipe, 0)
+    learner = make_learner(dataset, rows, task)
     dataset = hold_images(dataset, learner.device)
     batch = task.recipe.batch_size
     steps, spent = 1, 0.0
     paces: list[float] = []
     with use_threads(learner.threads):
-        _time(learner, dataset, rows[:batch], pace)
+        _time(learner, dataset, rows[:batch], task)
         while len(paces) < REPEATS and (spent < ENOUGH_SECONDS or not paces):
             some = rows[: steps * batch]
-            seconds = _time(learner, dataset, some, pace)
+            seconds = _time(learner, dataset, some, task)
             spent += seconds
             if seconds >= LEAST_SECONDS or len(some) == len(rows):
                 paces.append(seconds / len(some))
@@ -55,10 +42,10 @@ def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
     return min(paces)
 
 
-def _time(learner: Learner, dataset: Dataset, rows: Indices, pace: Pace) -> float:
+def _time(learner: Learner, dataset: Dataset, rows: Indices, task: Task) -> float:
     start = time.perf_counter()
     tally = start_tally(learner.device)
-    for _ in train_epoch(learner, dataset, rows, pace, tally):
+    for _ in train_epoch(learner, dataset, rows, task.recipe, 0, tally):
         check_stop()
     tally.loss.item()  # until then a GPU may still be at work
     return time.perf_counter() - start

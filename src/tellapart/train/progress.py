@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,18 +18,11 @@ from tellapart import __version__
 from tellapart.config import hash_settings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.device import Meter
-from tellapart.errors import SettingError
 from tellapart.records import EpochRow
 from tellapart.stop import is_stop_asked
 from tellapart.train.checkpoint import State
-from tellapart.train.learner import Learner
-from tellapart.train.ranks import ALONE, Ranks, send_bytes, send_weights
-from tellapart.train.resume import (
-    pack_checkpoint,
-    read_checkpoint,
-    unpack_checkpoint,
-    write_checkpoint,
-)
+from tellapart.train.learner import Learner, Task
+from tellapart.train.resume import read_checkpoint, write_checkpoint
 
 SHARE = 20
 """The next checkpoint waits for this many times what the last one took: they cost 5 % at most."""
@@ -59,15 +51,17 @@ class Tally:
 
 @dataclass
 class Progress:
-    """A training: the epoch at work, those that are done, the best of them, and its weights.
+    """A training: the epoch at work, those that are done, and the best of them.
 
-    ``seconds`` and ``peak_memory_mb`` are of earlier starts.
+    ``best`` are that one's weights, ``predicted`` what it made of the images it was chosen on,
+    (n,) int64. ``seconds`` and ``peak_memory_mb`` are of earlier starts.
     """
 
     tally: Tally
     history: list[EpochRow] = field(default_factory=list)
     best_row: EpochRow | None = None
     best: State = field(default_factory=dict)
+    predicted: torch.Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
     seconds: float = 0.0
     peak_memory_mb: float = 0.0
 
@@ -103,24 +97,22 @@ def start_tally(device: torch.device) -> Tally:
     return Tally(torch.zeros((), device=device), hits)
 
 
-def name_training(dataset: Dataset, rows: tuple[Indices, Indices], *settings: object) -> str:
+def name_training(
+    dataset: Dataset, rows: tuple[Indices, Indices], task: Task, learner: Learner
+) -> str:
     """Return a hash of all that a training is a function of: a checkpoint serves no other.
 
     Args:
-        dataset: the images.
         rows: those to train on, and those to choose on.
-        settings: network, recipe, kind of device, number format.
     """
-    parts = [hashlib.sha256(part.tobytes()).hexdigest() for part in rows]
-    return hash_settings(dataset.fingerprint, parts, *settings, __version__)
+    digests = [hashlib.sha256(part.tobytes()).hexdigest() for part in rows]
+    machine = (learner.device.type, learner.precision)
+    what = (task.settings, task.recipe, task.metric, task.key, *machine)
+    return hash_settings(dataset.fingerprint, digests, *what, __version__)
 
 
 def save_progress(
-    folder: Path,
-    key: str,
-    learner: Learner,
-    progress: Progress,
-    meter: Meter,
+    folder: Path, key: str, learner: Learner, progress: Progress, meter: Meter
 ) -> float:
     """Write a checkpoint of a training and return the seconds that it took.
 
@@ -136,6 +128,7 @@ def save_progress(
         "optimizer": learner.optimizer.state_dict(),
         "average": learner.average and learner.average.state_dict(),
         "best": progress.best,
+        "predicted": progress.predicted,
         "best_row": progress.best_row and progress.best_row.model_dump(),
         "history": [row.model_dump() for row in progress.history],
         "tally": dict(vars(tally)),
@@ -146,25 +139,12 @@ def save_progress(
     return time.perf_counter() - start
 
 
-def read_progress(
-    folder: Path,
-    key: str,
-    learner: Learner,
-    ranks: Ranks = ALONE,
-) -> Progress:
+def read_progress(folder: Path, key: str, learner: Learner) -> Progress:
     """Bring what is trained to the newest checkpoint of a training, and return the rest.
 
-    Where there is none, they stay as they are and nothing is done yet. Of several processes
-    rank 0 reads, and gives the others what it found, and its weights.
-
-    Raises:
-        SettingError: rank 0 has another training.
+    Where there is none, they stay as they are and nothing is done yet.
     """
-    tree = read_checkpoint(folder, key) if ranks.leads else None
-    if ranks.count > 1:
-        tree = send_tree(ranks, key, tree)
-    send_weights(ranks, learner.network)
-    device = learner.device
+    tree, device = read_checkpoint(folder, key), learner.device
     if tree is None:
         return Progress(start_tally(device))
     learner.network.load_state_dict(tree["network"])
@@ -173,23 +153,12 @@ def read_progress(
         learner.average.load_state_dict(tree["average"])
     tally = Tally(**tree["tally"])
     tally.loss, tally.hits = tally.loss.to(device), tally.hits.to(device)
-    best_row = tree["best_row"] and EpochRow(**tree["best_row"])
-    history = [EpochRow(**row) for row in tree["history"]]
-    measured = (tree["seconds"], tree["peak_memory_mb"])
-    return Progress(tally, history, best_row, tree["best"], *measured)
-
-
-def send_tree(ranks: Ranks, key: str, tree: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the tree that rank 0 gives, after a look at whether its training is this one's.
-
-    Raises:
-        SettingError: it is not.
-    """
-    packed = pack_checkpoint(key, tree or {}) if ranks.leads else None
-    found = unpack_checkpoint(send_bytes(ranks, b"".join(packed or ())), key)
-    if found is None:
-        raise SettingError(
-            f"all processes of a training need the same images and settings, but those of rank "
-            f"{ranks.rank} differ from rank 0's; give all of them the same data and arguments"
-        )
-    return found or None
+    return Progress(
+        tally,
+        history=[EpochRow(**row) for row in tree["history"]],
+        best_row=tree["best_row"] and EpochRow(**tree["best_row"]),
+        best=tree["best"],
+        predicted=tree["predicted"],
+        seconds=tree["seconds"],
+        peak_memory_mb=tree["peak_memory_mb"],
+    )

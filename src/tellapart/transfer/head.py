@@ -34,10 +34,10 @@ from tellapart.train.checkpoint import (
     load_strictly,
     read_weights,
     save_weights,
+    write_history,
 )
 from tellapart.train.loop import Rows
 from tellapart.train.optim import schedule_rate
-from tellapart.train.outcome import write_history
 from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.transfer.store import Vectors, hold_vectors
 from tellapart.workspace import expand_path, read_record, write_json
@@ -151,7 +151,8 @@ def fit_head(
                 loss=loss_sum / len(rows.train),
                 accuracy=hits / len(rows.train),
                 val_loss=compute_loss(logits_watch, truth_watch),
-                val_accuracy=float((logits_watch.argmax(1) == truth_watch).mean()),
+                val_accuracy=(right := float((logits_watch.argmax(1) == truth_watch).mean())),
+                val_score=right,
             )
             history.append(row)
             if best_row is None or row.val_accuracy > best_row.val_accuracy:
@@ -186,6 +187,8 @@ def record_head(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
         model=settings.kind,
+        label=settings.kind,
+        description=f"a {settings.kind} head",
         settings=settings.model_dump(exclude={"seed"}),
         seed=settings.seed,
         parameters=count_parameters(network),
@@ -196,9 +199,12 @@ def record_head(
         device="cpu",
         threads=count_threads(),
         precision="float32",
-        val_accuracy=estimate_proportion(
-            round(best.val_accuracy * len(rows.watch)), len(rows.watch)
+        val_accuracy=(
+            right := estimate_proportion(
+                round(best.val_accuracy * len(rows.watch)), len(rows.watch)
+            )
         ),
+        val_score=right,
         history=tuple(history),
         weights=weights,
     )

@@ -28,9 +28,8 @@ from tellapart.metrics.scores import compute_loss
 from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
-from tellapart.train.checkpoint import BEST, copy_state, save_weights
+from tellapart.train.checkpoint import BEST, copy_state, save_weights, write_history
 from tellapart.train.loop import Rows
-from tellapart.train.outcome import write_history
 from tellapart.transfer.head import Examples, predict_head, record_head, set_scale
 from tellapart.transfer.store import HELD_BYTES
 
@@ -243,6 +242,7 @@ def fit_logistic(
         accuracy=float((told.argmax(1) == examples.labels[rows.train]).mean()),
         val_loss=compute_loss(logits, examples.labels[rows.watch]),
         val_accuracy=best.accuracy,
+        val_score=best.accuracy,
     )
     state = copy_state(network)
     weights = save_weights(folder / BEST, state)

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tellapart.config import ModelSettings, Settings
+from tellapart.config import Settings
 from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.device import DeviceName
+from tellapart.models import SimpleSettings
 from tellapart.models.backbone import Backbone
 from tellapart.models.tuned import (
     TunedNetwork,
@@ -97,5 +98,5 @@ def prepare_tuning(
         digest.update(name.encode())
         digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
     origin = TunedOrigin(backbone, network, tuned, digest.hexdigest()[:16])
-    task = Task(ModelSettings(), settings.recipe, device, "best", origin=origin)
+    task = Task(SimpleSettings(), settings.recipe, device, "best", origin=origin)
     return resize_dataset(dataset, backbone.image_size), task
