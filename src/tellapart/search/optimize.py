@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from tellapart.config import TrainSettings
 from tellapart.errors import Hopeless, NotFinite, TellapartError
-from tellapart.models import NetworkSettings
+from tellapart.models import NetworkSettings, Space
 from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
 from tellapart.search.importance import weigh_settings
 from tellapart.search.journal import (
@@ -30,11 +30,10 @@ from tellapart.search.journal import (
 )
 from tellapart.search.space import (
     GIVEN,
-    Space,
     fit_given,
     name_settings,
     split_settings,
-    suggest_settings,
+    suggest_training,
 )
 
 if TYPE_CHECKING:
@@ -107,10 +106,10 @@ def run_search(
         for next_number in range(number, min(first + budget.workers, budget.trials)):
             with explain_failure(storage):
                 trial = _ask(study, space, next_number)
-                settings = suggest_settings(trial, space)
+                network, recipe = suggest_training(trial, space)
                 trial.set_user_attr(ASKED, value=True)
             follow = Follow(limits if next_number >= len(GIVEN) else {})
-            asked.append((trial, submit(*split_settings(settings, space), follow)))
+            asked.append((trial, submit(network, recipe, follow)))
             if asked[-1][1].done():
                 _check_future(asked[-1][1])
         for trial, future in asked:
