@@ -28,6 +28,8 @@ CONFIRMED = 2
 """Of those, how many get all images: the best on a part of them."""
 FREE = ("apache-2.0", "mit", "bsd-3-clause", "cc-by-4.0")
 """Licences that allow any use: weights under others are taken only where they are named."""
+SCREENED = 3000
+"""Images that a resolution is tried on, at most."""
 EXTRACTION = 0.7
 """The part of the time that features may take; heads have the rest."""
 
@@ -110,53 +112,39 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
 
     Higher resolutions go first, then, of ``auto``, backbones, then training images.
     """
-    names = (
-        list_candidates(context)
-        if AUTO in context.settings.transfer.backbones
-        else name_backbones(context)
-    )
+    auto = AUTO in context.settings.transfer.backbones
+    names = list_candidates(context) if auto else name_backbones(context)
     wished = {name: list_sizes(context, make_backbone(name)) for name in names}
     if seconds == float("inf"):
         return TransferPlan(sizes=wished, text=say_sizes(wished))
-    allowed = (
-        EXTRACTION
-        * CAREFUL
-        * (seconds - FINISH)
-        / min(
-            len(wished), CONFIRMED if AUTO in context.settings.transfer.backbones else len(wished)
-        )
-    )
+    taken = min(len(wished), CONFIRMED) if auto else len(wished)
+    allowed = EXTRACTION * CAREFUL * (seconds - FINISH) / taken
     views, train = len(find_views(context)), context.images
-    images = len(context.dataset) + (views - 1) * train
+    held, images = len(context.dataset) - train, len(context.dataset) + (views - 1) * train
     sizes: dict[str, tuple[int, ...]] = {}
-    share, estimate = 1.0, 0.0
+    share, estimate, needed = 1.0, 0.0, 0.0
     for name, own in wished.items():
-        backbone = resize_backbone(make_backbone(name), own[0])
-        pace = time_image(context, backbone)
-        few = min(3000, images)
-
-        def cost(
-            count: int, own: tuple[int, ...] = own, pace: float = pace, few: int = few
-        ) -> float:
-            """Return the seconds of so many resolutions: all images at the last, a few at others."""
-            areas = [(size / own[0]) ** 2 for size in own[:count]]
-            return pace * (areas[-1] * images + sum(areas[:-1]) * few)
-
-        count = next((count for count in range(len(own), 0, -1) if cost(count) <= allowed), 0)
+        pace = time_image(context, resize_backbone(make_backbone(name), own[0]))
+        # all images at the resolution that is taken, a part of them at each that is tried
+        areas = [(size / own[0]) ** 2 for size in own]
+        costs = [
+            pace * (areas[at] * images + sum(areas[:at]) * min(SCREENED, images))
+            for at in range(len(own))
+        ]
+        count = sum(cost <= allowed for cost in costs)
         if count:
-            sizes[name], estimate = own[:count], estimate + cost(count)
+            sizes[name], estimate = own[:count], estimate + costs[count - 1]
             continue
-        parts = [0.5**part for part in range(1, 5)]
-        held = len(context.dataset) - train
-        fits = [part for part in parts if pace * (held + part * train * views) <= allowed]
+        parts = {0.5**part: pace * (held + 0.5**part * train * views) for part in range(1, 5)}
+        fits = [part for part, cost in parts.items() if cost <= allowed]
         if fits:
             share = min(share, fits[0])
-            sizes[name], estimate = own[:1], estimate + pace * (held + share * train * views)
-        elif AUTO not in context.settings.transfer.backbones:
-            least = pace * (held + parts[-1] * train * views) / EXTRACTION
-            raise NoTime(least * len(wished) / CAREFUL + FINISH, seconds)
+            sizes[name], estimate = own[:1], estimate + parts[fits[0]]
+        needed = max(needed, FINISH + taken * min(parts.values()) / EXTRACTION / CAREFUL)
+        if not fits and not auto:
+            raise NoTime(needed, seconds)
     if not sizes:
-        raise NoTime(2 * seconds, seconds)
+        raise NoTime(needed, seconds)
     cut = [
         f"{name} at {sizes[name][-1]} px at most, of {own[-1]}"
         for name, own in wished.items()

@@ -151,7 +151,8 @@ def describe_comparison(record: ComparisonRecord) -> str:
     """Return what a person reads: a line a model, then a sentence a pair."""
     wide = max(len(run.name) for run in record.runs)
     lines = [
-        f"{run.name:<{wide}}  {say_estimate(run.score)}  {run.model}{'  (optimistic)' if run.optimistic else ''}"
+        f"{run.name:<{wide}}  {say_estimate(run.score)}  {run.model}"
+        + ("  (optimistic)" if run.optimistic else "")
         for run in record.runs
     ]
     marked = [run.name for run in record.runs if run.optimistic]

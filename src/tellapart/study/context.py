@@ -22,7 +22,7 @@ from tellapart.train.pace import measure_pace
 from tellapart.workspace import Content, read_record, write_json
 
 PASS = 1 / 3
-"""What an image costs that is only classified, over one that is trained on (forward, twice back)."""
+"""What an image costs that is only classified, over one that is trained on."""
 LEAST_SAVED, LEAST_GAIN = 4.0, 1.25
 """Seconds that workers must save, and times as fast that they must be: to start them takes as
 long, and one core was measured alone, while several share their caches."""
@@ -34,7 +34,7 @@ class Context(CellContext):
 
     settings: StudySettings
     minutes: float | None = None
-    deadline: Deadline = Deadline()
+    deadline: Deadline = field(default_factory=Deadline)
     workers: int = 1
     executor: Executor = field(default_factory=InlineExecutor)
     done: dict[str, StepRecord] = field(default_factory=dict)

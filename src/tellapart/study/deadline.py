@@ -40,9 +40,9 @@ class Deadline:
 
     def take(self, share: float) -> Deadline:
         """Return the deadline of work that may take so much of what is left."""
-        return Deadline(
-            self.end if math.isinf(self.end) else time.monotonic() + share * self.left()
-        )
+        if math.isinf(self.end):
+            return self
+        return Deadline(time.monotonic() + share * self.left())
 
 
 @dataclass(frozen=True)

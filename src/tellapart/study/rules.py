@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 from tellapart.config import (
     NOTEBOOK,
-    OPTIMIZERS,
     HeadSettings,
     Protocol,
-    RecipeSettings,
     TrainSettings,
     TuneSettings,
+    choose_recipe,
 )
 from tellapart.models import (
     DeepSettings,
@@ -133,18 +132,6 @@ def plan_recipe(
         recipe = scale_rate(recipe, asked.get("batch_size", plan_batch(images)))
     epochs = plan_epochs(settings, "search" if longer else part, images)
     return TrainSettings(**(recipe.model_dump() | {"epochs": epochs, "seed": seed} | asked))
-
-
-def choose_recipe(recipe: TrainSettings, asked: RecipeSettings) -> TrainSettings:
-    """Return a recipe; with another optimiser, at that one's rate and schedule.
-
-    >>> choose_recipe(TrainSettings(), RecipeSettings(optimizer="sgd")).lr
-    0.05
-    """
-    if asked.optimizer in (None, recipe.optimizer):
-        return recipe
-    other = OPTIMIZERS[asked.optimizer]
-    return recipe.model_copy(update=other.model_dump(include={"optimizer", "lr", "schedule"}))
 
 
 def plan_batch(images: int) -> int:

@@ -9,6 +9,7 @@ from statistics import median_high
 from tellapart.cells.cell import NetworkCell, submit_cell
 from tellapart.config import TrainSettings
 from tellapart.models import NetworkSettings, Shape, SpeedSettings, StagesSettings
+from tellapart.models.network import WIDTHS
 from tellapart.records import (
     Confirmation,
     RunRecord,
@@ -19,7 +20,7 @@ from tellapart.records import (
 from tellapart.report.wording import say_estimate
 from tellapart.search.confirm import confirm_winner, find_frontiers
 from tellapart.search.optimize import Budget, Follow, Search, run_search
-from tellapart.search.space import WIDTHS, fit_space, split_settings
+from tellapart.search.space import fit_space, split_settings
 from tellapart.study.context import Context
 from tellapart.study.deadline import CAREFUL, FINISH, Deadline, NoTime
 from tellapart.study.rules import plan_epochs, plan_recipe
@@ -59,12 +60,10 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
         return SearchPlan(
             trials=wished, trial_epochs=whole, width=WIDTHS[-1], epochs=longer, text=text
         )
-    epoch = {
-        width: context.measure_epoch(typical_network(width, context.shape)) for width in WIDTHS
-    }
-    networks = [typical_network(width, context.shape) for width in WIDTHS]
+    networks = {width: typical_network(width, context.shape) for width in WIDTHS}
+    epoch = {width: context.measure_epoch(networks[width]) for width in WIDTHS}
     total = wished * whole * epoch[WIDTHS[-1]]
-    workers, gain = context.choose_workers(networks, total)
+    workers, gain = context.choose_workers(list(networks.values()), total)
     if settings.processes == "auto":
         workers = max(1, min(workers, wished // ROUNDS))
     gain = gain if workers > 1 else 1.0

@@ -82,7 +82,7 @@ def run_transfer(context: Context, plan: TransferPlan, deadline: Deadline) -> Tr
 
 
 def _extract(context: Context, plan: TransferPlan, name: str, backbone: Backbone) -> Extracted:
-    """Return a backbone with the features of the images, and of the training images in each view."""
+    """Return a backbone with the features of the images, and of the training ones in each view."""
     rows, split = open_shared_rows(context, plan.share), context.seal.split
     every = None
     if plan.share < 1:

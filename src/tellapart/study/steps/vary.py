@@ -134,7 +134,7 @@ def make_level(
 
 
 def plan_vary(context: Context, seconds: float) -> SweepPlan:
-    """Return the epochs and seeds of all levels that fit; levels are what the user named, and stay."""
+    """Return the epochs and seeds of the levels that fit; levels are what the user named."""
     settings = context.settings
     levels = list_levels(settings.sweep.vary)
     part = "conv" if isinstance(settings.model, SimpleSettings) else "trial"
@@ -197,7 +197,8 @@ def check_vary(context: Context) -> None:
     settings = context.settings
     if not context.rules.val:
         raise SettingError(
-            f"settings vary on val, which --protocol {settings.protocol} does not have; leave it out"
+            f"settings vary on val, which --protocol {settings.protocol} does not have; "
+            "leave it out"
         )
     for level in list_levels(settings.sweep.vary):
         make_level(settings, context.images, level, settings.seed, 1)
