@@ -25,7 +25,7 @@ from tellapart.study.bench import Bench
 from tellapart.train.loop import Rows
 from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
 from tellapart.transfer.features import Progress, check_cache
-from tellapart.transfer.means import Means, choose_load, fits_memory
+from tellapart.transfer.resources import Resources, choose_load, fits_memory
 from tellapart.transfer.views import View, list_views
 
 AUTO = "auto"
@@ -43,9 +43,9 @@ def name_backbones(bench: Bench) -> tuple[str, ...]:
     return tuple(dict.fromkeys(every))
 
 
-def find_means(settings: StudySettings) -> Means:
+def find_means(settings: StudySettings) -> Resources:
     """Return with what features are computed."""
-    return Means(settings.device, settings.transfer.max_memory)
+    return Resources(settings.device, settings.transfer.max_memory)
 
 
 @dataclass(frozen=True)

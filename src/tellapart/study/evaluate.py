@@ -20,7 +20,7 @@ from tellapart.study.compare import Found, find_models
 from tellapart.train.checkpoint import ARGS
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import HeadArgs, load_head, predict_head
-from tellapart.transfer.means import Means
+from tellapart.transfer.resources import Resources
 from tellapart.workspace import IDENTITY, read_record, write_json
 
 SplitName = Literal["val", "test"]
@@ -105,7 +105,7 @@ def _find_predict(
     args = read_record(folder / ARGS, HeadArgs)
     body = resize_backbone(_find_backbone(folder, args.backbone, backbone), args.image_size)
     head = load_head(folder, body.key, one.record.run.weights)
-    features = extract_features(dataset, body, Means(device))
+    features = extract_features(dataset, body, Resources(device))
     return lambda rows: predict_head(head, features.vectors, rows)
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tellapart.config import HeadSettings
 from tellapart.metrics.comparisons import Correct, compare_pairs
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import FoldRecord, FoldsRecord, Record
@@ -48,7 +47,7 @@ def cross_backbones(work: Work, done: Sequence[Extracted]) -> FoldsRecord | None
                 bench.reporter.advance(1, f"{one.label}, a fold: {100 * accuracy:.1f} %")
 
             examples = Examples(one.plain.vectors, bench.dataset.labels)
-            right, parts = cross_validate(examples, folds, HeadSettings(), show)
+            right, parts = cross_validate(examples, folds, show)
             return Crossed(
                 right=tuple(right.tolist()), parts=tuple(parts), seconds=time.perf_counter() - start
             )

@@ -14,8 +14,9 @@ from tellapart.search.executor import InlineExecutor
 from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
 from tellapart.study.bench import Bench
 from tellapart.study.candidates import Work
+from tellapart.train.checkpoint import ARGS
 from tellapart.transfer.features import Features
-from tellapart.transfer.head import Examples, fit_head, write_head_args
+from tellapart.transfer.head import Examples, HeadArgs, fit_head
 from tellapart.transfer.logistic import fit_logistic
 from tellapart.workspace import write_json
 
@@ -61,24 +62,22 @@ def fit_once(
     else:
         run = fit_head(examples, rows, head, folder, bench.watch(label))
     name, backbone = extracted.name, extracted.backbone
-    write_head_args(
-        folder,
-        HeadSettings.model_validate(run.settings | {"seed": run.seed}),
-        bench.dataset.classes,
-        {
-            "backbone": name if not name.startswith("local-dir:") else backbone.name,
-            "backbone_key": backbone.key,
-            "features": backbone.features,
-            "image_size": backbone.image_size,
-        },
+    args = HeadArgs(
+        recipe=HeadSettings.model_validate(run.settings | {"seed": run.seed}),
+        classes=bench.dataset.classes,
+        backbone=name if not name.startswith("local-dir:") else backbone.name,
+        backbone_key=backbone.key,
+        features=backbone.features,
+        image_size=backbone.image_size,
     )
+    write_json(folder / ARGS, args)
     bench.keep_time("transfer", folder.name, run.seconds)
     write_json(folder / "record.json", run)  # last of all: it says that this head is done
     return run
 
 
-def _say_penalty(bench: Bench, label: str, said: str) -> None:
-    bench.reporter.advance(0, f"{label}: {said}")
+def _say_penalty(bench: Bench, label: str, penalty: float, accuracy: float) -> None:
+    bench.reporter.advance(0, f"{label}: penalty {penalty:.2g}: {100 * accuracy:.1f} %")
 
 
 def sweep_heads(work: Work, extracted: Extracted, count: int) -> HeadSweepRecord | None:

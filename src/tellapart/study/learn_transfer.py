@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tellapart.config import HeadSettings
 from tellapart.data.subset import take_share
 from tellapart.errors import BackboneError
 from tellapart.metrics.intervals import estimate_proportion
@@ -32,7 +31,7 @@ from tellapart.train.checkpoint import ARGS
 from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples, HeadArgs
-from tellapart.transfer.logistic import try_logistic
+from tellapart.transfer.logistic import fit_best
 from tellapart.workspace import read_record
 
 WHOLE = 2.0
@@ -110,7 +109,7 @@ def _fit_shares(
 
         def fit(train: np.ndarray[tuple[int], np.dtype[np.int64]] = own) -> tuple[float, float]:
             start = time.perf_counter()
-            found = try_logistic(examples, Rows(train, rows.watch), HeadSettings())
+            found = fit_best(examples, Rows(train, rows.watch))
             return found.accuracy, time.perf_counter() - start
 
         name = f"transfer-{backbone.key}-{len(own)}"
