@@ -30,7 +30,7 @@ from tellapart.data import load_images
 from tellapart.data.dataset import Pixels
 from tellapart.models.backbone import make_backbone
 from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, name_engine
-from tellapart.transfer.means import MOST
+from tellapart.transfer.resources import MOST
 
 PEER = Path(__file__).resolve().parent / "peers/onnx_runtime.py"
 BATCHES = (8, 32, 128)

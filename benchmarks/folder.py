@@ -35,7 +35,7 @@ from tellapart.models.backbone import Backbone, make_backbone
 from tellapart.transfer import features as features_module
 from tellapart.transfer.engines import Engine, OpenvinoEngine, make_engine
 from tellapart.transfer.features import extract_features
-from tellapart.transfer.means import MOST, Load, Means
+from tellapart.transfer.resources import MOST, Load, Resources
 
 WIDTH, HEIGHT, SIDE = 500, 375, 125
 SAMPLE = 1000
@@ -111,7 +111,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
             return watched[-1]
 
         vars(features_module)["make_engine"] = watch
-        found = extract_features(dataset, backbone, Means("cpu"))
+        found = extract_features(dataset, backbone, Resources("cpu"))
     assert found.computed == len(dataset)
     alone, decoded = measure_alone(dataset, backbone)
     return {

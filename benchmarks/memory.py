@@ -1,4 +1,4 @@
-"""What computing features takes, beside what `tellapart.transfer.means` reckons.
+"""What computing features takes, beside what `tellapart.transfer.resources` reckons.
 
     python benchmarks/memory.py BACKBONE ...
 
@@ -19,7 +19,7 @@ import numpy as np
 from tellapart.device import Meter, count_cores, measure_tree_memory, prepare_process
 from tellapart.models.backbone import make_backbone, resize_backbone
 from tellapart.transfer.engines import make_engine
-from tellapart.transfer.means import COPIES, ENGINE_BYTES, LIVE, Load, measure_widest
+from tellapart.transfer.resources import COPIES, ENGINE_BYTES, LIVE, Load, measure_widest
 
 LOADS = (Load(8), Load(2), Load(1, 1))
 SIZES = (96, 224, 448)

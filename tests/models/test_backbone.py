@@ -15,6 +15,8 @@ from torch import nn
 from tellapart.errors import BackboneError
 from tellapart.models.backbone import PixelBackbone, make_backbone
 
+from .weights import change_weights, save_weights
+
 WEIGHTS = Path(__file__).resolve().parents[3] / "shared" / "weights"
 TINY = "test_resnet"
 
@@ -151,11 +153,16 @@ def test_real_weights_load(name: str) -> None:
     assert features.isfinite().all()
 
 
-def test_width_is_what_comes_out_not_what_the_model_says() -> None:
-    import timm
+def test_width_is_what_comes_out_not_what_the_model_says(tmp_path: Path) -> None:
+    backbone = make_backbone(save_weights(tmp_path / "w", "mobilenetv4_conv_small_050"))
+    assert backbone.features == 1280 != backbone.network.network.num_features
 
-    from tellapart.models.backbone import PixelBackbone, measure_width
 
-    network = timm.create_model("mobilenetv4_conv_small", pretrained=False, num_classes=0)
-    pixel = PixelBackbone(network, 64, [0.0] * 3, [1.0] * 3).eval()
-    assert measure_width(pixel) == 1280 != network.num_features
+def test_a_backbone_is_built_once_while_its_files_do_not_change(tmp_path: Path) -> None:
+    name = save_weights(tmp_path / "w")
+    first = make_backbone(name)
+    assert make_backbone(name) is first
+    change_weights(tmp_path / "w", lambda state: state["bn2.bias"].add_(1))
+    assert make_backbone(name).key != first.key
+    with pytest.raises(BackboneError, match="only names of timm's list"):
+        make_backbone(name, fetch=False)

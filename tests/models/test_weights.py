@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from operator import methodcaller
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import torch
 from safetensors.torch import load_file
 
 from tellapart.errors import BackboneError
+from tellapart.models import backbone
 from tellapart.models.backbone import make_backbone, resize_backbone
 from tellapart.models.tuned import TunedSettings, make_tuned
 from tellapart.models.weights import build_network, hash_weights, read_network
@@ -82,9 +83,12 @@ def test_a_classifier_that_the_card_does_not_name_may_be_there(tmp_path: Path) -
 
 def test_a_classifier_that_is_called_a_layer_lets_no_layer_be_absent(tmp_path: Path) -> None:
     name = save_weights(tmp_path / "w")
+    key = make_backbone(name).key
     change_config(
         tmp_path / "w", lambda config: config["pretrained_cfg"].update(classifier="conv_stem")
     )
+    assert make_backbone(name).key == key
+    change_weights(tmp_path / "w", lambda state: state.pop("conv_stem.weight"))
     with pytest.raises(BackboneError, match=r"missing: conv_stem\.weight"):
         make_backbone(name)
 
@@ -121,9 +125,9 @@ def test_the_key_and_the_features_change_with_model_args(tmp_path: Path) -> None
     for number, settings in enumerate(SETTINGS):
         name = save_weights(tmp_path / str(number))
         change_config(tmp_path / str(number), methodcaller("update", model_args=settings))
-        backbone = make_backbone(name)
-        keys.add(backbone.key)
-        larger = resize_backbone(backbone, 64)  # at 32 px there is one place to pool over
+        found = make_backbone(name)
+        keys.add(found.key)
+        larger = resize_backbone(found, 64)  # at 32 px there is one place to pool over
         resized.add(larger.key)
         with torch.inference_mode():
             features.append(larger.network(pixels).numpy())
@@ -137,10 +141,10 @@ def test_a_network_of_one_size_is_built_again_at_it(tmp_path: Path) -> None:
         tmp_path / "w",
         lambda config: config["pretrained_cfg"].update(fixed_input_size=True, classifier="head"),
     )
-    backbone = make_backbone(name)
-    assert backbone.fixed
-    network = build_network(json.loads(json.dumps(backbone.architecture)))  # at 32 px, not 160
-    network.load_state_dict(backbone.network.network.state_dict())
+    found = make_backbone(name)
+    assert found.fixed
+    network = build_network(json.loads(json.dumps(found.architecture)))  # at 32 px, not 160
+    network.load_state_dict(found.network.network.state_dict())
 
 
 @pytest.mark.parametrize(
@@ -229,9 +233,11 @@ def test_only_settings_of_a_network_build_one(
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The hub's cache with the weights of one timm name; no host can be looked up."""
     from huggingface_hub import constants
+
+    backbone._make_backbone.cache_clear()
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     monkeypatch.setattr(socket, "getaddrinfo", refuse_hosts)
@@ -239,15 +245,16 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("1a2b")
     save_weights(folder / "snapshots" / "1a2b")
-    return folder / "snapshots" / "1a2b"
+    yield folder / "snapshots" / "1a2b"
+    backbone._make_backbone.cache_clear()
 
 
 def test_cached_weights_of_a_timm_name_are_read_without_a_request(hub: Path) -> None:
     for name in (ARCHITECTURE, f"{ARCHITECTURE}.r160_in1k"):
         for fetch in (True, False):
-            backbone = make_backbone(name, fetch)
-            assert (backbone.name, backbone.source, backbone.features) == (name, "timm", 256)
-            state = backbone.network.network.state_dict()
+            found = make_backbone(name, fetch)
+            assert (found.name, found.source, found.features) == (name, "timm", 256)
+            state = found.network.network.state_dict()
             kept = load_file(hub / "model.safetensors")
             assert all(torch.equal(tensor, kept[key]) for key, tensor in state.items())
 

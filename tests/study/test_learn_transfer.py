@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import read_split
 from tellapart.data.subset import take_share
@@ -17,8 +16,8 @@ from tellapart.study import run_study
 from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples
-from tellapart.transfer.logistic import try_logistic
-from tellapart.transfer.means import Means
+from tellapart.transfer.logistic import fit_best
+from tellapart.transfer.resources import Resources
 
 SETTINGS = StudySettings(
     steps=("baseline", "transfer"),
@@ -67,8 +66,8 @@ def test_a_point_is_a_head_on_that_share_alone(
     assert record.learning.transfer is not None
     split = read_split(folder / "split.json", digits)
     own = take_share(digits, split.train, 1 / 4, 0)
-    vectors = extract_features(digits, make_backbone(small_backbone), Means("cpu")).vectors
+    vectors = extract_features(digits, make_backbone(small_backbone), Resources("cpu")).vectors
     rows = Rows(own, split.val)
-    fit = try_logistic(Examples(vectors, digits.labels), rows, HeadSettings())
+    fit = fit_best(Examples(vectors, digits.labels), rows)
     found = next(p for p in record.learning.transfer.points if p.images == len(own))
     assert found.accuracy.value == pytest.approx(fit.accuracy)

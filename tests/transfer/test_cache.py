@@ -12,9 +12,9 @@ import pytest
 from tellapart.cli import main
 from tellapart.data.dataset import Dataset
 from tellapart.transfer.cache import DAY, describe_sets, list_sets, prune_sets
-from tellapart.transfer.features import extract_features, locate_features
-from tellapart.transfer.means import Means
-from tellapart.transfer.store import FORMAT, KEY, list_shards
+from tellapart.transfer.features import extract_features
+from tellapart.transfer.resources import Resources
+from tellapart.transfer.store import FORMAT, KEY, list_shards, locate_features
 
 from .backbones import make_tiny
 
@@ -24,7 +24,7 @@ def folders(digits: Dataset) -> list[Path]:
     """Two sets of features; the second was used 40 days ago."""
     found: list[Path] = []
     for seed in (0, 1):
-        extract_features(digits, make_tiny(seed), Means("cpu"))
+        extract_features(digits, make_tiny(seed), Resources("cpu"))
         found += [path for path in locate_features().iterdir() if path not in found]
     old = time.time() - 40 * DAY
     os.utime(found[1] / KEY, (old, old))

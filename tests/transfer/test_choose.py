@@ -13,7 +13,7 @@ from tellapart.models.backbone import Backbone, resize_backbone
 from tellapart.records import ScreenRecord
 from tellapart.train.loop import Rows
 from tellapart.transfer.choose import Screen, choose_resolution
-from tellapart.transfer.means import Means
+from tellapart.transfer.resources import Resources
 
 from .backbones import make_tiny
 
@@ -49,7 +49,7 @@ def test_no_higher_resolution_is_tried_once_one_does_no_better(
     hits: tuple[int, ...], tried: list[int], taken: int, digits: Dataset, digits_split: Split
 ) -> None:
     rows = Rows(digits_split.train, digits_split.val)
-    screen = KnownScreen(digits, rows, Means("cpu"), 0, hits=hits)
+    screen = KnownScreen(digits, rows, Resources("cpu"), 0, hits=hits)
     said: list[str] = []
     chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), 8, said.append)
     assert [one.image_size for one in screened] == tried

@@ -16,7 +16,7 @@ from tellapart.data.dataset import Dataset, Pixels
 from tellapart.models.backbone import PixelBackbone, make_backbone, resize_backbone
 from tellapart.models.packaged import PACKAGED
 from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, make_engine, name_engine
-from tellapart.transfer.means import Load, measure_widest
+from tellapart.transfer.resources import Load, measure_widest
 
 from .backbones import FEATURES, make_tiny
 from .test_features import find_cosines

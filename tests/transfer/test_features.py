@@ -24,7 +24,7 @@ from tellapart.stop import ask_stop, clear_stop
 from tellapart.transfer import features as module
 from tellapart.transfer import store
 from tellapart.transfer.features import LEAST, Features, extract_features
-from tellapart.transfer.means import Means
+from tellapart.transfer.resources import Resources
 from tellapart.transfer.store import KEY, list_shards
 from tellapart.transfer.views import PLAIN, View
 
@@ -49,7 +49,7 @@ def find_shards(tmp_path: Path) -> list[Path]:
 
 
 def extract(images: Dataset, seed: int = 0, view: View = PLAIN) -> Features:
-    return extract_features(images, make_tiny(seed), Means("cpu"), view=view)
+    return extract_features(images, make_tiny(seed), Resources("cpu"), view=view)
 
 
 def take(images: Dataset, rows: NDArray[np.int64]) -> Dataset:
@@ -83,7 +83,7 @@ def kept(digits: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Kept:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELLAPART_CACHE", str(cache))
         found = extract_features(
-            digits, make_tiny(), Means("cpu"), lambda done, total: shown.append((done, total))
+            digits, make_tiny(), Resources("cpu"), lambda done, total: shown.append((done, total))
         )
     return Kept(cache, found, shown)
 
@@ -113,7 +113,7 @@ def test_a_stop_is_heard_between_batches_and_finished_shards_are_kept(
             ask_stop()
 
     with pytest.raises(Interrupted):
-        extract_features(digits, make_tiny(), Means("cpu"), stop)
+        extract_features(digits, make_tiny(), Resources("cpu"), stop)
     clear_stop()
     assert len(find_shards(tmp_path)) == 1
     assert extract(digits).computed == len(digits) - LEAST
@@ -176,7 +176,7 @@ def test_what_makes_other_numbers_makes_another_set(
         monkeypatch.setattr(module, "name_decoder", lambda: "pillow 0")
     else:
         backbone.network.size = 24
-    assert extract_features(digits, backbone, Means("cpu")).computed == len(digits)
+    assert extract_features(digits, backbone, Resources("cpu")).computed == len(digits)
 
 
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -246,7 +246,7 @@ def test_features_that_are_not_finite_are_refused_and_not_kept(tmp_path: Path) -
     pixel = PixelBackbone(Overflowing(), 16, [0.0] * 3, [1.0] * 3).eval()
     backbone = dataclasses.replace(make_tiny(), network=pixel, features=3)
     with pytest.raises(BackboneError, match=r"hub/tiny:one gives others for 1 of 12.*a/06\.png"):
-        extract_features(images, backbone, Means("cpu"))
+        extract_features(images, backbone, Resources("cpu"))
     assert not find_shards(tmp_path)
 
 
@@ -285,9 +285,9 @@ def test_what_openvino_cannot_compile_runs_in_torch_and_is_kept(digits: Dataset)
     pixel = PixelBackbone(Untraceable(), 16, [0.5] * 3, [0.25] * 3).eval()
     odd = dataclasses.replace(make_tiny(), network=pixel, features=3, key="odd")
     shown: list[tuple[int, int]] = []
-    found = extract_features(digits, odd, Means("cpu"), lambda *both: shown.append(both))
+    found = extract_features(digits, odd, Resources("cpu"), lambda *both: shown.append(both))
     assert found.engine.startswith("torch ")
     assert (found.computed, shown[0]) == (len(digits), (0, len(digits)))
-    again = extract_features(digits, odd, Means("cpu"))
+    again = extract_features(digits, odd, Resources("cpu"))
     assert (again.computed, again.engine) == (0, found.engine)
     assert np.array_equal(read_all(found), read_all(again))

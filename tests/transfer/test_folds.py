@@ -9,7 +9,6 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import DataError
 from tellapart.transfer.folds import cross_validate, cut_folds
@@ -65,7 +64,7 @@ def test_it_comes_to_what_scikit_learn_does(digits: Dataset) -> None:
     examples = make_examples(digits)
     folds = cut_folds(digits, ROWS, 4, 0)
     seen: list[float] = []
-    right, parts = cross_validate(examples, folds, HeadSettings(), seen.append)
+    right, parts = cross_validate(examples, folds, seen.append)
     assert right.shape == ROWS.shape
     assert list(parts) == seen
     held = [right[fold.held].mean() for fold in folds]  # rows are 0 to 399 here
@@ -86,5 +85,5 @@ def test_labels_without_meaning_are_told_by_chance(digits: Dataset) -> None:
     nonsense = dataclasses.replace(digits, labels=shuffled)
     examples = dataclasses.replace(make_examples(digits), labels=shuffled)
     folds = cut_folds(nonsense, ROWS, 3, 0)
-    right, _ = cross_validate(examples, folds, HeadSettings(), lambda accuracy: None)
+    right, _ = cross_validate(examples, folds, lambda accuracy: None)
     assert right.mean() < 0.2

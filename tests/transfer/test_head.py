@@ -16,18 +16,26 @@ from tellapart.train.checkpoint import BEST
 from tellapart.train.loop import Rows
 from tellapart.transfer.head import (
     Examples,
+    HeadArgs,
     fit_head,
     load_head,
     predict_head,
     set_scale,
-    write_head_args,
 )
+from tellapart.workspace import write_json
 
 Vectors = NDArray[np.float16]
 COUNT, WIDTH, CLASSES = 600, 10, 3
 ROWS = Rows(np.arange(400), np.arange(400, COUNT))
 SETTINGS = HeadSettings(dense=16, epochs=6, batch_size=32, lr=3e-3, seed=1)
-BACKBONE = {"backbone": "tiny", "backbone_key": "abc", "features": WIDTH, "image_size": 8}
+ARGS = HeadArgs(
+    recipe=SETTINGS,
+    classes=("x", "y", "z"),
+    backbone="tiny",
+    backbone_key="abc",
+    features=WIDTH,
+    image_size=8,
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +105,7 @@ def test_a_loaded_head_is_the_best_one_and_belongs_to_its_backbone(
 ) -> None:
     folder = tmp_path / "head"
     run = fit_head(Examples(vectors, labels), ROWS, SETTINGS, folder)
-    write_head_args(folder, SETTINGS, ("x", "y", "z"), BACKBONE)
+    write_json(folder / "args.json", ARGS)
     network = load_head(folder, "abc", run.weights)
     logits = predict_head(network, vectors, ROWS.watch)
     assert (logits.argmax(1) == labels[ROWS.watch]).mean() == run.val_accuracy.value
@@ -149,7 +157,7 @@ def test_a_head_keeps_the_scale_that_it_was_trained_with(
 ) -> None:
     folder = tmp_path / "head"
     run = fit_head(Examples(vectors, labels), ROWS, SETTINGS, folder)
-    write_head_args(folder, SETTINGS, ("x", "y", "z"), BACKBONE)
+    write_json(folder / "args.json", ARGS)
     state = load_head(folder, "abc", run.weights).state_dict()
     mean = vectors[ROWS.train].astype(np.float64).mean(0)
     assert state["0.mean"].numpy() == pytest.approx(mean, rel=1e-6)

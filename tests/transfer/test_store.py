@@ -61,7 +61,6 @@ def test_shards_may_be_more_than_open_files(tmp_path: Path) -> None:
             table = again.take(NAMES)
             found = table[np.arange(len(NAMES))]
             assert (found == np.arange(len(NAMES))[:, None]).all()
-            table.release()
             assert (table[np.array([3, 1])][:, 0] == [3, 1]).all()
 
 

@@ -36,9 +36,10 @@ from tellapart.train.checkpoint import load_model
 from tellapart.train.learner import Task, make_learner
 from tellapart.train.loop import Rows, train_model
 from tellapart.transfer.features import extract_features
-from tellapart.transfer.head import Examples, fit_head, predict_head, write_head_args
-from tellapart.transfer.means import Means
+from tellapart.transfer.head import Examples, HeadArgs, fit_head, predict_head
+from tellapart.transfer.resources import Resources
 from tellapart.transfer.tune import prepare_tuning
+from tellapart.workspace import write_json
 
 from ..train.runs import count_reads, read_end
 
@@ -68,11 +69,18 @@ def plan(
     dataset: Dataset, backbone: Backbone, folder: Path, settings: TuneSettings
 ) -> tuple[Dataset, Task]:
     """Fit a head on a backbone's features, and return the fine-tuning that goes on from it."""
-    vectors = extract_features(dataset, backbone, Means("cpu")).vectors
+    vectors = extract_features(dataset, backbone, Resources("cpu")).vectors
     head = folder / "head"
     run = fit_head(Examples(vectors, dataset.labels), ROWS, HEAD, head)
-    origin = {"backbone": backbone.name, "backbone_key": backbone.key, "image_size": SIDE}
-    write_head_args(head, HEAD, dataset.classes, origin | {"features": backbone.features})
+    args = HeadArgs(
+        recipe=HEAD,
+        classes=dataset.classes,
+        backbone=backbone.name,
+        backbone_key=backbone.key,
+        features=backbone.features,
+        image_size=SIDE,
+    )
+    write_json(head / "args.json", args)
     seen, task = prepare_tuning(dataset, backbone, head, run.weights, settings, "cpu")
     return seen, dataclasses.replace(task, precision="float32", every=0)
 
@@ -87,7 +95,7 @@ def test_it_begins_with_what_the_frozen_head_says(digits: Dataset, tmp_path: Pat
     assert task.origin is not None
     network = task.origin.make_network()
     assert isinstance(network, TunedNetwork)
-    vectors = extract_features(digits, backbone, Means("cpu")).vectors
+    vectors = extract_features(digits, backbone, Resources("cpu")).vectors
     found = predict_logits(network, seen, ROWS.watch, "float32")
     frozen = predict_head(network.head, vectors, ROWS.watch)
     assert np.abs(found - frozen).max() < 0.05  # features were kept in half precision

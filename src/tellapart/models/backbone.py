@@ -10,6 +10,7 @@ import hashlib
 import json
 import textwrap
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,14 @@ from torch.nn import functional
 
 from tellapart.errors import BackboneError
 from tellapart.models.packaged import PACKAGE, PACKAGED, load_packaged
-from tellapart.models.weights import import_timm, locate_weights, read_network
+from tellapart.models.weights import (
+    CONFIG,
+    WEIGHTS,
+    hash_weights,
+    import_timm,
+    locate_weights,
+    read_network,
+)
 from tellapart.workspace import locate_cache
 
 
@@ -77,7 +85,7 @@ class Backbone:
 
 
 def make_backbone(name: str, fetch: bool = True) -> Backbone:
-    """Build a backbone with its pretrained weights.
+    """Return a backbone with its pretrained weights; the same one while its files do not change.
 
     Args:
         name: ``PACKAGED``, any timm name, ``hf-hub:...`` or ``local-dir:<folder>``.
@@ -87,7 +95,20 @@ def make_backbone(name: str, fetch: bool = True) -> Backbone:
         BackboneError: no such name, or its weights cannot be had here, do not fit, or are not
             finite numbers.
     """
-    network, cfg = load_packaged() if name == PACKAGED else read_network(name, fetch)
+    folder = ""
+    if name.startswith("local-dir:") and fetch:
+        folder = f"{locate_weights(name)} {hash_weights(name)}"
+    return _make_backbone(name, fetch, folder)
+
+
+@lru_cache(maxsize=8)
+def _make_backbone(name: str, fetch: bool, folder: str) -> Backbone:
+    """Build a backbone, once a process; ``folder`` says whether that has the same files still."""
+    if name == PACKAGED:
+        network, cfg = load_packaged()
+        network.reset_classifier(0)  # type: ignore[operator]  # a method on timm's
+    else:
+        network, cfg = read_network(name, fetch)
     pixel = PixelBackbone(network, cfg["input_size"][-1], cfg["mean"], cfg["std"]).eval()
     architecture = {"name": cfg["architecture"], "settings": cfg["model_args"]}
     source = {"local-dir": "folder", "hf-hub": "hub"}.get(name.partition(":")[0], "timm")
@@ -98,7 +119,7 @@ def make_backbone(name: str, fetch: bool = True) -> Backbone:
         source=source,
         license=str(cfg.get("license") or "not stated"),
         network=pixel,
-        features=_measure(name, pixel, "take another backbone"),
+        features=_measure_width(name, pixel, "take another backbone"),
         parameters=sum(p.numel() for p in network.parameters()),
         key=_hash_network(pixel, architecture),
         fixed=bool(cfg.get("fixed_input_size", False)),
@@ -121,35 +142,28 @@ def resize_backbone(backbone: Backbone, size: int) -> Backbone:
         )
     old = backbone.network
     pixel = PixelBackbone(old.network, size, old.mean.tolist(), old.std.tolist()).eval()
-    width = _measure(backbone.name, pixel, "use a larger --image-size")
+    width = _measure_width(backbone.name, pixel, "use a larger --image-size")
     key = _hash_network(pixel, backbone.architecture)
     return replace(backbone, network=pixel, features=width, key=key)
 
 
-def measure_width(network: PixelBackbone) -> int:
-    """Return the number of features, from one blank image: some families widen them late.
-
-    Raises:
-        ValueError: what comes out is not one row of finite numbers.
-    """
-    with torch.inference_mode():
-        blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8)
-        features = network(blank)
-    if features.ndim != 2:
-        raise ValueError(f"an image must give a row of features, but gave {tuple(features.shape)}")
-    if not features.isfinite().all():
-        raise ValueError("a blank image must give finite features, but some are not")
-    return int(features.shape[1])
-
-
-def _measure(name: str, network: PixelBackbone, remedy: str) -> int:
+def _measure_width(name: str, network: PixelBackbone, remedy: str) -> int:
+    """Return the number of features, from one blank image: some families widen them late."""
+    blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8)
     try:
-        return measure_width(network)
+        with torch.inference_mode():
+            features = network(blank)
+        if features.ndim != 2:
+            shape = tuple(features.shape)
+            raise ValueError(f"an image must give a row of features, but gave {shape}")
+        if not features.isfinite().all():
+            raise ValueError("a blank image must give finite features, but some are not")
     except (RuntimeError, ValueError, TypeError, AssertionError) as error:
         raise BackboneError(
             f"--backbone {name} cannot take images of {network.size} px "
             f"({textwrap.shorten(str(error), 100)}); {remedy}"
         ) from error
+    return int(features.shape[1])
 
 
 def list_here() -> tuple[str, ...]:
@@ -159,18 +173,17 @@ def list_here() -> tuple[str, ...]:
     """
     from huggingface_hub.constants import HF_HUB_CACHE
 
-    folders = [path for path in sorted((locate_cache() / "weights").glob("*")) if _is_whole(path)]
-    here = {path.name: f"local-dir:{path}" for path in folders}
+    here = {
+        path.name: f"local-dir:{path}"
+        for path in sorted((locate_cache() / "weights").glob("*"))
+        if (path / CONFIG).is_file() and (path / WEIGHTS).is_file()
+    }
     known = import_timm().list_pretrained()
     for path in sorted(Path(HF_HUB_CACHE).glob("models--timm--*/snapshots/*/model.safetensors")):
         name = path.parents[2].name.removeprefix("models--timm--")
         if name in known:
             here.setdefault(name, name)
     return (PACKAGED, *here.values())
-
-
-def _is_whole(folder: Path) -> bool:
-    return all((folder / file).is_file() for file in ("config.json", "model.safetensors"))
 
 
 def _hash_network(network: PixelBackbone, architecture: dict[str, Any]) -> str:

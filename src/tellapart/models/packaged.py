@@ -22,18 +22,11 @@ SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
 
 
 def load_packaged() -> tuple[nn.Module, dict[str, Any]]:
-    """Return timm's network with the package's weights and no classifier, and timm's card of it.
+    """Return timm's network with the package's weights and classifier, and timm's card of it.
 
     Raises:
         BackboneError: the package is not installed, or its file is another one.
     """
-    network, card = load_classifier()
-    network.reset_classifier(0)  # type: ignore[operator]  # a method on timm's
-    return network, card
-
-
-def load_classifier() -> tuple[nn.Module, dict[str, Any]]:
-    """Return the same with its classifier of 1,000 classes."""
     try:
         path = Path(str(metadata.distribution(PACKAGE).locate_file(FILE)))
         content = path.read_bytes()

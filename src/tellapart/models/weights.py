@@ -10,7 +10,7 @@ import logging
 import math
 import textwrap
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ COUNTER = "num_batches_tracked"
 
 
 def import_timm() -> Any:
-    """Import timm without its warnings; of what fails tellapart speaks itself."""
+    """Import timm without its warnings; tellapart itself says what fails."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # timm's own imports warn of torch's deprecations
         import timm
@@ -56,12 +56,11 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     if ":" in name and not fetch:
         raise BackboneError(f"--backbone {name}: only names of timm's list are read here")
     timm = import_timm()
-    # timm is strict only where it has nothing to leave out; here it never is, and what it left
-    # out is looked at afterwards
-    overlay: dict[str, Any] = {"num_classes": -1}
+    # timm is strict with some networks only, and not where a classifier is left out: with these
+    # two it never is, and what is missing or left over is checked afterwards
+    overlay: dict[str, Any] = {"num_classes": -1, "classifier": ()}
     if scheme == "local-dir":
-        config = _read_config(name)
-        overlay["classifier"] = config.get("pretrained_cfg", config).get("classifier") or ()
+        _check_config(name)
         name = f"local-dir:{locate_weights(name)}"
     elif scheme != "hf-hub":
         _check_name(timm, name)
@@ -162,17 +161,18 @@ def _find_cached(timm: Any, name: str) -> str | None:
 
 
 def _find_files(name: str) -> tuple[Path, Path]:
-    folder = locate_weights(name)
-    for needed in (CONFIG, WEIGHTS):
-        if not (folder / needed).is_file():
+    config, weights = (locate_weights(name) / needed for needed in (CONFIG, WEIGHTS))
+    for path in (config, weights):
+        if not path.is_file():
             raise BackboneError(
                 f"--backbone {name} needs {CONFIG} and {WEIGHTS} in that folder, but "
-                f"{folder / needed} does not exist; put timm's files there"
+                f"{path} does not exist; put timm's files there"
             )
-    return folder / CONFIG, folder / WEIGHTS
+    return config, weights
 
 
-def _read_config(name: str) -> dict[str, Any]:
+def _check_config(name: str) -> None:
+    """Refuse a folder whose configuration is not that of an image network alone."""
     path, _ = _find_files(name)
     try:
         config = json.loads(path.read_text("utf-8"))
@@ -187,13 +187,11 @@ def _read_config(name: str) -> dict[str, Any]:
             f"architecture (model type: {kind}); take another backbone"
         )
     fault = _find_fault(config["architecture"], config.get("model_args") or {})
-    if not fault and not isinstance(config.get("pretrained_cfg", {}), dict):
-        fault = (
-            f"must have a pretrained_cfg of names and values, but got {config['pretrained_cfg']}"
-        )
+    card = config.get("pretrained_cfg", {})
+    if not fault and not isinstance(card, dict):
+        fault = f"must have a pretrained_cfg of names and values, but has {card}"
     if fault:
         raise BackboneError(f"--backbone {name}: {CONFIG} {fault}; put timm's file there")
-    return config
 
 
 def _find_fault(name: object, settings: object) -> str:
@@ -258,12 +256,15 @@ def _check_tensors(
     """Refuse weights that lack a tensor, have others left over, or numbers that are none."""
     missing, left = loaded[-1] if loaded else (list(network.state_dict()), [])
     left = [one for one in left if not one.endswith(COUNTER)]
-    if left:  # some classifiers have more layers than timm tells: those the whole network has
+    if left:  # a classifier is what the whole network has beside its layers
         whole = build_network(architecture, classes=2).state_dict().keys()
         left = [one for one in left if one not in whole]
-    if missing or left:
-        parts = [f"missing: {_list_some(missing)}"] if missing else []
-        parts += [f"left over: {_list_some(left)}"] if left else []
+    parts = [
+        f"{kind}: {', '.join(some[:3])}" + (f" and {len(some) - 3} more" if len(some) > 3 else "")
+        for kind, some in (("missing", missing), ("left over", left))
+        if some
+    ]
+    if parts:
         raise BackboneError(
             f"--backbone {name}: the weights do not fit their {CONFIG} (they are not those of a "
             f"{architecture['name']}; {'; '.join(parts)}); put the two files of one network there"
@@ -274,10 +275,6 @@ def _check_tensors(
                 f"--backbone {name}: weights must be finite numbers, but those of {key} are not; "
                 "take another copy of them"
             )
-
-
-def _list_some(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _shorten(error: Exception) -> str:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.errors import WorkspaceError
-from tellapart.transfer.features import locate_features
-from tellapart.transfer.store import FORMAT, KEY, list_shards, read_shard
+from tellapart.transfer.store import FORMAT, KEY, list_shards, locate_features, read_shard
 from tellapart.workspace import read_json
 
 DAY = 24 * 3600.0
@@ -46,56 +45,41 @@ def list_sets(check: bool = False) -> tuple[FeatureSet, ...]:
 
     Args:
         check: whether to compare checksums, which reads everything.
-    """
-    root = locate_features()
-    folders = [path for path in root.glob("*") if _is_own(path)] if root.is_dir() else []
-    found = [read_set(folder, check) for folder in folders]
-    return tuple(sorted(found, key=lambda one: (-one.used, one.folder.name)))
-
-
-def read_set(folder: Path, check: bool = False) -> FeatureSet:
-    """Return what a folder of the cache holds.
 
     Raises:
         WorkspaceError: a shard cannot be opened now.
     """
-    key = _read_key(folder)
-    if key.pop("format", None) != FORMAT:
-        key = {}
-    images, damaged = 0, []
-    for path in list_shards(folder) if key else ():
-        shard = read_shard(path, check)
-        if shard is None:
-            damaged.append(path)
-        else:
-            images += len(shard.hashes)
-    files = []
-    for path in folder.iterdir():
-        with suppress(FileNotFoundError):  # a study at work has taken its temporary file away
-            files.append(path.stat())
-    return FeatureSet(
-        folder=folder,
-        key=key,
-        images=images,
-        size=sum(file.st_size for file in files),
-        used=(folder / KEY).stat().st_mtime,
-        damaged=tuple(damaged),
-    )
+    found = []
+    for folder in locate_features().glob("*"):
+        key = _read_key(folder)
+        if key is not None and all(p.is_file() and p.suffix in OWN for p in folder.iterdir()):
+            found.append(_read_set(folder, key, check))
+    return tuple(sorted(found, key=lambda one: (-one.used, one.folder.name)))
 
 
-def _read_key(folder: Path) -> dict[str, Any]:
-    """Return the key that tellapart, of whatever version, left in a set; else nothing."""
+def _read_key(folder: Path) -> dict[str, Any] | None:
+    """Return the key that tellapart, of whatever version, left in a set; None of another folder."""
     try:
         key = read_json(folder / KEY)
     except WorkspaceError:
-        return {}
-    return key if isinstance(key, dict) and isinstance(key.get("format"), int) else {}
+        return None
+    return key if isinstance(key, dict) and isinstance(key.get("format"), int) else None
 
 
-def _is_own(folder: Path) -> bool:
-    """Tell whether a folder has the key of a set of features, and nothing that is not of one."""
-    return bool(_read_key(folder)) and all(
-        path.is_file() and path.suffix in OWN for path in folder.iterdir()
+def _read_set(folder: Path, key: dict[str, Any], check: bool) -> FeatureSet:
+    known = key.pop("format") == FORMAT
+    shards = {path: read_shard(path, check) for path in list_shards(folder)} if known else {}
+    size = 0
+    for path in folder.iterdir():
+        with suppress(FileNotFoundError):  # a study at work has taken its temporary file away
+            size += path.stat().st_size
+    return FeatureSet(
+        folder=folder,
+        key=key if known else {},
+        images=sum(len(shard.hashes) for shard in shards.values() if shard is not None),
+        size=size,
+        used=(folder / KEY).stat().st_mtime,
+        damaged=tuple(path for path, shard in shards.items() if shard is None),
     )
 
 
@@ -110,19 +94,21 @@ def prune_sets(
     Raises:
         WorkspaceError: a folder cannot be removed.
     """
-    limit = None if unused_days is None else time.time() - DAY * unused_days
+    before = time.time() - DAY * (unused_days or 0)
     gone: list[FeatureSet] = []
     for one in sets:
-        chosen = limit is not None or backbone is not None
-        chosen = chosen and (limit is None or one.used <= limit)
-        chosen = chosen and (backbone is None or one.key.get("backbone") == backbone)
+        chosen = (
+            (unused_days is not None or backbone is not None)
+            and (unused_days is None or one.used <= before)
+            and (backbone is None or one.key.get("backbone") == backbone)
+        )
         try:
             if chosen or not one.key:
                 shutil.rmtree(one.folder)
                 gone.append(one)
-                continue
-            for path in one.damaged:
-                path.unlink(missing_ok=True)
+            else:
+                for path in one.damaged:
+                    path.unlink(missing_ok=True)
         except OSError as error:
             raise WorkspaceError(
                 f"{one.folder} could not be removed ({error.strerror or error}); "
@@ -138,11 +124,9 @@ def describe_sets(sets: Sequence[FeatureSet]) -> str:
     lines = [f"{'backbone':<34} {'images':>9} {'MB':>7}  {'last used':<10}  what"]
     for one in sets:
         name = str(one.key.get("backbone", one.folder.name))
-        what = (
-            f"{one.key['image_size']} px, {one.key['view']}, {one.key['engine']}"
-            if one.key
-            else "of another version: prune removes it"
-        )
+        what = "of another version: prune removes it"
+        if one.key:
+            what = f"{one.key['image_size']} px, {one.key['view']}, {one.key['engine']}"
         if one.damaged:
             what += f"; {len(one.damaged)} damaged"
         used = time.strftime("%Y-%m-%d", time.localtime(one.used))

@@ -1,33 +1,32 @@
 """Which input resolution, and which backbone, are worth all images: asked of a few of them.
 
 Each candidate's features of a part of the training images are given to a logistic head, which is
-looked at on a part of val. What is computed here is kept with all features, so that it is not
-computed again for the candidate that is taken.
+evaluated on a part of val. They are kept with all features, so that they are not computed again
+for the candidate that is taken.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.subset import take_share
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models.backbone import Backbone, resize_backbone
 from tellapart.records import ScreenRecord
 from tellapart.train.loop import Rows
-from tellapart.transfer.features import Progress, extract_features, ignore_progress
+from tellapart.transfer.features import Progress, extract_features
 from tellapart.transfer.head import Examples
-from tellapart.transfer.logistic import try_logistic
-from tellapart.transfer.means import Means, fits_memory
+from tellapart.transfer.logistic import fit_best
+from tellapart.transfer.resources import Resources, fits_memory
 
 TRAIN_IMAGES, WATCH_IMAGES = 2000, 1000
 """Of train and val that a candidate is screened on, at most."""
-PARTS = (3 / 7, 4 / 7, 5 / 7, 1.0)
-"""Of a backbone's own resolution: what is tried for images that are smaller."""
+PARTS = (3 / 7, 4 / 7, 5 / 7)
+"""Of a backbone's own resolution: what is tried too for images that are smaller."""
 GRID = 32
 """Resolutions are multiples of it, which the strides of all common backbones divide."""
 
@@ -38,33 +37,34 @@ class Screen:
 
     dataset: Dataset
     rows: Rows
-    means: Means
+    resources: Resources
     seed: int
-    watch: Callable[[Backbone], Progress] = lambda backbone: ignore_progress
+    watch: Callable[[Backbone], Progress] = lambda backbone: lambda done, total: None
 
     def take_rows(self) -> Rows:
-        """Return a few training images and a few to look at, class by class."""
-        return Rows(
-            _take(self.dataset, self.rows.train, TRAIN_IMAGES, self.seed),
-            _take(self.dataset, self.rows.watch, WATCH_IMAGES, self.seed),
-            self.rows.chosen_on,
-        )
+        """Return a few training images and a few of val, class by class."""
+
+        def take(rows: Indices, most: int) -> Indices:
+            return take_share(self.dataset, rows, min(1.0, most / len(rows)), self.seed)
+
+        train, watch = take(self.rows.train, TRAIN_IMAGES), take(self.rows.watch, WATCH_IMAGES)
+        return Rows(train, watch, self.rows.chosen_on)
 
     def count_images(self) -> int:
-        """Return how many images a candidate is asked of."""
+        """Return how many images a candidate is screened on."""
         rows = self.take_rows()
         return len(rows.train) + len(rows.watch)
 
     def try_backbone(self, backbone: Backbone) -> ScreenRecord:
-        """Return what a backbone comes to on the few."""
-        rows = self.take_rows()
-        both = np.concatenate([rows.train, rows.watch])
+        """Return how well a backbone does on the few."""
+        few = self.take_rows()
+        rows = np.concatenate([few.train, few.watch])
         found = extract_features(
-            self.dataset, backbone, self.means, self.watch(backbone), rows=both
+            self.dataset, backbone, self.resources, self.watch(backbone), rows=rows
         )
-        labels = self.dataset.labels[both]
-        own = Rows(np.arange(len(rows.train)), np.arange(len(rows.train), len(both)))
-        fit = try_logistic(Examples(found.vectors, labels), own, HeadSettings())
+        places = np.arange(len(rows))
+        own = Rows(places[: len(few.train)], places[len(few.train) :])
+        fit = fit_best(Examples(found.vectors, self.dataset.labels[rows]), own)
         hits = round(fit.accuracy * len(own.watch))
         return ScreenRecord(
             name=backbone.name,
@@ -76,10 +76,6 @@ class Screen:
         )
 
 
-def _take(dataset: Dataset, rows: Indices, most: int, seed: int) -> Indices:
-    return take_share(dataset, rows, min(1.0, most / len(rows)), seed)
-
-
 def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
     """Return the resolutions worth trying: its own, and lower ones where images are smaller.
 
@@ -89,7 +85,7 @@ def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
     own = backbone.image_size
     if backbone.fixed or side >= own:
         return (own,)
-    sizes = {max(GRID, round(part * own / GRID) * GRID) for part in PARTS[:-1]} | {own}
+    sizes = {max(GRID, round(part * own / GRID) * GRID) for part in PARTS} | {own}
     return tuple(sorted(size for size in sizes if size >= min(side, own)))
 
 
@@ -103,7 +99,7 @@ def choose_resolution(
     there is one resolution.
     """
     every = [resize_backbone(backbone, size) for size in list_resolutions(backbone, side)]
-    fitting = [one for one in every if fits_memory(one, screen.means)] or every[:1]
+    fitting = [one for one in every if fits_memory(one, screen.resources)] or every[:1]
     for one in every:
         if one not in fitting:
             say(f"{one.name} at {one.image_size} px: left out, it takes too much memory")
@@ -114,12 +110,7 @@ def choose_resolution(
         found.append(screen.try_backbone(one))
         share = 100 * found[-1].val_accuracy.value
         say(f"{one.name} at {one.image_size} px, on a part of the images: {share:.1f} %")
-        if pick_best(found) is not found[-1]:
+        best = max(found, key=lambda record: record.val_accuracy.value)
+        if best is not found[-1]:
             break
-    best = pick_best(found)
-    return resize_backbone(backbone, best.image_size), tuple(found)
-
-
-def pick_best(records: Sequence[ScreenRecord]) -> ScreenRecord:
-    """Return the most accurate; of equals the first, which is the cheapest."""
-    return max(records, key=lambda one: one.val_accuracy.value)
+    return fitting[found.index(best)], tuple(found)

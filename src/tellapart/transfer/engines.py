@@ -7,20 +7,16 @@ import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+import torch
 
 from tellapart.data.dataset import Pixels
 from tellapart.device import DeviceName, choose_device, choose_precision, count_cores
 from tellapart.models.backbone import Backbone
-from tellapart.transfer.means import Load
-
-if TYPE_CHECKING:
-    import torch
-
-Vectors = NDArray[np.float16]
+from tellapart.transfer.resources import Load
+from tellapart.transfer.store import Rows16
 
 
 class Engine(Protocol):
@@ -28,7 +24,7 @@ class Engine(Protocol):
 
     name: str
 
-    def compute(self, batches: Iterator[Pixels]) -> Vectors:
+    def compute(self, batches: Iterator[Pixels]) -> Rows16:
         """Return (k, features) float16 for the batches in order."""
 
 
@@ -40,10 +36,7 @@ class OpenvinoEngine:
 
         It is traced on one image and without gradients: the trace keeps what every layer put out.
         """
-        import torch
-
         openvino = import_openvino()
-        precision = choose_precision(torch.device("cpu"))
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of tracing: all but the batch is fixed on purpose
             model = openvino.convert_model(
@@ -51,24 +44,24 @@ class OpenvinoEngine:
                 example_input=torch.from_numpy(sample[:1]),
                 input=[-1, *sample.shape[1:]],
             )
+        self.name = name_engine("cpu")
         settings = {
             "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+            "INFERENCE_PRECISION_HINT": "bf16" if self.name.endswith("bfloat16") else "f32",
             "INFERENCE_NUM_THREADS": count_cores(),
         }
         if streams is not None:
             settings["NUM_STREAMS"] = streams
-        self.name = name_engine("cpu")
         self._queue = openvino.AsyncInferQueue(
             openvino.Core().compile_model(model, "CPU", settings)
         )
 
-    def compute(self, batches: Iterator[Pixels]) -> Vectors:
-        found: dict[int, Vectors] = {}
+    def compute(self, batches: Iterator[Pixels]) -> Rows16:
+        found: dict[int, Rows16] = {}
 
-        def keep(request: object, number: int) -> None:
+        def keep(request: Any, number: int) -> None:
             with np.errstate(over="ignore"):  # what becomes infinite is refused with its image
-                found[number] = request.get_output_tensor(0).data.astype(np.float16)  # type: ignore[attr-defined]  # untyped in openvino
+                found[number] = request.get_output_tensor(0).data.astype(np.float16)
 
         self._queue.set_callback(keep)
         for number, pixels in enumerate(batches):
@@ -86,17 +79,13 @@ class TorchEngine:
     """
 
     def __init__(self, backbone: Backbone, device: DeviceName) -> None:
-        import torch
-
         self._device = choose_device(device)
         self.name = _name_torch(self._device)
         # a copy, for the backbone at another resolution has these weights too: they stay there
         network = deepcopy(backbone.network)
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
-    def compute(self, batches: Iterator[Pixels]) -> Vectors:
-        import torch
-
+    def compute(self, batches: Iterator[Pixels]) -> Rows16:
         with torch.inference_mode():
             found = [
                 self._network(torch.from_numpy(pixels).to(self._device)).half()
@@ -118,7 +107,7 @@ def import_openvino() -> Any:
 
 
 def name_engine(device: DeviceName) -> str:
-    """Return the name of the engine that a device has unless a network is beyond it."""
+    """Return the name of a device's engine, unless a network is beyond that."""
     chosen = choose_device(device)
     if chosen.type == "cpu":
         return f"openvino {version('openvino')} {choose_precision(chosen)}"
@@ -141,5 +130,5 @@ def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName, load: Lo
         except (MemoryError, OSError):
             raise
         except Exception:  # its converter raises anything on what it does not know
-            return TorchEngine(backbone, device)
+            pass
     return TorchEngine(backbone, device)

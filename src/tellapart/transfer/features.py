@@ -11,7 +11,6 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from tempfile import TemporaryFile
 
 import numpy as np
@@ -22,20 +21,27 @@ from tellapart.errors import BackboneError
 from tellapart.models.backbone import Backbone
 from tellapart.stop import check_stop
 from tellapart.transfer.engines import make_engine, name_engine
-from tellapart.transfer.means import Means, choose_load
-from tellapart.transfer.store import FORMAT, FeatureStore, FeatureTable, Rows16, explain_cache
+from tellapart.transfer.resources import Resources, choose_load
+from tellapart.transfer.store import (
+    FORMAT,
+    FeatureStore,
+    FeatureTable,
+    Rows16,
+    explain_cache,
+    locate_features,
+)
 from tellapart.transfer.views import PLAIN, View, read_view
-from tellapart.workspace import locate_cache
 
 MOST, LEAST = 1024, 64
 """Images in one shard on disk."""
 SHARD_SECONDS = 20.0
 """What a shard should take, between those bounds: a kill costs as much."""
+TIMED = (8, LEAST)
+"""Images that a backbone is timed on: the first few of an engine, then more if they were quick."""
+TIMED_SECONDS = 1.0
 
 Progress = Callable[[int, int], None]
-
-MEANS = Means()
-"""The fastest device here, and the memory that is free."""
+RESOURCES = Resources()
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,11 @@ class Features:
     computed: int
 
 
-def ignore_progress(done: int, total: int) -> None:
-    """Do nothing with the number of images done."""
-
-
 def extract_features(
     dataset: Dataset,
     backbone: Backbone,
-    means: Means = MEANS,
-    progress: Progress = ignore_progress,
+    resources: Resources = RESOURCES,
+    progress: Progress = lambda done, total: None,
     view: View = PLAIN,
     rows: Indices | None = None,
 ) -> Features:
@@ -70,9 +72,11 @@ def extract_features(
     disk as it is used. Where none is missing, no engine is made.
 
     Args:
-        means: the device, and the memory from which the images follow that it has at once.
+        resources: the device, and the memory that limits how many images it has at once.
+        progress: is told how many images are done, of how many.
         view: how the images are shown.
-        rows: of the dataset; all of them unless told. The result has them in this order.
+        rows: of the dataset, the others are not computed; all of them unless told. The result has
+            them in this order.
 
     Raises:
         Interrupted: a stop was asked for; finished shards are kept.
@@ -83,39 +87,60 @@ def extract_features(
     """
     rows = np.arange(len(dataset), dtype=np.int64) if rows is None else rows
     hashes = [dataset.hashes[row] for row in rows.tolist()]
-    name = name_engine(means.device)
+    name = name_engine(resources.device)
     store = open_store(backbone, name, view)
     missing = rows[store.find_missing(hashes)]
-    seconds, computed = 0.0, 0
+    seconds, first, count = 0.0, 0, LEAST
     if len(missing):
         check_cache()
-        load = choose_load(backbone, means)
+        load = choose_load(backbone, resources)
         sample = dataset.source.read(missing[:1], backbone.image_size)
-        engine = make_engine(backbone, sample, means.device, load)
+        engine = make_engine(backbone, sample, resources.device, load)
         if engine.name != name:  # the other one's: what it computed before is elsewhere
             name = engine.name
             store = open_store(backbone, name, view)
             missing = rows[store.find_missing(hashes)]
-        computed = len(missing)
-        done = len(rows) - computed
-        progress(done, len(rows))
-        first, count = 0, LEAST
-        while first < len(missing):
-            some = missing[first : first + count]
-            start = time.perf_counter()
-            read = _read_batches(dataset, some, load.batch, backbone.image_size, view)
-            vectors = engine.compute(read)
-            seconds += time.perf_counter() - start
-            _check_finite(dataset, backbone, some, vectors)
-            store.add([dataset.hashes[row] for row in some.tolist()], vectors)
-            first += len(some)
-            progress(done + first, len(rows))
-            count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
+    done = len(rows) - len(missing)
+    progress(done, len(rows))
+    while first < len(missing):
+        some = missing[first : first + count]
+        start = time.perf_counter()
+        batches = _read_batches(dataset, some, load.batch, backbone.image_size, view)
+        vectors = engine.compute(batches)
+        seconds += time.perf_counter() - start
+        _check_finite(dataset, backbone, some, vectors)
+        store.add([dataset.hashes[row] for row in some.tolist()], vectors)
+        first += len(some)
+        progress(done + first, len(rows))
+        count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
+    if first:
         del engine
         release_memory()
-    else:
-        progress(len(rows), len(rows))
-    return Features(store.take(hashes), name, seconds, computed)
+    return Features(store.take(hashes), name, seconds, len(missing))
+
+
+def time_backbone(
+    dataset: Dataset, backbone: Backbone, rows: Indices, resources: Resources = RESOURCES
+) -> float:
+    """Return the seconds that the features of these images take, over their number.
+
+    A few of those that are missing are computed, and kept; those in the cache take no time.
+
+    Raises:
+        Interrupted, WorkspaceError, BackboneError, DataError, BudgetError: as `extract_features`.
+    """
+    hashes = [dataset.hashes[row] for row in rows.tolist()]
+    store = open_store(backbone, name_engine(resources.device), PLAIN)
+    missing = rows[store.find_missing(hashes)]
+    few = np.random.default_rng(0).permutation(missing)
+    pace = 0.0
+    for count in TIMED:
+        found = extract_features(dataset, backbone, resources, rows=few[:count])
+        if found.computed:
+            pace = found.seconds / found.computed
+        if found.seconds > TIMED_SECONDS:
+            break
+    return pace * len(missing) / max(1, len(rows))
 
 
 def check_cache() -> None:
@@ -133,13 +158,13 @@ def check_cache() -> None:
 
 def _check_finite(dataset: Dataset, backbone: Backbone, rows: Indices, vectors: Rows16) -> None:
     wrong = rows[~np.isfinite(vectors).all(axis=1)]
-    if not len(wrong):
-        return
-    image = dataset.files[wrong[0]] if dataset.files else f"image {wrong[0]}"
-    raise BackboneError(
-        f"features must be finite in half precision, but --backbone {backbone.name} gives others "
-        f"for {len(wrong)} of {len(rows)} images, the first {image}; take another backbone"
-    )
+    if len(wrong):
+        image = dataset.files[wrong[0]] if dataset.files else f"image {wrong[0]}"
+        raise BackboneError(
+            f"features must be finite in half precision, but --backbone {backbone.name} gives "
+            f"others for {len(wrong)} of {len(rows)} images, the first {image}; "
+            "take another backbone"
+        )
 
 
 def _read_batches(
@@ -161,11 +186,6 @@ def open_store(backbone: Backbone, engine: str, view: View) -> FeatureStore:
         "view": view.name,
     }
     return FeatureStore(locate_features() / name_set(key), backbone.features, key)
-
-
-def locate_features() -> Path:
-    """Return the folder of all sets of features."""
-    return locate_cache() / "features"
 
 
 def name_decoder() -> str:

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.subset import take_share
 from tellapart.errors import DataError
 from tellapart.train.loop import Rows
 from tellapart.transfer.head import Examples, predict_head
-from tellapart.transfer.logistic import fit_best, say_nothing
+from tellapart.transfer.logistic import fit_best
 
 WATCHED = 0.15
 """Of the images that a fold learns from: what its penalty is chosen on."""
@@ -71,12 +70,9 @@ def check_counts(dataset: Dataset, rows: Indices, count: int) -> None:
 
 
 def cross_validate(
-    examples: Examples,
-    folds: tuple[Fold, ...],
-    settings: HeadSettings,
-    watch: Callable[[float], None],
+    examples: Examples, folds: tuple[Fold, ...], watch: Callable[[float], None]
 ) -> tuple[NDArray[np.bool_], tuple[float, ...]]:
-    """Return which of the held rows, sorted, were told right, and each fold's accuracy.
+    """Return which of the held rows, sorted, were classified right, and each fold's accuracy.
 
     Each fold's head, its penalty too, is chosen without its held rows.
 
@@ -84,13 +80,13 @@ def cross_validate(
         watch: is given each fold's accuracy.
 
     Raises:
-        NotFinite: the loss is not finite.
+        NotFinite: a feature is not finite.
     """
     right: dict[int, bool] = {}
     parts = []
     for fold in folds:
-        network, _ = fit_best(examples, fold.rows, settings, say_nothing)
-        logits = predict_head(network, examples.vectors, fold.held)
+        fit = fit_best(examples, fold.rows)
+        logits = predict_head(fit.network, examples.vectors, fold.held)
         hits = logits.argmax(1) == examples.labels[fold.held]
         right |= zip(fold.held.tolist(), hits.tolist(), strict=True)
         parts.append(float(hits.mean()))

@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,15 +22,12 @@ from numpy.typing import NDArray
 
 from tellapart.data.dataset import Indices
 from tellapart.errors import WorkspaceError
-from tellapart.workspace import write_bytes, write_json
+from tellapart.workspace import locate_cache, write_bytes, write_json
 
 FORMAT = 3
 """Of the folder and its key; sets of another are not read, and ``cache prune`` removes them."""
 KEY = "key.json"
 SUFFIX = ".safetensors"
-
-HELD_BYTES = 400_000_000
-"""What vectors that are held in main memory may take."""
 
 Rows16 = NDArray[np.float16]
 
@@ -42,117 +39,6 @@ class Vectors(Protocol):
     def shape(self) -> tuple[int, ...]: ...
 
     def __getitem__(self, rows: Indices, /) -> Rows16: ...
-
-
-class FeatureTable:
-    """(n, width) float16 that are read from shards when they are asked for, by rows.
-
-    Attributes:
-        shape: ``(n, width)``.
-    """
-
-    def __init__(self, shards: Sequence[Shard], places: NDArray[np.int32], width: int) -> None:
-        self._shards, self._places = tuple(shards), places
-        self._mapped: dict[int, Rows16] = {}
-        self.shape = (len(places), width)
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def __getitem__(self, rows: Indices) -> Rows16:
-        """Return (k, width) float16 in the order of k rows.
-
-        Raises:
-            WorkspaceError: a shard was removed meanwhile, or cannot be opened.
-        """
-        places = self._places[rows]
-        found = np.empty((len(places), self.shape[1]), np.float16)
-        for number in np.unique(places[:, 0]).tolist():
-            if number not in self._mapped:
-                self._mapped[number] = self._shards[number].map_vectors()
-            here = np.flatnonzero(places[:, 0] == number)
-            found[here] = self._mapped[number][places[here, 1]]
-        return found
-
-    def release(self) -> None:
-        """Let the system have the memory of what was read; it is read again when it is needed."""
-        self._mapped.clear()
-
-
-def hold_vectors(vectors: Vectors) -> Vectors:
-    """Return vectors in main memory where all of them take little: they are then taken faster."""
-    count, width = vectors.shape
-    if 2 * count * width > HELD_BYTES:
-        return vectors
-    held = vectors[np.arange(count)]
-    if isinstance(vectors, FeatureTable):
-        vectors.release()
-    return held
-
-
-class FeatureStore:
-    """One set of features, opened: whole shards alone count, each checked.
-
-    Args:
-        folder: of the set; made at the first write.
-        width: features an image.
-        key: what the numbers depend on, kept beside them for ``cache list``.
-
-    Raises:
-        WorkspaceError: a shard cannot be opened now; it stays.
-    """
-
-    def __init__(self, folder: Path, width: int, key: dict[str, Any]) -> None:
-        self.folder, self.width, self._key = folder, width, key
-        self._shards: list[Shard] = []
-        self._places: dict[str, tuple[int, int]] = {}
-        for path in list_shards(folder):
-            shard = read_shard(path)
-            if shard is None or shard.width != width:
-                with suppress(OSError):  # a folder that cannot be written: it is passed over
-                    path.unlink()
-                continue
-            self._keep(shard)
-        with suppress(OSError):
-            os.utime(folder / KEY)  # when it was used last
-
-    def find_missing(self, hashes: Sequence[str]) -> Indices:
-        """Return the rows of images that have no features, each image once, in order."""
-        seen: set[str] = set(self._places)
-        rows: list[int] = []
-        for row, name in enumerate(hashes):
-            if name not in seen:
-                seen.add(name)
-                rows.append(row)
-        return np.array(rows, np.int64)
-
-    def add(self, hashes: Sequence[str], vectors: Rows16) -> None:
-        """Keep the features of some images as one shard.
-
-        Raises:
-            WorkspaceError: the cache cannot be written.
-        """
-        content = pack_shard(hashes, vectors)
-        name = hashlib.sha256(content).hexdigest()[:24]
-        path = self.folder / f"{name}{SUFFIX}"
-        with explain_cache(self.folder):
-            if not (self.folder / KEY).is_file():
-                write_json(self.folder / KEY, {"format": FORMAT, **self._key})
-            write_bytes(path, content)
-        shard = read_shard(path, check=False)
-        assert shard is not None, path
-        self._keep(shard)
-
-    def take(self, hashes: Sequence[str]) -> FeatureTable:
-        """Return the features of images, row for row; all of them must be there."""
-        places = np.array([self._places[name] for name in hashes], np.int32).reshape(-1, 2)
-        return FeatureTable(self._shards, places, self.width)
-
-    def _keep(self, shard: Shard) -> None:
-        number = len(self._shards)
-        self._shards.append(shard)
-        for row, name in enumerate(shard.hashes):
-            self._places.setdefault(name, (number, row))
 
 
 @dataclass(frozen=True)
@@ -183,6 +69,93 @@ class Shard:
         vectors: Rows16 = content[self.begin :].view(np.float16)
         vectors.flags.writeable = False
         return vectors.reshape(len(self.hashes), self.width)
+
+
+class FeatureTable:
+    """(n, width) float16 that are read from shards when they are asked for, by rows."""
+
+    def __init__(self, shards: Sequence[Shard], places: NDArray[np.int32], width: int) -> None:
+        """Take (n, 2) places: the number of a row's shard, and the row in it."""
+        self._shards, self._places = tuple(shards), places
+        self.shape = (len(places), width)
+
+    def __getitem__(self, rows: Indices) -> Rows16:
+        """Return (k, width) float16 in the order of k rows.
+
+        Raises:
+            WorkspaceError: a shard was removed meanwhile, or cannot be opened.
+        """
+        places = self._places[rows]
+        found = np.empty((len(places), self.shape[1]), np.float16)
+        for number in np.unique(places[:, 0]).tolist():
+            here = np.flatnonzero(places[:, 0] == number)
+            found[here] = self._shards[number].map_vectors()[places[here, 1]]
+        return found
+
+
+class FeatureStore:
+    """One set of features, opened: whole shards alone count, each checked.
+
+    Args:
+        folder: of the set; made at the first write.
+        width: features an image.
+        key: what the numbers depend on, kept beside them for ``cache list``.
+
+    Raises:
+        WorkspaceError: a shard cannot be opened now; it stays.
+    """
+
+    def __init__(self, folder: Path, width: int, key: dict[str, Any]) -> None:
+        self.folder, self.width, self._key = folder, width, key
+        self._shards: list[Shard] = []
+        self._places: dict[str, tuple[int, int]] = {}
+        for path in list_shards(folder):
+            shard = read_shard(path)
+            if shard is not None and shard.width == width:
+                self._keep(shard)
+                continue
+            with suppress(OSError):  # a folder that cannot be written: it is passed over
+                path.unlink()
+        with suppress(OSError):
+            os.utime(folder / KEY)  # when it was used last
+
+    def find_missing(self, hashes: Sequence[str]) -> Indices:
+        """Return the rows of images that have no features, each image once, in order."""
+        first: dict[str, int] = {}
+        for row, name in enumerate(hashes):
+            if name not in self._places:
+                first.setdefault(name, row)
+        return np.array(list(first.values()), np.int64)
+
+    def add(self, hashes: Sequence[str], vectors: Rows16) -> None:
+        """Keep the features of some images as one shard.
+
+        Raises:
+            WorkspaceError: the cache cannot be written.
+        """
+        content = pack_shard(hashes, vectors)
+        path = self.folder / f"{hashlib.sha256(content).hexdigest()[:24]}{SUFFIX}"
+        with explain_cache(self.folder):
+            if not (self.folder / KEY).is_file():
+                write_json(self.folder / KEY, {"format": FORMAT, **self._key})
+            write_bytes(path, content)
+        begin = len(content) - vectors.nbytes
+        self._keep(Shard(path, tuple(hashes), vectors.shape[1], begin))
+
+    def take(self, hashes: Sequence[str]) -> FeatureTable:
+        """Return the features of images, row for row; all of them must be there."""
+        places = np.array([self._places[name] for name in hashes], np.int32).reshape(-1, 2)
+        return FeatureTable(self._shards, places, self.width)
+
+    def _keep(self, shard: Shard) -> None:
+        for row, name in enumerate(shard.hashes):
+            self._places.setdefault(name, (len(self._shards), row))
+        self._shards.append(shard)
+
+
+def locate_features() -> Path:
+    """Return the folder of all sets of features."""
+    return locate_cache() / "features"
 
 
 def list_shards(folder: Path) -> list[Path]:
@@ -271,7 +244,7 @@ def _explain_shard(path: Path, reason: str) -> WorkspaceError:
     )
 
 
-def _sum_up(hashes: Iterable[str], vectors: bytes | memoryview) -> str:
+def _sum_up(hashes: Sequence[str], vectors: bytes | memoryview) -> str:
     digest = hashlib.sha256(" ".join(hashes).encode())
     digest.update(vectors)
     return digest.hexdigest()

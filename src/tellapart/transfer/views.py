@@ -18,6 +18,7 @@ from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.errors import SettingError
 from tellapart.train.augment import augment_images
 
+_WORD = 2**64 - 1
 VIEWED = ("flip", "shift", "rotation", "zoom", "colour", "cutout")
 """What a view may do: what leaves an image its label."""
 
@@ -43,17 +44,18 @@ def list_views(count: int, augment: str, seed: int) -> tuple[View, ...]:
     """Return the plain view and ``count`` augmented ones.
 
     Raises:
-        SettingError: an operation that changes what an image should be told as.
+        SettingError: an operation that changes the label of an image.
 
     >>> [view.name for view in list_views(1, "flip+shift", 0)]
     ['plain', 'flip+shift 1 seed 0']
     """
-    for name in list_operations(augment):
+    operations = list_operations(augment)
+    for name in operations:
         if name not in VIEWED:
             raise SettingError(
                 f"views take what leaves an image its label ({', '.join(VIEWED)}), but got {name}"
             )
-    if count and not list_operations(augment):
+    if count and not operations:
         raise SettingError(f"--views {count} needs an augmentation, but got {augment!r}")
     return (PLAIN, *(View(number, augment, seed) for number in range(1, count + 1)))
 
@@ -69,26 +71,25 @@ def read_view(dataset: Dataset, rows: Indices, size: int, view: View) -> Pixels:
         return pixels
     draws = draw_view([dataset.hashes[row] for row in rows.tolist()], pixels.shape[1], view)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 255
-    images = augment_images(
-        images.contiguous(memory_format=torch.channels_last), draws, np.arange(len(rows))
-    )
+    images = images.contiguous(memory_format=torch.channels_last)
+    images = augment_images(images, draws, np.arange(len(rows)))
     shown = (images.permute(0, 2, 3, 1) * 255).round_().clamp_(0, 255).to(torch.uint8)
     return np.ascontiguousarray(shown.numpy())
 
 
 def draw_view(hashes: Sequence[str], size: int, view: View) -> Draws:
     """Draw what a view does to images of these contents."""
-    seeds = [int(name, 16) for name in hashes]
+    seeds = [int(name, 16) & _WORD for name in hashes]
 
     def draw(stream: str, numbers: int, epoch: int = view.number) -> Floats:
         """Return (numbers, images) in [0, 1), each image's from a stream of its own."""
-        found = np.empty((len(seeds), numbers))
+        counter = [0, 0, epoch, STREAMS[stream]]
+        found = np.empty((numbers, len(seeds)))
         for row, seed in enumerate(seeds):
-            key = np.array([seed & (2**64 - 1), view.seed & (2**64 - 1)], np.uint64)
-            place = [0, 0, epoch, STREAMS[stream]]
-            philox = np.random.Philox(counter=place, key=key)
-            found[row] = np.random.Generator(philox).random(numbers)
-        return found.T
+            key = np.array([seed, view.seed & _WORD], np.uint64)
+            philox = np.random.Philox(counter=counter, key=key)
+            found[:, row] = np.random.Generator(philox).random(numbers)
+        return found
 
     rows = np.arange(len(seeds))
     return draw_operations(list_operations(view.augment), rows, size, draw, view.number)

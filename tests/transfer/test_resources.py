@@ -12,16 +12,16 @@ from tellapart.data.split import Split
 from tellapart.errors import BudgetError
 from tellapart.models.backbone import Backbone, resize_backbone
 from tellapart.train.loop import Rows
-from tellapart.transfer import means as module
+from tellapart.transfer import resources as module
 from tellapart.transfer.choose import Screen, choose_resolution
 from tellapart.transfer.features import extract_features
-from tellapart.transfer.means import (
+from tellapart.transfer.resources import (
     COPIES,
     ENGINE_BYTES,
     LIVE,
     MOST,
     Load,
-    Means,
+    Resources,
     choose_load,
     measure_widest,
 )
@@ -31,7 +31,7 @@ from .backbones import FEATURES, make_tiny
 
 def leave(monkeypatch: pytest.MonkeyPatch, left: float) -> None:
     """Say that so many bytes may be taken, on a machine of two cores."""
-    monkeypatch.setattr(Means, "measure_left", lambda self: int(left))
+    monkeypatch.setattr(Resources, "measure_left", lambda self: int(left))
     monkeypatch.setattr(module, "count_cores", lambda: 2)
 
 
@@ -62,21 +62,21 @@ def test_first_the_batch_falls_and_then_the_streams(
 ) -> None:
     backbone = make_tiny()
     leave(monkeypatch, reckon(backbone, images) + 1)
-    assert choose_load(backbone, Means("cpu")) == load
+    assert choose_load(backbone, Resources("cpu")) == load
 
 
 def test_too_little_for_one_image_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = make_tiny()
     leave(monkeypatch, reckon(backbone, 0.9) - 2e9)
     with pytest.raises(BudgetError, match=r"--max-memory 0\.5 \(GB\) .*tiny:one at 16 px: 2\.0"):
-        choose_load(backbone, Means("cpu", 0.5))
+        choose_load(backbone, Resources("cpu", 0.5))
     with pytest.raises(BudgetError, match="the free memory is too little"):
-        choose_load(backbone, Means("cpu"))
+        choose_load(backbone, Resources("cpu"))
 
 
 def test_what_the_process_has_counts() -> None:
-    assert Means("cpu", 1000.0).measure_left() < 1000e9
-    assert Means("cpu", 0.001).measure_left() < 0
+    assert Resources("cpu", 1000.0).measure_left() < 1000e9
+    assert Resources("cpu", 0.001).measure_left() < 0
 
 
 def test_resolutions_that_do_not_fit_are_left_out_and_named(
@@ -86,7 +86,7 @@ def test_resolutions_that_do_not_fit_are_left_out_and_named(
     leave(monkeypatch, reckon(resize_backbone(make_tiny(), 160), 1))
     said: list[str] = []
     rows = Rows(digits_split.train, digits_split.val)
-    screen = Screen(digits, rows, Means("cpu"), 0)
+    screen = Screen(digits, rows, Resources("cpu"), 0)
     chosen, screened = choose_resolution(screen, backbone, 8, said.append)
     assert {record.image_size for record in screened} <= {96, 128, 160}
     assert chosen.image_size in (96, 128, 160)
@@ -95,9 +95,9 @@ def test_resolutions_that_do_not_fit_are_left_out_and_named(
 
 def test_features_are_those_of_any_load(digits: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     backbone = make_tiny()
-    whole = extract_features(digits, backbone, Means("cpu")).vectors
+    whole = extract_features(digits, backbone, Resources("cpu")).vectors
     leave(monkeypatch, reckon(backbone, 1))
     other = dataclasses.replace(backbone, key="same-again")
-    least = extract_features(digits, other, Means("cpu")).vectors
+    least = extract_features(digits, other, Resources("cpu")).vectors
     rows = np.arange(len(digits))
     assert np.abs(whole[rows].astype(float) - least[rows]).max() < 0.02

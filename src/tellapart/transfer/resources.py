@@ -1,8 +1,8 @@
 """With what features are computed: a device, and no more memory than may be taken.
 
-What a backbone takes at work is reckoned before it works, from the layer that needs most: an engine
-holds the input and output of the layer that it is at, and what a shortcut keeps beside them. How
-near that is to what is measured, ``benchmarks/memory.py`` says.
+What a backbone takes is estimated from the layer that needs most: an engine holds the input and
+output of the layer that it is at, and what a shortcut keeps beside them.
+``benchmarks/memory.py`` measures how near that is.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ ENGINE_BYTES = 180_000_000
 
 
 @dataclass(frozen=True)
-class Means:
+class Resources:
     """A device, and the gigabytes that this process may take; None: what is free."""
 
     device: DeviceName = "auto"
@@ -58,26 +58,23 @@ class Load:
     streams: int | None = None
 
 
-def choose_load(backbone: Backbone, means: Means) -> Load:
+def choose_load(backbone: Backbone, resources: Resources) -> Load:
     """Return how many images an engine may take at once, so that memory suffices.
 
     Raises:
         BudgetError: it does not suffice for one image.
     """
-    kind = choose_device(means.device).type
+    kind = choose_device(resources.device).type
     image = LIVE * measure_widest(backbone)
     fixed = ENGINE_BYTES + COPIES * 4 * backbone.parameters
-    room = means.measure_left() - fixed
+    room = resources.measure_left() - fixed
     for streams, calls in ((None, count_cores() if kind == "cpu" else 1), (1, 1)):
         batch = min(MOST[kind], int(room // (calls * image)))
         if batch >= 1:
             return Load(batch, streams)
     missing = (image - room) / 1e9
-    budget = (
-        f"--max-memory {means.max_memory:g} (GB)"
-        if means.max_memory is not None
-        else "the free memory"
-    )
+    asked = resources.max_memory
+    budget = "the free memory" if asked is None else f"--max-memory {asked:g} (GB)"
     raise BudgetError(
         f"{budget} is too little for one image of {backbone.name} at {backbone.image_size} px: "
         f"{missing:.2f} GB are missing; allow more, or take a lower --image-size or a smaller "
@@ -85,10 +82,10 @@ def choose_load(backbone: Backbone, means: Means) -> Load:
     )
 
 
-def fits_memory(backbone: Backbone, means: Means) -> bool:
+def fits_memory(backbone: Backbone, resources: Resources) -> bool:
     """Tell whether memory suffices for one image at a time."""
     try:
-        choose_load(backbone, means)
+        choose_load(backbone, resources)
     except BudgetError:
         return False
     return True
