@@ -4,28 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records import Estimate, Scalar, StepName
+from tellapart.records import Estimate, RunRecord, Scalar
 from tellapart.words import shorten_name, shorten_names
-
-QUESTIONS: dict[StepName, str] = {
-    "inspect": "How many images of each class are there, and is the balance a problem?",
-    "baseline": "What does one convolution and one dense layer make of them?",
-    "conv": "Does the size of the convolution matter, and is there an ideal one?",
-    "dense": "Does the size of the dense layer matter, and is there an ideal one?",
-    "search": "How good does the best network trained from scratch get?",
-    "transfer": "What does a pretrained backbone add?",
-}
-TITLES: dict[StepName, str] = {
-    "inspect": "Inspect",
-    "baseline": "Baseline",
-    "conv": "Convolution size",
-    "dense": "Dense size",
-    "search": "Search",
-    "transfer": "Transfer",
-}
 
 
 def say_setting(name: str) -> str:
@@ -55,6 +38,65 @@ def say_estimate(estimate: Estimate) -> str:
     """
     low, high = 100 * estimate.low, 100 * estimate.high
     return f"{say_percent(estimate.value)} ({low:.1f} to {high:.1f}, n = {estimate.n:,})"
+
+
+def say_metric(metric: str) -> str:
+    """Say the name of a metric as a reader would.
+
+    >>> say_metric("balanced_accuracy"), say_metric("macro_f1")
+    ('balanced accuracy', 'macro F1')
+    """
+    return metric.replace("_", " ").replace("-", " ").replace("f1", "F1")
+
+
+def title_score(metric: str, split: str = "") -> str:
+    """Return the title of an axis or a column.
+
+    >>> title_score("accuracy", "val"), title_score("macro_f1")
+    ('Accuracy on val', 'Macro F1')
+    """
+    said = say_metric(metric)
+    return said[:1].upper() + said[1:] + (f" on {split}" if split else "")
+
+
+def say_score(metric: str, estimate: Estimate) -> str:
+    """Say what a model gets on test, after the word "gets".
+
+    >>> seen = Estimate(value=0.624, low=0.5932, high=0.6541, n=1000)
+    >>> say_score("accuracy", seen)
+    '62.4 % (59.3 to 65.4, n = 1,000) of the test images right'
+    >>> say_score("balanced_accuracy", seen)
+    'a balanced accuracy of 62.4 % (59.3 to 65.4, n = 1,000) on the test images'
+    """
+    if metric == "accuracy":
+        return f"{say_estimate(estimate)} of the test images right"
+    return f"a {say_metric(metric)} of {say_estimate(estimate)} on the test images"
+
+
+def say_network(run: RunRecord) -> str:
+    """Say what a network is made of, and how its images were augmented."""
+    augment = run.settings.get("augment", "none")
+    return run.description + ("" if augment == "none" else f", {augment} augmentation")
+
+
+def say_count(count: int, one: str, several: str = "") -> str:
+    """Say how many there are of something.
+
+    >>> say_count(1, "seed"), say_count(3, "seed")
+    ('1 seed', '3 seeds')
+    """
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def say_settings(settings: Mapping[str, Scalar]) -> str:
+    """Say settings on one line.
+
+    >>> say_settings({"learning_rate": 0.001, "batch": 64})
+    'learning rate 0.001 · batch 64'
+    """
+    return " · ".join(
+        f"{say_setting(name)} {say_scalar(value)}" for name, value in settings.items()
+    )
 
 
 def say_points(difference: float) -> str:
@@ -101,15 +143,6 @@ def say_seconds(seconds: float) -> str:
         return f"{whole // 60} min {whole % 60:02d} s"
     minutes = round(seconds / 60)
     return f"{minutes // 60} h {minutes % 60:02d} min"
-
-
-def say_left(seconds: float) -> str:
-    """Say what is left of the time that was allowed.
-
-    >>> say_left(192), say_left(0.3), say_left(-20)
-    ('3 min 12 s are left', 'no time is left', 'no time is left')
-    """
-    return f"{say_seconds(seconds)} are left" if seconds >= 1 else "no time is left"
 
 
 def say_memory(megabytes: float) -> str:

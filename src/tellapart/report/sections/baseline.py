@@ -1,0 +1,42 @@
+"""Baseline: what one network makes of the images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tellapart.records import BaselineStep, StepRecord
+from tellapart.report import wording
+from tellapart.report.sections.model import (
+    picture_model,
+    say_confusion,
+    say_fit,
+    say_floor,
+    say_optimism,
+)
+from tellapart.report.sections.section import Picture, Section
+
+
+def answer(step: BaselineStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+    """Say how far the network gets, whether it overfits, and which class is hardest."""
+    run, test = step.run, step.test
+    network = wording.say_network(run)
+    return (
+        f"{network[:1].upper()}{network[1:]} ({step.parameters:,} parameters) gets "
+        f"{wording.say_score(test.metric, test.score)}, with its best epoch at {run.best_epoch} of "
+        f"{len(run.history)}. {say_fit(run, say_floor(test))} {say_confusion(test, classes)}"
+    ) + say_optimism(step)
+
+
+def pictures(step: BaselineStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
+    """Return the pictures of the model."""
+    return picture_model(step, classes)
+
+
+BASELINE = Section(
+    title="Baseline",
+    question="What does one network, trained from scratch, make of them?",
+    answer=answer,
+    pictures=pictures,
+    template="baseline.html",
+)
