@@ -2,21 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from tellapart.records import ModelStep, StepRecord, StudyRecord
 from tellapart.report import canvas, wording
 from tellapart.report.sections import SECTIONS
 from tellapart.report.sections.model import find_commonest, say_confusion
 from tellapart.report.sections.section import Picture, embed
-
-
-@dataclass(frozen=True)
-class Headline:
-    """``answer`` is the one sentence; ``details`` put it in proportion."""
-
-    answer: str
-    details: tuple[str, ...]
 
 
 def list_steps(record: StudyRecord) -> dict[str, StepRecord]:
@@ -41,11 +31,14 @@ def is_optimistic(record: StudyRecord) -> bool:
     return record.protocol == "notebook" or any(tested)
 
 
-def state_headline(record: StudyRecord) -> Headline:
+def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     """Say how well the classes can be told apart, by which model, and against what.
 
     The model is the one with the best score on the split that choices are made on, never the one
     with the best score on test. With no model, it is what the last step found.
+
+    Returns:
+        The one sentence, and others that put it in proportion.
     """
     best, models, steps = find_best(record), list_models(record), list_steps(record)
     if best is None:
@@ -54,8 +47,8 @@ def state_headline(record: StudyRecord) -> Headline:
             f"{total:,} images of {wording.say_count(len(record.data.classes), 'class', 'classes')}"
         )
         if not steps:
-            return Headline(f"There are {found}; no step of this study is done yet.", ())
-        return Headline(list(steps.values())[-1].answer, (f"{found}; no model was tested.",))
+            return (f"There are {found}; no step of this study is done yet.", ())
+        return (list(steps.values())[-1].answer, (f"{found}; no model was tested.",))
     step = models[best]
     score, metric = step.test_score, step.test.metric
     share = wording.say_percent(score.value)
@@ -75,7 +68,7 @@ def state_headline(record: StudyRecord) -> Headline:
     name, floor = find_commonest(step.test)
     always = f"Always answering “{name}”, the commonest class, would be right on "
     commonest = (f"{always}{wording.say_percent(floor)}.",) if metric == "accuracy" else ()
-    return Headline(answer, (*commonest, say_confusion(step.test, record.data.classes)))
+    return answer, (*commonest, say_confusion(step.test, record.data.classes))
 
 
 def picture_study(record: StudyRecord) -> Picture | None:

@@ -7,13 +7,17 @@ import hashlib
 from pathlib import Path
 
 from tellapart.errors import WorkspaceError
-from tellapart.records import ROLES, StudyRecord
+from tellapart.records import ROLES, StepRecord, StudyRecord
 from tellapart.report import headline, wording
 from tellapart.report.sections import SECTIONS
+from tellapart.report.sections.section import Picture
 from tellapart.workspace import expand_path, read_record, write_text
 
 HERE = Path(__file__).parent
 SHOWN = 200  # rows of files left out, and of a model's classes; results.json has them all
+
+_drawn: dict[Path, dict[str, tuple[StepRecord, dict[str, Picture]]]] = {}
+"""Pictures of each study's steps: a page is written after every step, drawing it takes seconds."""
 
 
 def write_report(folder: str | Path) -> Path:
@@ -71,16 +75,16 @@ def render_report(record: StudyRecord, folder: Path) -> str:
     }
     pages.globals |= {"shown": SHOWN, "roles": ROLES}
     steps, best = headline.list_steps(record), headline.find_best(record)
-    bodies = {}
+    drawn, bodies = _drawn.setdefault(folder, {}), {}
     for name, step in steps.items():
-        section = SECTIONS[name]
+        section, classes = SECTIONS[name], record.data.classes
+        if name not in drawn or drawn[name][0] != step:
+            drawn[name] = step, section.pictures(step, classes, folder)
         path = HERE / "sections" / (section.template or "plain.html")
-        body = pages.from_string(path.read_text(encoding="utf-8")).render(
-            step=step,
-            record=record,
-            pictures=section.pictures(step, record.data.classes, folder),
-        )
+        template = pages.from_string(path.read_text(encoding="utf-8"))
+        body = template.render(step=step, record=record, pictures=drawn[name][1])
         bodies[name] = Markup(body)  # escaped where it was made
+    answer, details = headline.state_headline(record)
     script, style = ((HERE / name).read_text("utf-8") for name in ("script.js", "style.css"))
     return pages.get_template("page.html").render(
         record=record,
@@ -90,7 +94,8 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         bodies=bodies,
         models=headline.list_models(record),
         best=best,
-        headline=headline.state_headline(record),
+        answer=answer,
+        details=details,
         overview=headline.picture_study(record),
         optimistic=headline.is_optimistic(record),
         # Both files are tellapart's own; nothing of the record is in them.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tellapart.records import BaselineStep, StepRecord
 from tellapart.report import wording
@@ -12,15 +11,16 @@ from tellapart.report.sections.model import (
     say_confusion,
     say_fit,
     say_floor,
+    say_network,
     say_optimism,
 )
-from tellapart.report.sections.section import Picture, Section
+from tellapart.report.sections.section import Section
 
 
 def answer(step: BaselineStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
     """Say how far the network gets, whether it overfits, and which class is hardest."""
     run, test = step.run, step.test
-    network = wording.say_network(run)
+    network = say_network(run)
     return (
         f"{network[:1].upper()}{network[1:]} ({step.parameters:,} parameters) gets "
         f"{wording.say_score(test.metric, test.score)}, with its best epoch at {run.best_epoch} of "
@@ -28,15 +28,10 @@ def answer(step: BaselineStep, done: Mapping[str, StepRecord], classes: Sequence
     ) + say_optimism(step)
 
 
-def pictures(step: BaselineStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the pictures of the model."""
-    return picture_model(step, classes)
-
-
 BASELINE = Section(
     title="Baseline",
     question="What does one network, trained from scratch, make of them?",
     answer=answer,
-    pictures=pictures,
+    pictures=lambda step, classes, folder: picture_model(step, classes),
     template="baseline.html",
 )

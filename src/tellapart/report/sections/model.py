@@ -53,6 +53,12 @@ def picture_model(
     return pictures
 
 
+def say_network(run: RunRecord) -> str:
+    """Say what a network is made of, and how its images were augmented."""
+    augment = run.settings.get("augment", "none")
+    return run.description + ("" if augment == "none" else f", {augment} augmentation")
+
+
 def say_limits(step: ModelStep) -> str:
     """Say what the number does not show: that nothing was learnt, or that it is optimistic."""
     floor = say_floor(step.test)
@@ -60,20 +66,13 @@ def say_limits(step: ModelStep) -> str:
 
 
 def say_optimism(step: ModelStep) -> str:
-    """Say what choosing the epoch on the test images has added; nothing where it was not done."""
-    honest = step.honest_score
-    if honest is None:
+    """Say that the epoch was chosen on the test images; nothing where it was not."""
+    if step.honest_score is None:
         return ""
-    gap = 100 * (step.val_score.value - honest.value)
     return (
         " This figure is optimistic: the best epoch was chosen on these same test images "
         "(protocol notebook). The last epoch of the same training, which nothing chose, gets "
-        f"{100 * honest.value:.1f} %"
-        + (
-            f", {gap:.1f} points less."
-            if gap > 0.05
-            else ", as much: this time nothing was gained."
-        )
+        f"{wording.say_percent(step.honest_score.value)}."
     )
 
 

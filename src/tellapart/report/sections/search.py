@@ -14,13 +14,13 @@ from tellapart.records import (
     StepRecord,
 )
 from tellapart.report import canvas, wording
-from tellapart.report.sections.model import picture_model, say_limits
+from tellapart.report.sections.model import picture_model, say_limits, say_network
 from tellapart.report.sections.section import Picture, Section, embed
 
 AXES: dict[Cost, tuple[str, float]] = {
     "parameters": ("parameters", 1.0),
     "seconds": ("seconds to train", 1.0),
-    "predict_seconds": ("seconds to classify 1,000 images", 1000.0),
+    "predict_seconds": ("seconds for 1,000 images", 1000.0),
 }
 """How each cost is called, and what it is multiplied by."""
 ENDED = {"failed": "failed", "stopped": "stopped early as hopeless"}
@@ -35,7 +35,7 @@ def answer(step: SearchStep, done: Mapping[str, StepRecord], classes: Sequence[s
     if run.chosen_on == "test":  # the protocol of the reference study, whose search was by hand
         gone = gone or "the reference study's own"
     return (
-        f"{best} is {wording.say_network(run)}; trained for "
+        f"{best} is {say_network(run)}; trained for "
         f"{wording.say_count(len(run.history), 'epoch')} it gets "
         f"{wording.say_score(step.test.metric, step.test_score)}"
         + (f" ({gone})." if gone else ".")
@@ -84,10 +84,6 @@ def _list_scores(step: SearchStep) -> dict[int, Estimate]:
     return {number: score for number, score in sorted(scores.items()) if score is not None}
 
 
-def _mark_best(axes: canvas.Axes, step: SearchStep, place: tuple[float, float]) -> None:
-    canvas.draw_dot(axes, *place, canvas.VERMILION, 10, f"best: trial {step.best_trial}")
-
-
 @canvas.calm_style()
 def plot_trials(step: SearchStep) -> canvas.Figure:
     """Draw the score by trial with the best so far, and what fresh seeds make of the winner."""
@@ -107,7 +103,8 @@ def plot_trials(step: SearchStep) -> canvas.Figure:
                   markeredgewidth=1.8, label="failed or stopped",
                   transform=left.get_xaxis_transform())  # fmt: skip
     canvas.count_epochs(left, "trial")
-    _mark_best(left, step, points[step.best_trial])
+    best, label = points[step.best_trial], f"best: trial {step.best_trial}"
+    canvas.draw_dot(left, *best, canvas.VERMILION, 10, label)
     canvas.show_percent(left, "y")
     left.set_title(f"{wording.title_score(step.run.metric, step.run.chosen_on)}, trial by trial")
     if step.confirmation is None:
@@ -162,7 +159,8 @@ def _draw_cost(
     if front:
         axes.step(*zip(*front, strict=True), where="post", color=canvas.INK, linewidth=1.3,
                   label="frontier: none cheaper is better")  # fmt: skip
-    _mark_best(axes, step, points[step.best_trial])
+    best, label = points[step.best_trial], f"best: trial {step.best_trial}"
+    canvas.draw_dot(axes, *best, canvas.VERMILION, 10, label)
     axes.set_xlabel(f"{name} (log scale)")
     _scale_costs(axes, [x for x, _ in points.values()])
 
@@ -172,10 +170,9 @@ def _scale_costs(axes: canvas.Axes, values: list[float]) -> None:
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     axes.set_xscale("log")
-    low, high = min(values), max(values)
-    air = max(1.15, (high / low) ** 0.08)
-    axes.set_xlim(low / air, high * air)
-    subs = (1.0,) if high / low > 60 else (1.0, 3.0) if high / low > 8 else (1.0, 2.0, 5.0)
+    axes.margins(x=0.08)
+    span = max(values) / min(values)
+    subs = (1.0,) if span > 60 else (1.0, 3.0) if span > 8 else (1.0, 2.0, 5.0)
     axes.xaxis.set_major_locator(LogLocator(subs=subs, numticks=8))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: canvas.say_amount(value)))
     axes.xaxis.set_minor_locator(NullLocator())

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tellapart.records import LevelRecord, Scalar, StepRecord, VaryStep
+from tellapart.records import LevelRecord, Scalar, VaryStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.section import Picture, Section, embed
 
 DARKEST = 0.9
 """Opacity of the best cell."""
-
-
-def answer(step: VaryStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
-    """Say which values may be the best."""
-    return step.verdict.sentence
 
 
 def pictures(step: VaryStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
@@ -116,7 +111,7 @@ def _say_value(value: Scalar) -> str:
 VARY = Section(
     title="Settings",
     question="Do the settings that were varied matter, and which values are best?",
-    answer=answer,
+    answer=lambda step, done, classes: step.verdict.sentence,
     pictures=pictures,
     plots={"levels": plot_levels},
     template="vary.html",
