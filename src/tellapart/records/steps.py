@@ -160,6 +160,7 @@ class LearnStep(StepRecord):
 
     step: Literal["learn"] = "learn"
     model: str
+    metric: str = "accuracy"
     points: tuple[LearningPoint, ...]
     curve: CurveRecord | None
     gain: GainRecord | None
@@ -179,6 +180,7 @@ class VaryStep(StepRecord):
 
     step: Literal["vary"] = "vary"
     model: str
+    metric: str = "accuracy"
     settings: dict[str, tuple[Scalar, ...]]
     levels: tuple[LevelRecord, ...]
     left_out: tuple[str, ...] = ()
@@ -214,7 +216,8 @@ AnyStep = Annotated[SerializeAsAny[StepRecord], BeforeValidator(read_step)]
 class StudyRecord(Record):
     """``results.json``: everything that the report says.
 
-    ``left_out`` has the steps that the time did not suffice for, and why.
+    ``coming`` are the steps that are still to be done, and ``left_out`` has those that the time
+    did not suffice for, and why.
     """
 
     version: str
@@ -228,6 +231,7 @@ class StudyRecord(Record):
     seconds: float
     peak_memory_mb: float
     steps: dict[str, AnyStep]
+    coming: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
     ledger: tuple[LookRecord, ...] = ()

@@ -8,13 +8,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from tellapart.records import CurveRecord, Estimate
 from tellapart.stop import check_stop
 from tellapart.words import list_fonts
 from tellapart.workspace import write_bytes
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes as Axes
+    from matplotlib.figure import Figure as Figure
 
 INK, MUTED, GRID, PAPER = "#1f2933", "#5f6b7a", "#e3e7ec", "#ffffff"
 # Okabe and Ito's palette (2008), which readers with any colour vision can tell apart.
@@ -23,6 +24,9 @@ PURPLE, SKY = "#cc79a7", "#56b4e9"
 SERIES = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY)
 MARKERS = ("o", "s", "D", "^", "v", "P", "X")
 HEAT = "#06407f"
+WHITE = "#fffffe"  # of text on dark cells; not the paper's white, which turns dark in a dark page
+DASHED = (0, (4, 3))
+SWITCH = 0.62  # shade from which white reads better than ink
 DOTS = 150  # an inch
 # Steps of the viridis map, of which light paper needs the dark part and dark paper the light part.
 ORDER = (
@@ -72,7 +76,7 @@ def calm_style() -> Iterator[None]:
 def open_figure(width: float, height: float) -> Figure:
     """Return an empty figure (inches) with an Agg canvas and no tie to pyplot."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure as Figure
 
     figure = Figure(figsize=(width, height), layout="constrained", facecolor=PAPER, dpi=DOTS)
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)  # type: ignore[union-attr,call-arg]  # constrained, just made
@@ -101,6 +105,17 @@ def show_percent(axes: Axes, which: Literal["x", "y"]) -> None:
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g} %"))
 
 
+def say_amount(value: float) -> str:
+    """Say a number on an axis in few letters.
+
+    >>> say_amount(50_000), say_amount(2e6), say_amount(0.3), say_amount(40)
+    ('50 k', '2 M', '0.3', '40')
+    """
+    if value >= 1e6:
+        return f"{value / 1e6:.3g} M"
+    return f"{value / 1e3:.3g} k" if value >= 1e3 else f"{value:.3g}"
+
+
 def say_nothing(axes: Axes, reason: str) -> None:
     """Write why axes are empty, in their middle."""
     axes.set_axis_off()
@@ -118,11 +133,108 @@ def pick_order(count: int) -> list[str]:
     return [to_hex(colormaps["viridis"](0.78 * i / (count - 1))) for i in range(count)]
 
 
-def pad_range(values: Sequence[float], floor: float, ceiling: float) -> tuple[float, float]:
-    """Return axis limits around values with 8 % of air, kept near ``[floor, ceiling]``."""
-    low, high = min(values), max(values)
-    air = 0.08 * (high - low) or 0.05
-    return max(floor - 0.02, low - air), min(ceiling + 0.02, high + air)
+def draw_estimates(
+    axes: Axes,
+    places: Sequence[float],
+    estimates: Sequence[Estimate],
+    color: str = BLUE,
+    marker: str = "o",
+    label: str = "mean, 95 % interval",
+) -> None:
+    """Draw values with their intervals above places on the x axis."""
+    below = [max(estimate.value - estimate.low, 0.0) for estimate in estimates]
+    above = [max(estimate.high - estimate.value, 0.0) for estimate in estimates]
+    axes.errorbar(
+        places, [estimate.value for estimate in estimates], yerr=[below, above], color=color,
+        marker=marker, markersize=7.5, capsize=4, elinewidth=1.4, linewidth=0, zorder=3,
+        label=label,
+    )  # fmt: skip
+
+
+def draw_seeds(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
+    """Draw an open dot for each seed; only the first call of a figure names them."""
+    named = "one seed" in axes.get_legend_handles_labels()[1]
+    axes.plot(x, y, "o", color="none", markersize=5.5, markeredgecolor=INK, markeredgewidth=1.1,
+              linewidth=0, zorder=4, label=None if named else "one seed")  # fmt: skip
+
+
+def draw_dot(
+    axes: Axes, x: float, y: float, color: str = BLUE, size: float = 8.0, label: str = ""
+) -> None:
+    """Draw a dot with a rim of paper, on top of all."""
+    axes.plot([x], [y], "o", color=color, markersize=size, markeredgecolor=PAPER, zorder=6,
+              markeredgewidth=1.4, linewidth=0, label=label or None)  # fmt: skip
+
+
+def draw_span(axes: Axes, y: float, estimate: Estimate, size: float, hollow: bool = False) -> None:
+    """Draw an interval along the x axis, with a dot at the value."""
+    axes.plot([estimate.low, estimate.high], [y, y], color=BLUE, linewidth=size / 2.8, alpha=0.4,
+              solid_capstyle="round")  # fmt: skip
+    axes.plot([estimate.value], [y], "o", color=PAPER if hollow else BLUE, markersize=size,
+              markeredgecolor=BLUE if hollow else PAPER, markeredgewidth=size / 6)  # fmt: skip
+
+
+def mark_place(axes: Axes, x: float, said: str, color: str = MUTED) -> None:
+    """Draw a dashed line at a place of the x axis, and words above it that stay within."""
+    axes.axvline(x, color=color, linewidth=1.2, linestyle=DASHED, zorder=1)
+    axes.get_xlim()  # brings the scale up to date
+    share = axes.transAxes.inverted().transform(axes.transData.transform((x, 0.0)))[0]
+    side = "left" if share < 0.25 else "right" if share > 0.75 else "center"
+    axes.annotate(said, (x, 1.0), (0, 4), ha=side, va="bottom", fontsize=9.5, color=INK,
+                  xycoords=axes.get_xaxis_transform(), textcoords="offset points")  # fmt: skip
+
+
+def trace_curve(
+    curve: CurveRecord, first: float, last: float
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Return sizes from first to last, evenly spaced on a log axis, and the curve's scores."""
+    sizes = tuple(first * (last / first) ** (step / 100) for step in range(101))
+    return sizes, tuple(predict(curve, size) for size in sizes)
+
+
+def predict(curve: CurveRecord, size: float) -> float:
+    """Return the score that a curve gives to so many images, or to such a network."""
+    return float(1 - curve.floor - curve.scale * (size / curve.largest) ** -curve.power)
+
+
+def scale_sizes(axes: Axes, sizes: Sequence[int], air: float = 1.6) -> None:
+    """Give the x axis a log scale with these sizes as its only labels."""
+    from matplotlib.ticker import NullLocator
+
+    axes.set_xscale("log", base=2)
+    axes.set_xlim(sizes[0] / air, sizes[-1] * air)
+    axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
+    axes.xaxis.set_minor_locator(NullLocator())
+
+
+def count_epochs(axes: Axes, name: str = "epoch") -> None:
+    """Give the x axis whole numbers, of epochs or trials."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_xlabel(name)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
+
+
+def strip_axes(axes: Axes) -> Axes:
+    """Take all lines off axes whose cells or bars speak for themselves."""
+    axes.set_facecolor("none")
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.tick_params(colors=MUTED, length=0, pad=4)
+    return axes
+
+
+def shade_cell(axes: Axes, x: int, y: int, share: float) -> str:
+    """Shade a cell by one colour's opacity, which suits light and dark paper alike.
+
+    Returns:
+        The colour in which its text reads best.
+    """
+    from matplotlib.patches import Rectangle
+
+    if share > 0:
+        axes.add_patch(Rectangle((x - 0.5, y - 0.5), 1, 1, facecolor=(HEAT, share), linewidth=0))
+    return WHITE if share > SWITCH else INK
 
 
 def render_png(figure: Figure) -> bytes:
@@ -149,8 +261,10 @@ def render_svg(figure: Figure, adaptive: bool = False) -> bytes:
     return (head + style + tail).encode()
 
 
-def save_figure(figure: Figure, path_without_suffix: Path) -> tuple[Path, Path]:
-    """Write a figure as ``.png`` and ``.svg``, and return both paths.
+def save_figure(
+    figure: Figure, path_without_suffix: Path, kinds: tuple[str, ...] = ("png", "svg")
+) -> None:
+    """Write a figure as ``.png`` and ``.svg``.
 
     Raises:
         Interrupted: a stop was asked for.
@@ -158,19 +272,9 @@ def save_figure(figure: Figure, path_without_suffix: Path) -> tuple[Path, Path]:
     """
     check_stop()
     stem = path_without_suffix
-    return save_png(figure, stem), write_bytes(
-        stem.with_name(f"{stem.name}.svg"), render_svg(figure)
-    )
-
-
-def save_png(figure: Figure, path_without_suffix: Path) -> Path:
-    """Write a figure as ``.png`` alone, and return the path.
-
-    Raises:
-        WorkspaceError: the folder cannot be written.
-    """
-    stem = path_without_suffix
-    return write_bytes(stem.with_name(f"{stem.name}.png"), render_png(figure))
+    for kind in kinds:
+        content = render_png(figure) if kind == "png" else render_svg(figure)
+        write_bytes(stem.with_name(f"{stem.name}.{kind}"), content)
 
 
 def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:

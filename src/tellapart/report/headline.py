@@ -1,101 +1,115 @@
-"""The answer at the top of the report, said from the numbers alone."""
+"""The answer at the top of the report, said from the numbers alone, and its figure."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
-from tellapart.records import STEPS, ModelStep, StepName, StudyRecord
-from tellapart.report.wording import TITLES, say_estimate, say_percent
-
-
-@dataclass(frozen=True)
-class Headline:
-    """``answer`` is the one sentence; ``details`` put it in proportion."""
-
-    answer: str
-    details: tuple[str, ...]
+from tellapart.records import ModelStep, StepRecord, StudyRecord
+from tellapart.report import canvas, wording
+from tellapart.report.sections import SECTIONS
+from tellapart.report.sections.model import find_commonest, say_confusion
+from tellapart.report.sections.section import Picture, embed
 
 
-def state_headline(record: StudyRecord) -> Headline:
-    """Say how well the classes are told apart, by which model, and against what.
+def list_steps(record: StudyRecord) -> dict[str, StepRecord]:
+    """Return the steps that are done, in the order of the page."""
+    return {name: record.steps[name] for name in SECTIONS if name in record.steps}
 
-    The model is the one with the best accuracy on the split that choices are made on, never
-    the one with the best test accuracy. With no model, the data is described.
+
+def list_models(record: StudyRecord) -> dict[str, ModelStep]:
+    """Return the steps that end in a tested model."""
+    return {n: step for n, step in list_steps(record).items() if isinstance(step, ModelStep)}
+
+
+def find_best(record: StudyRecord) -> str | None:
+    """Return the step whose model is best on the split that choices are made on."""
+    models = list_models(record)
+    return max(models, key=lambda name: models[name].val_score.value, default=None)
+
+
+def is_optimistic(record: StudyRecord) -> bool:
+    """Say whether any reported number was measured on images that a choice was made on."""
+    tested = [step.test.optimistic for step in list_models(record).values()]
+    return record.protocol == "notebook" or any(tested)
+
+
+def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
+    """Say how well the classes can be told apart, by which model, and against what.
+
+    The model is the one with the best score on the split that choices are made on, never the one
+    with the best score on test. With no model, it is what the last step found.
+
+    Returns:
+        The one sentence, and others that put it in proportion.
     """
-    count = len(record.data.classes)
-    best = find_best(record)
-    if best is None and record.grid is not None:
-        return Headline(record.grid.verdict.sentence, (f"Asked of {record.grid.model}, on val.",))
-    if best is None and record.learning is not None:
-        return Headline(record.learning.sentence, (f"Asked of {record.learning.model}.",))
+    best, models, steps = find_best(record), list_models(record), list_steps(record)
     if best is None:
         total = sum(sum(counts.values()) for counts in record.data.counts.values())
-        return Headline(
-            f"No model was trained in this study; it looked at {total:,} images "
-            f"of {count} classes.",
-            (),
+        found = (
+            f"{total:,} images of {wording.say_count(len(record.data.classes), 'class', 'classes')}"
         )
-    name, step = best
-    score = step.test_accuracy
-    models = sum(isinstance(other, ModelStep) for other in record.steps.values())
-    span = f"{100 * score.low:.1f} to {100 * score.high:.1f} %"
+        if not steps:
+            return (f"There are {found}; no step of this study is done yet.", ())
+        return (list(steps.values())[-1].answer, (f"{found}; no model was tested.",))
+    step = models[best]
+    score, metric = step.test_score, step.test.metric
+    share = wording.say_percent(score.value)
+    figure = (
+        f"is right on {share} of"
+        if metric == "accuracy"
+        else (f"has a {wording.say_metric(metric)} of {share} on")
+    )
     unseen = "" if step.test.optimistic else " that no choice was made on"
     answer = (
-        f"The {'best ' if models > 1 else ''}model, from {TITLES[name].lower()}, is right on "
-        f"{say_percent(score.value)} "
-        f"of {score.n:,} test images{unseen} (95 % interval {span})."
+        f"The {'best ' if len(models) > 1 else ''}model, from {SECTIONS[best].title.lower()}, "
+        f"{figure} {score.n:,} test images{unseen} (95 % interval {100 * score.low:.1f} to "
+        f"{100 * score.high:.1f} %)."
     )
     if step.test.optimistic:
         answer += " Its best epoch was chosen on these same images, so this is optimistic."
-    details = (*_say_floor(record), *_say_classes(record, step))
-    return Headline(_bind(answer), tuple(_bind(line) for line in details))
+    name, floor = find_commonest(step.test)
+    always = f"Always answering “{name}”, the commonest class, would be right on "
+    commonest = (f"{always}{wording.say_percent(floor)}.",) if metric == "accuracy" else ()
+    return answer, (*commonest, say_confusion(step.test, record.data.classes))
 
 
-def find_best(record: StudyRecord) -> tuple[StepName, ModelStep] | None:
-    """Return the step whose model is best on the split that choices are made on."""
-    models = [
-        (name, step) for name in STEPS if isinstance(step := record.steps.get(name), ModelStep)
-    ]
-    return max(models, key=lambda pair: pair[1].val_accuracy.value, default=None)
+def picture_study(record: StudyRecord) -> Picture | None:
+    """Return the headline picture, or none where no model was tested."""
+    models = list_models(record)
+    if not models:
+        return None
+    said = "; ".join(
+        f"{SECTIONS[name].title} {wording.say_estimate(step.test_score)}"
+        for name, step in models.items()
+    )
+    caption = f"Test {wording.say_metric(record.metric)} of each step's model, with its interval."
+    if is_optimistic(record):
+        caption += " Hollow dots are optimistic numbers."
+    return embed(plot_steps(models), f"Score on test by step: {said}.", caption)
 
 
-def _bind(text: str) -> str:
-    """Keep a number and its % on one line, with a no-break space."""
-    return text.replace(" %", "\N{NO-BREAK SPACE}%")
-
-
-def _say_floor(record: StudyRecord) -> tuple[str, ...]:
-    """Say what no looking at all would score."""
-    test, train = record.data.counts.get("test", {}), record.data.counts.get("train", {})
-    if not test or not sum(test.values()) or not train:
-        return ()
-    commonest = max(record.data.classes, key=lambda name: train.get(name, 0))
-    share = test.get(commonest, 0) / sum(test.values())
-    always = f"Always answering “{commonest}”, the commonest class in train"
-    return (f"{always}, would be right on {say_percent(share)}.",)
-
-
-def _say_classes(record: StudyRecord, step: ModelStep) -> tuple[str, ...]:
-    """Name the easiest and hardest class, and the commonest mistake."""
-    said = []
-    rows = [row for row in step.test.per_class if row.support]
-    rows.sort(key=lambda row: row.recall.value)
-    if len(rows) > 1:
-        easy, hard = rows[-1], rows[0]
-        said.append(
-            f"Easiest class: {easy.name}, {say_estimate(easy.recall)} found. "
-            f"Hardest: {hard.name}, {say_estimate(hard.recall)} found."
-        )
-    names = record.data.classes
-    mistakes = [
-        (cell, sum(row), i, j)
-        for i, row in enumerate(step.test.confusion)
-        for j, cell in enumerate(row)
-        if i != j and cell
-    ]
-    if mistakes and len(names) == len(step.test.confusion):
-        cell, of, i, j = max(mistakes, key=lambda found: (found[0] / found[1], found[1]))
-        said.append(
-            f"Commonest mistake: {names[i]} taken for {names[j]}, {cell:,} of {of:,} images."
-        )
-    return tuple(said)
+@canvas.calm_style()
+def plot_steps(models: dict[str, ModelStep]) -> canvas.Figure:
+    """Draw the test score of each step's model with its 95 % interval."""
+    figure = canvas.open_figure(9.0, 0.55 * max(len(models), 2) + 1.15)
+    axes = canvas.dress_axes(figure.add_subplot(), "x")
+    beside = axes.get_yaxis_transform()
+    scores = [step.test_score for step in models.values()]
+    for y, (step, score) in enumerate(zip(models.values(), scores, strict=True)):
+        canvas.draw_span(axes, y, score, 11, hollow=step.test.optimistic)
+        axes.text(1.02, y - 0.16, wording.say_percent(score.value), transform=beside, va="center",
+                  fontsize=11, fontweight="bold", color=canvas.INK)  # fmt: skip
+        axes.text(1.02, y + 0.2, f"{100 * score.low:.1f} to {100 * score.high:.1f}",
+                  transform=beside, va="center", fontsize=8.5, color=canvas.MUTED)  # fmt: skip
+    titles = [SECTIONS[name].title for name in models]
+    axes.set_yticks(range(len(titles)), titles, fontsize=11, color=canvas.INK)
+    axes.set_ylim(len(titles) - 0.4, -0.6)
+    low, high = min(score.low for score in scores), max(score.high for score in scores)
+    room = 0.12 * (high - low) + 0.01
+    axes.set_xlim(max(low - room, 0.0), min(high + room, 1.0))
+    canvas.show_percent(axes, "x")
+    tests = [step.test for step in models.values()]
+    note = ", optimistic" if any(test.optimistic for test in tests) else ""
+    axes.set_xlabel(
+        f"{wording.say_metric(tests[0].metric)} on {scores[0].n:,} test images, with its 95 % "
+        f"interval{note}"
+    )
+    return figure

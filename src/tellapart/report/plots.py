@@ -1,56 +1,20 @@
-"""All figures by name, and the ones that a run and a step leave in their folders."""
+"""Figures of one trained network: its epochs, what it takes for what, and its classes."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from tellapart.records import (
-    GridRecord,
-    InspectStep,
-    LearningRecord,
-    RunRecord,
-    SearchStep,
-    StepRecord,
-    SweepStep,
-    TestRecord,
-    TransferStep,
-)
-from tellapart.report.canvas import save_figure, save_png
-from tellapart.report.choices import plot_backbones, plot_trials
-from tellapart.report.costs import plot_costs
-from tellapart.report.curves import plot_curves
-from tellapart.report.grids import plot_grid
-from tellapart.report.learning import plot_learning
-from tellapart.report.matrices import plot_confusion
-from tellapart.report.scores import plot_class_scores, plot_counts, plot_steps
-from tellapart.report.sweeps import plot_sweep_curves, plot_sweep_sizes
+from tellapart.records import RunRecord, TestRecord
+from tellapart.report import canvas, wording
 
-__all__ = [
-    "draw_grid",
-    "draw_learning",
-    "draw_run",
-    "draw_step",
-    "plot_backbones",
-    "plot_class_scores",
-    "plot_confusion",
-    "plot_costs",
-    "plot_counts",
-    "plot_curves",
-    "plot_grid",
-    "plot_learning",
-    "plot_steps",
-    "plot_sweep_curves",
-    "plot_sweep_sizes",
-    "plot_trials",
-    "save_figure",
-]
+NUMBERED = 24  # classes up to which every cell has its number
+NAMED = 60  # classes up to which every row has its name
+LISTED = 40  # classes up to which each has a row of its own
 
 
-def draw_run(
-    run: RunRecord, test: TestRecord | None, classes: Sequence[str], folder: Path
-) -> tuple[Path, ...]:
-    """Write a run's figures into its folder, and return the paths.
+def draw_run(run: RunRecord, test: TestRecord | None, classes: Sequence[str], folder: Path) -> None:
+    """Write a run's figures into its folder.
 
     ``results`` has the curves. With a test record there are ``confusion_matrix`` (counts) and
     ``confusion_matrix_normalized`` (shares of each true class) as well, and all are PNG and SVG;
@@ -61,55 +25,155 @@ def draw_run(
     """
     curves = plot_curves(run, run.model)
     if test is None:
-        return (save_png(curves, folder / "results"),)
-    counts = plot_confusion(classes, test.confusion, normalized=False)
-    shares = plot_confusion(classes, test.confusion, normalized=True)
-    return (
-        *save_figure(curves, folder / "results"),
-        *save_figure(counts, folder / "confusion_matrix"),
-        *save_figure(shares, folder / "confusion_matrix_normalized"),
+        canvas.save_figure(curves, folder / "results", ("png",))
+        return
+    canvas.save_figure(curves, folder / "results")
+    for name, normalized in (("", False), ("_normalized", True)):
+        figure = plot_confusion(classes, test.confusion, normalized)
+        canvas.save_figure(figure, folder / f"confusion_matrix{name}")
+
+
+@canvas.calm_style()
+def plot_curves(run: RunRecord, title: str) -> canvas.Figure:
+    """Draw accuracy and loss by epoch, for train and for the split the best epoch is chosen on.
+
+    The best epoch has a vertical line and a labelled dot in both panels. Where another score than
+    accuracy chose it, that score has a line of its own.
+    """
+    figure = canvas.open_figure(9.0, 3.7)
+    if title:
+        figure.suptitle(
+            wording.shorten_label(title, 90), x=0.008, ha="left", fontsize=12, color=canvas.INK
+        )
+    left, right = figure.subplots(1, 2)
+    if not run.history:
+        canvas.say_nothing(left, "no epochs were recorded")
+        right.set_axis_off()
+        return figure
+    rows = run.history
+    panels = (
+        (left, "Accuracy", [(row.accuracy, row.val_accuracy) for row in rows]),
+        (right, "Loss", [(row.loss, row.val_loss) for row in rows]),
     )
+    epochs, marker = [row.epoch for row in rows], "o" if len(rows) < 3 else ""
+    for axes, title, values in panels:
+        canvas.dress_axes(axes)
+        train, chosen = zip(*values, strict=True)
+        axes.plot(epochs, train, color=canvas.ORANGE, linewidth=1.5, marker=marker, label="train")
+        axes.plot(epochs, chosen, color=canvas.BLUE, linewidth=2.2, marker=marker,
+                  label=run.chosen_on)  # fmt: skip
+        canvas.count_epochs(axes)
+        axes.margins(x=0.03)
+        axes.set_title(title, pad=20)
+    if run.metric != "accuracy":
+        score = f"{run.chosen_on}, {wording.say_metric(run.metric)}"
+        left.plot(epochs, [row.val_score for row in rows], color=canvas.GREEN, label=score)
+    canvas.show_percent(left, "y")
+    for row in (row for row in rows if row.epoch == run.best_epoch):
+        best = f"best epoch {row.epoch}"
+        canvas.draw_dot(left, row.epoch, row.val_score)
+        canvas.mark_place(left, row.epoch, f"{best}: {wording.say_percent(row.val_score)}")
+        canvas.draw_dot(right, row.epoch, row.val_loss)
+        canvas.mark_place(right, row.epoch, f"{best}: {row.val_loss:.3f}")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
 
 
-def draw_grid(record: GridRecord, folder: Path) -> tuple[Path, ...]:
-    """Write ``grid``, the accuracy of every level of the settings that varied, as PNG and SVG.
+@canvas.calm_style()
+def plot_confusion(
+    classes: Sequence[str], confusion: Sequence[Sequence[int]], normalized: bool
+) -> canvas.Figure:
+    """Draw ``confusion[true][predicted]`` as shaded cells.
 
-    Raises:
-        WorkspaceError: the folder cannot be written.
+    Args:
+        classes: names in the order of the rows.
+        confusion: counts of images.
+        normalized: divide each row by its sum: the share of a class's images.
     """
-    return save_figure(plot_grid(record), folder / "grid")
+    count = len(classes)
+    names = wording.label_classes(classes, 22 if count <= 12 else 16)
+    margin = 0.085 * max((len(name) for name in names), default=1) + 0.5
+    side = min(max(0.44 * count, 2.2), 7.6)
+    figure = canvas.open_figure(side + margin + 0.6, side + min(margin, 2.0) + 0.4)
+    axes = figure.add_subplot()
+    top = max((cell for row in confusion for cell in row), default=0)
+    sums = [sum(row) if normalized else top for row in confusion]
+    shares = [[n / max(of, 1) for n in row] for row, of in zip(confusion, sums, strict=True)]
+    if count > NAMED:
+        from matplotlib.colors import to_rgb
+
+        axes.imshow([[(*to_rgb(canvas.HEAT), share) for share in row] for row in shares],
+                    interpolation="nearest")  # fmt: skip
+    else:
+        _draw_cells(axes, confusion, shares, normalized)
+    axes.set_xlim(-0.5, count - 0.5)
+    axes.set_ylim(count - 0.5, -0.5)
+    axes.set_aspect("equal")
+    _name_sides(axes, names)
+    what = "share of each true class, in %" if normalized else "number of test images"
+    axes.set_title(f"Confusion: {what}", pad=12, fontsize=10.5, loc="left")
+    return figure
 
 
-def draw_learning(record: LearningRecord, folder: Path) -> tuple[Path, ...]:
-    """Write ``learning``, accuracy against the number of training images, as PNG and SVG.
+def _draw_cells(
+    axes: canvas.Axes,
+    confusion: Sequence[Sequence[int]],
+    shares: list[list[float]],
+    normalized: bool,
+) -> None:
+    count = len(confusion)
+    size = 9.5 if count <= 12 else 8.0 if count <= 16 else 6.5
+    for y, row in enumerate(confusion):
+        for x, cell in enumerate(row):
+            color = canvas.shade_cell(axes, x, y, shares[y][x])
+            if count <= NUMBERED:
+                text = f"{100 * shares[y][x]:.0f}" if normalized else f"{cell:,}"
+                axes.text(x, y, text if cell else "·", ha="center", va="center",
+                          color=color if cell else canvas.MUTED,
+                          fontsize=size - (2.0 if len(text) > 4 else 0))  # fmt: skip
 
-    Raises:
-        WorkspaceError: the folder cannot be written.
+
+def _name_sides(axes: canvas.Axes, names: list[str]) -> None:
+    count = len(names)
+    axes.set_facecolor("none")
+    for spine in axes.spines.values():
+        spine.set_color(canvas.GRID)
+    axes.tick_params(colors=canvas.MUTED, length=0, pad=4)
+    axes.set_ylabel("true class")
+    axes.set_xlabel("predicted class")
+    if count > NAMED:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        return
+    size = 10.0 if count <= 12 else 8.0 if count <= 30 else 5.5
+    ticks = list(range(count))
+    axes.set_yticks(ticks, names, fontsize=size, color=canvas.INK)
+    flat = max((len(name) for name in names), default=0) <= 4 and count <= 16
+    axes.set_xticks(ticks, names, fontsize=size, color=canvas.INK, rotation=0 if flat else 45,
+                    ha="center" if flat else "right", rotation_mode="anchor")  # fmt: skip
+
+
+@canvas.calm_style()
+def plot_class_scores(test: TestRecord) -> canvas.Figure:
+    """Draw the recall of each class with its interval, best first, beside the accuracy of all.
+
+    Of more than 40 classes, the 40 with the lowest recall are drawn.
     """
-    return save_figure(plot_learning(record), folder / "learning")
-
-
-def draw_step(step: StepRecord, folder: Path) -> tuple[Path, ...]:
-    """Write the figures that belong to a whole step, each as PNG and SVG; return the paths.
-
-    ``class_counts`` for inspect, ``sweep_curves`` and ``sweep_sizes`` for the sweeps,
-    ``trials`` and ``costs`` for the search, ``backbones`` for transfer; the baseline has none.
-
-    Raises:
-        WorkspaceError: the folder cannot be written.
-    """
-    if isinstance(step, InspectStep):
-        return save_figure(plot_counts(step.data), folder / "class_counts")
-    if isinstance(step, SweepStep):
-        return (
-            *save_figure(plot_sweep_curves(step), folder / "sweep_curves"),
-            *save_figure(plot_sweep_sizes(step), folder / "sweep_sizes"),
-        )
-    if isinstance(step, SearchStep):
-        return (
-            *save_figure(plot_trials(step), folder / "trials"),
-            *save_figure(plot_costs(step), folder / "costs"),
-        )
-    if isinstance(step, TransferStep):
-        return save_figure(plot_backbones(step), folder / "backbones")
-    return ()
+    rows = [row for row in test.per_class if row.support]
+    rows = sorted(rows, key=lambda row: (row.recall.value, row.name))[:LISTED]
+    figure = canvas.open_figure(9.0, 0.3 * max(len(rows), 2) + 1.3)
+    axes = canvas.dress_axes(figure.add_subplot(), "x")
+    names = [row.name for row in test.per_class]
+    labels = dict(zip(names, wording.label_classes(names, 30), strict=True))
+    for y, row in enumerate(rows):
+        canvas.draw_span(axes, y, row.recall, 7.5)
+    axes.set_ylim(-0.6, len(rows) - 0.4)
+    axes.set_yticks(range(len(rows)), [labels[row.name] for row in rows], color=canvas.INK)
+    axes.set_xlim(max(min(row.recall.low for row in rows) - 0.05, -0.01), 1.015)
+    whole = test.accuracy.value
+    canvas.mark_place(axes, whole, f"all classes: {wording.say_percent(whole)}", canvas.ORANGE)
+    canvas.show_percent(axes, "x")
+    hidden = len(test.per_class) - len(rows)
+    few = f" (lowest {len(rows)} of {len(test.per_class)} classes)" if hidden else ""
+    axes.set_xlabel(f"recall on test, with its 95 % interval{few}")
+    return figure

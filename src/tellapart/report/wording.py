@@ -2,67 +2,67 @@
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records import Estimate, Scalar, StepName
+from tellapart.records import Estimate, Scalar
 from tellapart.words import shorten_name, shorten_names
-
-QUESTIONS: dict[StepName, str] = {
-    "inspect": "How many images of each class are there, and is the balance a problem?",
-    "baseline": "What does one convolution and one dense layer make of them?",
-    "conv": "Does the size of the convolution matter, and is there an ideal one?",
-    "dense": "Does the size of the dense layer matter, and is there an ideal one?",
-    "search": "How good does the best network trained from scratch get?",
-    "transfer": "What does a pretrained backbone add?",
-}
-TITLES: dict[StepName, str] = {
-    "inspect": "Inspect",
-    "baseline": "Baseline",
-    "conv": "Convolution size",
-    "dense": "Dense size",
-    "search": "Search",
-    "transfer": "Transfer",
-}
 
 
 def say_setting(name: str) -> str:
-    """Say the name of a setting as a reader would.
-
-    >>> say_setting("width"), say_setting("weight_decay")
-    ('filters', 'weight decay')
-    """
+    """Say the name of a setting as a reader would: "filters" for "width"."""
     known = {"width": "filters", "dense": "dense units", "lr": "learning rate"}
     return known.get(name, name.replace("_", " "))
 
 
 def say_percent(value: float) -> str:
-    """Say a fraction as a percentage with one decimal.
-
-    >>> say_percent(0.6241)
-    '62.4 %'
-    """
-    return f"{100 * value:.1f} %" if math.isfinite(value) else "not finite"
+    """Say a fraction: "62.4 %"."""
+    return f"{100 * value:.1f} %"
 
 
 def say_estimate(estimate: Estimate) -> str:
-    """Say a proportion with its interval and n.
-
-    >>> say_estimate(Estimate(value=0.624, low=0.5932, high=0.6541, n=1000))
-    '62.4 % (59.3 to 65.4, n = 1,000)'
-    """
+    """Say a proportion with its interval and n: "62.4 % (59.3 to 65.4, n = 1,000)"."""
     low, high = 100 * estimate.low, 100 * estimate.high
     return f"{say_percent(estimate.value)} ({low:.1f} to {high:.1f}, n = {estimate.n:,})"
 
 
-def say_points(difference: float) -> str:
-    """Say a difference of two fractions in percentage points, with its sign.
+def say_metric(metric: str) -> str:
+    """Say the name of a metric as a reader would: "balanced accuracy", "macro F1"."""
+    return metric.replace("_", " ").replace("-", " ").replace("f1", "F1")
 
-    >>> say_points(-0.031)
-    '-3.1 points'
+
+def title_score(metric: str, split: str = "") -> str:
+    """Return the title of an axis or a column: "Macro F1 on val"."""
+    said = say_metric(metric)
+    return said[:1].upper() + said[1:] + (f" on {split}" if split else "")
+
+
+def say_score(metric: str, estimate: Estimate) -> str:
+    """Say what a model gets on test, after the word "gets".
+
+    "62.4 % (..) of the test images right", or "a balanced accuracy of 62.4 % (..) on the test
+    images".
     """
+    if metric == "accuracy":
+        return f"{say_estimate(estimate)} of the test images right"
+    return f"a {say_metric(metric)} of {say_estimate(estimate)} on the test images"
+
+
+def say_count(count: int, one: str, several: str = "") -> str:
+    """Say how many there are of something: "1 seed", "3 seeds"."""
+    return f"{count:,} {one if count == 1 else several or one + 's'}"
+
+
+def say_settings(settings: Mapping[str, Scalar]) -> str:
+    """Say settings on one line: "learning rate 0.001 · batch 64"."""
+    return " · ".join(
+        f"{say_setting(name)} {say_scalar(value)}" for name, value in settings.items()
+    )
+
+
+def say_points(difference: float) -> str:
+    """Say a difference of two fractions, with its sign: "-3.1 points"."""
     return f"{100 * difference:+.1f} points"
 
 
@@ -76,22 +76,12 @@ VERDICTS = {
 
 
 def tie_units(text: str) -> str:
-    """Keep a number and its per cent sign on one line.
-
-    >>> tie_units("61.2 % right") == "61.2\u00a0% right"
-    True
-    """
+    """Keep a number and its per cent sign, and an n, on one line."""
     return text.replace(" %", "\u00a0%").replace("n = ", "n\u00a0=\u00a0")
 
 
 def say_seconds(seconds: float) -> str:
-    """Say a duration with the units a person would choose.
-
-    >>> say_seconds(8.21), say_seconds(192), say_seconds(7500)
-    ('8.2 s', '3 min 12 s', '2 h 05 min')
-    """
-    if not math.isfinite(seconds):
-        return "not finite"
+    """Say a duration with the units a person would choose: "8.2 s", "3 min 12 s"."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -103,39 +93,18 @@ def say_seconds(seconds: float) -> str:
     return f"{minutes // 60} h {minutes % 60:02d} min"
 
 
-def say_left(seconds: float) -> str:
-    """Say what is left of the time that was allowed.
-
-    >>> say_left(192), say_left(0.3), say_left(-20)
-    ('3 min 12 s are left', 'no time is left', 'no time is left')
-    """
-    return f"{say_seconds(seconds)} are left" if seconds >= 1 else "no time is left"
-
-
 def say_memory(megabytes: float) -> str:
-    """Say MB (10**6 bytes), or GB from 1,000 MB on.
-
-    >>> say_memory(812.3), say_memory(2417)
-    ('812 MB', '2.4 GB')
-    """
+    """Say MB (10**6 bytes), or GB from 1,000 MB on: "812 MB", "2.4 GB"."""
     return f"{megabytes:.0f} MB" if megabytes < 999.5 else f"{megabytes / 1000:.1f} GB"
 
 
 def say_p(value: float) -> str:
-    """Say a p-value, small ones as a bound.
-
-    >>> say_p(0.00002), say_p(0.0412)
-    ('< 0.001', '0.041')
-    """
+    """Say a p-value, small ones as a bound: "< 0.001", "0.041"."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def say_scalar(value: Scalar) -> str:
-    """Say one setting or fact: thousands grouped, floats short, and none.
-
-    >>> say_scalar(0.00100), say_scalar(50000), say_scalar((32, 64)), say_scalar(None)
-    ('0.001', '50,000', '32, 64', 'none')
-    """
+    """Say one setting or fact: thousands grouped, floats short, and none."""
     if value is None:
         return "none"
     if isinstance(value, bool):
@@ -156,11 +125,7 @@ def hide_home(text: str) -> str:
 
 
 def shorten_label(text: str, limit: int = 24) -> str:
-    r"""Make a name safe and short for a figure of matplotlib's: without formulas.
-
-    >>> shorten_label("a $x$ b")
-    'a \\$x\\$ b'
-    """
+    """Make a name safe and short for a figure of matplotlib's: without formulas."""
     return shorten_name(text, limit).replace("$", r"\$")
 
 
@@ -170,9 +135,5 @@ def label_classes(names: Sequence[str], limit: int = 24) -> list[str]:
 
 
 def cut_name(name: str) -> list[str]:
-    """Return the parts of a long name, between which a line may end.
-
-    >>> cut_name("mobilenetv2_035.keras_in1k")
-    ['mobilenetv2_', '035.', 'keras_', 'in1k']
-    """
+    """Return the parts of a long name, between which a line may end."""
     return re.findall(r"[^_./-]*[_./-]|[^_./-]+", name)

@@ -1,0 +1,124 @@
+"""Inspect: what is in the data."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from PIL import Image
+
+from tellapart.records import ROLES, InspectStep, StepRecord
+from tellapart.report import canvas, wording
+from tellapart.report.plots import LISTED
+from tellapart.report.sections.section import Picture, Section, embed
+
+COLORS = {"train": canvas.BLUE, "val": canvas.GREEN, "test": canvas.ORANGE}
+POINTS = 200  # of more classes, a part has a point of its own
+
+
+def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+    """Say how many images there are for what, whether they are balanced, and what is wrong."""
+    data = step.data
+    train, val, test = (sum(data.counts[role].values()) for role in ROLES)
+    parts = [
+        f"{train + val + test:,} images in {len(classes)} classes: {train:,} to train on, "
+        f"{val:,} to choose on (val), {test:,} kept for the test.",
+        step.balance,
+    ]
+    if step.leaked:
+        parts.append(
+            f"{step.leaked:,} val or test images are exact copies of images in another split."
+        )
+    elif step.duplicates:
+        parts.append(f"{step.duplicates:,} images are exact copies; copies stay on one side.")
+    if data.excluded:
+        parts.append(f"Files left out, for they cannot be read: {len(data.excluded):,}.")
+    return " ".join(parts)
+
+
+def pictures(step: InspectStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
+    """Return the counts of each class, and the sample grid where there is one."""
+    found = {
+        "counts": embed(
+            plot_counts(step),
+            f"Images per class and split, {len(classes)} classes; the table has each.",
+            "Images per class in each split.",
+        )
+    }
+    if (content := _read_samples(folder, step.samples)) is not None:
+        found["samples"] = Picture(
+            f"data:image/webp;base64,{base64.b64encode(content).decode()}",
+            "A grid of sample images, with the name of each class before its own.",
+            "Sample images by class.",
+            "samples",
+        )
+    return found
+
+
+def _read_samples(folder: Path, samples: str) -> bytes | None:
+    """Return the sample grid as WebP, a fifth of its bytes.
+
+    None where it is missing, no PNG, or outside of the folder.
+    """
+    path = (folder / samples).resolve()
+    if not samples or not path.is_relative_to(folder.resolve()):
+        return None
+    stream = io.BytesIO()
+    try:
+        with Image.open(path, formats=["PNG"]) as image:
+            image.save(stream, "WEBP", quality=85)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+    return stream.getvalue()
+
+
+@canvas.calm_style()
+def plot_counts(step: InspectStep) -> canvas.Figure:
+    """Draw the images per class, one panel a split.
+
+    More than 40 classes are drawn without names, in the order of their size.
+    """
+    data = step.data
+    roles = [role for role in ROLES if data.counts.get(role)]
+    count = len(data.classes)
+    listed = count <= LISTED
+    figure = canvas.open_figure(9.0, 0.27 * max(count, 3) + 1.0 if listed else 3.2)
+    panels = figure.subplots(1, len(roles), sharey=listed, squeeze=False)[0]
+    for i, (axes, role) in enumerate(zip(panels, roles, strict=True)):
+        numbers = [data.counts[role].get(name, 0) for name in data.classes]
+        axes.set_title(f"{role}: {sum(numbers):,}", fontsize=10.5)
+        if listed:
+            _draw_bars(axes, data.classes, numbers, COLORS[role])
+            axes.tick_params(labelleft=i == 0)
+        else:
+            canvas.dress_axes(axes, "y")
+            every = -(-count // POINTS)
+            axes.fill_between(range(1, count + 1, every), sorted(numbers, reverse=True)[::every],
+                              step="mid", color=COLORS[role], linewidth=0)  # fmt: skip
+            axes.set_ylim(bottom=0)
+            axes.set_xlabel("classes, largest first")
+    return figure
+
+
+def _draw_bars(axes: canvas.Axes, classes: Sequence[str], numbers: list[int], color: str) -> None:
+    canvas.strip_axes(axes)
+    axes.barh(range(len(classes)), numbers, color=color, height=0.66)
+    for y, number in enumerate(numbers):
+        axes.annotate(f"{number:,}", (number, y), (4, 0), textcoords="offset points",
+                      va="center", fontsize=9, color=canvas.INK)  # fmt: skip
+    axes.set_yticks(range(len(classes)), wording.label_classes(classes), color=canvas.INK)
+    axes.set_ylim(len(classes) - 0.4, -0.6)
+    axes.set_xlim(0, max([*numbers, 1]) * 1.28)
+    axes.set_xticks([])
+
+
+INSPECT = Section(
+    title="Inspect",
+    question="How many images of each class are there, and is the balance a problem?",
+    answer=answer,
+    pictures=pictures,
+    plots={"class_counts": plot_counts},
+    template="inspect.html",
+)

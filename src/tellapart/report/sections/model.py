@@ -1,0 +1,147 @@
+"""What every step that ends in a tested model says and shows of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tellapart.records import ModelStep, RunRecord, TestRecord
+from tellapart.report import wording
+from tellapart.report.plots import NAMED, plot_class_scores, plot_confusion, plot_curves
+from tellapart.report.sections.section import Picture, embed
+
+OVERFIT = 0.05
+"""Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
+EXPLODED = 20.0
+"""Loss (nats) from which nothing was learnt: to know nothing of 1,000 classes costs 7."""
+
+
+def picture_model(
+    step: ModelStep, classes: Sequence[str], counts: bool = True
+) -> dict[str, Picture]:
+    """Return the pictures of a step's model; without ``counts``, or of many classes, the confusion
+    matrix is shown in shares alone.
+    """
+    run, test = step.run, step.test
+    pictures = {
+        "curves": embed(
+            plot_curves(run, ""),
+            f"Accuracy and loss of {step.model} over {len(run.history)} epochs, on train and "
+            f"{run.chosen_on}; best epoch {run.best_epoch}.",
+            f"Learning curves of {step.model}. The dashed line is the epoch whose weights were "
+            f"kept: the best one on {run.chosen_on}.",
+        ),
+        "confusion_shares": embed(
+            plot_confusion(classes, test.confusion, normalized=True),
+            "Confusion matrix in per cent of each true class; overall "
+            f"{wording.say_estimate(step.test_score)}. The table has the recall of each class.",
+            "Of the images of each true class (row), how many in a hundred were called what.",
+            "narrow",
+        ),
+        "scores": embed(
+            plot_class_scores(test),
+            "Recall of each class with its interval, best first; the table has more.",
+            "How much of each class was found. The orange line is the accuracy over all classes.",
+        ),
+    }
+    if counts and len(classes) <= NAMED:
+        pictures["confusion_counts"] = embed(
+            plot_confusion(classes, test.confusion, normalized=False),
+            f"Confusion matrix in numbers of images, {test.score.n} in all.",
+            "The same as numbers of images.",
+            "narrow",
+        )
+    return pictures
+
+
+def say_network(run: RunRecord) -> str:
+    """Say what a network is made of, and how its images were augmented."""
+    augment = run.settings.get("augment", "none")
+    return run.description + ("" if augment == "none" else f", {augment} augmentation")
+
+
+def say_limits(step: ModelStep) -> str:
+    """Say what the number does not show: that nothing was learnt, or that it is optimistic."""
+    floor = say_floor(step.test)
+    return (f" {floor}" if floor else "") + say_optimism(step)
+
+
+def say_optimism(step: ModelStep) -> str:
+    """Say that the epoch was chosen on the test images; nothing where it was not."""
+    if step.honest_score is None:
+        return ""
+    return (
+        " This figure is optimistic: the best epoch was chosen on these same test images "
+        "(protocol notebook). The last epoch of the same training, which nothing chose, gets "
+        f"{wording.say_percent(step.honest_score.value)}."
+    )
+
+
+def say_floor(test: TestRecord) -> str:
+    """Say that a model is no better than one answer for all images; nothing where it is better.
+
+    Of accuracy alone: other scores do not reward the commonest answer.
+    """
+    name, share = find_commonest(test)
+    if test.metric != "accuracy" or test.score.value > share:
+        return ""
+    return (
+        f"That is no better than always answering '{name}', which is right on "
+        f"{100 * share:.1f} %, so it does not show that the classes can be told apart."
+    )
+
+
+def find_commonest(test: TestRecord) -> tuple[str, float]:
+    """Return the commonest class among the test images, and its share of them."""
+    row = max(test.per_class, key=lambda score: score.support)
+    return row.name, row.support / sum(score.support for score in test.per_class)
+
+
+def say_fit(run: RunRecord, floor: str) -> str:
+    """Say what the curves show: overfitting, or that more epochs might help.
+
+    Args:
+        floor: that nothing was learnt, which is said instead.
+    """
+    last = run.history[-1]
+    if not last.val_loss < EXPLODED:
+        return (
+            f"Its loss on {run.chosen_on} ends at {last.val_loss:.2g}: the training went wrong; "
+            "a smaller --lr helps."
+        )
+    if floor:
+        return floor
+    gap, augment = last.accuracy - last.val_accuracy, str(run.settings.get("augment", "none"))
+    if gap > max(OVERFIT, run.val_accuracy.high - run.val_accuracy.value):
+        return (
+            f"It ends {100 * gap:.0f} points better on its training images than on "
+            f"{run.chosen_on} images: it overfits. What helps is more images, a smaller network"
+            + (
+                ", or augmentation (tellapart train --augment standard)."
+                if augment == "none"
+                else "."
+            )
+        )
+    if run.best_epoch == len(run.history):
+        return "A longer training might gain a little."
+    if {"mixup", "cutmix"} & set(augment.split("+")):
+        return "Its training images were mixed, so their accuracy cannot show whether it overfits."
+    return "Training and validation accuracy stay close: it does not overfit."
+
+
+def say_confusion(test: TestRecord, classes: Sequence[str]) -> str:
+    """Name the class with the lowest recall, and what it is most often taken for."""
+    called = [name for name, *counts in zip(classes, *test.confusion, strict=True) if any(counts)]
+    if len(called) == 1:
+        return f"It calls every test image {called[0]}."
+    hardest = min(
+        (score for score in test.per_class if score.support), key=lambda score: score.recall.value
+    )
+    if hardest.recall.value == 1:
+        return "No class is taken for another."
+    index = list(classes).index(hardest.name)
+    mistaken = [count if i != index else -1 for i, count in enumerate(test.confusion[index])]
+    taken = max(mistaken)
+    sentence = f"Hardest is {hardest.name} ({100 * hardest.recall.value:.0f} % found"
+    if taken <= 0:
+        return f"{sentence})."
+    return f"{sentence}), most often taken for {classes[mistaken.index(taken)]}."

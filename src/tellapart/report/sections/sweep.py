@@ -1,0 +1,195 @@
+"""A sweep: one setting, several sizes, several seeds. It serves two steps."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from tellapart.records import RunRecord, StepRecord, SweepStep
+from tellapart.report import canvas, wording
+from tellapart.report.sections.model import picture_model, say_limits
+from tellapart.report.sections.section import Picture, Section, embed
+
+
+def answer(step: SweepStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+    """Say whether there is an ideal size, and what the network with it gets."""
+    verdict, setting = step.verdict, wording.say_setting(step.setting)
+    taken = next(size for size in step.sizes if size.size == verdict.size)
+    fewest, most = (choose(len(size.seeds) for size in step.sizes) for choose in (min, max))
+    seeds = f"{fewest} to {most} seeds" if fewest < most else wording.say_count(most, "seed")
+    failed = sum(size.failed for size in step.sizes)
+    return (
+        f"{verdict.sentence} The network with {verdict.size:,} {setting} gets "
+        f"{wording.say_score(step.test.metric, step.test_score)} ({seeds} a size, "
+        f"{wording.say_seconds(taken.seconds)} a training)."
+        + (f" Not counted are trainings that failed: {failed}." if failed else "")
+        + say_limits(step)
+    )
+
+
+def pictures(step: SweepStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
+    """Return the pictures of all sizes, and those of the verdict's model."""
+    score = wording.title_score(step.run.metric, step.run.chosen_on)
+    setting = wording.say_setting(step.setting)
+    said = "; ".join(
+        f"{row.size}: {wording.say_percent(row.val_score.value)}" for row in step.sizes
+    )
+    return {
+        "sweep_sizes": embed(
+            plot_sweep_sizes(step),
+            f"{score} against {setting}: {said}.",
+            f"{score} against {setting}: each open dot is one seed. Beside it, what a size costs.",
+        ),
+        "sweep_curves": embed(
+            plot_sweep_curves(step),
+            f"Learning curves of {len(step.sizes)} sizes of {setting}.",
+            "Learning curves of all sizes. Where train climbs on and the solid line does not, "
+            "the network learns its images by heart.",
+        ),
+        **picture_model(step, classes, counts=False),
+    }
+
+
+@canvas.calm_style()
+def plot_sweep_curves(step: SweepStep) -> canvas.Figure:
+    """Draw the accuracy of all sizes by epoch on one figure, as means over seeds.
+
+    The split that epochs are chosen on is solid, train is thin and dashed, and a dot marks
+    the best epoch of each mean curve.
+    """
+    from matplotlib.lines import Line2D
+
+    figure = canvas.open_figure(9.0, 4.4)
+    axes = canvas.dress_axes(figure.add_subplot())
+    groups: dict[int, list[RunRecord]] = defaultdict(list)
+    for run in step.runs:
+        size = run.settings.get(step.setting)
+        if isinstance(size, int) and run.history:
+            groups[size].append(run)
+    handles = []
+    colors = canvas.pick_order(len(groups))
+    for (size, runs), color in zip(sorted(groups.items()), colors, strict=True):
+        epochs, train, chosen = _average_epochs(runs)
+        axes.plot(epochs, train, color=color, linewidth=0.9, linestyle=canvas.DASHED)
+        axes.plot(epochs, chosen, color=color, linewidth=2.1)
+        best = max(range(len(epochs)), key=chosen.__getitem__)
+        canvas.draw_dot(axes, epochs[best], chosen[best], color)
+        handles.append(Line2D([], [], color=color, linewidth=2.6, label=f"{size:,}"))
+    canvas.count_epochs(axes)
+    axes.set_title("Accuracy by epoch, mean over seeds")
+    canvas.show_percent(axes, "y")
+    axes.margins(x=0.03)
+    setting = wording.say_setting(step.setting)
+    figure.legend(handles=handles, title=setting, loc="outside right upper", alignment="left",
+                  labelspacing=0.55)  # fmt: skip
+    styles = [
+        Line2D([], [], color=canvas.MUTED, linewidth=2.1, label=step.run.chosen_on),
+        Line2D([], [], color=canvas.MUTED, linewidth=0.9, linestyle=canvas.DASHED, label="train"),
+        Line2D([], [], color=canvas.MUTED, linewidth=0, marker="o", label="best epoch"),
+    ]
+    figure.legend(handles=styles, loc="outside right lower", alignment="left")
+    return figure
+
+
+def _average_epochs(runs: Sequence[RunRecord]) -> tuple[list[int], list[float], list[float]]:
+    """Return epochs, and the means over the runs that reached each, on train and as chosen."""
+    found: dict[int, list[tuple[float, float]]] = defaultdict(list)
+    for run in runs:
+        for row in run.history:
+            found[row.epoch].append((row.accuracy, row.val_accuracy))
+    epochs = sorted(found)
+    means = [[sum(part) / len(part) for part in zip(*found[epoch], strict=True)]
+             for epoch in epochs]  # fmt: skip
+    return epochs, [train for train, _ in means], [chosen for _, chosen in means]
+
+
+@canvas.calm_style()
+def plot_sweep_sizes(step: SweepStep) -> canvas.Figure:
+    """Draw the score against size with its spread, beside what each size costs.
+
+    Each seed is a dot, the mean a line with the 95 % interval. The verdict's size has a line, the
+    sizes tied with the best are shaded, a bar at the top says where the knee may lie, and a
+    dotted line is the curve that it was read off, where there is one.
+    """
+    figure = canvas.open_figure(9.0, 4.4)
+    grid = figure.add_gridspec(2, 2, width_ratios=(1.7, 1))
+    main = canvas.dress_axes(figure.add_subplot(grid[:, 0]))
+    rows = sorted(step.sizes, key=lambda row: row.size)
+    sizes = [row.size for row in rows]
+    canvas.scale_sizes(main, sizes)
+    _shade_tied(main, sizes, step.verdict.tied)
+    scores = [row.val_score for row in rows]
+    main.plot(sizes, [score.value for score in scores], color=canvas.BLUE, linewidth=2.0, zorder=3)
+    canvas.draw_estimates(main, sizes, scores)
+    for row in rows:
+        canvas.draw_seeds(main, [row.size] * len(row.seeds), row.seeds)
+    if step.verdict.curve is not None:
+        law = canvas.trace_curve(step.verdict.curve, sizes[0], sizes[-1])
+        main.plot(*law, color=canvas.VERMILION, linewidth=1.6, linestyle=(0, (1, 1.6)), zorder=5,
+                  label="power law through all sizes")  # fmt: skip
+    canvas.show_percent(main, "y")
+    main.set_title(wording.title_score(step.run.metric, step.run.chosen_on), pad=22)
+    main.set_xlabel(wording.say_setting(step.setting))
+    _mark_verdict(main, step, sizes)
+    upper = canvas.dress_axes(figure.add_subplot(grid[0, 1]))
+    same = len({row.threads for row in rows}) == 1
+    costs = [row.seconds * (1 if same else row.threads) for row in rows]
+    _draw_cost(upper, sizes, costs, f"Training of a run, {'' if same else 'core '}seconds")
+    lower = canvas.dress_axes(figure.add_subplot(grid[1, 1]))
+    _draw_cost(lower, sizes, [row.parameters for row in rows], "Parameters")
+    lower.set_xlabel(wording.say_setting(step.setting))
+    return figure
+
+
+def _shade_tied(axes: canvas.Axes, sizes: list[int], tied: tuple[int, ...]) -> None:
+    """Shade the tied sizes, each up to half-way to its neighbours."""
+    middles = [(a * b) ** 0.5 for a, b in pairwise(sizes)]
+    edges = [sizes[0] / 1.35, *middles, sizes[-1] * 1.35]
+    label: str | None = "tied with the best"
+    for size, low, high in zip(sizes, edges, edges[1:], strict=False):
+        if size in tied:
+            axes.axvspan(low, high, color=canvas.SKY, alpha=0.18, linewidth=0, label=label)
+            label = None
+
+
+def _mark_verdict(axes: canvas.Axes, step: SweepStep, sizes: list[int]) -> None:
+    chosen, knee = step.verdict.size, step.verdict.knee
+    if knee is not None:
+        reach = [[knee.value - knee.low], [knee.high - knee.value]]
+        axes.errorbar([knee.value], [0.965], xerr=reach, color=canvas.VERMILION, elinewidth=2.2,
+                      transform=axes.get_xaxis_transform(), capsize=4, marker="D", markersize=6,
+                      linewidth=0, zorder=3, label="large enough, 95 % interval")  # fmt: skip
+    if chosen in sizes and step.verdict.kind != "unknown":
+        canvas.mark_place(axes, chosen, f"take {chosen:,}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2 if knee else 3, fontsize=9,
+                handletextpad=0.5, columnspacing=1.4)  # fmt: skip
+
+
+def _draw_cost(axes: canvas.Axes, sizes: list[int], values: Sequence[float], title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    canvas.scale_sizes(axes, sizes)
+    axes.plot(sizes, values, color=canvas.INK, linewidth=1.5, marker="o", markersize=4.5)
+    axes.set_ylim(bottom=0, top=max([*values, 1e-9]) * 1.12)
+    axes.set_title(title, fontsize=10)
+    if len(sizes) > 5:
+        axes.set_xticks(sizes[::2], [f"{size:,}" for size in sizes[::2]])
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.yaxis.set_major_formatter(lambda value, _: canvas.say_amount(value))
+
+
+def _make_section(title: str, what: str) -> Section:
+    return Section(
+        title=title,
+        question=f"Does the size of the {what} matter, and is there an ideal one?",
+        answer=answer,
+        pictures=pictures,
+        plots={"sweep_curves": plot_sweep_curves, "sweep_sizes": plot_sweep_sizes},
+        template="sweep.html",
+    )
+
+
+CONV = _make_section("Convolution size", "convolution")
+DENSE = _make_section("Dense size", "dense layer")

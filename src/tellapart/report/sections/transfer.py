@@ -1,0 +1,90 @@
+"""Transfer: what a pretrained backbone adds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tellapart.records import ModelStep, StepRecord, TransferStep
+from tellapart.report import canvas, wording
+from tellapart.report.sections.model import picture_model, say_limits
+from tellapart.report.sections.section import Picture, Section, embed
+
+
+def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+    """Say what the best backbone gets, frozen and fine-tuned, beside the best from scratch."""
+    chosen = max(step.backbones, key=lambda row: row.val_score.value)
+    tuned, count = step.tuned, len(step.backbones)
+    frozen = step.test_score if tuned is None else tuned.frozen_score
+    said = (
+        f"A head of {chosen.head_parameters:,} parameters on the frozen backbone {chosen.name} "
+        f"gets {wording.say_score(step.test.metric, frozen)}"
+        + (f", chosen on val from {count} backbones." if count > 1 else ".")
+    )
+    if tuned is not None:
+        layers = "its last layers" if tuned.depth == "last" else "all its layers"
+        epochs = wording.say_count(len(tuned.run.history), "epoch")
+        said += (
+            f" Fine-tuned ({layers}, {epochs}), the same "
+            f"backbone gets {wording.say_estimate(tuned.score)}. {tuned.comparison.sentence}"
+        )
+    scratch = done.get("search", done.get("baseline"))
+    if isinstance(scratch, ModelStep):
+        gain = 100 * (step.test_score.value - scratch.test_score.value)
+        what = "That" if tuned is None else "The better of the two on val"
+        said += (
+            f" {what} is {abs(gain):.1f} points {'above' if gain >= 0 else 'below'} the best "
+            "network trained from scratch; the comparisons say whether chance explains it."
+        )
+    return said + say_limits(step)
+
+
+def pictures(step: TransferStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
+    """Return the backbones, and the pictures of the model."""
+    said = "; ".join(f"{row.name} {wording.say_estimate(row.val_score)}" for row in step.backbones)
+    return {
+        "backbones": embed(
+            plot_backbones(step),
+            f"{wording.title_score(step.run.metric)} of each backbone: {said}.",
+            "What each backbone gives, and what it costs to compute its features once.",
+        ),
+        **picture_model(step, classes),
+    }
+
+
+@canvas.calm_style()
+def plot_backbones(step: TransferStep) -> canvas.Figure:
+    """Draw the score of each backbone against the seconds of its features, and its size."""
+    rows = sorted(step.backbones, key=lambda row: -row.val_score.value)
+    title = wording.title_score(step.run.metric, step.run.chosen_on)
+    figure = canvas.open_figure(9.0, 4.2)
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes, name, costs in (
+        (left, "seconds to compute the features", [row.extraction_seconds for row in rows]),
+        (right, "million parameters", [row.parameters / 1e6 for row in rows]),
+    ):
+        canvas.dress_axes(axes, "both")
+        for i, (row, cost) in enumerate(zip(rows, costs, strict=True)):
+            color = canvas.SERIES[i % len(canvas.SERIES)]
+            marker = canvas.MARKERS[i % len(canvas.MARKERS)]
+            label = wording.shorten_label(row.name, 36)
+            canvas.draw_estimates(axes, [cost], [row.val_score], color, marker, label)
+        if min(costs) > 0 and max(costs) / min(costs) > 20:
+            axes.set_xscale("log")
+        else:
+            axes.set_xlim(0, max([*costs, 1e-6]) * 1.12)
+        axes.set_xlabel(name)
+    canvas.show_percent(left, "y")
+    left.set_title(f"{title}, with its 95 % interval")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return figure
+
+
+TRANSFER = Section(
+    title="Transfer",
+    question="What does a pretrained backbone add?",
+    answer=answer,
+    pictures=pictures,
+    plots={"backbones": plot_backbones},
+    template="transfer.html",
+)
