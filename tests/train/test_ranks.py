@@ -173,4 +173,4 @@ def test_a_rank_that_dies_leaves_none_waiting(tmp_path: Path) -> None:
     (code, _, said), (died, _, _) = end_ranks(start_ranks(2, *MODULE, str(tmp_path), DIES))
     assert (code, died) == (1, 9)
     assert "another process of this training failed or ended" in said
-    assert not list((tmp_path / DIES).glob("owner-*.json"))
+    assert not list((tmp_path / DIES).glob("working.lock"))

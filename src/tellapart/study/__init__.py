@@ -19,9 +19,9 @@ from tellapart.errors import (
     WorkspaceError,
 )
 from tellapart.evaluate import PREDICTIONS, Seal, read_correct
+from tellapart.lock import lock_folder
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.weights import hash_weights
-from tellapart.owner import own_folder
 from tellapart.plan import StudySettings
 from tellapart.plan.vary import list_levels, make_level
 from tellapart.records import (
@@ -103,7 +103,7 @@ def run_study(
     check_folder(folder, identity)
     check_budget(bench)
     open_folder(folder, identity)
-    with own_folder(folder):
+    with lock_folder(folder):
         if not manifest.is_file():
             write_split(manifest, dataset, split)
         write_json(folder / PLAN, bench.plan)

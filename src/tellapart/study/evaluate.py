@@ -11,8 +11,8 @@ from tellapart.data.split import read_split
 from tellapart.device import DeviceName
 from tellapart.errors import BackboneError, DataError, SettingError
 from tellapart.evaluate import Look, Predict, Seal, predict_run, score_rows
+from tellapart.lock import lock_folder
 from tellapart.models.backbone import Backbone, make_backbone, resize_backbone
-from tellapart.owner import own_folder
 from tellapart.records import EvaluatedModel, EvaluationRecord, Identity, StudyRecord
 from tellapart.report.page import write_report
 from tellapart.report.wording import say_estimate
@@ -65,7 +65,7 @@ def evaluate_run(
     division = read_split(study / "split.json", dataset)
     seal = Seal(dataset, division, study)
     models = []
-    with own_folder(study):
+    with lock_folder(study):
         for one in found:
             predict = _find_predict(dataset, one, device, backbone)
             look = None

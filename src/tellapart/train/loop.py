@@ -20,11 +20,11 @@ from tellapart.data.augment import draw_augmentation
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, read_batches, shuffle_order, split_batch
 from tellapart.device import Meter, release_memory, seed_step, use_threads
+from tellapart.lock import lock_folder
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import compute_loss
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward, has_norm, predict_logits
-from tellapart.owner import own_folder
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
@@ -97,7 +97,7 @@ def train_model(
         WorkspaceError: another process works in the folder, or it cannot be written.
     """
     folder, ranks = expand_path(folder), join_ranks(task.device)
-    with own_folder(folder) if ranks.leads else nullcontext():
+    with lock_folder(folder) if ranks.leads else nullcontext():
         record = fit_network(dataset, rows, task, folder, watch)
         if ranks.leads:
             finish_run(folder, record)
