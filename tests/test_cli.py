@@ -379,7 +379,7 @@ def test_signals_leave_with_code_3_and_the_same_command_goes_on(here: Path) -> N
         assert process.returncode == 3, said
         assert f"stopped by {number.name}; the same command goes on from here" in said
         assert json.loads((here / "stopped/status.json").read_text())["status"] == "stopped"
-        assert not list((here / "stopped").glob("owner-*.json"))
+        assert not list((here / "stopped").glob("working.lock"))
     assert list((here / "stopped").glob("baseline/*/resume/*.safetensors"))
     with start_train("stopped", here) as process:
         process.communicate()

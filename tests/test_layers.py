@@ -16,7 +16,7 @@ BANDS: tuple[set[str], ...] = (
     {"config", "records"},
     {"device", "stop"},
     {"workspace"},
-    {"owner"},
+    {"lock"},
     {"data", "metrics"},
     {"models"},
     {"train", "audit"},
@@ -36,7 +36,7 @@ BLIND: dict[str, set[str]] = {
 """What a part could import by its band, and must not."""
 
 TORCH_FREE = {
-    *("errors", "words", "config", "records", "device", "stop", "workspace", "owner", "data"),
+    *("errors", "words", "config", "records", "device", "stop", "workspace", "lock", "data"),
     "metrics",
     *("audit", "search", "report", "console", "cli"),
 }

@@ -38,7 +38,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. An older file stays.
     """
-    with _explain_failure(path), _write_beside(path, *parts) as beside:
+    with explain_failure(path), _write_beside(path, *parts) as beside:
         os.replace(beside, path)
         _sync_folder(path.parent)
     return path
@@ -52,7 +52,7 @@ def create_bytes(path: Path, content: bytes) -> bool:
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written.
     """
-    with _explain_failure(path), _write_beside(path, content) as beside:
+    with explain_failure(path), _write_beside(path, content) as beside:
         try:
             os.link(beside, path)
         except FileExistsError:
@@ -101,7 +101,8 @@ def remove_leftovers(folder: Path) -> None:
 
 
 @contextmanager
-def _explain_failure(path: Path) -> Iterator[None]:
+def explain_failure(path: Path) -> Iterator[None]:
+    """Make a failed write to ``path`` a `WorkspaceError` that says what to do."""
     try:
         yield
     except OSError as error:

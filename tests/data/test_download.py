@@ -1,18 +1,18 @@
 import hashlib
 import http.server
 import io
+import stat
 import threading
-import urllib.error
-import urllib.request
-from contextlib import AbstractContextManager, closing
-from http.client import HTTPMessage
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
+import requests
 
 from tellapart.data import download
-from tellapart.data.download import Response, _HttpsRedirects, download_file, open_address
-from tellapart.errors import DataError
+from tellapart.data.download import Progress, download_file, fetch_https, refuse_insecure
+from tellapart.errors import DataError, Interrupted
+from tellapart.stop import ask_stop, clear_stop
 
 URL = "https://example.org/files/archive.tar.gz"
 CONTENT = bytes(range(256)) * 20_000
@@ -24,41 +24,51 @@ class FakeNetwork:
 
     def __init__(self, *answers: bytes | Exception) -> None:
         self.answers = list(answers)
-        self.calls = 0
+        self.trusted: list[bool | str] = []
 
-    def __call__(self, url: str) -> AbstractContextManager[Response]:
-        self.calls += 1
+    @property
+    def calls(self) -> int:
+        return len(self.trusted)
+
+    def __call__(self, url: str, stream: BinaryIO, verify: bool | str) -> None:
+        self.trusted.append(verify)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return closing(io.BytesIO(answer))
+        for start in range(0, len(answer), 2**20):
+            stream.write(answer[start : start + 2**20])
+            stream.flush()
+
+
+def make_answer(code: int, **headers: str) -> requests.Response:
+    answer = requests.Response()
+    answer.status_code, answer.url, answer.raw = code, URL, io.BytesIO()
+    answer.headers.update(headers)
+    return answer
 
 
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "PAUSES", (0.0, 0.0))
+    monkeypatch.setattr(download, "PAUSES", (0.0, 0.0, 0.0))
 
 
-def fetch(folder: Path, network: FakeNetwork, sha256: str = SHA256) -> Path:
-    return download_file(
-        URL, folder / "a" / "archive.tar.gz", len(CONTENT), sha256, open_url=network
-    )
+def fetch(
+    folder: Path, network: FakeNetwork, sha256: str = SHA256, progress: Progress | None = None
+) -> Path:
+    place = folder / "a" / "archive.tar.gz"
+    return download_file(URL, place, len(CONTENT), sha256, progress, network)
 
 
 def test_a_good_answer_is_written_whole_with_progress(tmp_path: Path) -> None:
     seen: list[tuple[int, int]] = []
-    path = download_file(
-        URL,
-        tmp_path / "archive.tar.gz",
-        len(CONTENT),
-        SHA256,
-        lambda done, total: seen.append((done, total)),
-        FakeNetwork(CONTENT),
-    )
+    network = FakeNetwork(CONTENT)
+    path = fetch(tmp_path, network, progress=lambda done, total: seen.append((done, total)))
     assert path.read_bytes() == CONTENT
     assert seen[-1] == (len(CONTENT), len(CONTENT))
     assert [done for done, _ in seen] == sorted(done for done, _ in seen)
-    assert [item.name for item in tmp_path.iterdir()] == ["archive.tar.gz"]
+    assert [item.name for item in path.parent.iterdir()] == ["archive.tar.gz"]
+    (tmp_path / "other").write_bytes(b"")
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE((tmp_path / "other").stat().st_mode)
 
 
 def test_a_whole_file_is_kept_and_a_damaged_one_replaced(tmp_path: Path) -> None:
@@ -79,13 +89,13 @@ def test_a_wrong_hash_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_a_connection_that_breaks_is_tried_three_times(tmp_path: Path) -> None:
-    network = FakeNetwork(urllib.error.URLError("reset"), CONTENT[:1000], CONTENT)
+    network = FakeNetwork(requests.ConnectionError("reset"), CONTENT[:1000], CONTENT)
     assert fetch(tmp_path, network).read_bytes() == CONTENT
     assert network.calls == 3
 
 
 def test_offline_says_what_to_fetch_and_where_to_put_it(tmp_path: Path) -> None:
-    network = FakeNetwork(*[urllib.error.URLError("no route to host")] * 3)
+    network = FakeNetwork(*[requests.ConnectionError("no route to host")] * 3)
     with pytest.raises(DataError) as caught:
         fetch(tmp_path, network)
     message = str(caught.value)
@@ -96,11 +106,36 @@ def test_offline_says_what_to_fetch_and_where_to_put_it(tmp_path: Path) -> None:
 
 
 def test_not_found_is_not_tried_again(tmp_path: Path) -> None:
-    missing = urllib.error.HTTPError(URL, 404, "Not Found", HTTPMessage(), io.BytesIO())
-    network = FakeNetwork(missing, CONTENT)
+    network = FakeNetwork(requests.HTTPError("404", response=make_answer(404)), CONTENT)
     with pytest.raises(DataError, match="answered 404"):
         fetch(tmp_path, network)
     assert network.calls == 1
+    busy = FakeNetwork(requests.HTTPError("503", response=make_answer(503)), CONTENT)
+    assert fetch(tmp_path, busy).read_bytes() == CONTENT
+
+
+def test_the_certificates_of_the_system_are_tried_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    network = FakeNetwork(requests.exceptions.SSLError("unknown issuer"), CONTENT)
+    fetch(tmp_path / "1", network)
+    assert network.trusted[0] is True
+    monkeypatch.setenv("SSL_CERT_FILE", "/own/certificates.pem")
+    network = FakeNetwork(CONTENT)
+    fetch(tmp_path / "2", network)
+    assert network.trusted == ["/own/certificates.pem"]
+
+
+def test_a_stop_ends_a_download_and_leaves_nothing(tmp_path: Path) -> None:
+    ask_stop()
+    try:
+        with pytest.raises(Interrupted):
+            fetch(tmp_path, FakeNetwork(CONTENT))
+    finally:
+        clear_stop()
+    assert not any((tmp_path / "a").iterdir())
 
 
 def test_more_bytes_than_announced_are_not_written(tmp_path: Path) -> None:
@@ -112,7 +147,7 @@ def test_more_bytes_than_announced_are_not_written(tmp_path: Path) -> None:
 def test_a_full_disk_is_seen_before(tmp_path: Path) -> None:
     network = FakeNetwork(CONTENT)
     with pytest.raises(DataError, match="are free"):
-        download_file(URL, tmp_path / "x", 2**60, SHA256, open_url=network)
+        download_file(URL, tmp_path / "x", 2**60, SHA256, fetch=network)
     assert network.calls == 0
 
 
@@ -147,19 +182,13 @@ def test_a_server_without_tls_is_never_asked(tmp_path: Path) -> None:
 @pytest.mark.parametrize("url", ["http://a.org/x", "file:///etc/passwd", "ftp://a.org/x", ""])
 def test_other_schemes_are_refused(url: str) -> None:
     with pytest.raises(DataError, match="https only"):
-        open_address(url)
+        fetch_https(url, io.BytesIO(), True)
 
 
 def test_a_redirect_to_another_scheme_is_refused_and_closed() -> None:
-    answer = io.BytesIO()
-    request = urllib.request.Request(URL)
+    answer = make_answer(302, location="http://a.org/x")
     with pytest.raises(DataError, match="https only"):
-        _HttpsRedirects().redirect_request(
-            request,
-            answer,
-            302,
-            "Found",
-            HTTPMessage(),
-            "http://a.org/x",
-        )
-    assert answer.closed
+        refuse_insecure(answer)
+    assert answer.raw.closed
+    refuse_insecure(make_answer(302, location="/elsewhere"))
+    refuse_insecure(make_answer(200))

@@ -118,9 +118,9 @@ def _say_refusal(error: cyclopts.ValidationError) -> str:
 
 
 def _say_usage(error: cyclopts.CycloptsError) -> str:
-    from tellapart.data import LOADERS
+    from tellapart.data import NAMED
 
-    names = ", ".join(LOADERS)
+    names = ", ".join(NAMED)
     missing = error.argument if isinstance(error, cyclopts.MissingArgumentError) else None
     if missing is not None and missing.name.lstrip("-").casefold() == "data":
         command = " ".join(("tellapart", *(error.command_chain or ())))
@@ -130,7 +130,7 @@ def _say_usage(error: cyclopts.CycloptsError) -> str:
         )
     if isinstance(error, cyclopts.UnknownCommandError) and error.unused_tokens:
         word = error.unused_tokens[0]
-        if word in LOADERS or os.sep in word or os.path.isdir(word):
+        if word in NAMED or os.sep in word or os.path.isdir(word):
             return f"{word!r} is no command; did you mean tellapart study {word}?"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{' '.join(lines)} (see tellapart --help)"

@@ -78,7 +78,7 @@ def _find_data(run: Path) -> str:
         DataError: the folder is no longer there, or an older version did not keep it.
         WorkspaceError: ``run`` is neither, or is unfinished.
     """
-    from tellapart.data import LOADERS
+    from tellapart.data import NAMED
     from tellapart.records import Identity, StatusRecord
     from tellapart.study.compare import find_models
     from tellapart.workspace import IDENTITY, STATUS, read_record
@@ -89,7 +89,7 @@ def _find_data(run: Path) -> str:
     folder = read_record(study / STATUS, StatusRecord).folder
     if folder and Path(folder).is_dir():
         return folder
-    if not folder and name in LOADERS:
+    if not folder and name in NAMED:
         return name
     place = f", which lay in {folder}" if folder else ""
     raise DataError(

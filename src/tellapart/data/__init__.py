@@ -4,28 +4,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from tellapart.data.cifar import fetch_cifar10, load_cifar10
 from tellapart.data.dataset import Dataset
-from tellapart.data.digits import load_digits
 from tellapart.data.download import Progress
 from tellapart.data.folder import load_folder
+from tellapart.data.named import NAMED, fetch_named, load_named
 from tellapart.errors import DataError, suggest_name
 from tellapart.workspace import expand_path
 
-__all__ = ["FETCHERS", "LOADERS", "Dataset", "fetch_data", "load_images"]
+__all__ = ["KINDS", "NAMED", "Asked", "Dataset", "fetch_data", "load_images"]
 
-Loader = Callable[[Path | None, bool, Progress | None], Dataset]
 
-LOADERS: dict[str, Loader] = {
-    "digits": lambda data_dir, download, progress: load_digits(),
-    "cifar10": load_cifar10,
+@dataclass(frozen=True)
+class Asked:
+    """What `load_images` was called with; ``path`` says whether ``data`` is written as one."""
+
+    data: str
+    path: bool
+    data_dir: Path | None
+    download: bool
+    progress: Progress | None
+    memory_limit: int | None
+    follow_links: bool
+
+
+KINDS: dict[str, tuple[Callable[[Asked], bool], Callable[[Asked], Dataset]]] = {
+    "a name": (
+        lambda asked: asked.data in NAMED and not asked.path,
+        lambda asked: load_named(asked.data, asked.data_dir, asked.download, asked.progress),
+    ),
+    "a folder": (
+        lambda asked: bool(asked.data) and expand_path(asked.data).is_dir(),
+        lambda asked: load_folder(expand_path(asked.data), asked.memory_limit, asked.follow_links),
+    ),
 }
-"""Named data -> its loader: folder to look in, whether to download, progress."""
-
-FETCHERS: dict[str, Callable[[Progress | None], Path]] = {"cifar10": fetch_cifar10}
-"""Named data that can be downloaded ahead; the others are embedded."""
+"""Each kind of data in words -> whether it is asked for, and its reader; the first that fits."""
 
 
 def load_images(
@@ -39,8 +54,8 @@ def load_images(
     """Read labelled images, by name or from a folder of class folders.
 
     Args:
-        data: ``digits``, ``cifar10``, or a folder; ``./digits`` and ``Path("digits")`` are the
-            folder of that name.
+        data: a name such as ``digits`` or ``cifar10``, or a folder; ``./digits`` and
+            ``Path("digits")`` are the folder of that name.
         data_dir: where named data lie; None for the usual places.
         download: whether named data may be downloaded if they are nowhere found.
         progress: called with bytes done and in all while downloading.
@@ -55,33 +70,33 @@ def load_images(
     >>> load_images("digits").classes[:3]
     ('0', '1', '2')
     """
-    is_path = isinstance(data, Path)
-    data, data_dir = str(data), None if data_dir is None else Path(data_dir)
-    is_path = is_path or data.startswith((".", "~"))
-    is_path = is_path or any(mark in data for mark in (os.sep, os.altsep or os.sep))
-    if data in LOADERS and not is_path:
-        return LOADERS[data](data_dir, download, progress)
-    folder = expand_path(data)
-    if data and folder.is_dir():
-        return load_folder(folder, memory_limit, follow_links)
-    if data and folder.exists():
-        raise DataError(f"DATA must be a name or a folder, but {data} is a file; give its folder")
-    if is_path:
-        raise DataError(f"DATA must be a name or a folder, but the folder {data} does not exist")
+    name = str(data)
+    marks = (os.sep, os.altsep or os.sep)
+    path = isinstance(data, Path) or name.startswith((".", "~")) or any(m in name for m in marks)
+    folder = None if data_dir is None else Path(data_dir)
+    asked = Asked(name, path, folder, download, progress, memory_limit, follow_links)
+    for fits, load in KINDS.values():
+        if fits(asked):
+            return load(asked)
+    kinds = " or ".join(KINDS)
+    if name and expand_path(name).exists():
+        raise DataError(f"DATA must be {kinds}, but {name} is a file; give its folder")
+    if path:
+        raise DataError(f"DATA must be {kinds}, but the folder {name} does not exist")
     raise DataError(
-        f"DATA {data!r} is not known{suggest_name(data, LOADERS)}; "
-        f"give one of {', '.join(LOADERS)}, or give a folder"
+        f"DATA {name!r} is not known{suggest_name(name, NAMED)}; "
+        f"give one of {', '.join(NAMED)}, or give a folder"
     )
 
 
 def fetch_data(name: str, progress: Progress | None = None) -> Path | None:
-    """Download named data ahead of time; return the file, or None where nothing is needed.
+    """Download named data ahead; return the file or its folder, or None if nothing is needed.
 
     Raises:
         DataError: an unknown name, no network, or no space.
     """
-    if name not in LOADERS:
+    if name not in NAMED:
         raise DataError(
-            f"{name!r} is not known{suggest_name(name, LOADERS)}; give one of {', '.join(LOADERS)}"
+            f"{name!r} is not known{suggest_name(name, NAMED)}; give one of {', '.join(NAMED)}"
         )
-    return FETCHERS[name](progress) if name in FETCHERS else None
+    return fetch_named(name, progress)

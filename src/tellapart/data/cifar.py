@@ -1,190 +1,327 @@
-"""CIFAR-10: find a copy, check it against the official content, and say what it lacks."""
+"""CIFAR-10 and CIFAR-100: find a copy, check it against the official content, say what it lacks.
+
+Binary files hold records: the label (for CIFAR-100 the coarse one, then the fine one), then the
+red, green and blue planes of 32 x 32. Python files are pickles of the same. An archive is read as
+a stream; nothing is unpacked.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Mapping
-from pathlib import Path
+import tarfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tellapart.data.batches import (
-    BATCHES,
-    REMEDY,
-    TEST_BATCH,
-    TRAIN_BATCHES,
-    WHOLE,
-    Batches,
-    Records,
-    read_archive,
-    read_folder,
-)
-from tellapart.data.dataset import ArraySource, Dataset, Pixels, hash_pixels
-from tellapart.data.download import Progress, download_file
+from tellapart.data.dataset import Dataset, Part, Pixels, join_parts
+from tellapart.data.pickles import parse_fields
 from tellapart.errors import DataError
-from tellapart.workspace import expand_path, locate_cache
 
-DATA_VARIABLE = "TELLAPART_DATA"
-ARCHIVE = "cifar-10-python.tar.gz"
-URL = f"https://www.cs.toronto.edu/~kriz/{ARCHIVE}"
-ARCHIVE_BYTES = 170_498_071
-ARCHIVE_SHA256 = "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+Form = Literal["binary", "python"]
+Records = NDArray[np.uint8]
+"""(n, label bytes + 3072): the label that counts is the last before the planes."""
 
-FOLDERS = (
-    ".",
-    "cifar-10-batches-bin",
-    "cifar-10-batches-py",
-    "cifar-10-batches-py-target/cifar-10-batches-py",
-)
-ARCHIVES = ("cifar-10-binary.tar.gz", ARCHIVE, "cifar-10-batches-py.tar.gz")
-CLASSES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+PLANES = 3072
+_MOST_BYTES = 256 * 2**20
+_MOST_MEMBERS = 64
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the copies of one data set are laid out.
+
+    Attributes:
+        name: what users call it here.
+        title: what its authors call it.
+        parts: file name, without ``.bin`` -> the images that it holds.
+        official: file name -> how many of its first images have which SHA-256.
+        hashed: what that is of: the records, in either form, or the python file as a whole.
+        folders: where the files lie, below a folder that is searched.
+        archives: the names of its archives.
+        meta: the file with the names of the classes, in either form.
+        keys: the fields of the labels and of the classes' names, in the python form.
+        labels: how many labels a record has in the binary form.
+        classes: their names, for copies without ``meta``; it must be there if there are none here.
+        count: of classes.
+    """
+
+    name: str
+    title: str
+    parts: Mapping[str, int]
+    official: Mapping[str, tuple[int, str]]
+    hashed: Literal["records", "file"]
+    folders: tuple[str, ...]
+    archives: tuple[str, ...]
+    meta: Mapping[Form, str]
+    keys: tuple[str, str]
+    labels: int
+    classes: tuple[str, ...]
+    count: int
+
+    @property
+    def remedy(self) -> str:
+        return f"replace it with a fresh copy, or remove it and run: tellapart fetch {self.name}"
+
+    def list_files(self, form: Form) -> list[str]:
+        return [f"{stem}.bin" if form == "binary" else stem for stem in self.parts]
+
+
+CIFAR10 = Layout(
+    name="cifar10",
+    title="CIFAR-10",
+    parts={**{f"data_batch_{number}": 10_000 for number in range(1, 6)}, "test_batch": 10_000},
+    official={
+        "data_batch_1": (
+            10_000, "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+        ),
+        "data_batch_2": (
+            10_000, "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+        ),
+        "data_batch_3": (
+            10_000, "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+        ),
+        "data_batch_4": (
+            10_000, "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+        ),
+        "data_batch_5": (
+            10_000, "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+        ),
+        "test_batch": (
+            1000, "8314c96d7cd65618193bab23acdd5d4c4af15bf6dd00a1781d55beedf3be1ef5",
+        ),
+    },
+    hashed="records",
+    folders=(
+        ".",
+        "cifar-10-batches-bin",
+        "cifar-10-batches-py",
+        "cifar-10-batches-py-target/cifar-10-batches-py",
+    ),
+    archives=("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "cifar-10-batches-py.tar.gz"),
+    meta={"binary": "batches.meta.txt", "python": "batches.meta"},
+    keys=("labels", "label_names"),
+    labels=1,
+    classes=(
+        "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+    ),
+    count=10,
 )  # fmt: skip
-
-# SHA-256 of the official records, whatever the form they are stored in.
-OFFICIAL = {
-    "data_batch_1": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-    "data_batch_2": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-    "data_batch_3": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-    "data_batch_4": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-    "data_batch_5": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-}
-TEST_START = 1000
-OFFICIAL_TEST_START = "8314c96d7cd65618193bab23acdd5d4c4af15bf6dd00a1781d55beedf3be1ef5"
-
-
-def load_cifar10(
-    data_dir: Path | None = None, download: bool = True, progress: Progress | None = None
-) -> Dataset:
-    """Read CIFAR-10: 32 x 32 colour images of ten classes, 50,000 train and 10,000 test.
-
-    Looks in ``data_dir`` alone if given; else in ``TELLAPART_DATA``, tellapart's cache and
-    the copies that Keras and torchvision leave; then downloads, if allowed.
-
-    Raises:
-        DataError: no copy is found, or one is truncated or altered.
-    """
-    places = [data_dir] if data_dir else list_places(os.environ, Path.home(), Path.cwd())
-    for place in places:
-        found = _read_place(expand_path(place))
-        if found is not None:
-            return assemble_dataset(found)
-    if data_dir is None and download:
-        return assemble_dataset(read_archive(fetch_cifar10(progress)))
-    names = ", ".join((*FOLDERS[1:3], *ARCHIVES[:2]))
-    remedy = "give its folder with --data-dir" if data_dir is None else "name another --data-dir"
-    raise DataError(
-        f"cifar10 must lie in one of {', '.join(map(str, places))} as one of {names}, "
-        f"but is not there; {remedy}, or run: tellapart fetch cifar10"
-    )
+CIFAR100 = Layout(
+    name="cifar100",
+    title="CIFAR-100",
+    parts={"train": 50_000, "test": 10_000},
+    official={
+        "train": (50_000, "735e79b04f092ca3d2e6d07f368c0a7d70d48c48d28865950cc24454cf45129b"),
+        "test": (10_000, "4b67687d9933c4db8f0831104447f15b93774f4f464bd0516f0f0f2ac83b7864"),
+    },
+    hashed="file",
+    folders=(
+        ".",
+        "cifar-100-binary",
+        "cifar-100-python",
+        "cifar-100-python-target/cifar-100-python",
+    ),
+    archives=("cifar-100-binary.tar.gz", "cifar-100-python.tar.gz"),
+    meta={"binary": "fine_label_names.txt", "python": "meta"},
+    keys=("fine_labels", "fine_label_names"),
+    labels=2,
+    classes=(),
+    count=100,
+)
 
 
-def fetch_cifar10(progress: Progress | None = None) -> Path:
-    """Download CIFAR-10 into tellapart's cache, unless it is there; return the archive's path.
+def read_cifar(place: Path, layout: Layout) -> Dataset | None:
+    """Read the copy that lies in a folder, unpacked or as an archive; None if there is none.
 
     Raises:
-        DataError: no network, no space, or the content is not the official one.
+        DataError: a file is truncated, altered or no batch, or no training batch is there.
     """
-    destination = locate_cache() / "data" / ARCHIVE
-    return download_file(URL, destination, ARCHIVE_BYTES, ARCHIVE_SHA256, progress)
-
-
-def list_places(environ: Mapping[str, str], home: Path, here: Path) -> list[Path]:
-    """Return the folders that are searched for named data, in order."""
-    keras = Path(environ.get("KERAS_HOME") or home / ".keras")
-    named = environ.get(DATA_VARIABLE)
-    return [
-        *([Path(named)] if named else []),
-        locate_cache(dict(environ)) / "data",
-        keras / "datasets",
-        here / "data",
-        home / "data",
-    ]
-
-
-def assemble_dataset(batches: Batches) -> Dataset:
-    """Check the batches, join them, and note what is missing.
-
-    Raises:
-        DataError: there is no training batch, or a batch is not the official one.
-    """
-    by_stem = {name.removesuffix(".bin"): name for name in batches.records}
-    present = [stem for stem in BATCHES if stem in by_stem]
-    if not set(present) & set(TRAIN_BATCHES):
-        raise DataError(
-            "cifar10 needs at least one training batch (data_batch_1 to data_batch_5), "
-            f"but the copy holds only {', '.join(batches.records)}; {REMEDY}"
-        )
-    for stem in present:
-        _check_official(by_stem[stem], stem, batches.records[by_stem[stem]])
-    records = np.concatenate([batches.records[by_stem[stem]] for stem in present])
-    pixels = to_pixels(records)
-    tested = TEST_BATCH in present
-    roles: list[str] = []
-    for stem in present:
-        role = "" if not tested else "test" if stem == TEST_BATCH else "train"
-        roles += [role] * len(batches.records[by_stem[stem]])
-    counts = f"{roles.count('train'):,} train and {roles.count('test'):,} test images"
-    return Dataset(
-        name="cifar10",
-        origin=f"CIFAR-10, {batches.form} batches: "
-        + (counts if tested else f"{len(records):,} images, no official test"),
-        classes=batches.classes or CLASSES,
-        labels=records[:, 0].astype(np.int64),
-        source=ArraySource(pixels),
-        hashes=hash_pixels(pixels),
-        roles=tuple(roles),
-        image_size=32,
-        size_reason="32 px: the images' own size",
-        channels=3,
-        sizes={"32x32": len(records)},
-        modes={"RGB": len(records)},
-        notes=tuple(_list_notes(batches, by_stem)),
-    )
-
-
-def to_pixels(records: Records) -> Pixels:
-    """Return the images of (n, 3073) records as (n, 32, 32, 3) uint8."""
-    planes = records[:, 1:].reshape(-1, 3, 32, 32)
-    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
-
-
-def _read_place(place: Path) -> Batches | None:
-    for name in FOLDERS:
-        found = read_folder(place / name)
-        if found is not None:
-            return found
-    for name in ARCHIVES:
+    for name in layout.folders:
+        for form, meta in layout.meta.items():
+            folder = place / name
+            present = [name for name in layout.list_files(form) if (folder / name).is_file()]
+            named = (folder / meta).is_file()
+            if present and (named or layout.classes):
+                names = [*([meta] if named else []), *present]
+                return _assemble(
+                    layout, form, ((one, _read(layout, folder / one)) for one in names)
+                )
+    for name in layout.archives:
         if (place / name).is_file():
-            return read_archive(place / name)
+            return _read_archive(place / name, layout)
     return None
 
 
-def _check_official(name: str, stem: str, records: Records) -> None:
-    if stem == TEST_BATCH and len(records) >= TEST_START:
-        checked, official = records[:TEST_START], OFFICIAL_TEST_START
-    elif stem != TEST_BATCH and len(records) == WHOLE:
-        checked, official = records, OFFICIAL[stem]
+def parse_binary(name: str, content: bytes, layout: Layout = CIFAR10) -> Records:
+    """Return the records of a binary file, (n, label bytes + 3072).
+
+    Raises:
+        DataError: the size is not a whole number of records, or there are too many.
+    """
+    size = layout.labels + PLANES
+    count, rest = divmod(len(content), size)
+    if rest or not count:
+        raise DataError(
+            f"{name} is truncated: a batch is a whole number of {size}-byte records, "
+            f"but it has {len(content):,} bytes; {layout.remedy}"
+        )
+    return _check_records(name, np.frombuffer(content, np.uint8).reshape(count, size), layout)
+
+
+def parse_python(name: str, content: bytes, layout: Layout = CIFAR10) -> Records:
+    """Return the records of a python file, (n, 1 + 3072), without running the pickle's code.
+
+    Raises:
+        DataError: the pickle asks for anything but plain arrays, or is no batch.
+    """
+    key = layout.keys[0]
+    fields = _parse_pickle(name, content, layout)
+    labels, pixels = fields.get(key), fields.get("data")
+    if not isinstance(labels, list) or not isinstance(pixels, np.ndarray):
+        raise DataError(f"{name} must hold a list {key!r} and a byte array 'data'; {layout.remedy}")
+    if pixels.shape != (len(labels), PLANES) or not labels:
+        raise DataError(
+            f"{name} must hold {PLANES} bytes for each of its {len(labels):,} labels, "
+            f"but 'data' has the shape {pixels.shape}; {layout.remedy}"
+        )
+    if not all(isinstance(label, int) and 0 <= label < layout.count for label in labels):
+        raise DataError(
+            f"{name} is altered: a label is not one of 0 to {layout.count - 1}; {layout.remedy}"
+        )
+    records = np.concatenate([np.array(labels, np.uint8)[:, None], pixels], axis=1)
+    return _check_records(name, records, layout)
+
+
+def to_pixels(records: Records) -> Pixels:
+    """Return the images of records as (n, 32, 32, 3) uint8."""
+    planes = records[:, -PLANES:].reshape(-1, 3, 32, 32)
+    return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
+
+
+def _read(layout: Layout, path: Path) -> bytes:
+    try:
+        if path.stat().st_size > _MOST_BYTES:
+            raise DataError(
+                f"{path.name} is altered: it has over {_MOST_BYTES:,} bytes; {layout.remedy}"
+            )
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror}); {layout.remedy}") from error
+
+
+def _read_archive(path: Path, layout: Layout) -> Dataset:
+    """Read a gzipped tar archive as a stream: regular files with an expected name alone."""
+    members: dict[str, bytes] = {}
+    wanted = {name for form in layout.meta for name in layout.list_files(form)}
+    try:
+        with tarfile.open(path, "r|gz") as archive:
+            for count, member in enumerate(archive, 1):
+                if count > _MOST_MEMBERS or member.size > _MOST_BYTES:
+                    raise DataError(
+                        f"{path} is not an official {layout.title} archive: it holds more than "
+                        f"{_MOST_MEMBERS} files, or one of over {_MOST_BYTES:,} bytes; "
+                        f"{layout.remedy}"
+                    )
+                inside = PurePosixPath(member.name)
+                known = inside.name in wanted or inside.name in layout.meta.values()
+                if not (member.isreg() and known) or inside.name in members:
+                    continue
+                if not (inside.is_absolute() or ".." in inside.parts):
+                    stream = archive.extractfile(member)
+                    assert stream is not None, "a regular file has content"
+                    members[inside.name] = stream.read()
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise DataError(f"{path} is truncated or damaged ({error}); {layout.remedy}") from error
+    for form, meta in layout.meta.items():
+        names = [name for name in (meta, *layout.list_files(form)) if name in members]
+        if set(names) - {meta}:
+            return _assemble(layout, form, ((name, members[name]) for name in names))
+    raise DataError(
+        f"{path} holds no {layout.title} batch such as {next(iter(layout.parts))}; {layout.remedy}"
+    )
+
+
+def _assemble(layout: Layout, form: Form, files: Iterable[tuple[str, bytes]]) -> Dataset:
+    """Check the files, join them, and note what is missing."""
+    classes, parts, notes = layout.classes, [], []
+    missing = list(layout.parts)
+    for name, content in files:
+        if name == layout.meta[form]:
+            classes = _parse_classes(layout, form, name, content) or classes
+            continue
+        stem = name.removesuffix(".bin")
+        records = (parse_binary if form == "binary" else parse_python)(name, content, layout)
+        _check_official(layout, form, name, content, records)
+        role = "test" if stem.startswith("test") else "train"
+        parts.append(Part(role, records[:, -PLANES - 1].astype(np.int64), to_pixels(records)))
+        missing.remove(stem)
+        if len(records) < layout.parts[stem]:
+            notes.append(
+                f"{name} holds {len(records):,} of the official {layout.parts[stem]:,} images: "
+                "a partial copy"
+            )
+    if not classes:
+        raise DataError(f"{layout.title} lacks its {layout.meta[form]}; {layout.remedy}")
+    if all(part.role == "test" for part in parts):
+        raise DataError(
+            f"{layout.name} needs at least one training batch, such as "
+            f"{next(iter(layout.parts))}, but the copy holds only its test; {layout.remedy}"
+        )
+    if lost := [stem for stem in missing if not stem.startswith("test")]:
+        notes.append(f"{', '.join(lost)} missing: a partial copy")
+    return join_parts(layout.name, f"{layout.title}, {form} batches", classes, parts, notes)
+
+
+def _parse_pickle(name: str, content: bytes, layout: Layout) -> dict[str, Any]:
+    try:
+        return parse_fields(content)
+    except DataError as error:
+        raise DataError(f"{name} {error}; {layout.remedy}") from error
+
+
+def _parse_classes(layout: Layout, form: Form, name: str, content: bytes) -> tuple[str, ...]:
+    """Return the names of the classes, or none where the file has no list of them."""
+    if form == "binary":
+        names: Any = content.decode("utf-8", "replace").split()
     else:
+        names = _parse_pickle(name, content, layout).get(layout.keys[1])
+    if not isinstance(names, list):
+        return ()
+    shown = tuple(item.decode() if isinstance(item, bytes) else str(item) for item in names)
+    return shown if len(shown) == len(set(shown)) == layout.count else ()
+
+
+def _check_records(name: str, records: Records, layout: Layout) -> Records:
+    most = layout.parts.get(name.removesuffix(".bin"), max(layout.parts.values()))
+    if len(records) > most:
+        raise DataError(
+            f"{name} is altered: it has at most {most:,} images, "
+            f"but it holds {len(records):,}; {layout.remedy}"
+        )
+    worst = int(records[:, -PLANES - 1].max())
+    if worst >= layout.count:
+        raise DataError(
+            f"{name} is altered: labels go from 0 to {layout.count - 1}, but one is {worst}; "
+            f"{layout.remedy}"
+        )
+    return records
+
+
+def _check_official(
+    layout: Layout, form: Form, name: str, content: bytes, records: Records
+) -> None:
+    count, official = layout.official[name.removesuffix(".bin")]
+    if len(records) < count or (layout.hashed == "file" and form == "binary"):
         return
-    found = hashlib.sha256(np.ascontiguousarray(checked).data).hexdigest()
+    checked = content if layout.hashed == "file" else np.ascontiguousarray(records[:count]).data
+    found = hashlib.sha256(checked).hexdigest()
     if found != official:
         raise DataError(
-            f"{name} is altered: its records must have the official SHA-256 {official[:12]}..., "
-            f"but have {found[:12]}...; {REMEDY}"
+            f"{name} is altered: its content must have the official SHA-256 {official[:12]}..., "
+            f"but has {found[:12]}...; {layout.remedy}"
         )
-
-
-def _list_notes(batches: Batches, by_stem: Mapping[str, str]) -> list[str]:
-    notes = []
-    for name in by_stem.values():
-        count = len(batches.records[name])
-        if count < WHOLE:
-            notes.append(f"{name} holds {count:,} of the official {WHOLE:,} images: a partial copy")
-    missing = [stem for stem in TRAIN_BATCHES if stem not in by_stem]
-    if missing:
-        notes.append(f"{', '.join(missing)} missing: a partial copy")
-    if TEST_BATCH not in by_stem:
-        notes.append("test_batch is missing: there is no official test, so one is carved out")
-    return notes

@@ -192,6 +192,53 @@ def write_pixels(pixels: Pixels, path: Path) -> MappedSource:
     return MappedSource(path)
 
 
+@dataclass(frozen=True, eq=False)
+class Part:
+    """Images in memory of one role, (n, height, width, channels) uint8, and their labels."""
+
+    role: str
+    labels: Labels
+    pixels: Pixels
+
+
+def join_parts(
+    name: str,
+    title: str,
+    classes: tuple[str, ...],
+    parts: Sequence[Part],
+    notes: Sequence[str] = (),
+) -> Dataset:
+    """Return a dataset of images of one size that are held in memory.
+
+    Roles are kept where there is a test among them, and counted in ``origin``, after ``title``.
+    """
+    pixels = np.ascontiguousarray(np.concatenate([part.pixels for part in parts]))
+    tested = any(part.role == "test" for part in parts)
+    roles = [part.role if tested else "" for part in parts for _ in part.labels]
+    counts, notes = f"{len(pixels):,} images", list(notes)
+    if tested:
+        counts = f"{roles.count('train'):,} train and {roles.count('test'):,} test images"
+    elif any(part.role for part in parts):
+        counts += ", no official test"
+        notes.append("the test is missing: there is no official test, so one is carved out")
+    height, width, channels = pixels.shape[1:]
+    return Dataset(
+        name=name,
+        origin=f"{title}: {counts}",
+        classes=classes,
+        labels=np.concatenate([part.labels for part in parts]),
+        source=ArraySource(pixels),
+        hashes=hash_pixels(pixels),
+        roles=tuple(roles),
+        image_size=height,
+        size_reason=f"{height} px: the images' own size",
+        channels=channels,
+        sizes={f"{width}x{height}": len(pixels)},
+        modes={"L" if channels == 1 else "RGB": len(pixels)},
+        notes=tuple(notes),
+    )
+
+
 def hash_pixels(pixels: Pixels) -> tuple[str, ...]:
     """Return one hash per image of (n, height, width, channels) uint8."""
     shape = repr(pixels.shape[1:]).encode()

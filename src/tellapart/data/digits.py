@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tellapart.data.dataset import ArraySource, Dataset, hash_pixels
+from tellapart.data.dataset import Dataset, Part, join_parts
 
 BRIGHTEST = 16
 
@@ -19,19 +19,6 @@ def load_digits() -> Dataset:
 
     bunch = datasets.load_digits()
     scaled = np.rint(bunch.images * (255 / BRIGHTEST)).astype(np.uint8)
-    pixels = np.ascontiguousarray(scaled[..., None])
-    count = len(pixels)
-    return Dataset(
-        name="digits",
-        origin=f"handwritten digits that come with scikit-learn: {count:,} images",
-        classes=tuple(str(digit) for digit in range(10)),
-        labels=np.asarray(bunch.target, np.int64),
-        source=ArraySource(pixels),
-        hashes=hash_pixels(pixels),
-        roles=("",) * count,
-        image_size=8,
-        size_reason="8 px: the images' own size",
-        channels=1,
-        sizes={"8x8": count},
-        modes={"L": count},
-    )
+    part = Part("", np.asarray(bunch.target, np.int64), scaled[..., None])
+    title = "handwritten digits that come with scikit-learn"
+    return join_parts("digits", title, tuple("0123456789"), [part])
