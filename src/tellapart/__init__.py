@@ -21,14 +21,14 @@ if TYPE_CHECKING:
     from tellapart.data.split import make_split
     from tellapart.evaluate import Look, Seal, evaluate_model
     from tellapart.models import Space, make_network_settings
-    from tellapart.plan import StudySettings, SweepSettings, TransferSettings
     from tellapart.report.page import write_report
     from tellapart.search.optimize import Budget, run_search
     from tellapart.search.sweep import run_sweep
-    from tellapart.study import run_study
     from tellapart.study.compare import compare_models
     from tellapart.study.evaluate import evaluate_run
     from tellapart.study.history import read_history
+    from tellapart.study.settings import StudySettings, SweepSettings, TransferSettings
+    from tellapart.study.study import run_study
     from tellapart.train.learner import Task
     from tellapart.train.loop import Rows, train_model
     from tellapart.transfer.features import extract_features
@@ -43,11 +43,11 @@ _HOMES = {
     "Rows": "tellapart.train.loop",
     "Seal": "tellapart.evaluate",
     "Space": "tellapart.models",
-    "StudySettings": "tellapart.plan",
-    "SweepSettings": "tellapart.plan",
+    "StudySettings": "tellapart.study.settings",
+    "SweepSettings": "tellapart.study.settings",
     "Task": "tellapart.train.learner",
     "TrainSettings": "tellapart.config",
-    "TransferSettings": "tellapart.plan",
+    "TransferSettings": "tellapart.study.settings",
     "audit_images": "tellapart.audit",
     "compare_models": "tellapart.study.compare",
     "evaluate_model": "tellapart.evaluate",
@@ -59,7 +59,7 @@ _HOMES = {
     "make_split": "tellapart.data.split",
     "read_history": "tellapart.study.history",
     "run_search": "tellapart.search.optimize",
-    "run_study": "tellapart.study",
+    "run_study": "tellapart.study.study",
     "run_sweep": "tellapart.search.sweep",
     "train_model": "tellapart.train.loop",
     "write_report": "tellapart.report.page",

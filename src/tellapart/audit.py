@@ -66,10 +66,6 @@ def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectS
     balance = describe_balance(totals)
     draw_samples(dataset, split.train, folder / "samples.png")
     return InspectStep(
-        status="done",
-        seconds=0.0,
-        peak_memory_mb=0.0,
-        answer=_answer(record, balance, duplicates, leaked),
         data=record,
         balance=balance,
         imbalance_ratio=ratio,

@@ -29,6 +29,7 @@ from tellapart.study.settings import (
     StudySettings,
     SweepSettings,
     TransferSettings,
+    read_list,
 )
 
 app = App(
@@ -61,7 +62,7 @@ def study(
     """
     settings = StudySettings(
         **dict(run),
-        steps=steps,
+        steps=tuple(read_list(steps)),
         model=network.make(),
         recipe=recipe,
         sweep=sweep,
@@ -77,7 +78,7 @@ def inspect(data: Data, *, place: Place = PlaceFlags(), answer: Answer = AnswerF
 
     Example: `tellapart inspect photos/`
     """
-    run_job(Job("inspect", data, StudySettings(steps="inspect"), place, answer))
+    run_job(Job("inspect", data, StudySettings(steps=("inspect",)), place, answer))
 
 
 @app.command
@@ -94,7 +95,7 @@ def train(
 
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """
-    settings = StudySettings(**dict(run), steps="baseline", model=network.make(), recipe=recipe)
+    settings = StudySettings(**dict(run), steps=("baseline",), model=network.make(), recipe=recipe)
     run_job(Job("train", data, settings, place, answer))
 
 
@@ -132,7 +133,7 @@ def sweep(
     step, varied = choose_varied(vary, sizes, model)
     settings = StudySettings(
         **dict(run),
-        steps=step,
+        steps=(step,),
         model=model,
         recipe=recipe,
         sweep=sweep.model_copy(update=varied),
@@ -153,7 +154,7 @@ def search(
 
     Example: `tellapart search digits --trials 12`
     """
-    settings = StudySettings(**dict(run), steps="search", search=search)
+    settings = StudySettings(**dict(run), steps=("search",), search=search)
     run_job(Job("search", data, settings, place, answer))
 
 
@@ -170,7 +171,7 @@ def transfer(
 
     Example: `tellapart transfer photos/ --backbone efficientnet-lite0 --backbone mobilenetv2_100`
     """
-    settings = StudySettings(**dict(run), steps="transfer", transfer=transfer)
+    settings = StudySettings(**dict(run), steps=("transfer",), transfer=transfer)
     run_job(Job("transfer", data, settings, place, answer))
 
 
@@ -190,6 +191,6 @@ def learn(
     Example: `tellapart learn digits --seeds 2 --epochs 5`
     """
     settings = StudySettings(
-        **dict(run), steps="learn", model=network.make(), recipe=recipe, sweep=sweep
+        **dict(run), steps=("learn",), model=network.make(), recipe=recipe, sweep=sweep
     )
     run_job(Job("learn", data, settings, place, answer))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import Field, create_model
@@ -73,9 +73,12 @@ def _join_sizes() -> dict[str, Any]:
     return found
 
 
-SizedFlags: type[NetworkFlags] = create_model("SizedFlags", __base__=NetworkFlags, **_join_sizes())
+if TYPE_CHECKING:
+    SizedFlags = NetworkFlags
+else:
+    SizedFlags = create_model("SizedFlags", __base__=NetworkFlags, **_join_sizes())
 
-Network = Annotated[SizedFlags, Parameter(name="*", group="Network")]  # type: ignore[valid-type]  # made of the table
+Network = Annotated[SizedFlags, Parameter(name="*", group="Network")]
 Place = Annotated[PlaceFlags, Parameter(name="*", group="Files")]
 Answer = Annotated[AnswerFlags, Parameter(name="*", group="Answer")]
 Run = Annotated[RunSettings, Parameter(name="*", group="Run")]

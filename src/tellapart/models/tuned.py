@@ -11,42 +11,15 @@ from pydantic import Field
 from torch import nn
 
 from tellapart.config import (
-    Augment,
     HeadSettings,
-    Positive,
     Settings,
     Share,
-    TrainSettings,
 )
 from tellapart.models.backbone import Backbone, PixelBackbone
 from tellapart.models.head import make_head
 from tellapart.models.weights import build_network
 
 Depth = Literal["last", "all"]
-
-
-class TuneSettings(Settings):
-    """Fine-tuning of a backbone, from the head that was fitted on its frozen features.
-
-    ``last`` trains the last third of its layers and the head, ``all`` all of them. A layer learns
-    at ``decay`` times the rate of the one behind it, the head at ``lr``.
-    """
-
-    depth: Literal["none", "last", "all"] = "none"
-    decay: Share = 0.7
-    epochs: Positive = 10
-    batch_size: Positive = 32
-    lr: Annotated[float, Field(gt=0)] = 5e-4
-    weight_decay: Annotated[float, Field(ge=0)] = 0.05
-    label_smoothing: Share = 0.1
-    augment: Augment = "shift"
-    seed: Annotated[int, Field(ge=0)] = 0
-
-    @property
-    def recipe(self) -> TrainSettings:
-        """How the network is trained."""
-        own = self.model_dump(exclude={"depth", "decay"})
-        return TrainSettings(optimizer="adam", schedule="cosine", **own)
 
 
 class TunedSettings(Settings):

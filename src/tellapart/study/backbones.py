@@ -17,7 +17,7 @@ from tellapart.study.context import Context
 from tellapart.study.deadline import CAREFUL, FINISH, NoTime
 from tellapart.train.loop import Rows
 from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
-from tellapart.transfer.features import Progress, check_cache, count_missing, time_backbone
+from tellapart.transfer.features import Progress, check_cache, time_backbone
 from tellapart.transfer.folds import check_counts
 from tellapart.transfer.resources import Resources, choose_load, fits_memory
 from tellapart.transfer.views import View, list_views
@@ -124,7 +124,12 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
     sizes: dict[str, tuple[int, ...]] = {}
     share, estimate, needed = 1.0, 0.0, 0.0
     for name, own in wished.items():
-        pace = time_image(context, resize_backbone(make_backbone(name), own[0]))
+        pace = time_backbone(
+            context.dataset,
+            resize_backbone(make_backbone(name), own[0]),
+            context.seal.split.train,
+            find_resources(context),
+        )
         # all images at the resolution that is taken, a part of them at each that is tried
         areas = [(size / own[0]) ** 2 for size in own]
         costs = [
@@ -154,14 +159,6 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
     cut += [f"{100 * share:.0f} % of the training images"] if share < 1 else []
     text = say_sizes(sizes)
     return TransferPlan(sizes=sizes, share=share, estimate=estimate, cut=tuple(cut), text=text)
-
-
-def time_image(context: Context, backbone: Backbone) -> float:
-    """Return the seconds that the features of an image take; 0 where all are in the cache."""
-    resources = find_resources(context)
-    if not count_missing(context.dataset, backbone, resources):
-        return 0.0
-    return time_backbone(context.dataset, backbone, context.seal.split.train, resources)
 
 
 def say_sizes(sizes: Mapping[str, Sequence[int]]) -> str:
@@ -252,6 +249,7 @@ def _screen(context: Context, plan: TransferPlan) -> tuple[list[Candidate], list
         rows,
         find_resources(context),
         context.settings.seed,
+        context.metric,
         partial(watch_images, context),
     )
     some = auto and len(plan.sizes) > CONFIRMED

@@ -16,6 +16,7 @@ from tellapart.records import (
     ComparisonRecord,
     Identity,
     ModelStep,
+    find_kind,
 )
 from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_estimate
@@ -106,7 +107,7 @@ def find_models(folder: str | Path) -> list[Found]:
         )
     found = []
     for step in done:
-        record = read_record(study / step / "record.json", SECTIONS[step].record)
+        record = read_record(study / step / "record.json", find_kind(step))
         if isinstance(record, ModelStep):
             found.append(Found(study, step, record))
             read_checked(found[-1].predictions, record.test.predictions)

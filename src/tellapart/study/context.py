@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import median_high
+from typing import Any
 
 from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells
 from tellapart.cells.executor import Executor, InlineExecutor
@@ -18,7 +19,8 @@ from tellapart.report.plots import draw_run
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import Rules, find_rules, plan_recipe
 from tellapart.study.settings import StudySettings
-from tellapart.train.pace import measure_pace
+from tellapart.train.learner import Task
+from tellapart.train.pace import measure_task
 from tellapart.workspace import Content, read_record, write_json
 
 PASS = 1 / 3
@@ -97,7 +99,7 @@ class Context(CellContext):
                 self.reporter.say("measuring how fast this machine trains")
             rows = self.seal.split.train
             with use_threads(1 if alone else count_threads()):
-                pace = measure_pace(self.dataset, rows, model, recipe, self.device)
+                pace = measure_task(self.dataset, rows, Task(model, recipe, self.device))
             passes = (1 + recipe.mirrors) * len(self.seal.split.val) / max(1, self.images)
             self.paces[key] = pace * self.images * (1 + PASS * passes)
         return self.paces[key]
@@ -139,7 +141,7 @@ class Context(CellContext):
         draw_run(run, test, self.dataset.classes, folder)
         return test
 
-    def describe_model(self, run: RunRecord, test: TestRecord) -> dict[str, object]:
+    def describe_model(self, run: RunRecord, test: TestRecord) -> dict[str, Any]:
         """Return the fields that every step with a model has."""
         return {
             "model": run.label,

@@ -22,14 +22,16 @@ from tellapart.search.sweep import Point, Seeds, check_sizes, run_sweep
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import plan_heads, plan_seeds
+from tellapart.train.checkpoint import ARGS
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.progress import Watch
 from tellapart.transfer.features import Features
 from tellapart.transfer.folds import cross_validate, cut_folds
-from tellapart.transfer.head import Examples, fit_head, write_head_args
+from tellapart.transfer.head import Examples, HeadArgs, fit_head
 from tellapart.transfer.logistic import fit_logistic
 from tellapart.transfer.views import View
+from tellapart.workspace import write_json
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ class HeadCell(Cell):
         examples = Examples(own.plain.vectors, context.dataset.labels, tables)
         if self.head.kind == "logistic":
 
-            def say(said: str) -> None:
-                context.reporter.advance(0, f"{self.label}: {said}")
+            def say(penalty: float, score: float) -> None:
+                said = f"{self.label}: penalty {penalty:g}, {100 * score:.1f} %"
+                context.reporter.advance(0, said)
 
             run = fit_logistic(examples, own.rows, self.head, folder, say, context.metric)
             score = 100 * run.val_score.value
@@ -95,17 +98,15 @@ class HeadCell(Cell):
         else:
             run = fit_head(examples, own.rows, self.head, folder, follow, context.metric)
         backbone = own.backbone
-        write_head_args(
-            folder,
-            HeadSettings(**(run.settings | {"seed": run.seed})),
-            context.dataset.classes,
-            {
-                "backbone": backbone.name if own.name.startswith("local-dir:") else own.name,
-                "backbone_key": backbone.key,
-                "features": backbone.features,
-                "image_size": backbone.image_size,
-            },
+        args = HeadArgs(
+            recipe=HeadSettings.model_validate(run.settings | {"seed": run.seed}),
+            classes=context.dataset.classes,
+            backbone=backbone.name if own.name.startswith("local-dir:") else own.name,
+            backbone_key=backbone.key,
+            features=backbone.features,
+            image_size=backbone.image_size,
         )
+        write_json(folder / ARGS, args)
         return run
 
 
@@ -191,7 +192,7 @@ def cross_backbones(context: Context, done: Sequence[Extracted]) -> FoldsRecord 
                 context.reporter.advance(1, f"{one.label}, a fold: {100 * accuracy:.1f} %")
 
             examples = Examples(one.plain.vectors, context.dataset.labels)
-            right, parts = cross_validate(examples, folds, HeadSettings(), show)
+            right, parts = cross_validate(examples, folds, show)
             seconds = time.perf_counter() - start
             return Crossed(right=tuple(right.tolist()), parts=tuple(parts), seconds=seconds)
 

@@ -50,8 +50,9 @@ from tellapart.records import (
     StudyPlan,
     StudyRecord,
     SweepStep,
+    find_kind,
 )
-from tellapart.report.page import Picture, write_report
+from tellapart.report.page import write_report
 from tellapart.report.plots import draw_run
 from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_seconds
@@ -326,7 +327,6 @@ class _Study:
 
     def run(self) -> StudyRecord:
         self.left_out: dict[str, str] = {}
-        self.pictures: dict[str, dict[str, Picture]] = {}
         short: list[NoTime] = []
         record = None
         for name in self.names:
@@ -358,7 +358,7 @@ class _Study:
         context, step = self.context, STEPS[name]
         path = context.folder / name / RECORD
         if path.is_file():
-            record = read_record(path, SECTIONS[name].record)
+            record = read_record(path, find_kind(name))
             context.done[name] = record
             context.reporter.end(record, again=True)
             return
@@ -428,7 +428,7 @@ class _Study:
             ledger=context.seal.read_ledger(),
         )
         write_json(context.folder / "results.json", record)
-        write_report(context.folder, self.pictures)
+        write_report(context.folder)
         return record
 
 
@@ -444,7 +444,10 @@ def compare_steps(context: Context) -> tuple[Comparison, ...]:
         for step, record in context.done.items()
         if isinstance(record, ModelStep)
     }
-    return compare_pairs(read_correct(files), {step: SECTIONS[step].model for step in files})
+    return compare_pairs(
+        read_correct(files),
+        {step: f"the model from {SECTIONS[step].title.lower()}" for step in files},
+    )
 
 
 def _write_status(context: Context, status: str, note: str = "") -> None:

@@ -20,10 +20,10 @@ from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.loader import cut_epoch, read_batches, shuffle_order
 from tellapart.device import Meter, release_memory, seed_step, use_threads
 from tellapart.errors import NotFinite
+from tellapart.lock import lock_folder
 from tellapart.metrics.scores import compute_loss, estimate_score, find_score
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward, has_norm, predict_logits
-from tellapart.owner import own_folder
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.augment import count_hits, make_examples
@@ -79,7 +79,7 @@ def train_model(
         WorkspaceError: another process works in the folder, or it cannot be written.
     """
     folder = expand_path(folder)
-    with own_folder(folder):
+    with lock_folder(folder):
         record = fit_network(dataset, rows, task, folder, watch)
         finish_run(folder, record)
     return record

@@ -7,14 +7,13 @@ for the candidate that is taken.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.subset import take_share
-from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models.backbone import Backbone, resize_backbone
 from tellapart.records import ScreenRecord
 from tellapart.train.loop import Rows
@@ -39,6 +38,7 @@ class Screen:
     rows: Rows
     resources: Resources
     seed: int
+    metric: str = "accuracy"
     watch: Callable[[Backbone], Progress] = lambda backbone: lambda done, total: None
 
     def take_rows(self) -> Rows:
@@ -64,13 +64,13 @@ class Screen:
         )
         places = np.arange(len(rows))
         own = Rows(places[: len(few.train)], places[len(few.train) :])
-        fit = fit_best(Examples(found.vectors, self.dataset.labels[rows]), own)
-        hits = round(fit.accuracy * len(own.watch))
+        examples = Examples(found.vectors, self.dataset.labels[rows])
+        fit = fit_best(examples, own, metric=self.metric)
         return ScreenRecord(
             name=backbone.name,
             image_size=backbone.image_size,
             parameters=backbone.parameters,
-            val_accuracy=estimate_proportion(hits, len(own.watch)),
+            val_score=fit.score,
             seconds=found.seconds,
             computed=found.computed,
         )
@@ -90,7 +90,7 @@ def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
 
 
 def choose_resolution(
-    screen: Screen, backbone: Backbone, side: int, say: Callable[[str], None]
+    screen: Screen, backbone: Backbone, sizes: Sequence[int], say: Callable[[str], None]
 ) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
     """Return a backbone at the resolution that does best, the lowest of equals.
 
@@ -98,7 +98,7 @@ def choose_resolution(
     left out for which memory does not suffice, and that is said. Nothing is screened where
     there is one resolution.
     """
-    every = [resize_backbone(backbone, size) for size in list_resolutions(backbone, side)]
+    every = [resize_backbone(backbone, size) for size in sizes]
     fitting = [one for one in every if fits_memory(one, screen.resources)] or every[:1]
     for one in every:
         if one not in fitting:
@@ -108,9 +108,9 @@ def choose_resolution(
     found: list[ScreenRecord] = []
     for one in fitting:
         found.append(screen.try_backbone(one))
-        share = 100 * found[-1].val_accuracy.value
+        share = 100 * found[-1].val_score.value
         say(f"{one.name} at {one.image_size} px, on a part of the images: {share:.1f} %")
-        best = max(found, key=lambda record: record.val_accuracy.value)
+        best = max(found, key=lambda record: record.val_score.value)
         if best is not found[-1]:
             break
     return fitting[found.index(best)], tuple(found)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
 
 import numpy as np
@@ -25,8 +25,8 @@ from tellapart.transfer.resources import Resources, choose_load
 from tellapart.transfer.store import (
     FORMAT,
     FeatureStore,
-    FeatureTable,
     Rows16,
+    Vectors,
     explain_cache,
     locate_features,
 )
@@ -51,10 +51,32 @@ class Features:
     ``seconds`` and ``computed`` images are this start's; the others were in the cache.
     """
 
-    vectors: FeatureTable
+    vectors: Vectors
     engine: str
     seconds: float
     computed: int
+
+    def place(self, rows: Indices, count: int) -> Features:
+        """Return them as a table of ``count`` rows; what is at others than these is of no use."""
+        places = np.zeros(count, np.int64)
+        places[rows] = np.arange(len(rows))
+        return replace(self, vectors=Placed(self.vectors, places))
+
+
+@dataclass(frozen=True)
+class Placed:
+    """Features that are taken by the rows of a larger table."""
+
+    table: Vectors
+    places: Indices
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """As many rows as the larger table has."""
+        return (len(self.places), self.table.shape[1])
+
+    def __getitem__(self, rows: Indices) -> Rows16:
+        return self.table[self.places[rows]]
 
 
 def extract_features(

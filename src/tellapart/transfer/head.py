@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -18,18 +18,26 @@ from torch.nn import functional
 from tellapart.config import HeadSettings, Positive, Settings, TrainSettings
 from tellapart.data.dataset import Indices, Labels
 from tellapart.data.loader import shuffle_order
-from tellapart.device import Meter, choose_precision, count_threads, prepare_process, release_memory
+from tellapart.device import (
+    Meter,
+    Precision,
+    choose_precision,
+    count_threads,
+    prepare_process,
+    release_memory,
+)
 from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.metrics.scores import compute_loss
+from tellapart.metrics.scores import compute_loss, estimate_score
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward
 from tellapart.models.head import Standardize, make_head
-from tellapart.records import EpochRow, RunRecord
+from tellapart.records import EpochRow, Estimate, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import (
     ARGS,
     BEST,
+    State,
     copy_state,
     load_strictly,
     read_weights,
@@ -39,11 +47,13 @@ from tellapart.train.checkpoint import (
 from tellapart.train.loop import Rows
 from tellapart.train.optim import schedule_rate
 from tellapart.train.progress import Watch, ignore_epoch
-from tellapart.transfer.store import Vectors, hold_vectors
-from tellapart.workspace import expand_path, read_record, write_json
+from tellapart.transfer.store import Rows16, Vectors
+from tellapart.workspace import expand_path, read_record
 
 PART = 512
-"""Rows that are looked at in one go: a hidden layer of 2,048 puts out 4 MB for them."""
+"""Rows that are predicted in one go: a hidden layer of 2,048 puts out 4 MB for them."""
+HELD_BYTES = 400_000_000
+"""What features that are held in main memory may take."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +71,7 @@ class Examples:
     labels: Labels
     views: tuple[Vectors, ...] = ()
 
-    def take(self, rows: Indices, places: Indices, epoch: int) -> Any:
+    def take(self, rows: Indices, places: Indices, epoch: int) -> Rows16:
         """Return the vectors that an epoch shows of training images: each view has its turn.
 
         Args:
@@ -71,6 +81,14 @@ class Examples:
         view = epoch % (1 + len(self.views))
         return self.vectors[rows[places]] if view == 0 else self.views[view - 1][places]
 
+    def hold(self) -> Examples:
+        """Return them in main memory, where they take little: they are then taken faster."""
+        tables = (self.vectors, *self.views)
+        if sum(2 * math.prod(table.shape) for table in tables) > HELD_BYTES:
+            return self
+        vectors, *views = (table[np.arange(table.shape[0])] for table in tables)
+        return Examples(vectors, self.labels, tuple(views))
+
 
 def fit_head(
     examples: Examples,
@@ -78,11 +96,12 @@ def fit_head(
     settings: HeadSettings,
     folder: str | Path,
     watch: Watch = ignore_epoch,
+    metric: str = "accuracy",
 ) -> RunRecord:
     """Train a head on features and leave its best weights in ``folder``.
 
-    The class count is that of the labels; the best epoch is chosen on ``rows.watch``, and
-    ``patience`` epochs without a better one end the training. Epochs show
+    The class count is that of the labels; the best epoch by ``metric`` is chosen on
+    ``rows.watch``, and ``patience`` epochs without a better one end the training. Epochs show
     the plain view and the augmented ones in turn. It runs on the CPU, its products in bfloat16
     where these are faster: an epoch of 45,000 images takes seconds.
 
@@ -91,7 +110,7 @@ def fit_head(
         Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
     folder = expand_path(folder)
-    examples = replace(examples, vectors=hold_vectors(examples.vectors))
+    examples = examples.hold()
     vectors, labels = examples.vectors, examples.labels
     prepare_process(settings.seed)
     cpu = torch.device("cpu")
@@ -108,7 +127,7 @@ def fit_head(
     recipe = TrainSettings(epochs=settings.epochs, lr=settings.lr, schedule=settings.schedule)
     steps = math.ceil(len(rows.train) / settings.batch_size)
     history: list[EpochRow] = []
-    best_row: EpochRow | None = None
+    best: EpochRow | None = None
     with Meter() as meter:
         for epoch in range(settings.epochs):
             start = time.perf_counter()
@@ -121,9 +140,9 @@ def fit_head(
                     group["lr"] = rate
                 taken = order[step * settings.batch_size : (step + 1) * settings.batch_size]
                 truth = torch.from_numpy(labels[rows.train[taken]])
-                shown = examples.take(rows.train, taken, epoch)
+                shown = torch.from_numpy(examples.take(rows.train, taken, epoch)).float()
                 with cast_forward(cpu, precision):
-                    logits = network(torch.from_numpy(shown).float()).float()
+                    logits = network(shown).float()
                 loss = functional.cross_entropy(
                     logits, truth, label_smoothing=settings.label_smoothing
                 )
@@ -133,87 +152,84 @@ def fit_head(
                 loss_sum += loss.item() * len(taken)
                 hits += int((logits.argmax(1) == truth).sum())
                 check_stop()
-            lost = NotFinite(
-                f"the head's loss or outputs of epoch {epoch + 1} are not finite; use a "
-                f"learning rate below {settings.lr:g}"
-            )
-            if not math.isfinite(loss_sum):
-                raise lost
             try:
-                logits_watch = predict_head(network, vectors, rows.watch)
-            except NotFinite as error:
-                raise lost from error
-            truth_watch = labels[rows.watch]
+                scored = score_head(network, examples, rows.watch, metric)
+            except NotFinite:
+                loss_sum = math.nan
+            if not math.isfinite(loss_sum):
+                raise NotFinite(
+                    f"the head's loss or outputs of epoch {epoch + 1} are not finite; use a "
+                    f"learning rate below {settings.lr:g}"
+                )
             row = EpochRow(
                 epoch=epoch + 1,
                 seconds=time.perf_counter() - start,
                 lr=rate,
                 loss=loss_sum / len(rows.train),
                 accuracy=hits / len(rows.train),
-                val_loss=compute_loss(logits_watch, truth_watch),
-                val_accuracy=(right := float((logits_watch.argmax(1) == truth_watch).mean())),
-                val_score=right,
+                val_loss=scored.loss,
+                val_accuracy=scored.accuracy,
+                val_score=scored.score.value,
             )
             history.append(row)
-            if best_row is None or row.val_accuracy > best_row.val_accuracy:
-                best_row, best = row, copy_state(network)
+            if best is None or row.val_score > best.val_score:
+                best, best_state, val_score = row, copy_state(network), scored.score
             watch(row)
-            if settings.patience and row.epoch - best_row.epoch >= settings.patience:
+            if settings.patience and row.epoch - best.epoch >= settings.patience:
                 break
-    assert best_row is not None
-    weights = save_weights(folder / BEST, best)
-    save_weights(folder / "weights" / "last.safetensors", copy_state(network))
-    write_history(folder / "history.csv", history)
-    record = record_head(folder, settings, network, rows, (best_row, history, meter), weights)
-    record = record.model_copy(update={"precision": precision})
+    fitted = Fitted(network, best_state, history, meter, val_score, metric, precision)
+    record = record_head(folder, settings, rows, fitted)
     release_memory()
     return record
 
 
-def record_head(
-    folder: Path,
-    settings: HeadSettings,
-    network: nn.Module,
-    rows: Rows,
-    outcome: tuple[EpochRow, Sequence[EpochRow], Meter],
-    weights: str,
-) -> RunRecord:
-    """Return the record of a head that was fitted: its best row, all rows, and what it took.
+@dataclass(frozen=True)
+class Fitted:
+    """A head with its last weights, its best ones, an epoch a row, and what it took."""
 
-    ``weights`` is the SHA-256 of those of the best row.
-    """
-    best, history, meter = outcome
+    network: nn.Module
+    best: State
+    history: Sequence[EpochRow]
+    meter: Meter
+    val_score: Estimate
+    metric: str
+    precision: Precision = "float32"
+
+
+def record_head(folder: Path, settings: HeadSettings, rows: Rows, fitted: Fitted) -> RunRecord:
+    """Write weights and ``history.csv`` of a head, and return its record."""
+    weights = save_weights(folder / BEST, fitted.best)
+    save_weights(folder / "weights" / "last.safetensors", copy_state(fitted.network))
+    write_history(folder / "history.csv", fitted.history)
+    best = max(fitted.history, key=lambda row: row.val_score)
+    count = len(rows.watch)
     return RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
         model=settings.kind,
-        label=settings.kind,
+        label=f"{settings.kind} head",
         description=f"a {settings.kind} head",
         settings=settings.model_dump(exclude={"seed"}),
         seed=settings.seed,
-        parameters=count_parameters(network),
+        parameters=count_parameters(fitted.network),
         best_epoch=best.epoch,
         chosen_on=rows.chosen_on,
-        seconds=meter.seconds,
-        peak_memory_mb=meter.peak_memory_mb,
+        seconds=fitted.meter.seconds,
+        peak_memory_mb=fitted.meter.peak_memory_mb,
         device="cpu",
         threads=count_threads(),
-        precision="float32",
-        val_accuracy=(
-            right := estimate_proportion(
-                round(best.val_accuracy * len(rows.watch)), len(rows.watch)
-            )
-        ),
-        val_score=right,
-        history=tuple(history),
+        precision=fitted.precision,
+        metric=fitted.metric,
+        val_accuracy=estimate_proportion(round(best.val_accuracy * count), count),
+        val_score=fitted.val_score,
+        history=tuple(fitted.history),
         weights=weights,
     )
 
 
 def set_scale(network: nn.Sequential, vectors: Vectors, rows: Indices) -> None:
     """Set mean and standard deviation from the training rows, a part at a time."""
-    total = np.zeros(vectors.shape[1])
-    squares = np.zeros(vectors.shape[1])
+    total, squares = np.zeros((2, vectors.shape[1]))
     for first in range(0, len(rows), PART):
         part = vectors[rows[first : first + PART]].astype(np.float64)
         total += part.sum(0)
@@ -246,10 +262,33 @@ def predict_head(network: nn.Module, vectors: Vectors, rows: Indices) -> NDArray
     return logits
 
 
+@dataclass(frozen=True)
+class Scored:
+    """Mean cross-entropy in nats, accuracy, and the score by a metric."""
+
+    loss: float
+    accuracy: float
+    score: Estimate
+
+
+def score_head(
+    network: nn.Module, examples: Examples, rows: Indices, metric: str = "accuracy"
+) -> Scored:
+    """Return how well a head does on some rows.
+
+    Raises:
+        NotFinite: an output is not finite.
+    """
+    logits, truth = predict_head(network, examples.vectors, rows), examples.labels[rows]
+    predicted = logits.argmax(1)
+    score = estimate_score(metric, truth, predicted, logits.shape[1])
+    return Scored(compute_loss(logits, truth), float((predicted == truth).mean()), score)
+
+
 class HeadArgs(Settings):
     """``args.json`` of a head: its settings, the class names, and whose features it takes."""
 
-    kind: Literal["head"]
+    kind: Literal["head"] = "head"
     recipe: HeadSettings
     classes: tuple[str, ...]
     backbone: str
@@ -277,11 +316,3 @@ def load_head(folder: Path, backbone_key: str, weights: str) -> nn.Module:
     network = make_head(args.features, len(args.classes), args.recipe)
     load_strictly(network, read_weights(folder / BEST, weights), folder)
     return network
-
-
-def write_head_args(
-    folder: Path, settings: HeadSettings, classes: tuple[str, ...], backbone: dict[str, object]
-) -> None:
-    """Write ``args.json`` of a head: its settings, the class names, and whose features it takes."""
-    args = {"kind": "head", "recipe": settings.model_dump(), "classes": list(classes), **backbone}
-    write_json(folder / ARGS, args)

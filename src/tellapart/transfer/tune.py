@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from tellapart.config import Settings
+from tellapart.config import Settings, TuneSettings
 from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.device import DeviceName
 from tellapart.models import SimpleSettings
@@ -18,7 +18,6 @@ from tellapart.models.backbone import Backbone
 from tellapart.models.tuned import (
     TunedNetwork,
     TunedSettings,
-    TuneSettings,
     describe_tuned,
     scale_layers,
     thaw_layers,

@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from tellapart.config import HeadSettings
 from tellapart.data.dataset import Indices
 from tellapart.data.subset import take_share
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import LearningPoint, TransferCurve, TransferPlan, TransferStep
-from tellapart.report.wording import say_left, say_seconds
+from tellapart.report.wording import say_seconds
 from tellapart.search.learn import say_crossing
 from tellapart.study.backbones import choose_backbones, find_resources
 from tellapart.study.context import Context
@@ -18,7 +17,7 @@ from tellapart.train.checkpoint import ARGS
 from tellapart.train.loop import Rows
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples, HeadArgs
-from tellapart.transfer.logistic import try_logistic
+from tellapart.transfer.logistic import fit_best
 from tellapart.workspace import read_record
 
 WHOLE = 2.0
@@ -56,7 +55,7 @@ def learn_transfer(
     if WHOLE * seconds > left:
         context.reporter.say(
             "how much data does a pretrained backbone need? That would take "
-            f"{say_seconds(WHOLE * seconds)}, and {say_left(left)}"
+            f"{say_seconds(WHOLE * seconds)}, and {say_seconds(left)} are left"
         )
         return None
     key = read_record(context.folder / chosen.run.folder / ARGS, HeadArgs).backbone_key
@@ -71,8 +70,8 @@ def learn_transfer(
 
         def fit(train: Indices = own) -> tuple[float, float]:
             start = time.perf_counter()
-            found = try_logistic(examples, Rows(train, rows.watch), HeadSettings())
-            return found.accuracy, time.perf_counter() - start
+            found = fit_best(examples, Rows(train, rows.watch))
+            return found.score.value, time.perf_counter() - start
 
         name = f"transfer-{key}-{len(own)}"
         accuracy, took = context.decide("learn", name, tuple[float, float], fit)

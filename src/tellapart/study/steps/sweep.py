@@ -75,11 +75,8 @@ def plan_sweep(step: str, context: Context, seconds: float) -> SweepPlan:
     models = {size: plan_swept(step, size) for size in check_sizes(sizes)}
     limited = seconds < float("inf")
     costs = {size: context.measure_epoch(models[size]) if limited else 0.0 for size in models}
-    named = [
-        name
-        for name, own in (("epochs", settings.epochs), ("sizes", settings.sweep.sizes.get(step)))
-        if own
-    ]
+    named = ["epochs"] if settings.epochs is not None else []
+    named += ["sizes"] if step in settings.sweep.sizes else []
     named += ["seeds"] if settings.sweep.seeds != "auto" else []
     wish = Trainings(tuple(models), seeds, epochs), tuple(named)
     plan = plan_trainings(context, models, costs, wish, seconds)

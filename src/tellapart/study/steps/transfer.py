@@ -128,6 +128,8 @@ def _fit_heads(
         if (one.name, one.image_size) == (backbone.name, backbone.image_size)
     ]
     every = [extracted.plain, *(found for _, found in extracted.views)]
+    seconds = sum(one.seconds for one in every) + sum(one.seconds for one in same)
+    computed = sum(one.computed for one in every) + sum(one.computed for one in same)
     record = BackboneRecord(
         name=backbone.name,
         source=backbone.source,
@@ -136,8 +138,8 @@ def _fit_heads(
         features=backbone.features,
         image_size=backbone.image_size,
         engine=extracted.plain.engine,
-        extraction_seconds=sum(one.seconds for one in (*every, *same)),
-        images_computed=sum(one.computed for one in (*every, *same)),
+        extraction_seconds=seconds,
+        images_computed=computed,
         head_parameters=run.parameters,
         val_score=run.val_score,
         heads=tuple(

@@ -95,7 +95,11 @@ def choose_varied(
     if len(vary) == 1 and name in steps and isinstance(model, SimpleSettings):
         if values and sizes:
             raise SettingError(f"--sizes and --vary {vary[0]} both name sizes; leave one out")
-        named = SweepSettings(sizes={steps[name]: values or sizes}) if values or sizes else None
+        named = (
+            SweepSettings.model_validate({"sizes": {steps[name]: values or sizes}})
+            if values or sizes
+            else None
+        )
         return steps[name], {} if named is None else {"sizes": named.sizes}
     if sizes:
         raise SettingError(
