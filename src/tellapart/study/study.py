@@ -335,12 +335,12 @@ class _Study:
             except NoTime as error:
                 short.append(error)
                 self.left_out[name] = str(error)
-                self.context.reporter.say(f"{name} is left out: {error}")
+                self.context.reporter.say(f"left out: {error}")
             except NotFinite as error:
                 if not STEPS[name].optional or name in self.context.settings.steps:
                     raise
                 self.left_out[name] = str(error)
-                self.context.reporter.say(f"{name} is left out: {error}")
+                self.context.reporter.say(f"left out: {error}")
             record = self._write()
         assert record is not None, "a study has steps"
         trained = [name for name in record.steps if STEPS[name].weight]
@@ -366,10 +366,11 @@ class _Study:
         deadline = _share(context, self.names, name)
         given = None if deadline.end == float("inf") else deadline.left()
         context.found.clear()
+        context.reporter.begin(name, 1)
         with Meter() as meter:
             plan = self._plan(step, name, deadline)
             if plan.text and plan.cut:
-                context.reporter.say(f"{name}: {plan.text}; left out: {', '.join(plan.cut)}")
+                context.reporter.say(f"{plan.text}; for lack of time: {', '.join(plan.cut)}")
             record = step.run(context, plan, deadline)
             self._draw(record)
         runs = _list_runs(record)

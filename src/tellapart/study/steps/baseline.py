@@ -39,7 +39,7 @@ def run_baseline(context: Context, plan: TrainPlan, deadline: Deadline) -> Basel
     settings, model = context.settings, context.settings.model
     recipe = plan_recipe(settings, "baseline", context.images, settings.seed, model)
     recipe = recipe.model_copy(update={"epochs": plan.epochs})
-    context.reporter.begin("baseline", recipe.epochs)
+    context.reporter.expect(recipe.epochs)
     cell = NetworkCell("baseline", model.name, model, recipe, plan.share, settings.seed)
     (run,) = context.run([cell])
     if not isinstance(run, RunRecord):

@@ -16,7 +16,7 @@ def plan_inspect(context: Context, seconds: float) -> StepPlan:
 
 def run_inspect(context: Context, plan: StepPlan, deadline: Deadline) -> InspectStep:
     """Count and compare the images, and draw samples."""
-    context.reporter.begin("inspect", 1)
+    context.reporter.expect(1)
     record = audit_images(context.dataset, context.seal.split, context.folder / "inspect")
     context.reporter.advance(1, "counted and compared the images")
     return record

@@ -101,7 +101,7 @@ def run_learn(context: Context, plan: LearnPlan, deadline: Deadline) -> LearnSte
 
     def train(portions: Sequence[Portion]) -> list[Outcome | None]:
         cells = [learner.make_cell(portion, threads) for portion in portions]
-        context.reporter.begin("learn", sum(cell.units for cell in cells))
+        context.reporter.expect(sum(cell.units for cell in cells))
         return context.run(cells, plan.workers, deadline.is_over)
 
     found = run_learning(plan.shares, plan.seeds, learner.count_images, train)

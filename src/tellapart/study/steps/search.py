@@ -128,7 +128,7 @@ def run_search_step(context: Context, plan: SearchPlan, deadline: Deadline) -> S
         fixed or context.settings.model,
     )
     first = first.model_copy(update={"epochs": plan.trial_epochs})
-    context.reporter.begin("search", (plan.trials + CONFIRMING) * first.epochs + plan.epochs)
+    context.reporter.expect((plan.trials + CONFIRMING) * first.epochs + plan.epochs)
     found = (
         _search(context, plan, first, deadline)
         if fixed is None

@@ -102,7 +102,7 @@ def make_train(
 def run_step(step: str, context: Context, plan: SweepPlan, deadline: Deadline) -> SweepStep:
     """Train the sizes, and test the network of the one to take."""
     settings, setting = context.settings, SETTINGS[step]
-    context.reporter.begin(step, plan.epochs * len(plan.sizes) * plan.seeds)
+    context.reporter.expect(plan.epochs * len(plan.sizes) * plan.seeds)
 
     def make_cell(point: Point) -> NetworkCell:
         size, number = point

@@ -50,7 +50,7 @@ def run_transfer(context: Context, plan: TransferPlan, deadline: Deadline) -> Tr
     heads, views = plan_heads(context.settings), find_views(context)
     images = len(context.dataset) + (len(views) - 1) * context.images
     units = images + len(views) * sum(head.epochs for head in heads)
-    context.reporter.begin("transfer", len(plan.sizes) * units)
+    context.reporter.expect(len(plan.sizes) * units)
     backbones, screened = choose_backbones(context, plan)
     context.reporter.expect(len(backbones) * units)
     done = [

@@ -177,7 +177,7 @@ def run_vary(context: Context, plan: SweepPlan, deadline: Deadline) -> VaryStep:
         return NetworkCell("vary", own, model, recipe, plan.share, settings.seed, threads)
 
     cells = [make_cell((number, 0)) for number in plan.sizes]
-    context.reporter.begin("vary", plan.seeds * sum(cell.units for cell in cells))
+    context.reporter.expect(plan.seeds * sum(cell.units for cell in cells))
     seeds = Seeds(plan.seeds, plan.most_seeds, deadline.left, plan.workers)
     train = make_train(context, plan, deadline, make_cell)
     found = run_grid(levels, seeds, train, settings.sweep.equivalence)
