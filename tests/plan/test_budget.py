@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tellapart.config import ModelSettings
-from tellapart.models import Shape, count_planned
+from tellapart.models import NetworkSettings, Shape, count_planned
 from tellapart.plan.budget import (
     FEWEST_SIZES,
     LENT,
@@ -42,7 +41,7 @@ def make_plan(
     processes: int = 2,
     **asked: object,
 ) -> PlanRecord:
-    def measure(model: ModelSettings) -> float:
+    def measure(model: NetworkSettings) -> float:
         return slowness * (model.width + model.dense / 8) * model.convs / 1e6
 
     return plan_study(
@@ -115,7 +114,7 @@ def test_few_images_have_fewer_minutes(images: int, minutes: float) -> None:
     assert make_plan(1.0, images).minutes == minutes
 
 
-def gain_while_small(model: ModelSettings) -> float:
+def gain_while_small(model: NetworkSettings) -> float:
     return 1.6 if model.width * model.dense <= 64 * 256 else 1.0
 
 
@@ -135,7 +134,7 @@ def test_small_sizes_are_trained_several_at_once_and_take_less() -> None:
 
 
 def test_one_bad_measurement_does_not_keep_a_sweep_from_its_processes() -> None:
-    def gain(model: ModelSettings) -> float:
+    def gain(model: NetworkSettings) -> float:
         return 1.0 if model.width in (16, 64) else gain_while_small(model)
 
     sweep = make_plan(1.0, minutes=1000, gain=gain).sweeps["conv"]
@@ -288,7 +287,7 @@ def test_the_typical_network_fits_small_images() -> None:
         assert count_planned(typical_network(64, Shape(1, size, 2)), Shape(1, size, 2)) > 0
 
 
-def _refuse(model: ModelSettings) -> float:
+def _refuse(model: NetworkSettings) -> float:
     raise AssertionError("nothing is measured without a budget")
 
 

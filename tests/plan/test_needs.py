@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data import load_images
-from tellapart.models import Shape
+from tellapart.models import Shape, SimpleSettings
 from tellapart.plan import (
     Paces,
     StudySettings,
@@ -74,7 +74,7 @@ status = Path("/proc/self/status").read_text()
 most, shared = (re.search(rf"{name}:\\s+(\\d+) kB", status)[1] for name in ("VmHWM", "RssFile"))
 print(int(most) - int(shared))
 """
-WIDE = ModelSettings(width=1024, dense=1024)
+WIDE = SimpleSettings(width=1024, dense=1024)
 """Of 9.5 million weights, on 8 px."""
 
 
@@ -93,7 +93,7 @@ def test_settings_that_vary_have_their_needs_too() -> None:
     plan = plan_study(asked, CIFAR, 45_000, Paces(lambda model: 1e-5))
     needs = reckon_needs(plan, asked, CIFAR)
     assert needs.keys() == {"grid"}
-    assert needs["grid"].memory_mb == weigh_training(ModelSettings(dense=256), CIFAR) / 1e6
+    assert needs["grid"].memory_mb == weigh_training(SimpleSettings(dense=256), CIFAR) / 1e6
     plan = plan.model_copy(update={"needs": needs})
     assert "grid: 2 levels, 2 seeds" in describe_plan(plan)
     assert "of memory" in describe_plan(plan)
@@ -104,7 +104,7 @@ def test_settings_that_vary_have_their_needs_too() -> None:
 
 
 def test_a_training_takes_no_more_room_than_was_reckoned(tmp_path: Path) -> None:
-    model = ModelSettings(width=64, dense=256)
+    model = SimpleSettings(width=64, dense=256)
     rows = Rows(np.arange(512), np.arange(512, 640))
     train_model(load_images("digits"), rows, Task(model, TrainSettings(epochs=2)), tmp_path)
     need = reckon_needs(make_plan(), ASKED.model_copy(update={"model": model}), Shape(1, 8, 10))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tellapart.config import WIDTHS, ModelSettings
-from tellapart.models import Shape
+from tellapart.config import WIDTHS
+from tellapart.models import NetworkSettings, Shape
 from tellapart.plan.paces import Measure, Paces, gain_nothing
 from tellapart.plan.rules import StudySettings
 from tellapart.plan.searches import AGAIN, LONGER, cut_search, plan_search
@@ -17,7 +17,7 @@ EPOCH = dict(zip(WIDTHS, (22.0, 25.0, 29.0, 40.0, 55.0), strict=True))
 
 
 def cut(seconds: float, gain: Measure = gain_nothing, **asked: object) -> SearchPlan:
-    def measure(model: ModelSettings) -> float:
+    def measure(model: NetworkSettings) -> float:
         return EPOCH[model.width] / IMAGES
 
     settings, paces = StudySettings.model_validate(asked), Paces(measure, gain, processes=2)

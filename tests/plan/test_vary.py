@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings, make_network_settings
+from tellapart.config import TrainSettings
 from tellapart.errors import SettingError
-from tellapart.models import Shape
+from tellapart.models import NetworkSettings, Shape, SimpleSettings, make_network_settings
 from tellapart.plan import StudySettings, SweepSettings, plan_study
 from tellapart.plan.paces import Paces
 from tellapart.plan.vary import list_levels, make_level, plan_grid, read_vary
 from tellapart.records import Scalar
 from tellapart.study.plans import say_plan
 
-SIMPLE, SPEED = ModelSettings(), make_network_settings("speed")
+SIMPLE, SPEED = SimpleSettings(), make_network_settings("speed")
 IMAGES = 1259
 
 
@@ -73,11 +73,11 @@ def test_values_that_do_not_go_together_are_refused() -> None:
         make_level(settings, IMAGES, {"weight_decay": 0.1}, 0, 5)
 
 
-def measure(model: ModelSettings) -> float:
+def measure(model: NetworkSettings) -> float:
     return model.dense / 1e5
 
 
-def gain_small(model: ModelSettings) -> float:
+def gain_small(model: NetworkSettings) -> float:
     return 1.6 if model.dense == 64 else 1.0
 
 
@@ -113,7 +113,7 @@ def test_a_level_has_the_pace_of_its_own_training() -> None:
     vary: dict[str, tuple[Scalar, ...]] = {"batch_size": (32, 128)}
     asked = StudySettings(steps=(), epochs=1, sweep=SweepSettings(vary=vary, seeds=1))
 
-    def measure_recipe(model: ModelSettings, recipe: TrainSettings) -> float:
+    def measure_recipe(model: NetworkSettings, recipe: TrainSettings) -> float:
         return 1 / recipe.batch_size
 
     paces = Paces(measure, measure_recipe=measure_recipe)

@@ -78,15 +78,18 @@ def make_run(
                 accuracy=train,
                 val_loss=2.3 * (1 - val) + 0.0016 * max(epoch - 8, 0) ** 2,
                 val_accuracy=val,
+                val_score=val,
             )
         )
     best = max(rows, key=lambda row: row.val_accuracy)
     return rec.RunRecord(
         cell=f"c{seed}{int(level * 1e4)}", folder=f"step/c{seed}", model="cnn-32-128",
+        label="cnn 32/128", description="a network",
         settings={"learning_rate": 1e-3, "batch": 64, "augment": False, **size}, seed=seed,
         parameters=1_074_122, best_epoch=best.epoch, chosen_on=chosen, seconds=160.0,
         peak_memory_mb=812.0, device="cpu", precision="bfloat16",
-        val_accuracy=make_estimate(best.val_accuracy, 5000), history=tuple(rows), weights="",
+        val_accuracy=make_estimate(best.val_accuracy, 5000),
+        val_score=make_estimate(best.val_accuracy, 5000), history=tuple(rows), weights="",
     )  # fmt: skip
 
 
