@@ -70,7 +70,7 @@ def main() -> None:
     )
     asked = given.model_dump(exclude_none=True)
     for seed in range(args.first, args.first + args.seeds):
-        recipe = scale_rate(choose_recipe(args.network, given), args.batch)
+        recipe = scale_rate(choose_recipe(model.recipe, given), args.batch)
         recipe = recipe.model_copy(update=asked | {"epochs": args.epochs, "seed": seed})
         with tempfile.TemporaryDirectory() as folder:
             run = train_model(dataset, rows, Task(model, recipe), Path(folder), show)

@@ -30,16 +30,16 @@ def measure(network: str, keep: bool) -> dict[str, float]:
     import torch
     from torch.nn import functional
 
-    from tellapart.config import ModelSettings, TrainSettings
+    from tellapart.config import TrainSettings
     from tellapart.device import choose_precision, prepare_process
-    from tellapart.models import Shape, make_model
+    from tellapart.models import Shape, make_model, read_network
     from tellapart.models.forward import cast_forward
     from tellapart.train.optim import make_optimizer
 
     if keep:
         prepare_process()
     device = torch.device("cpu")
-    model = make_model(ModelSettings.model_validate(NETWORKS[network]), Shape(3, 32, 10))
+    model = make_model(read_network(NETWORKS[network]), Shape(3, 32, 10))
     model = model.to(memory_format=torch.channels_last)
     optimizer = make_optimizer(model, TrainSettings())
     images = torch.rand(128, 3, 32, 32).to(memory_format=torch.channels_last)

@@ -18,12 +18,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tellapart.config import make_network_settings
 from tellapart.data import load_images
+from tellapart.models import make_network_settings
 from tellapart.plan import StudySettings, plan_recipe
 from tellapart.train import loop
 from tellapart.train.learner import Task, make_learner
-from tellapart.train.loop import Pace, train_epoch
+from tellapart.train.loop import train_epoch
 from tellapart.train.progress import start_tally
 
 EPOCHS, PARTS = 3, 4
@@ -42,7 +42,7 @@ def measure(folder: Path, width: int, cleared: bool) -> None:
     part = -(-len(rows) // recipe.batch_size) // PARTS
     for epoch in range(EPOCHS):
         tally, start, paces = start_tally(learner.device), time.perf_counter(), []
-        for _ in train_epoch(learner, dataset, rows, Pace(recipe, epoch), tally):
+        for _ in train_epoch(learner, dataset, rows, recipe, epoch, tally):
             if tally.step % part == 0:
                 paces.append(f"{1000 * (time.perf_counter() - start) / part:.1f}")
                 start = time.perf_counter()

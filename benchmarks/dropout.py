@@ -12,10 +12,10 @@ import time
 from statistics import median
 
 import torch
-from tellapart.models.dropout import Dropout
 from torch import nn
 
 from tellapart.device import prepare_process
+from tellapart.models.layers import Dropout
 
 ROUNDS, REPEATS = 15, 20
 

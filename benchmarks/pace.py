@@ -16,20 +16,20 @@ import time
 from pathlib import Path
 
 import numpy as np
-from tellapart.train.held import hold_images
 
-from tellapart.config import NOTEBOOK, RECIPES, make_network_settings
+from tellapart.config import NOTEBOOK
 from tellapart.data import load_images
+from tellapart.models import make_network_settings
 from tellapart.plan.rules import scale_rate
-from tellapart.train.learner import Task, make_learner
-from tellapart.train.loop import Pace, train_epoch
+from tellapart.train.learner import Task, hold_images, make_learner
+from tellapart.train.loop import train_epoch
 from tellapart.train.progress import start_tally
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("folder", type=Path)
-    parser.add_argument("network", choices=["simple", "deep", "speed"])
+    parser.add_argument("network", choices=["simple", "deep", "speed", "resnet"])
     parser.add_argument("--width", type=int)
     parser.add_argument("--dense", type=int)
     parser.add_argument("--batch", type=int, default=64)
@@ -40,13 +40,13 @@ def main() -> None:
     dataset = load_images("cifar10", args.folder)
     rows = np.arange(min(args.images, len(dataset)), dtype=np.int64)
     model = make_network_settings(args.network, width=args.width, dense=args.dense)
-    recipe = RECIPES["speed"] if args.network == "speed" else NOTEBOOK
+    recipe = model.recipe if args.network == "speed" else NOTEBOOK
     recipe = scale_rate(recipe, args.batch).model_copy(update={"epochs": args.epochs})
     learner = make_learner(dataset, rows, Task(model, recipe))
     dataset = hold_images(dataset, learner.device)
     for epoch in range(args.epochs):
         start, tally = time.perf_counter(), start_tally(learner.device)
-        for _ in train_epoch(learner, dataset, rows, Pace(recipe, epoch), tally):
+        for _ in train_epoch(learner, dataset, rows, recipe, epoch, tally):
             pass
         row = {"epoch": epoch + 1, "loss": tally.loss.item() / len(rows)}
         row |= {"accuracy": tally.hits.item() / len(rows)}

@@ -19,10 +19,11 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-from tellapart.config import NOTEBOOK, RECIPES, make_network_settings
+from tellapart.config import NOTEBOOK
 from tellapart.data import load_images
+from tellapart.models import make_network_settings
 from tellapart.train.learner import Task, make_learner
-from tellapart.train.loop import Pace, train_epoch
+from tellapart.train.loop import train_epoch
 from tellapart.train.progress import start_tally
 
 SIDE = 2048
@@ -53,14 +54,14 @@ def main() -> None:
     dataset = load_images("cifar10", args.folder)
     rows = np.arange(args.batch * args.steps, dtype=np.int64)
     model = make_network_settings(args.network, width=args.width, dense=args.dense)
-    recipe = RECIPES["speed"] if args.network == "speed" else NOTEBOOK
+    recipe = model.recipe if args.network == "speed" else NOTEBOOK
     recipe = recipe.model_copy(update={"batch_size": args.batch})
     learner = make_learner(dataset, rows, Task(model, recipe))
 
     def train(count: int) -> float:
         start = time.perf_counter()
         some, tally = rows[: args.batch * count], start_tally(learner.device)
-        for _ in train_epoch(learner, dataset, some, Pace(recipe, 0), tally):
+        for _ in train_epoch(learner, dataset, some, recipe, 0, tally):
             pass
         return time.perf_counter() - start
 

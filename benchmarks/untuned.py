@@ -16,17 +16,17 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.config import ModelName, make_network_settings
 from tellapart.data import load_images
 from tellapart.data.dataset import ArraySource, Dataset
 from tellapart.data.digits import load_digits
 from tellapart.data.split import make_split
+from tellapart.models import make_network_settings
 from tellapart.plan import StudySettings, plan_recipe
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
 
 SEEDS = 3
-NETWORKS: tuple[ModelName, ...] = ("simple", "speed")
+NETWORKS = ("simple", "speed")
 SIDE, SCALE = 28, 2
 
 

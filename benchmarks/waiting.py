@@ -37,8 +37,7 @@ def list_works(folder: Path) -> dict[str, Callable[[], object]]:
     """Return the pieces of work by name."""
     import numpy as np
 
-    from tellapart import HeadSettings, Rows, Task, TrainSettings, fit_head, load_images
-    from tellapart.config import NETWORKS, RECIPES, ModelName
+    from tellapart import HeadSettings, Rows, Task, fit_head, load_images, make_network_settings
     from tellapart.data.dataset import resize_dataset
     from tellapart.train.loop import train_model
     from tellapart.transfer.head import Examples
@@ -53,9 +52,10 @@ def list_works(folder: Path) -> dict[str, Callable[[], object]]:
     examples = Examples(vectors, labels)
     parts = Rows(np.arange(1500), np.arange(1500, 1800))
 
-    def train(data: object, name: ModelName, epochs: int) -> Callable[[], object]:
-        recipe: TrainSettings = RECIPES[name].model_copy(update={"epochs": epochs})
-        task = Task(NETWORKS[name], recipe, "cpu")
+    def train(data: object, name: str, epochs: int) -> Callable[[], object]:
+        model = make_network_settings(name)
+        recipe = model.recipe.model_copy(update={"epochs": epochs})
+        task = Task(model, recipe, "cpu")
         return lambda: train_model(data, rows, task, folder / f"{name}-{time.monotonic_ns()}")  # type: ignore[arg-type]  # a Dataset
 
     return {

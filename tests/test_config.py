@@ -11,30 +11,25 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from tellapart.config import (
-    DEEP,
-    NETWORKS,
     NOTEBOOK,
     NOTEBOOK_EPOCHS,
     OPERATIONS,
     PRESETS,
-    RECIPES,
-    SIZES,
     HeadSettings,
-    ModelSettings,
     RecipeSettings,
     Settings,
     SplitSettings,
     TrainSettings,
     hash_settings,
     list_operations,
-    make_network_settings,
     make_settings,
     spell_augment,
 )
 from tellapart.errors import SettingError
+from tellapart.models import SimpleSettings
 from tellapart.plan import StudySettings
 
-KINDS: list[type[Settings]] = [SplitSettings, ModelSettings, TrainSettings, HeadSettings]
+KINDS: list[type[Settings]] = [SplitSettings, SimpleSettings, TrainSettings, HeadSettings]
 
 
 @pytest.mark.parametrize("kind", [*KINDS, StudySettings])
@@ -64,9 +59,6 @@ def test_an_unknown_name_is_refused_with_the_nearest() -> None:
         (TrainSettings, {"augment": "flip-shift"}, "joined by [+], but got 'flip-shift'"),
         (RecipeSettings, {"augment": "mixin"}, "got 'mixin'; did you mean 'mixup'"),
         (TrainSettings, {"optimizer": "lion"}, "optimizer: .*'adam'.* but got 'lion'"),
-        (ModelSettings, {"name": "resnet"}, "name: .*'simple'.* but got 'resnet'"),
-        (ModelSettings, {"stages": 6}, "stages: .* 5, but got 6"),
-        (ModelSettings, {"width": "wide"}, "width: .*integer.* but got 'wide'"),
         (SplitSettings, {"val_share": 0.5}, "val_share: .* 0.5, but got 0.5"),
         (HeadSettings, {"dense": -1}, "dense: .* 0, but got -1"),
     ],
@@ -83,7 +75,7 @@ def test_a_value_outside_its_rule_is_refused(
     ("values", "said"),
     [
         ({"step": ("conv",)}, "StudySettings has no setting 'step'; did you mean 'steps'"),
-        ({"model": {"widht": 8}}, "ModelSettings has no setting 'widht'; did you mean 'width'"),
+        ({"model": {"widht": 8}}, "NetworkSettings has no setting 'widht'; did you mean 'width'"),
         ({"sweep": {"seeds": 0}}, "seeds.*, but got 0"),
     ],
 )
@@ -106,7 +98,6 @@ def test_none_leaves_the_default() -> None:
 def test_the_reference_recipe() -> None:
     assert (NOTEBOOK.optimizer, NOTEBOOK.lr, NOTEBOOK.batch_size) == ("adam", 1e-3, 64)
     assert (NOTEBOOK.schedule, NOTEBOOK.augment, NOTEBOOK.weight_decay) == ("constant", "none", 0)
-    assert (DEEP.stages, DEEP.width, DEEP.dense) == (3, 32, 2048)
     assert NOTEBOOK_EPOCHS == {
         "baseline": 200,
         "conv": 20,
@@ -156,21 +147,7 @@ def test_a_hash_tells_every_setting() -> None:
         TrainSettings(patience=3),
         TrainSettings(class_weights="balanced"),
     ]
-    assert len({hash_settings(ModelSettings(), recipe) for recipe in changed}) == len(changed)
-    assert hash_settings(ModelSettings(), TrainSettings()) != hash_settings(
-        ModelSettings(dense=64), TrainSettings()
+    assert len({hash_settings(SimpleSettings(), recipe) for recipe in changed}) == len(changed)
+    assert hash_settings(SimpleSettings(), TrainSettings()) != hash_settings(
+        SimpleSettings(dense=64), TrainSettings()
     )
-
-
-def test_a_size_without_a_say_in_the_network_is_refused() -> None:
-    with pytest.raises(SettingError, match=r"--width has no say in model deep, but got 64"):
-        make_network_settings("deep", width=64)
-    with pytest.raises(SettingError, match=r"--dense has no say in model speed.*it has --width"):
-        make_network_settings("speed", dense=64)
-
-
-def test_every_network_has_a_preset_a_recipe_and_its_sizes() -> None:
-    assert NETWORKS.keys() == RECIPES.keys() == SIZES.keys()
-    for name, preset in NETWORKS.items():
-        assert make_network_settings(name) == preset
-        assert set(SIZES[name]) <= ModelSettings.model_fields.keys()

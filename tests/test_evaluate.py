@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import special
 from sklearn import metrics
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.folder import load_folder
 from tellapart.data.split import Split
@@ -25,6 +25,7 @@ from tellapart.evaluate import (
     score_rows,
     write_predictions,
 )
+from tellapart.models import SimpleSettings
 from tellapart.train.checkpoint import write_args
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
@@ -119,7 +120,7 @@ def test_a_trained_network_predicts_from_its_folder(
 ) -> None:
     """Tested on the rows that the best epoch was chosen on, it has the chosen accuracy."""
     rows = Rows(digits_split.train, digits_split.test, "test")
-    task = Task(ModelSettings(width=4, dense=16), TrainSettings(epochs=2, **recipe), "cpu")
+    task = Task(SimpleSettings(width=4, dense=16), TrainSettings(epochs=2, **recipe), "cpu")
     folder = tmp_path / "baseline" / "simple-1"
     run = train_model(digits, rows, task, folder)
     test = evaluate_model(seal, FINAL, predict_run(digits, folder, "cpu", run), folder)
@@ -133,7 +134,7 @@ def test_a_model_of_other_classes_is_refused(
     from dataclasses import replace
 
     letters = replace(digits, classes=tuple("abcdefghij"))
-    model, recipe = ModelSettings(width=4, dense=16), TrainSettings(epochs=1)
+    model, recipe = SimpleSettings(width=4, dense=16), TrainSettings(epochs=1)
     rows = Rows(digits_split.train[:64], digits_split.val)
     run = train_model(digits, rows, Task(model, recipe, "cpu"), tmp_path)
     write_args(tmp_path, letters, model, recipe)

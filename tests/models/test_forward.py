@@ -7,9 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from tellapart.config import ModelSettings
 from tellapart.data.dataset import ArraySource, Dataset
-from tellapart.models import Shape, make_model
+from tellapart.models import Shape, StagesSettings, make_model
 from tellapart.models.forward import cast_forward, predict_logits, prepare_batch
 
 CPU = torch.device("cpu")
@@ -18,7 +17,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def network() -> nn.Module:
     torch.manual_seed(1)
-    settings = ModelSettings(name="stages", width=8, stages=2, norm=True, dense=16, dropout=0.5)
+    settings = StagesSettings(width=8, stages=2, norm=True, dense=16, dropout=0.5)
     return make_model(settings, Shape(1, 8, 10))
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from tellapart.config import ModelSettings, TrainSettings, hash_settings
+from tellapart.config import TrainSettings, hash_settings
 from tellapart.metrics.intervals import estimate_proportion
+from tellapart.models import NetworkSettings
 from tellapart.records import RunRecord
 
 N = 1000
 
 
-def make_run(model: ModelSettings, recipe: TrainSettings, accuracy: float) -> RunRecord:
+def make_run(model: NetworkSettings, recipe: TrainSettings, accuracy: float) -> RunRecord:
     cell = f"cell-{hash_settings(model, recipe)}"
     estimate = estimate_proportion(round(accuracy * N), N)
     return RunRecord(

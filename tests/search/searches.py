@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
+from tellapart.models import NetworkSettings
 from tellapart.records import EpochRow, RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, run_search
 from tellapart.search.space import Space
@@ -18,7 +19,7 @@ SPACE = Space(stages=3, width=64, epochs=5, batch_size=64, seed=2)
 TRIALS = 7
 
 
-def score(model: ModelSettings, recipe: TrainSettings, follow: Follow | None = None) -> RunRecord:
+def score(model: NetworkSettings, recipe: TrainSettings, follow: Follow | None = None) -> RunRecord:
     """Wide, normalised networks with a rate near 0.003 are best; no two score alike."""
     accuracy = 0.5 + 0.1 * model.norm + model.width / 640 - abs(recipe.lr - 3e-3)
     return make_run(model, recipe, accuracy - 0.01 * recipe.weight_decay - 0.001 * model.convs)
@@ -44,7 +45,7 @@ def list_states(folder: Path) -> list[str]:
     return [trial.state.name for trial in study.trials]
 
 
-def climb(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+def climb(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
     """Train for real epochs: accuracy climbs in a straight line to what `score` gives."""
     run = score(model, recipe)
     rows = []

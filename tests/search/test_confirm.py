@@ -3,8 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.metrics.intervals import estimate_mean, estimate_proportion, pool_spread
+from tellapart.models import SimpleSettings
 from tellapart.records import SearchPlan, TrialRecord
 from tellapart.search.confirm import (
     TrialCost,
@@ -21,9 +22,9 @@ from .runs import N, make_run
 
 
 def test_the_winner_is_measured_by_seeds_that_chose_nothing() -> None:
-    winner = make_run(ModelSettings(), TrainSettings(), 0.71)
+    winner = make_run(SimpleSettings(), TrainSettings(), 0.71)
     values = [0.69, 0.70, 0.695]
-    again = [make_run(ModelSettings(), TrainSettings(seed=i + 1), v) for i, v in enumerate(values)]
+    again = [make_run(SimpleSettings(), TrainSettings(seed=i + 1), v) for i, v in enumerate(values)]
     found = confirm_winner(winner, again)
     assert found.score == winner.val_accuracy
     assert found.accuracy == estimate_mean(values, N, *pool_spread([values]))
@@ -39,8 +40,8 @@ def test_the_luck_of_the_highest_score_is_what_simulation_says() -> None:
     for _ in range(repeats):
         best = float(rng.normal(0.6, sd, trials).max())
         fresh = rng.normal(0.6, sd, 3).tolist()
-        winner = make_run(ModelSettings(), TrainSettings(), best)
-        again = [make_run(ModelSettings(), TrainSettings(), value) for value in fresh]
+        winner = make_run(SimpleSettings(), TrainSettings(), best)
+        again = [make_run(SimpleSettings(), TrainSettings(), value) for value in fresh]
         found = confirm_winner(winner, again)
         luck.append(found.luck)
         error.append(found.accuracy.value - 0.6)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
+from tellapart.models import SimpleSettings
 from tellapart.records import Level, RunRecord
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.grid import keep_levels, run_grid
@@ -25,7 +26,7 @@ def draw(truth: list[float], spread: float, start: int = 0) -> Callable[[Cell], 
 
     def run(cell: Cell) -> RunRecord:
         chance = np.random.default_rng([start, cell.size, cell.seed]).normal(0, spread)
-        run = make_run(ModelSettings(), TrainSettings(seed=cell.seed), truth[cell.size] + chance)
+        run = make_run(SimpleSettings(), TrainSettings(seed=cell.seed), truth[cell.size] + chance)
         return run.model_copy(update={"seconds": 1.0 + cell.size})
 
     return run

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Gain
+from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.learn import (
@@ -28,7 +29,7 @@ def count(share: float) -> int:
 def train(portion: Portion) -> RunRecord:
     """Accuracy follows a power law; seeds differ by a little."""
     accuracy = 0.9 - 0.1 * portion.share**-0.4 + 0.002 * (portion.seed - 1)
-    return make_run(ModelSettings(), TrainSettings(seed=portion.seed), accuracy)
+    return make_run(SimpleSettings(), TrainSettings(seed=portion.seed), accuracy)
 
 
 def test_every_share_runs_with_every_seed_and_the_curve_looks_ahead() -> None:

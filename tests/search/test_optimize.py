@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.config import DEEP, ModelSettings, TrainSettings
+from tellapart.config import DEEP, TrainSettings
 from tellapart.errors import DeviceError, Hopeless, NotFinite, TellapartError, WorkspaceError
-from tellapart.models import Shape, make_model
+from tellapart.models import NetworkSettings, Shape, make_model
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.importance import ENOUGH
 from tellapart.search.optimize import Budget, run_search
@@ -58,7 +58,7 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
     given: list[RunRecord] = []
     seen: list[tuple[int, int]] = []
 
-    def note(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def note(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         given.append(score(model, recipe))
         return given[-1]
 
@@ -93,7 +93,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(
 ) -> None:
     calls = 0
 
-    def stop(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def stop(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         nonlocal calls
         calls += 1
         if calls == stop_at + 1:
@@ -140,7 +140,7 @@ def test_half_a_line_in_the_journal_is_cut(whole: list[TrialRecord], tmp_path: P
 
 
 def test_a_journal_that_cannot_be_written_is_said(tmp_path: Path) -> None:
-    def fill(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def fill(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         (tmp_path / "trials.journal").unlink()
         (tmp_path / "trials.journal").mkdir()
         return score(model, recipe)
@@ -153,9 +153,9 @@ def test_a_finished_search_is_read_and_longer_ones_begin_with_it(
     whole: list[TrialRecord], tmp_path: Path
 ) -> None:
     assert search(tmp_path, trials=4) == whole[:4]
-    calls: list[ModelSettings] = []
+    calls: list[NetworkSettings] = []
 
-    def count(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def count(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         calls.append(model)
         return score(model, recipe)
 
@@ -165,7 +165,7 @@ def test_a_finished_search_is_read_and_longer_ones_begin_with_it(
 
 
 def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path) -> None:
-    def fail(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def fail(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         if model.convs < 2:
             raise TellapartError("the loss was not finite")
         return score(model, recipe)
@@ -182,7 +182,7 @@ def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path)
 
 
 def test_a_search_without_one_success_fails(tmp_path: Path) -> None:
-    def fail(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def fail(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         raise TellapartError("no luck")
 
     with pytest.raises(TellapartError, match="all 3 trials of the search failed: no luck"):
@@ -251,7 +251,7 @@ def test_a_search_stopped_in_a_trial_prunes_as_if_it_had_not_been(tmp_path: Path
     whole = search(tmp_path / "whole", climb, trials=12)
     calls = 0
 
-    def stop(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def stop(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         nonlocal calls
         calls += 1
         if calls == 7:
@@ -264,7 +264,7 @@ def test_a_search_stopped_in_a_trial_prunes_as_if_it_had_not_been(tmp_path: Path
 
 
 def test_the_objective_says_itself_that_a_trial_is_hopeless(tmp_path: Path) -> None:
-    def give_up(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def give_up(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         if model.name == "speed":
             raise Hopeless("no hope")
         return score(model, recipe)
@@ -274,7 +274,7 @@ def test_the_objective_says_itself_that_a_trial_is_hopeless(tmp_path: Path) -> N
 
 
 def test_a_trial_that_fails_late_has_its_seconds_counted(tmp_path: Path) -> None:
-    def fail(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def fail(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         if model.name == "speed":
             error = NotFinite("the loss is not finite")
             error.seconds = 0.5
@@ -286,7 +286,7 @@ def test_a_trial_that_fails_late_has_its_seconds_counted(tmp_path: Path) -> None
 
 
 def test_importances_name_the_setting_that_decides(tmp_path: Path) -> None:
-    def decide(model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def decide(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         return make_run(model, recipe, 0.5 + model.width / 200 + 0.001 * (recipe.lr < 0.05))
 
     found = run_search(SPACE, Budget(40), decide, tmp_path / "trials.journal", ignore)

@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
+from tellapart.models import NetworkSettings
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, run_search
 from tellapart.search.processes import ProcessExecutor
@@ -46,7 +47,7 @@ class Slow:
 
     folder: Path
 
-    def __call__(self, model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def __call__(self, model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         calls = len(list(self.folder.glob("call-*")))
         (self.folder / f"call-{calls}-{os.getpid()}").touch()
         time.sleep(0.1 * (calls % 2))
@@ -72,7 +73,7 @@ class KillsDriver:
     driver: int
     folder: Path
 
-    def __call__(self, model: ModelSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+    def __call__(self, model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         calls = len(list(self.folder.glob("call-*")))
         (self.folder / f"call-{calls}-{os.getpid()}").touch()
         if calls >= 6:

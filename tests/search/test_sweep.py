@@ -6,9 +6,10 @@ from collections.abc import Callable, Collection
 import numpy as np
 import pytest
 
-from tellapart.config import EQUIVALENCE, ModelSettings, TrainSettings
+from tellapart.config import EQUIVALENCE, TrainSettings
 from tellapart.errors import Interrupted, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
 from tellapart.search.executor import InlineExecutor
 from tellapart.search.standing import HOPELESS
@@ -21,7 +22,7 @@ ACCURACY = {8: 0.50, 16: 0.60, 64: 0.61}
 
 
 def run_cell(cell: Cell) -> RunRecord:
-    model = ModelSettings(width=cell.size)
+    model = SimpleSettings(width=cell.size)
     recipe = TrainSettings(epochs=5 + cell.seed, seed=cell.seed)
     return make_run(model, recipe, ACCURACY[cell.size] + 0.01 * (cell.seed - 1))
 
@@ -134,7 +135,7 @@ def draw(truth: dict[int, float], spread: float, start: int) -> Callable[[Cell],
     def run(cell: Cell) -> RunRecord:
         chance = np.random.default_rng([start, cell.size, cell.seed]).normal(0, spread)
         recipe = TrainSettings(seed=cell.seed)
-        return make_run(ModelSettings(width=cell.size), recipe, truth[cell.size] + chance)
+        return make_run(SimpleSettings(width=cell.size), recipe, truth[cell.size] + chance)
 
     return run
 

@@ -5,9 +5,10 @@ import re
 import numpy as np
 import pytest
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import score_classes
+from tellapart.models import SimpleSettings, read_network
 from tellapart.records import Confirmation, EpochRow, RunRecord, TestRecord, TrialRecord
 from tellapart.study.answers import (
     answer_baseline,
@@ -23,7 +24,7 @@ from ..search.runs import make_run
 
 def make_trained(augment: str, accuracies: list[tuple[float, float]]) -> RunRecord:
     """A run whose epochs had these accuracies in training and on val."""
-    run = make_run(ModelSettings(), TrainSettings(augment=augment), 0.9)
+    run = make_run(SimpleSettings(), TrainSettings(augment=augment), 0.9)
     history = tuple(
         EpochRow(
             epoch=number,
@@ -33,6 +34,7 @@ def make_trained(augment: str, accuracies: list[tuple[float, float]]) -> RunReco
             accuracy=accuracy,
             val_loss=0.5,
             val_accuracy=val,
+            val_score=val,
         )
         for number, (accuracy, val) in enumerate(accuracies, start=1)
     )
@@ -48,7 +50,7 @@ def make_trial() -> TrialRecord:
 
 @pytest.mark.parametrize("name", ["simple", "deep", "stages"])
 def test_the_augmentation_is_said_with_any_network(name: str) -> None:
-    model = ModelSettings.model_validate({"name": name})
+    model = read_network(name)
     plain = describe_network(make_run(model, TrainSettings(), 0.9))
     said = describe_network(make_run(model, TrainSettings(augment="light+flip"), 0.9))
     assert "augmentation" not in plain

@@ -5,9 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from tellapart.config import ModelSettings
 from tellapart.device import count_threads, limit_threads
-from tellapart.models import Shape
+from tellapart.models import NetworkSettings, Shape, SimpleSettings
 from tellapart.plan import LEAST_GAIN, StudySettings, SweepSettings
 from tellapart.study import parallel
 from tellapart.study.parallel import (
@@ -23,8 +22,8 @@ from tellapart.study.parallel import (
 SHAPE = Shape(1, 8, 10)
 AUTO = StudySettings(device="cpu")
 TWO = StudySettings(device="cpu", sweep=SweepSettings(processes=2))
-SMALL, LARGE = ModelSettings(width=8), ModelSettings(width=512)
-WIDE = ModelSettings(width=4096, dense=1024)
+SMALL, LARGE = SimpleSettings(width=8), SimpleSettings(width=512)
+WIDE = SimpleSettings(width=4096, dense=1024)
 
 
 @pytest.fixture
@@ -32,11 +31,11 @@ def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parallel, "count_threads", lambda: 2)
 
 
-def measure(model: ModelSettings) -> float:
+def measure(model: NetworkSettings) -> float:
     return 1.0
 
 
-def measure_alone(model: ModelSettings) -> float:
+def measure_alone(model: NetworkSettings) -> float:
     return 1.1 if model == SMALL else 2 / (LEAST_GAIN - 0.01)
 
 
@@ -73,7 +72,7 @@ def test_no_more_are_reckoned_with_than_fit(monkeypatch: pytest.MonkeyPatch) -> 
     assert gain(WIDE) == pytest.approx(3 * (LEAST_GAIN - 0.01) / 2)  # of which three fit
 
 
-def refuse(model: ModelSettings) -> float:
+def refuse(model: NetworkSettings) -> float:
     raise AssertionError("nothing was to be measured")
 
 

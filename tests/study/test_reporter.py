@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.config import ModelSettings, RecipeSettings
+from tellapart.config import RecipeSettings
 from tellapart.data import load_images
+from tellapart.models import SimpleSettings
 from tellapart.plan import StudySettings
 from tellapart.study import reporter as module
 from tellapart.study import run_study
@@ -33,7 +34,7 @@ def train(folder: Path, epochs: int, patience: int = 0) -> Kept:
     settings = StudySettings(
         steps=("baseline",),
         epochs=epochs,
-        model=ModelSettings(width=4, dense=8),
+        model=SimpleSettings(width=4, dense=8),
         recipe=RecipeSettings(patience=patience, lr=1e-9, schedule="constant"),
         device="cpu",
     )

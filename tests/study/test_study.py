@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tellapart.config import HeadSettings, ModelSettings, TrainSettings
+from tellapart.config import HeadSettings, TrainSettings
 from tellapart.data import load_images
 from tellapart.data.dataset import Dataset
 from tellapart.errors import UserError, WorkspaceError
+from tellapart.models import SimpleSettings
 from tellapart.plan import StudySettings, SweepSettings, TransferSettings
 from tellapart.records import STEPS, RunRecord, StudyRecord, SweepStep
 from tellapart.study import run_study
@@ -273,7 +274,7 @@ def test_a_failed_training_is_counted_and_not_done_again(
         tried.append(place)
         if place in failing:
             recipe = TrainSettings(epochs=1, lr=1e30, schedule="constant")
-            task = Task(ModelSettings(width=4, dense=8), recipe, "cpu", precision="float32")
+            task = Task(SimpleSettings(width=4, dense=8), recipe, "cpu", precision="float32")
         return fit_network(dataset, rows, task, folder, *watch)
 
     monkeypatch.setattr("tellapart.study.bench.fit_network", fit)

@@ -9,17 +9,18 @@ import numpy as np
 import pytest
 import torch
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import ArraySource, Dataset, Indices, Pixels
 from tellapart.data.loader import Batch
 from tellapart.data.split import Split
+from tellapart.models import SimpleSettings
 from tellapart.models.forward import prepare_batch
 from tellapart.records import EpochRow, RunRecord
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
 
 CPU = torch.device("cpu")
-MODEL = ModelSettings(width=8, dense=32)
+MODEL = SimpleSettings(width=8, dense=32)
 RECIPE = TrainSettings(epochs=3, batch_size=32, lr=3e-3, seed=5)
 
 

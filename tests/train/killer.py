@@ -15,10 +15,11 @@ import traceback
 from pathlib import Path
 
 from tellapart.data.digits import load_digits
+from tellapart.train.learner import make_learner
 from tellapart.train.progress import name_training
 from tellapart.train.resume import list_checkpoints, read_checkpoint
 
-from .runs import MODEL, RECIPE, ROWS, read_end, train_small
+from .runs import ROWS, TASK, read_end, train_small
 
 
 def start_training(folder: Path) -> int:
@@ -37,7 +38,9 @@ def start_training(folder: Path) -> int:
 def kill_trainings(root: Path, kills: int, seed: int) -> None:
     """Kill so many trainings; each run is gone on with until it ends, and compared."""
     chance = random.Random(seed)
-    key = name_training(load_digits(), (ROWS.train, ROWS.watch), MODEL, RECIPE, "cpu", "float32")
+    digits = load_digits()
+    learner = make_learner(digits, ROWS.train, TASK)
+    key = name_training(digits, (ROWS.train, ROWS.watch), TASK, learner)
     train_small(root / "whole")
     expected = read_end(root / "whole")
     start = time.perf_counter()

@@ -9,22 +9,23 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import load_file
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.digits import load_digits
+from tellapart.models import SpeedSettings, StagesSettings
 from tellapart.records import RunRecord
 from tellapart.stop import ask_stop
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
 
-MODEL = ModelSettings(name="stages", width=4, stages=2, norm=True, dense=16, dropout=0.4)
+MODEL = StagesSettings(width=4, stages=2, norm=True, dense=16, dropout=0.4)
 RECIPE = TrainSettings(epochs=3, batch_size=64, lr=3e-3, augment="flip+shift", seed=11)
 ROWS = Rows(np.arange(200, dtype=np.int64), np.arange(200, 300, dtype=np.int64))
 EPOCH_STEPS = 4  # 200 images in batches of 64, the last of 8
 SGD = {"optimizer": "sgd", "lr": 0.05, "weight_decay": 1e-3}
 MUON = {"optimizer": "muon", "lr": 0.05, "schedule": "linear"}
 AVERAGED = {"averaging": 0.5, "class_weights": "balanced", "schedule": "cosine"}
-SPEED = ModelSettings(name="speed", width=4, convs=2)
+SPEED = SpeedSettings(width=4, convs=2)
 TASK = Task(MODEL, RECIPE, "cpu", every=0, precision="float32")
 
 

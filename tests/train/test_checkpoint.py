@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from tellapart.config import ModelSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import DataError, WorkspaceError
 from tellapart.metrics.scores import compute_loss
-from tellapart.models import Shape, make_model
+from tellapart.models import NetworkSettings, Shape, SimpleSettings, StagesSettings, make_model
 from tellapart.models.forward import predict_logits
 from tellapart.train.checkpoint import (
     BEST,
@@ -33,7 +32,7 @@ SHAPE = Shape(1, 8, 10)
 
 
 def test_a_loaded_model_gives_the_logits_of_the_saved_one(digits: Dataset, tmp_path: Path) -> None:
-    model = ModelSettings(name="stages", width=4, stages=2, norm=True, dense=16, dropout=0.5)
+    model = StagesSettings(width=4, stages=2, norm=True, dense=16, dropout=0.5)
     network = make_model(model, SHAPE)
     network(torch.rand(32, 1, 8, 8))  # moves the running means
     network.to(memory_format=torch.channels_last)
@@ -72,13 +71,13 @@ def test_a_copy_does_not_follow_training() -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        ModelSettings(width=16, dense=32),
-        ModelSettings(width=8, dense=0),
-        ModelSettings(name="stages", width=8, dense=32),
+        SimpleSettings(width=16, dense=32),
+        SimpleSettings(width=8, dense=0),
+        StagesSettings(width=8, dense=32),
     ],
 )
 def test_weights_of_another_network_are_refused(
-    other: ModelSettings, trained: Trained, tmp_path: Path
+    other: NetworkSettings, trained: Trained, tmp_path: Path
 ) -> None:
     state = copy_state(make_model(other, SHAPE))
     with pytest.raises(DataError, match=r"are of another network: .* differs"):

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tellapart.config import NETWORKS, ModelName, RecipeSettings, choose_recipe
+from tellapart.config import RecipeSettings, choose_recipe
 from tellapart.data import load_images
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.device import release_memory
 from tellapart.errors import Hopeless
+from tellapart.models import read_network
 from tellapart.records import EpochRow
 from tellapart.train.learner import Learner, Task, make_learner
 from tellapart.train.loop import Rows, train_model
@@ -24,7 +25,7 @@ ROWS = Rows(np.arange(200), np.arange(200, 300))
 @pytest.mark.parametrize("hopeless", [False, True])
 @pytest.mark.parametrize("name", ["simple", "speed", "stages"])
 def test_a_training_is_freed_without_a_collection(
-    name: ModelName, hopeless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, hopeless: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[weakref.ref[object]] = []
 
@@ -39,11 +40,13 @@ def test_a_training_is_freed_without_a_collection(
 
     monkeypatch.setattr("tellapart.train.loop.make_learner", note)
     asked = RecipeSettings(augment="flip+shift", averaging=0.5)
-    recipe = choose_recipe(name, asked).model_copy(update={"epochs": 2, "augment": "flip+shift"})
+    recipe = choose_recipe(read_network(name).recipe, asked).model_copy(
+        update={"epochs": 2, "augment": "flip+shift"}
+    )
     gc.collect()
     gc.disable()
     try:
-        task = Task(NETWORKS[name], recipe)
+        task = Task(read_network(name), recipe)
         try:
             train_model(load_images("digits"), ROWS, task, tmp_path, watch)
         except Hopeless:

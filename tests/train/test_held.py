@@ -5,11 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tellapart.train.held import hold_images, place_images
 
 from tellapart.data.dataset import Dataset
 from tellapart.models.forward import prepare_batch
-from tellapart.train.learner import Task
+from tellapart.train.learner import Task, hold_images, place_images
 from tellapart.train.loop import train_model
 
 from .conftest import CPU

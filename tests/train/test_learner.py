@@ -6,9 +6,10 @@ import torch
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.device import use_threads
+from tellapart.models import SimpleSettings
 from tellapart.train.learner import Learner, Task, lean_average, make_learner
 
 ROWS = np.arange(200, dtype=np.int64)
@@ -58,7 +59,7 @@ def test_the_first_steps_of_an_average_count_less() -> None:
 
 
 def test_without_an_average_the_network_itself_is_kept(digits: Dataset) -> None:
-    task = Task(ModelSettings(width=4, dense=8), TrainSettings(), "cpu")
+    task = Task(SimpleSettings(width=4, dense=8), TrainSettings(), "cpu")
     learner = make_learner(digits, ROWS, task)
     assert learner.kept is learner.network
     learner.advance_average(1)
@@ -67,7 +68,7 @@ def test_without_an_average_the_network_itself_is_kept(digits: Dataset) -> None:
 @pytest.mark.parametrize("epochs", [1, 40])
 def test_an_average_spans_a_share_of_all_steps(epochs: int, digits: Dataset) -> None:
     recipe = TrainSettings(epochs=epochs, batch_size=64, averaging=0.1)
-    learner = make_learner(digits, ROWS, Task(ModelSettings(width=4, dense=8), recipe, "cpu"))
+    learner = make_learner(digits, ROWS, Task(SimpleSettings(width=4, dense=8), recipe, "cpu"))
     assert learner.span == pytest.approx(0.1 * epochs * 4)  # 200 images in batches of 64
     assert learner.kept is learner.average
     assert learner.average is not learner.network
@@ -83,6 +84,6 @@ def test_an_average_spans_a_share_of_all_steps(epochs: int, digits: Dataset) -> 
 def test_a_small_network_learns_with_one_thread(
     width: int, batch: int, threads: int, digits: Dataset
 ) -> None:
-    task = Task(ModelSettings(width=width), TrainSettings(batch_size=batch), "cpu")
+    task = Task(SimpleSettings(width=width), TrainSettings(batch_size=batch), "cpu")
     with use_threads(2):
         assert make_learner(digits, ROWS, task).threads == threads

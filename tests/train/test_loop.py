@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file
 
-from tellapart.config import ModelSettings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.metrics.intervals import estimate_proportion
+from tellapart.models import StagesSettings
 from tellapart.models.forward import predict_logits
 from tellapart.records import RunRecord
 from tellapart.train.checkpoint import load_model
@@ -73,7 +74,7 @@ def read_best(folder: Path) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np
 
 
 def run_short(digits: Dataset, rows: Rows, recipe: TrainSettings, folder: Path) -> RunRecord:
-    model = ModelSettings(width=4, dense=8, dropout=0.2)
+    model = StagesSettings(width=4, dense=8, dropout=0.2)
     return train_model(
         digits, rows, Task(model, recipe, "cpu", "best", precision="float32"), folder
     )

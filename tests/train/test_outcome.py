@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file
-from tellapart.train.outcome import read_failure
 
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import NotFinite
 from tellapart.records import EpochRow
+from tellapart.train.checkpoint import read_failure
 from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
 from tellapart.train.optim import schedule_rate

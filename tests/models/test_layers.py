@@ -1,10 +1,9 @@
-"""Dropout: the share, the scale, the gradient, and the seed."""
-
 from __future__ import annotations
 
 import pytest
 import torch
-from tellapart.models.dropout import Dropout
+
+from tellapart.models.layers import Dropout, Flatten
 
 
 @pytest.mark.parametrize("share", [0.1, 0.25, 0.5, 0.9])
@@ -49,3 +48,11 @@ def test_in_evaluation_and_at_the_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.equal(Dropout(1.0)(images), torch.zeros(3, 4))
     half = images.to(torch.bfloat16)
     assert Dropout(0.5)(half).dtype == torch.bfloat16
+
+
+def test_flattening_is_height_width_channel() -> None:
+    images = torch.arange(2 * 3 * 4 * 5).reshape(2, 3, 4, 5)
+    expected = images.numpy().transpose(0, 2, 3, 1).reshape(2, -1)
+    assert Flatten()(images).tolist() == expected.tolist()
+    last = images.contiguous(memory_format=torch.channels_last)
+    assert Flatten()(last).data_ptr() == last.data_ptr()

@@ -4,14 +4,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tellapart.models.speednet import Group, Whiten
 from torch import nn
 
-from tellapart.config import ModelSettings
-from tellapart.errors import SettingError
-from tellapart.models import Shape, adapt_model, count_parameters, make_model
+from tellapart.models import Shape, SpeedSettings, count_parameters, make_model
+from tellapart.models.layers import Group, Whiten, adapt_model
 
-SPEED = ModelSettings(name="speed", width=8, convs=2)
+SPEED = SpeedSettings(width=8, convs=2)
 
 
 def make_images(n: int, channels: int, size: int, seed: int = 0) -> torch.Tensor:
@@ -28,7 +26,7 @@ def make_images(n: int, channels: int, size: int, seed: int = 0) -> torch.Tensor
     convs=st.integers(1, 3),
 )
 def test_any_small_image_gives_logits(size: int, channels: int, classes: int, convs: int) -> None:
-    settings = ModelSettings(name="speed", width=4, convs=convs)
+    settings = SpeedSettings(width=4, convs=convs)
     network = make_model(settings, Shape(channels, size, classes)).eval()
     logits = network(torch.rand(2, channels, size, size))
     assert logits.shape == (2, classes)
@@ -87,8 +85,3 @@ def test_a_new_group_hands_its_inputs_on() -> None:
     found = group(images)[:, :4]
     expected = nn.functional.gelu(nn.functional.max_pool2d(images, 2))
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-4)
-
-
-def test_tiny_images_are_refused() -> None:
-    with pytest.raises(SettingError, match="at least 4 px, but got 3"):
-        make_model(SPEED, Shape(3, 3, 10))
