@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tellapart.records.evidence import (
+    ALPHA,
     ComparedRun,
     Comparison,
     ComparisonRecord,
@@ -67,6 +68,7 @@ from tellapart.records.transfer import (
 )
 
 __all__ = [
+    "ALPHA",
     "COSTS",
     "PLACES",
     "ROLES",

@@ -36,6 +36,7 @@ from tellapart.records import (
     SweepStep,
 )
 from tellapart.report.page import write_report
+from tellapart.report.wording import say_comparison
 from tellapart.search.sweep import check_sizes
 from tellapart.stop import check_stop
 from tellapart.study.bench import PLAN, Bench
@@ -281,7 +282,7 @@ def compare_steps(bench: Bench, done: dict[StepName, AnyStep]) -> tuple[Comparis
         for step, record in done.items()
         if isinstance(record, ModelStep)
     }
-    return compare_pairs(read_correct(files), {step: NAMES[step] for step in NAMES})
+    return compare_pairs(read_correct(files), {step: NAMES[step] for step in NAMES}, say_comparison)
 
 
 def _write_status(bench: Bench, status: str, note: str = "") -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from tellapart.metrics.comparisons import Correct, compare_pairs
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.records import FoldRecord, FoldsRecord, Record
+from tellapart.report.wording import say_comparison
 from tellapart.study.candidates import Work
 from tellapart.study.heads import Extracted
 from tellapart.transfer.folds import check_counts, cross_validate, cut_folds
@@ -66,7 +67,7 @@ def cross_backbones(work: Work, done: Sequence[Extracted]) -> FoldsRecord | None
                 seconds=found.seconds,
             )
         )
-    comparisons = compare_pairs(correct, {label: label for label in correct})
+    comparisons = compare_pairs(correct, {label: label for label in correct}, say_comparison)
     return FoldsRecord(
         count=count, images=len(rows), backbones=tuple(records), comparisons=comparisons
     )

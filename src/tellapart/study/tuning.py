@@ -13,7 +13,7 @@ from tellapart.models.tuned import TuneSettings
 from tellapart.plan import plan_tuning
 from tellapart.records import RunRecord, TestRecord, TunedRecord
 from tellapart.report.plots import draw_run
-from tellapart.report.wording import say_seconds
+from tellapart.report.wording import say_comparison, say_seconds
 from tellapart.study.bench import Bench
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
@@ -72,7 +72,7 @@ def tune_best(bench: Bench, rows: Rows, frozen: Frozen) -> tuple[TunedRecord, Te
     draw_run(run, test, dataset.classes, own)
     correct = read_correct({"frozen": folder / PREDICTIONS, "tuned": own / PREDICTIONS})
     names = {"frozen": "the frozen head", "tuned": "the fine-tuned network"}
-    (comparison,) = compare_pairs(correct, names)
+    (comparison,) = compare_pairs(correct, names, say_comparison)
     record = TunedRecord(
         depth=depth,
         expected_seconds=expected,
