@@ -218,7 +218,7 @@ def test_a_cache_that_cannot_be_written_is_said_by_name_before_any_work(
     monkeypatch.setenv("TELLAPART_CACHE", str(tmp_path / "file"))
     unread = dataclasses.replace(digits, source=ArraySource(np.empty((0, 1, 1, 1), np.uint8)))
     with pytest.raises(
-        WorkspaceError, match=r"cache of features must be writable.*TELLAPART_CACHE"
+        WorkspaceError, match=r"cache of features must be readable and writable.*TELLAPART_CACHE"
     ):
         extract(unread)
 
@@ -226,7 +226,9 @@ def test_a_cache_that_cannot_be_written_is_said_by_name_before_any_work(
 def test_a_disk_that_fills_up_is_said_of_the_cache(tmp_path: Path) -> None:
     kept = store.FeatureStore(tmp_path / "set", 1, {})
     (tmp_path / "set").write_text("a file where a folder should go")
-    with pytest.raises(WorkspaceError, match=r"cache of features must be writable.*/set is not"):
+    with pytest.raises(
+        WorkspaceError, match=r"cache of features must be readable and writable.*/set is not"
+    ):
         kept.add(["0" * 24], np.ones((1, 1), np.float16))
 
 
