@@ -23,12 +23,18 @@ from tellapart.models.backbone import PixelBackbone
 from tellapart.stop import ask_stop, clear_stop
 from tellapart.transfer import features as module
 from tellapart.transfer import store
-from tellapart.transfer.features import LEAST, Features, extract_features
+from tellapart.transfer.features import (
+    LEAST,
+    TIMED,
+    Features,
+    extract_features,
+    time_backbone,
+)
 from tellapart.transfer.resources import Resources
 from tellapart.transfer.store import KEY, list_shards
 from tellapart.transfer.views import PLAIN, View
 
-from .backbones import make_tiny
+from .backbones import FEATURES, make_tiny
 
 FLIPPED = View(1, "flip+shift")
 
@@ -293,3 +299,24 @@ def test_what_openvino_cannot_compile_runs_in_torch_and_is_kept(digits: Dataset)
     again = extract_features(digits, odd, Resources("cpu"))
     assert (again.computed, again.engine) == (0, found.engine)
     assert np.array_equal(read_all(found), read_all(again))
+
+
+def test_a_backbone_is_timed_on_a_few_images_that_are_kept(digits: Dataset) -> None:
+    rows = np.arange(200, 700)
+    pace = time_backbone(digits, make_tiny(), rows, Resources("cpu"))
+    assert pace > 0
+    found = extract_features(digits, make_tiny(), Resources("cpu"), rows=rows)
+    missing = len({digits.hashes[row] for row in rows.tolist()}) - found.computed
+    assert TIMED[0] <= missing <= TIMED[-1]
+    assert time_backbone(digits, make_tiny(), rows, Resources("cpu")) == 0
+    half = time_backbone(digits, make_tiny(), np.arange(450, 950), Resources("cpu"))
+    assert half > 0, "some of them are there"
+
+
+def test_rows_alone_are_computed(digits: Dataset) -> None:
+    rows = np.array([7, 3, 11])
+    found = extract_features(digits, make_tiny(), Resources("cpu"), rows=rows)
+    assert (found.computed, found.vectors.shape) == (3, (3, FEATURES))
+    whole = extract(digits)
+    assert whole.computed == len(set(digits.hashes)) - 3
+    assert np.array_equal(read_all(found), whole.vectors[rows])
