@@ -15,6 +15,7 @@ from tellapart.errors import DataError, UserError, WorkspaceError
 from tellapart.evaluate import read_correct
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.plan import StudySettings, SweepSettings
+from tellapart.report.wording import say_comparison
 from tellapart.study import run_study
 from tellapart.study.compare import compare_models, describe_comparison
 
@@ -41,7 +42,7 @@ def test_two_runs_are_compared_on_their_common_images(folder: Path) -> None:
     assert [run.name for run in record.runs] == ["train-0", "train-1"]
     files = {run.name: Path(run.folder) / "predictions.csv" for run in record.runs}
     names = {name: name for name in files}
-    assert record.comparisons == compare_pairs(read_correct(files), names)
+    assert record.comparisons == compare_pairs(read_correct(files), names, say_comparison)
     said = describe_comparison(record)
     assert "train-1" in said and "n = 269" in said
     assert record.comparisons[0].sentence in said

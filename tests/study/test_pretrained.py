@@ -110,7 +110,9 @@ def test_a_cache_that_cannot_be_written_is_found_out_before_any_work(
     (tmp_path / "file").write_text("a file where a folder should go")
     monkeypatch.setenv("TELLAPART_CACHE", str(tmp_path / "file"))
     settings = ask(name).model_copy(update={"steps": ("baseline", "transfer")})
-    with pytest.raises(WorkspaceError, match=r"cache of features must be writable.*file/features"):
+    with pytest.raises(
+        WorkspaceError, match=r"cache of features must be readable and writable.*file/features"
+    ):
         run_study(digits, settings, tmp_path / "study")
     assert not (tmp_path / "study").exists()
 

@@ -23,12 +23,18 @@ from tellapart.models.backbone import PixelBackbone
 from tellapart.stop import ask_stop, clear_stop
 from tellapart.transfer import features as module
 from tellapart.transfer import store
-from tellapart.transfer.features import LEAST, Features, extract_features
+from tellapart.transfer.features import (
+    LEAST,
+    TIMED,
+    Features,
+    extract_features,
+    time_backbone,
+)
 from tellapart.transfer.resources import Resources
 from tellapart.transfer.store import KEY, list_shards
 from tellapart.transfer.views import PLAIN, View
 
-from .backbones import make_tiny
+from .backbones import FEATURES, make_tiny
 
 FLIPPED = View(1, "flip+shift")
 
@@ -218,7 +224,7 @@ def test_a_cache_that_cannot_be_written_is_said_by_name_before_any_work(
     monkeypatch.setenv("TELLAPART_CACHE", str(tmp_path / "file"))
     unread = dataclasses.replace(digits, source=ArraySource(np.empty((0, 1, 1, 1), np.uint8)))
     with pytest.raises(
-        WorkspaceError, match=r"cache of features must be writable.*TELLAPART_CACHE"
+        WorkspaceError, match=r"cache of features must be readable and writable.*TELLAPART_CACHE"
     ):
         extract(unread)
 
@@ -226,7 +232,9 @@ def test_a_cache_that_cannot_be_written_is_said_by_name_before_any_work(
 def test_a_disk_that_fills_up_is_said_of_the_cache(tmp_path: Path) -> None:
     kept = store.FeatureStore(tmp_path / "set", 1, {})
     (tmp_path / "set").write_text("a file where a folder should go")
-    with pytest.raises(WorkspaceError, match=r"cache of features must be writable.*/set is not"):
+    with pytest.raises(
+        WorkspaceError, match=r"cache of features must be readable and writable.*/set is not"
+    ):
         kept.add(["0" * 24], np.ones((1, 1), np.float16))
 
 
@@ -291,3 +299,24 @@ def test_what_openvino_cannot_compile_runs_in_torch_and_is_kept(digits: Dataset)
     again = extract_features(digits, odd, Resources("cpu"))
     assert (again.computed, again.engine) == (0, found.engine)
     assert np.array_equal(read_all(found), read_all(again))
+
+
+def test_a_backbone_is_timed_on_a_few_images_that_are_kept(digits: Dataset) -> None:
+    rows = np.arange(200, 700)
+    pace = time_backbone(digits, make_tiny(), rows, Resources("cpu"))
+    assert pace > 0
+    found = extract_features(digits, make_tiny(), Resources("cpu"), rows=rows)
+    missing = len({digits.hashes[row] for row in rows.tolist()}) - found.computed
+    assert TIMED[0] <= missing <= TIMED[-1]
+    assert time_backbone(digits, make_tiny(), rows, Resources("cpu")) == 0
+    half = time_backbone(digits, make_tiny(), np.arange(450, 950), Resources("cpu"))
+    assert half > 0, "some of them are there"
+
+
+def test_rows_alone_are_computed(digits: Dataset) -> None:
+    rows = np.array([7, 3, 11])
+    found = extract_features(digits, make_tiny(), Resources("cpu"), rows=rows)
+    assert (found.computed, found.vectors.shape) == (3, (3, FEATURES))
+    whole = extract(digits)
+    assert whole.computed == len(set(digits.hashes)) - 3
+    assert np.array_equal(read_all(found), whole.vectors[rows])

@@ -29,7 +29,6 @@ from tellapart.models.tuned import (
     TunedSettings,
     TuneSettings,
     list_layers,
-    scale_layers,
 )
 from tellapart.stop import clear_stop
 from tellapart.train.checkpoint import load_model
@@ -38,7 +37,7 @@ from tellapart.train.loop import Rows, train_model
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples, HeadArgs, fit_head, predict_head
 from tellapart.transfer.resources import Resources
-from tellapart.transfer.tune import prepare_tuning
+from tellapart.transfer.tune import TunedOrigin, prepare_tuning
 from tellapart.workspace import write_json
 
 from ..train.runs import count_reads, read_end
@@ -125,14 +124,16 @@ def test_what_may_change_does_and_nothing_else(depth: str, digits: Dataset, tmp_
 
 def test_rates_fall_towards_the_image(digits: Dataset, tmp_path: Path) -> None:
     _, task = plan(digits, make_small(), tmp_path, settings_of("all"))
-    assert task.origin is not None
-    network = task.origin.make_network()
+    assert isinstance(task.origin, TunedOrigin)
+    tuned = task.origin.tuned.model_copy(update={"decay": 0.5})
+    origin = dataclasses.replace(task.origin, tuned=tuned)
+    network = origin.make_network()
     assert isinstance(network, TunedNetwork)
     layers = list_layers(network)
     stem = network.body.network.conv_stem
     assert isinstance(stem, torch.nn.Module)
     assert any(weight is stem.weight for weight in layers[0])
-    rates = [rate for rate, _ in scale_layers(network, 0.5)]
+    rates = [rate for rate, _ in origin.scale_weights(network)]
     assert rates == [0.5**k for k in range(len(layers), 0, -1)] + [1.0]
 
 

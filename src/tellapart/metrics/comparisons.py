@@ -2,64 +2,70 @@
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import optimize, stats
 
-from tellapart.records import Comparison
+from tellapart.records import ALPHA, Comparison
 
 Correct = NDArray[np.bool_]
 
-ALPHA, POWER = 0.05, 0.8
-"""The level of the tests, and how often a difference that is called detectable is shown."""
+POWER = 0.8
+"""How often a difference that is called detectable is shown."""
 RESAMPLES = 10_000
 
 
-def compare_pairs(correct: dict[str, Correct], labels: dict[str, str]) -> tuple[Comparison, ...]:
+def compare_pairs(
+    correct: dict[str, Correct], labels: dict[str, str], say: Callable[[Comparison, str, str], str]
+) -> tuple[Comparison, ...]:
     """Compare every two models by which of the same n images each got right.
 
-    ``correct[name]`` is (n,) booleans; ``labels[name]`` is how a sentence calls the model. The
-    p-value is the exact McNemar test (a binomial test on the images where just one of the two
+    The p-value is the exact McNemar test (a binomial test on the images where just one of the two
     is right), corrected for the number of comparisons by Holm's method; the interval of the
     difference is Agresti and Min's (Statistics in Medicine 24:729, 2005), for where two models
     hardly differ the bootstrap's, which is given beside it, has no width. The interval is of one
     comparison, not corrected.
+
+    Args:
+        correct: (n,) booleans of each model.
+        labels: what a sentence calls each model.
+        say: makes the sentence of a comparison, with what it calls the first and the second.
     """
-    names = list(correct)
-    pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
-    raw = []
-    for first, second in pairs:
-        only_first = int((correct[first] & ~correct[second]).sum())
-        only_second = int((correct[second] & ~correct[first]).sum())
-        raw.append((only_first, only_second, compute_mcnemar(only_first, only_second)))
-    corrected = correct_holm([p for _, _, p in raw])
+    pairs = list(itertools.combinations(correct, 2))
+    counts = [
+        (int((correct[a] & ~correct[b]).sum()), int((correct[b] & ~correct[a]).sum()))
+        for a, b in pairs
+    ]
+    p_values = [compute_mcnemar(*both) for both in counts]
     found = []
-    for (first, second), (b, c, p), holm in zip(pairs, raw, corrected, strict=True):
+    for (first, second), (b, c), p, holm in zip(
+        pairs, counts, p_values, correct_holm(p_values), strict=True
+    ):
         n = len(correct[first])
         low, high = interval_difference(b, c, n)
         bootstrap = bootstrap_difference(b, c, n)
-        seen = find_detectable(b + c, n, ALPHA / len(pairs))
-        found.append(
-            Comparison(
-                first=first,
-                second=second,
-                difference=(c - b) / n,
-                low=low,
-                high=high,
-                bootstrap_low=bootstrap[0],
-                bootstrap_high=bootstrap[1],
-                detectable=seen,
-                only_first=b,
-                only_second=c,
-                n=n,
-                p_value=p,
-                p_holm=holm,
-                sentence=_say(labels[first], labels[second], (b, c, n), (low, high), (holm, seen)),
-            )
+        one = Comparison(
+            first=first,
+            second=second,
+            difference=(c - b) / n,
+            low=low,
+            high=high,
+            bootstrap_low=bootstrap[0],
+            bootstrap_high=bootstrap[1],
+            detectable=find_detectable(b + c, n, ALPHA / len(pairs)),
+            only_first=b,
+            only_second=c,
+            n=n,
+            p_value=p,
+            p_holm=holm,
+            sentence="",
         )
+        sentence = say(one, labels[first], labels[second])
+        found.append(one.model_copy(update={"sentence": sentence}))
     return tuple(found)
 
 
@@ -135,46 +141,3 @@ def correct_holm(p_values: Sequence[float]) -> list[float]:
         highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
         adjusted[index] = highest
     return adjusted
-
-
-def _say(
-    first: str,
-    second: str,
-    counts: tuple[int, int, int],
-    interval: tuple[float, float],
-    test: tuple[float, float],
-) -> str:
-    only_first, only_second, n = counts
-    p, seen = test
-    points = 100 * abs(only_second - only_first) / n
-    if p >= ALPHA:
-        edge = 100 * max(abs(interval[0]), abs(interval[1]))
-        shown = (
-            f"A true difference of {100 * seen:.1f} points would have been shown four times in "
-            "five."
-            if seen < 1
-            else "So few images could show no difference at all."
-        )
-        sentence = (
-            f"{first} and {second} cannot be told apart on these {n:,} images: they differ by "
-            f"{points:.1f} points, which chance could explain (corrected {_say_p(p)}). "
-            f"The true difference is hardly above {edge:.1f} points. {shown}"
-        )
-    else:
-        better, worse = (second, first) if only_second > only_first else (first, second)
-        low, high = sorted(100 * abs(edge) for edge in interval)
-        sentence = (
-            f"{better} is better than {worse} by {points:.1f} points "
-            f"({low:.1f} to {high:.1f}; corrected {_say_p(p)})."
-        )
-    # the name of a folder stays as it is
-    return sentence[0].upper() + sentence[1:] if sentence.startswith("the ") else sentence
-
-
-def _say_p(p: float) -> str:
-    """Say a p-value, small ones as a bound.
-
-    >>> _say_p(4.8e-64), _say_p(0.0413)
-    ('p < 0.001', 'p = 0.041')
-    """
-    return "p < 0.001" if p < 0.001 else f"p = {p:.2g}"

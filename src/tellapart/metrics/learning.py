@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -65,18 +64,16 @@ def fit_curve(
     x, errors = np.asarray(sizes, float) / largest, 1 - np.asarray(accuracies, float)
     counts = np.ones(len(x)) if weights is None else np.asarray(weights, float)
 
-    loss = partial(_measure_misfit, x, errors, counts)
+    def miss(power: float) -> float:
+        floor, scale = _fit_line(x**-power, errors, counts)
+        return float(counts @ np.square(errors - floor - scale * x**-power))
+
     grid = np.geomspace(*POWERS, 25)
-    start = int(np.argmin([loss(power) for power in grid]))
+    start = int(np.argmin([miss(power) for power in grid]))
     bounds = (grid[max(0, start - 1)], grid[min(len(grid) - 1, start + 1)])
-    power = float(optimize.minimize_scalar(loss, bounds=bounds, method="bounded").x)
+    power = float(optimize.minimize_scalar(miss, bounds=bounds, method="bounded").x)
     floor, scale = _fit_line(x**-power, errors, counts)
     return Curve(floor, scale, power, largest)
-
-
-def _measure_misfit(x: Numbers, errors: Numbers, weights: Numbers, power: float) -> float:
-    floor, scale = _fit_line(x**-power, errors, weights)
-    return float(weights @ np.square(errors - floor - scale * x**-power))
 
 
 def _fit_line(x: Numbers, y: Numbers, weights: Numbers) -> tuple[float, float]:
@@ -85,9 +82,9 @@ def _fit_line(x: Numbers, y: Numbers, weights: Numbers) -> tuple[float, float]:
     middle, level = float(shares @ x), float(shares @ y)
     width = float(shares @ np.square(x - middle))
     slope = float(shares @ ((x - middle) * (y - level))) / width if width else 0.0
-    floor = level - slope * middle
     if slope <= 0:
         return level, 0.0
+    floor = level - slope * middle
     if floor < 0:
         return 0.0, float(shares @ (x * y)) / float(shares @ (x * x))
     return floor, slope

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import torch
@@ -15,7 +13,7 @@ from tellapart.config import (
     Settings,
     Share,
 )
-from tellapart.models.backbone import Backbone, PixelBackbone
+from tellapart.models.backbone import PixelBackbone
 from tellapart.models.head import make_head
 from tellapart.models.weights import build_network
 
@@ -57,39 +55,11 @@ class TunedNetwork(nn.Module):
         logits: torch.Tensor = self.head(self.body.see(images))
         return logits
 
-    def checkpoint_gradients(self) -> None:
-        """Keep the outputs of stages alone in training, and compute those between again.
-
-        Networks of timm's that cannot go on as they did.
-        """
-        body = self.body.network
-        if hasattr(body, "set_grad_checkpointing"):
-            with suppress(AssertionError):  # how some say that they cannot
-                body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's
-
     def train(self, mode: bool = True) -> TunedNetwork:
         super().train(mode)
         for norm in self.norms:
             norm.eval()
         return self
-
-
-def describe_tuned(
-    backbone: Backbone, head: HeadSettings, depth: Depth, decay: float
-) -> TunedSettings:
-    """Return what builds this backbone and its head again without their weights."""
-    pixel = backbone.network
-    return TunedSettings(
-        backbone=backbone.name,
-        architecture=backbone.architecture,
-        image_size=backbone.image_size,
-        mean=tuple(pixel.mean.flatten().tolist()),
-        std=tuple(pixel.std.flatten().tolist()),
-        features=backbone.features,
-        head=head,
-        depth=depth,
-        decay=decay,
-    )
 
 
 def make_tuned(settings: TunedSettings, classes: int) -> TunedNetwork:
@@ -118,21 +88,3 @@ def list_layers(network: TunedNetwork) -> list[list[nn.Parameter]]:
     else:
         layers = [list(child.parameters()) for child in body.children()]
     return [layer for layer in layers if layer]
-
-
-def thaw_layers(network: TunedNetwork, depth: Depth) -> None:
-    """Let training change the head and the last third of the layers, or all; no others."""
-    layers = list_layers(network)
-    kept = 0 if depth == "all" else len(layers) - math.ceil(len(layers) / 3)
-    for number, layer in enumerate(layers):
-        for weight in layer:
-            weight.requires_grad_(number >= kept)
-
-
-def scale_layers(network: TunedNetwork, decay: float) -> list[tuple[float, list[nn.Parameter]]]:
-    """Return the weights that training changes, with their rates over the recipe's."""
-    layers = list_layers(network)
-    rates = [decay ** (len(layers) - number) for number in range(len(layers))]
-    parts = [*zip(rates, layers, strict=True), (1.0, list(network.head.parameters()))]
-    trained = [(rate, [w for w in layer if w.requires_grad]) for rate, layer in parts]
-    return [(rate, layer) for rate, layer in trained if layer]

@@ -23,6 +23,7 @@ from tellapart.errors import BackboneError
 from tellapart.workspace import expand_path
 
 CONFIG, WEIGHTS = "config.json", "model.safetensors"
+WHOLE = "put the two files of one network there"
 COUNTER = "num_batches_tracked"
 """How many batches a norm has seen. No feature depends on it: files may have it or not."""
 
@@ -76,7 +77,14 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
                 name, pretrained=True, num_classes=0, pretrained_cfg_overlay=overlay
             )
     except Exception as error:  # the hub's many ways to say that there is no network
-        raise BackboneError(_explain_failure(name, error)) from error
+        said = (
+            f"its weights are not cached and could not be fetched ({_shorten(error)}); on a "
+            f"machine with a network run 'tellapart fetch --backbone {name}', or put {CONFIG} and "
+            f"{WEIGHTS} into a folder and give --backbone local-dir:FOLDER"
+        )
+        if scheme == "local-dir":
+            said = f"the weights do not fit their {CONFIG} ({_shorten(error)}); {WHOLE}"
+        raise BackboneError(f"--backbone {name}: {said}") from error
     cfg: dict[str, Any] = dict(network.pretrained_cfg)  # type: ignore[arg-type]  # a dict on timm's
     args: dict[str, Any] = dict(getattr(network, "_model_args", {}))
     args.pop("num_classes", None)
@@ -141,8 +149,8 @@ def _check_name(timm: Any, name: str) -> None:
             f"--backbone must be a timm name, local-dir:FOLDER or hf-hub:NAME, but got {name!r}"
             + (f"; near it are {', '.join(near)}" if near else "")
         )
-    tags = timm.list_pretrained(f"{plain}.*") if tag else [name]
-    if name not in tags:
+    tags = timm.list_pretrained(f"{plain}.*")
+    if tag and name not in tags:
         raise BackboneError(
             f"--backbone {name}: timm has no such weights of {plain}, only "
             + (", ".join(tags) or "the network without weights")
@@ -180,11 +188,12 @@ def _check_config(name: str) -> None:
         raise BackboneError(
             f"--backbone {name}: {path} cannot be read ({error}); put timm's file there"
         ) from error
-    if not isinstance(config, dict) or "architecture" not in config:
-        kind = config.get("model_type", "unknown") if isinstance(config, dict) else "unknown"
+    config = config if isinstance(config, dict) else {}
+    if "architecture" not in config:
         raise BackboneError(
             f"--backbone {name} must be an image network of timm, but its {CONFIG} names no "
-            f"architecture (model type: {kind}); take another backbone"
+            f"architecture (model type: {config.get('model_type', 'unknown')}); take another "
+            "backbone"
         )
     fault = _find_fault(config["architecture"], config.get("model_args") or {})
     card = config.get("pretrained_cfg", {})
@@ -213,16 +222,15 @@ def _find_fault(name: object, settings: object) -> str:
 
 def _check_preprocessing(name: str, cfg: dict[str, Any]) -> None:
     """Refuse a size, mean or standard deviation that images cannot be brought to."""
-    for key, rule, low in (
-        ("input_size", "3 and two sizes in pixels", 1),
-        ("mean", "three numbers", -math.inf),
-        ("std", "three numbers above 0", math.nextafter(0, 1)),
+    for key, rule, kind, fits in (
+        ("input_size", "3 and two sizes in pixels", int, lambda x: x[0] == 3 and min(x) > 0),
+        ("mean", "three numbers", (int, float), lambda x: True),
+        ("std", "three numbers above 0", (int, float), lambda x: min(x) > 0),
     ):
         value: Any = cfg.get(key)
-        kind = int if key == "input_size" else int | float
-        fits = isinstance(value, list | tuple) and len(value) == 3
-        fits = fits and all(isinstance(one, kind) and math.isfinite(one) for one in value)
-        if not fits or min(value) < low or (key == "input_size" and value[0] != 3):
+        numbers = isinstance(value, list | tuple) and len(value) == 3
+        numbers = numbers and all(isinstance(x, kind) and math.isfinite(x) for x in value)
+        if not numbers or not fits(value):
             raise BackboneError(
                 f"--backbone {name}: {key} must be {rule}, but its configuration has {value}; "
                 "put timm's file there, or take another backbone"
@@ -267,7 +275,7 @@ def _check_tensors(
     if parts:
         raise BackboneError(
             f"--backbone {name}: the weights do not fit their {CONFIG} (they are not those of a "
-            f"{architecture['name']}; {'; '.join(parts)}); put the two files of one network there"
+            f"{architecture['name']}; {'; '.join(parts)}); {WHOLE}"
         )
     for key, tensor in network.state_dict().items():
         if not torch.isfinite(tensor).all():
@@ -282,17 +290,3 @@ def _shorten(error: Exception) -> str:
     if len(lines) > 1 and "state_dict" in lines[0]:  # torch's: the tensors stand below
         lines = lines[1:]
     return textwrap.shorten(lines[0], 160) if lines else type(error).__name__
-
-
-def _explain_failure(name: str, error: Exception) -> str:
-    if name.startswith("local-dir:"):
-        return (
-            f"--backbone {name}: the weights do not fit their {CONFIG} ({_shorten(error)}); put "
-            "the two files of one network there"
-        )
-    return (
-        f"--backbone {name}: its weights are not cached and could not be fetched "
-        f"({_shorten(error)}); on a machine with a network run "
-        f"'tellapart fetch --backbone {name}', or put {CONFIG} and {WEIGHTS} into a folder and "
-        "give --backbone local-dir:FOLDER"
-    )

@@ -7,6 +7,9 @@ from typing import Literal
 from tellapart.records.base import Record
 from tellapart.records.runs import Estimate, LearningPoint
 
+ALPHA = 0.05
+"""The level of the tests between models."""
+
 
 class LookRecord(Record):
     """One look at the test split, as the ledger keeps it; ``beyond`` those of the study itself."""

@@ -200,14 +200,17 @@ def _read_batches(
 def open_store(backbone: Backbone, engine: str, view: View) -> FeatureStore:
     """Open the set of features of a backbone, an engine and a view, in tellapart's cache."""
     key = {
-        "backbone": backbone.name,
         "weights": backbone.key,
         "image_size": backbone.image_size,
         "engine": engine,
         "decoder": name_decoder(),
         "view": view.name,
     }
-    return FeatureStore(locate_features() / name_set(key), backbone.features, key)
+    digest = hashlib.sha256(f"{FORMAT}\0".encode())
+    for name, part in sorted(key.items()):
+        digest.update(f"{name}={part}\0".encode())
+    folder = locate_features() / f"{backbone.key}-{digest.hexdigest()[:12]}"
+    return FeatureStore(folder, backbone.features, {"backbone": backbone.name, **key})
 
 
 def name_decoder() -> str:
@@ -215,16 +218,3 @@ def name_decoder() -> str:
     import PIL
 
     return f"pillow {PIL.__version__}"
-
-
-def name_set(key: dict[str, object]) -> str:
-    """Return the name of the folder of a set of features; what the backbone is called has no say.
-
-    >>> name_set({"backbone": "tiny", "weights": "a1"})[:3]
-    'a1-'
-    """
-    digest = hashlib.sha256(f"{FORMAT}\0".encode())
-    for name, part in sorted(key.items()):
-        if name != "backbone":
-            digest.update(f"{name}={part}\0".encode())
-    return f"{key['weights']}-{digest.hexdigest()[:12]}"

@@ -50,29 +50,12 @@ class Shard:
     width: int
     begin: int
 
-    def map_vectors(self) -> Rows16:
-        """Return (n, width) float16 that the system reads from the file as they are needed.
-
-        A mapping of PyTorch's keeps no file open, as NumPy's does: there may be more shards than
-        a process may have open files.
-
-        Raises:
-            WorkspaceError: the file was removed meanwhile, or cannot be opened.
-        """
-        import torch
-
-        size = self.begin + 2 * len(self.hashes) * self.width
-        try:
-            content = torch.from_file(str(self.path), size=size, dtype=torch.uint8).numpy()
-        except RuntimeError as error:
-            raise _explain_shard(self.path, str(error)) from error
-        vectors: Rows16 = content[self.begin :].view(np.float16)
-        vectors.flags.writeable = False
-        return vectors.reshape(len(self.hashes), self.width)
-
 
 class FeatureTable:
-    """(n, width) float16 that are read from shards when they are asked for, by rows."""
+    """(n, width) float16 that are read from shards when they are asked for, by rows.
+
+    No file is kept open in between: there may be more shards than a process may have open files.
+    """
 
     def __init__(self, shards: Sequence[Shard], places: NDArray[np.int32], width: int) -> None:
         """Take (n, 2) places: the number of a row's shard, and the row in it."""
@@ -88,8 +71,12 @@ class FeatureTable:
         places = self._places[rows]
         found = np.empty((len(places), self.shape[1]), np.float16)
         for number in np.unique(places[:, 0]).tolist():
+            shard = self._shards[number]
             here = np.flatnonzero(places[:, 0] == number)
-            found[here] = self._shards[number].map_vectors()[places[here, 1]]
+            with explain_cache(shard.path):
+                shape = (len(shard.hashes), shard.width)
+                mapped = np.memmap(shard.path, np.float16, "r", shard.begin, shape)
+                found[here] = mapped[places[here, 1]]
         return found
 
 
@@ -164,19 +151,17 @@ def list_shards(folder: Path) -> list[Path]:
     Raises:
         WorkspaceError: the folder cannot be opened now.
     """
-    try:
-        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        raise _explain_shard(folder, error.strerror or str(error)) from error
+    with explain_cache(folder):
+        try:
+            return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+        except (FileNotFoundError, NotADirectoryError):
+            return []
 
 
 def pack_shard(hashes: Sequence[str], vectors: Rows16) -> bytes:
     """Return the content of a shard's file."""
     from safetensors.numpy import save
 
-    assert vectors.dtype == np.float16 and len(hashes) == len(vectors), vectors.shape
     vectors = np.ascontiguousarray(vectors)
     metadata = {"hashes": " ".join(hashes), "sha256": _sum_up(hashes, vectors.view(np.uint8).data)}
     return save({"features": vectors}, metadata)
@@ -191,8 +176,12 @@ def read_shard(path: Path, check: bool = True) -> Shard | None:
     Raises:
         WorkspaceError: it cannot be opened now, so that nobody knows whether it is whole.
     """
-    try:
-        with path.open("rb") as stream:
+    with explain_cache(path):
+        try:
+            stream = path.open("rb")
+        except FileNotFoundError:
+            return None
+        with stream:
             size = os.fstat(stream.fileno()).st_size
             head = stream.read(8)
             length = int.from_bytes(head, "little")
@@ -200,10 +189,6 @@ def read_shard(path: Path, check: bool = True) -> Shard | None:
                 return None
             header = stream.read(length)
             content = stream.read() if check else b""
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise _explain_shard(path, error.strerror or str(error)) from error
     try:
         parts = json.loads(header)
         entry, about = parts["features"], parts["__metadata__"]
@@ -220,28 +205,22 @@ def read_shard(path: Path, check: bool = True) -> Shard | None:
 
 
 @contextmanager
-def explain_cache(folder: Path) -> Iterator[None]:
-    """Let what cannot be written in the cache be said of the cache, not of ``--out``.
+def explain_cache(path: Path) -> Iterator[None]:
+    """Let what cannot be read or written in the cache be said of the cache, not of ``--out``.
 
     Raises:
         WorkspaceError: such a thing.
     """
     try:
         yield
-    except (OSError, WorkspaceError) as error:
+    except (OSError, ValueError, WorkspaceError) as error:
         cause = error.__cause__ if isinstance(error, WorkspaceError) else error
         reason = getattr(cause, "strerror", None) or cause
         raise WorkspaceError(
-            f"the cache of features must be writable, but {folder} is not ({reason}); free space, "
-            "or set TELLAPART_CACHE to another folder"
+            f"the cache of features must be readable and writable, but {path} is not ({reason}); "
+            "free space, check its permissions and the limit of open files, or set TELLAPART_CACHE "
+            "to another folder"
         ) from error
-
-
-def _explain_shard(path: Path, reason: str) -> WorkspaceError:
-    return WorkspaceError(
-        f"features are kept in {path}, but it cannot be opened now ({reason}); check its "
-        "permissions and the limit of open files, or set TELLAPART_CACHE to another folder"
-    )
 
 
 def _sum_up(hashes: Sequence[str], vectors: bytes | memoryview) -> str:
