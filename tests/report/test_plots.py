@@ -70,7 +70,6 @@ def test_curves_mark_the_best_epoch() -> None:
 def test_curves_say_test_for_the_notebook_and_survive_short_runs() -> None:
     run = studies.make_run(0.65, {}, chosen="test", epochs=1)
     assert plot_curves(run, "").axes[0].lines[1].get_label() == "test"
-    render_png(plot_curves(run.model_copy(update={"history": ()}), ""))
 
 
 @pytest.mark.parametrize("count", [2, 6, 10, 30, 70])

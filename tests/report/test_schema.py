@@ -22,7 +22,7 @@ def make_schema() -> dict[str, Any]:
     study = schema["$defs"].pop("StudyRecord")
     steps = study["properties"]["steps"]
     steps["properties"] = {n: {"$ref": f"#/$defs/{kind.__name__}"} for n, kind in kinds.items()}
-    return schema | study
+    return {**schema, **study}
 
 
 def write_schema() -> None:

@@ -45,8 +45,8 @@ def make_trained(augment: str, last: tuple[float, float], loss: float = 0.5) -> 
         )
         for number, (accuracy, val) in enumerate([(0.5, 0.9), last], start=1)
     )  # fmt: skip
-    run: RunRecord = change(studies.make_run(0.9, {"augment": augment}), history=history)
-    return change(run, best_epoch=1)
+    run = studies.make_run(0.9, {"augment": augment})
+    return run.model_copy(update={"history": history, "best_epoch": 1})
 
 
 @pytest.mark.parametrize("name", SECTIONS)
