@@ -1,9 +1,8 @@
-"""Words that run: commands and links of README and docs, and the schema of results.json."""
+"""Words that run: commands and links of README and docs."""
 
 from __future__ import annotations
 
 import doctest
-import json
 import re
 import shlex
 from pathlib import Path
@@ -11,7 +10,6 @@ from pathlib import Path
 import pytest
 
 from tellapart.cli import app, main
-from tellapart.records import StudyRecord
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -82,16 +80,3 @@ def test_every_make_target_in_the_pages_exists() -> None:
     for page in PAGES:
         named = set(re.findall(r"(?:^ {4,}|`)make ([a-z-]+)", page.read_text(), re.M))
         assert named <= targets, page
-
-
-def test_schema_is_current() -> None:
-    kept = json.loads((ROOT / "docs" / "results.schema.json").read_text())
-    assert kept == StudyRecord.model_json_schema(), (
-        "run: python -c 'from tests.test_docs import write_schema; write_schema()'"
-    )
-
-
-def write_schema() -> None:
-    """Write docs/results.schema.json again."""
-    text = json.dumps(StudyRecord.model_json_schema(), indent=1) + "\n"
-    (ROOT / "docs" / "results.schema.json").write_text(text)

@@ -63,6 +63,7 @@ def make_run(
     seed: int = 0,
     chosen: Literal["val", "test"] = "val",
     epochs: int = 20,
+    metric: str = "accuracy",
 ) -> rec.RunRecord:
     rows = []
     for epoch in range(1, epochs + 1):
@@ -89,7 +90,7 @@ def make_run(
         label="simple 32/128", description="the simple network with 32 filters",
         settings={"learning_rate": 1e-3, "batch": 64, "augment": "none", **size}, seed=seed,
         parameters=1_074_122, best_epoch=best.epoch, chosen_on=chosen, seconds=160.0,
-        peak_memory_mb=812.0, device="cpu", precision="bfloat16",
+        metric=metric, peak_memory_mb=812.0, device="cpu", precision="bfloat16",
         val_accuracy=score, val_score=score, history=tuple(rows), weights="",
     )  # fmt: skip
 
@@ -232,7 +233,8 @@ def make_vary(settings: dict[str, tuple[rec.Scalar, ...]]) -> rec.VaryStep:
         rec.LevelRecord(
             values=level,
             figures=rec.SizeRecord(
-                size=number, parameters=40_000, seconds=12.0, best_epochs=(9, 8), seed_numbers=(0, 1),
+                size=number, parameters=40_000, seconds=12.0, best_epochs=(9, 8),
+                seed_numbers=(0, 1),
                 val_score=make_estimate(0.7 + 0.02 * number, 5000),
                 seeds=(0.69 + 0.02 * number, 0.71 + 0.02 * number),
             ),

@@ -225,11 +225,7 @@ def strip_axes(axes: Axes) -> Axes:
 
 
 def shade_cell(axes: Axes, x: int, y: int, share: float) -> str:
-    """Shade a cell by one colour's opacity, which suits light and dark paper alike.
-
-    Returns:
-        The colour in which its text reads best.
-    """
+    """Shade a cell by opacity, which suits light and dark paper; return its text's best colour."""
     from matplotlib.patches import Rectangle
 
     if share > 0:

@@ -43,20 +43,17 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     best, models, steps = find_best(record), list_models(record), list_steps(record)
     if best is None:
         total = sum(sum(counts.values()) for counts in record.data.counts.values())
-        found = (
-            f"{total:,} images of {wording.say_count(len(record.data.classes), 'class', 'classes')}"
-        )
+        classes = wording.say_count(len(record.data.classes), "class", "classes")
+        found = f"{total:,} images of {classes}"
         if not steps:
-            return (f"There are {found}; no step of this study is done yet.", ())
-        return (list(steps.values())[-1].answer, (f"{found}; no model was tested.",))
+            return f"There are {found}; no step of this study is done yet.", ()
+        return list(steps.values())[-1].answer, (f"{found}; no model was tested.",)
     step = models[best]
     score, metric = step.test_score, step.test.metric
     share = wording.say_percent(score.value)
-    figure = (
-        f"is right on {share} of"
-        if metric == "accuracy"
-        else (f"has a {wording.say_metric(metric)} of {share} on")
-    )
+    figure = f"is right on {share} of"
+    if metric != "accuracy":
+        figure = f"has a {wording.say_metric(metric)} of {share} on"
     unseen = "" if step.test.optimistic else " that no choice was made on"
     answer = (
         f"The {'best ' if len(models) > 1 else ''}model, from {SECTIONS[best].title.lower()}, "

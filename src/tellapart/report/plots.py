@@ -46,10 +46,6 @@ def plot_curves(run: RunRecord, title: str) -> canvas.Figure:
             wording.shorten_label(title, 90), x=0.008, ha="left", fontsize=12, color=canvas.INK
         )
     left, right = figure.subplots(1, 2)
-    if not run.history:
-        canvas.say_nothing(left, "no epochs were recorded")
-        right.set_axis_off()
-        return figure
     rows = run.history
     panels = (
         (left, "Accuracy", [(row.accuracy, row.val_accuracy) for row in rows]),

@@ -15,7 +15,6 @@ from tellapart.report.plots import LISTED
 from tellapart.report.sections.section import Picture, Section, embed
 
 COLORS = {"train": canvas.BLUE, "val": canvas.GREEN, "test": canvas.ORANGE}
-POINTS = 200  # of more classes, a part has a point of its own
 
 
 def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
@@ -94,9 +93,8 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
             axes.tick_params(labelleft=i == 0)
         else:
             canvas.dress_axes(axes, "y")
-            every = -(-count // POINTS)
-            axes.fill_between(range(1, count + 1, every), sorted(numbers, reverse=True)[::every],
-                              step="mid", color=COLORS[role], linewidth=0)  # fmt: skip
+            axes.fill_between(range(1, count + 1), sorted(numbers, reverse=True), step="mid",
+                              color=COLORS[role], linewidth=0)  # fmt: skip
             axes.set_ylim(bottom=0)
             axes.set_xlabel("classes, largest first")
     return figure

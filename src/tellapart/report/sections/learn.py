@@ -53,7 +53,11 @@ def plot_learning(step: LearnStep) -> canvas.Figure:
             axes.plot(*canvas.trace_curve(step.curve, start, end), color=canvas.MUTED,
                       linewidth=1.6, linestyle=style, label=label, zorder=2)  # fmt: skip
         if step.gain is not None:
-            _draw_gain(axes, step, 2 * last)
+            base, gain = canvas.predict(step.curve, step.curve.largest), step.gain
+            low, high = base + gain.low, base + gain.high
+            more = Estimate(value=base + gain.value, low=low, high=high, n=0)
+            label = "twice the data: what the curve says"
+            canvas.draw_estimates(axes, [2 * last], [more], canvas.VERMILION, "D", label)
             sizes.append(2 * last)
     canvas.scale_sizes(axes, sizes, 1.25)
     canvas.show_percent(axes, "y")
@@ -61,15 +65,6 @@ def plot_learning(step: LearnStep) -> canvas.Figure:
     axes.set_xlabel("training images (log scale)")
     figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3)
     return figure
-
-
-def _draw_gain(axes: canvas.Axes, step: LearnStep, images: int) -> None:
-    assert step.curve is not None and step.gain is not None
-    base, gain = canvas.predict(step.curve, step.curve.largest), step.gain
-    score = Estimate(value=base + gain.value, low=base + gain.low, high=base + gain.high, n=0)
-    canvas.draw_estimates(
-        axes, [images], [score], canvas.VERMILION, "D", "twice the data: what the curve says"
-    )
 
 
 LEARN = Section(

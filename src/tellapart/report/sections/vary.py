@@ -17,16 +17,15 @@ def pictures(step: VaryStep, classes: Sequence[str], folder: Path) -> dict[str, 
     """Return the score of every level."""
     names = " and ".join(wording.say_setting(name) for name in step.settings)
     score = wording.title_score(step.metric, "val")
+    kind = "narrow" if len(step.settings) == 2 else "broad"
     said = "; ".join(
         f"{', '.join(wording.say_scalar(value) for value in level.values.values())}: "
         f"{wording.say_percent(level.figures.val_score.value)}"
         for level in step.levels
     )
-    return {
-        "levels": embed(
-            plot_levels(step), f"{score} by {names}: {said}.", f"{step.model}: {score} by {names}."
-        )
-    }
+    caption = f"{step.model}: {score} by {names}."
+    alt = f"{score} by {names}: {said}."
+    return {"levels": embed(plot_levels(step), alt, caption, kind)}
 
 
 @canvas.calm_style()
