@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import stat
 import threading
 from collections.abc import Iterator
@@ -36,6 +37,7 @@ MOST_BYTES = 512 * 2**20
 
 Values = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
+_TOO_LARGE = f"{{:,}} pixels, at most {MOST_PIXELS:,} are allowed"
 _TILE = 2048
 _MOST_STEP = 64  # Pillow's sums of larger blocks are rounded by more than a grey level
 _ORIENTATION = 0x0112
@@ -75,7 +77,6 @@ class _Room:
 # image that are allowed. Bytes are taken before pixels, never after, so nobody waits in a circle.
 _BYTES = _Room(MOST_BYTES)
 _PIXELS = _Room(MOST_PIXELS)
-_lifting = threading.Lock()
 
 
 @contextmanager
@@ -167,34 +168,23 @@ def decode_image(content: bytes, size: int, channels: int) -> Pixels:
 
 @contextmanager
 def _open_image(content: bytes) -> Iterator[Image.Image]:
-    allowed = f"at most {MOST_PIXELS:,} are allowed"
     try:
         _check_bytes(len(content))
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
-                raise DataError(f"{image.width} x {image.height} pixels, {allowed}")
+                raise DataError(_TOO_LARGE.format(image.width * image.height))
             yield image
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
         raise DataError(f"not an image in {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"{_measure_bomb(content)}, {allowed}") from error
+        count = int(re.findall(r"\d+", str(error))[0])  # Pillow names it first
+        raise DataError(_TOO_LARGE.format(count)) from error
     except Exception as error:  # decoders raise anything on damaged content
         if "out of memory" in str(error).casefold():  # as Pillow says it
             raise MemoryError(str(error)) from error
         raise DataError(f"truncated or damaged ({_shorten(error)})") from error
-
-
-def _measure_bomb(content: bytes) -> str:
-    """Say how large an image is that Pillow refuses to open: its limit is lifted meanwhile."""
-    with _lifting:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-                return f"{image.width} x {image.height} pixels"
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _shorten(error: Exception) -> str:
