@@ -24,14 +24,11 @@ from tellapart.data.dataset import Pixels
 from tellapart.errors import DataError
 
 FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
-SUFFIXES = frozenset(
-    (
-        *(".jpg", ".jpeg", ".jpe", ".jfif"),
-        *(".png", ".apng", ".webp", ".gif"),
-        *(".bmp", ".dib", ".tif", ".tiff"),
-    )
-)
-GREY_MODES = frozenset(("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"))
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif"),
+    *(".bmp", ".dib", ".tif", ".tiff"),
+}
+GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 512 * 2**20
 
@@ -56,12 +53,12 @@ class _Room:
     """Room that threads share; who needs more than is left waits."""
 
     def __init__(self, most: int) -> None:
-        self._most = self._left = most
+        self._left = most
         self._changed = threading.Condition()
 
     @contextmanager
     def take(self, wanted: int) -> Iterator[None]:
-        wanted = min(wanted, self._most)
+        """Hold so much of it, for the length of a ``with`` block."""
         with self._changed:
             self._changed.wait_for(lambda: self._left >= wanted)
             self._left -= wanted
@@ -238,12 +235,9 @@ def _convert(
     if _is_wide_grey(image):
         return Image.fromarray(scale_grey(np.asarray(image), reach)).convert(mode)
     if image.has_transparency_data:
-        colours = image.convert("RGBA")
-        white = Image.new("RGBA", colours.size, "white")
-        return Image.alpha_composite(white, colours).convert(mode)
-    if image.mode == mode:
-        return image
-    return image.convert("RGB").convert(mode)
+        white = Image.new("RGBA", image.size, "white")
+        return Image.alpha_composite(white, image.convert("RGBA")).convert(mode)
+    return image if image.mode == mode else image.convert("RGB").convert(mode)
 
 
 def find_reach(values: Values) -> tuple[float, float]:
