@@ -15,7 +15,6 @@ from tellapart.records import Estimate
 from tellapart.workspace import (
     IDENTITY,
     check_folder,
-    create_bytes,
     locate_cache,
     name_folder,
     open_folder,
@@ -55,24 +54,6 @@ def test_a_failed_write_leaves_the_old_file_and_no_other(
             write_text(path, "new")
     assert path.read_text("utf-8") == "old"
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_file_is_created_once(tmp_path: Path) -> None:
-    path = tmp_path / "down" / "file"
-    assert create_bytes(path, b"first")
-    assert not create_bytes(path, b"second")
-    assert path.read_bytes() == b"first"
-    assert list(path.parent.iterdir()) == [path]
-
-
-def test_a_file_is_created_once_where_there_are_no_links(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object) -> None:
-        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
-
-    monkeypatch.setattr(os, "link", fail)
-    test_a_file_is_created_once(tmp_path)
 
 
 def test_a_file_where_a_folder_must_be_is_said(tmp_path: Path) -> None:

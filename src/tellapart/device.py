@@ -16,7 +16,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Literal, cast, get_args
 
 import psutil
@@ -31,7 +30,7 @@ DeviceName = Literal["auto", "cpu", "cuda", "mps"]
 Precision = Literal["float32", "bfloat16"]
 
 SPINS = "GOMP_SPINCOUNT"
-
+_MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 PRECISION_VARIABLE = "TELLAPART_PRECISION"
 """Names the number format to train in, whatever the processor has."""
 
@@ -44,19 +43,15 @@ def choose_device(name: DeviceName = "auto") -> torch.device:
     """
     import torch
 
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return torch.device(next(kind for kind, here in present.items() if here))
-    if not present[name]:
-        here = ", ".join(kind for kind, there in present.items() if there)
+    present = ["cuda"] if torch.cuda.is_available() else []
+    present += ["mps"] if torch.backends.mps.is_available() else []
+    present += ["cpu"]
+    if name != "auto" and name not in present:
+        here = ", ".join(present)
         raise DeviceError(
             f"--device {name} is not on this machine, which has: {here}; use --device auto"
         )
-    return torch.device(name)
+    return torch.device(present[0] if name == "auto" else name)
 
 
 def choose_precision(device: torch.device) -> Precision:
@@ -113,13 +108,9 @@ def prepare_process(seed: int | None = None) -> None:
     """
     import torch
 
-    if sys.platform == "linux":
-        m_mmap_threshold, m_trim_threshold = -3, -1
-        with suppress(OSError, AttributeError):  # another C library: nothing to set
-            mallopt = ctypes.CDLL("libc.so.6").mallopt
-            if not mallopt(m_mmap_threshold, 1 << 30):
-                mallopt(m_mmap_threshold, 1 << 25)  # the most that older versions allow
-            mallopt(m_trim_threshold, 2**31 - 1)
+    if not _ask_allocator("mallopt", _MMAP_THRESHOLD, 1 << 30):
+        _ask_allocator("mallopt", _MMAP_THRESHOLD, 1 << 25)  # the most that older versions allow
+    _ask_allocator("mallopt", _TRIM_THRESHOLD, 2**31 - 1)
     if seed is not None:
         torch.manual_seed(seed)
 
@@ -129,9 +120,28 @@ def return_memory() -> None:
 
     Else the C library keeps those of a large image for every thread that has decoded one.
     """
+    _ask_allocator("mallopt", _MMAP_THRESHOLD, 1 << 20)
+
+
+def release_memory() -> None:
+    """Give freed memory back to the system, between two pieces of work.
+
+    Nothing of a training is in a cycle of references, so it is free without a collection, which
+    takes a quarter of a second among the objects of so many libraries; but for the passes that are
+    recorded on a GPU, whose memory one has to free.
+    """
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        gc.collect()
+    _ask_allocator("malloc_trim", 0)
+
+
+def _ask_allocator(function: str, *values: int) -> int:
+    """Call a function of GNU's C library; return 0 where there is another one."""
     if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library: nothing to set
-            ctypes.CDLL("libc.so.6").mallopt(-3, 1 << 20)  # m_mmap_threshold
+        with suppress(OSError, AttributeError):
+            return int(getattr(ctypes.CDLL("libc.so.6"), function)(*values))
+    return 0
 
 
 def limit_threads(count: int) -> None:
@@ -177,28 +187,12 @@ def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
         torch.default_generator.manual_seed(number)
 
 
-def release_memory() -> None:
-    """Give freed memory back to the system, between two pieces of work.
-
-    Nothing of a training is in a cycle of references, so it is free without a collection, which
-    takes a quarter of a second among the objects of so many libraries; but for the passes that are
-    recorded on a GPU, whose memory one has to free.
-    """
-    torch = sys.modules.get("torch")
-    if torch is not None and torch.cuda.is_initialized():
-        gc.collect()
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):  # another C library: nothing to trim
-            ctypes.CDLL("libc.so.6").malloc_trim(0)
-
-
 def wait_shortly() -> None:
     """Let OpenMP's threads spin but shortly while they wait, unless the environment says otherwise.
 
-    By default GNU's, which PyTorch has on Linux, spin for milliseconds, and beside any other work a
-    training then takes many times as long; to sleep at once costs more than a step of a small
-    network. To be called before PyTorch is loaded, which reads this once;
-    ``benchmarks/waiting.py`` measures what it does.
+    GNU's, which PyTorch has on Linux, spin for milliseconds, and beside any other work a training
+    then takes many times as long; to sleep at once costs more than a step of a small network. To
+    be called before PyTorch is loaded; ``benchmarks/waiting.py`` measures what it does.
     """
     if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", SPINS} & os.environ.keys():
         os.environ[SPINS] = "1000"
@@ -207,8 +201,7 @@ def wait_shortly() -> None:
 def prepare_libraries() -> None:
     """Say how libraries are to be loaded, in a process that is this package's own.
 
-    Threads wait as `wait_shortly` has it. PyTorch's optimisers load Triton for a compiler that is
-    not used here: 70 MB of memory.
+    PyTorch's optimisers load Triton for a compiler that is not used here: 70 MB of memory.
     """
     wait_shortly()
     sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # None bars it
@@ -267,12 +260,7 @@ class Meter:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *failure: object) -> None:
         self._stop.set()
         self._thread.join()
         self._look()
@@ -281,9 +269,7 @@ class Meter:
     @property
     def seconds(self) -> float:
         """Seconds of the block: so far, or in all once it has ended."""
-        if not self._start:
-            return 0.0
-        return (self._end or time.perf_counter()) - self._start
+        return (self._end or time.perf_counter()) - self._start if self._start else 0.0
 
     def _look(self) -> None:
         self.peak_memory_mb = max(self.peak_memory_mb, measure_tree_memory() / 1e6)
@@ -317,12 +303,8 @@ def describe_environment() -> dict[str, Scalar]:
 
 
 def _name_processor() -> str:
-    if sys.platform == "linux":
-        try:
-            with open("/proc/cpuinfo", encoding="utf-8") as stream:
-                for line in stream:
-                    if line.startswith("model name"):
-                        return line.partition(":")[2].strip()
-        except OSError:  # no such file: the generic name below
-            pass
+    with suppress(OSError):  # no such file: the generic name below
+        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
     return platform.processor() or platform.machine()

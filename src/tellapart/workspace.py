@@ -1,12 +1,13 @@
 """The output folder: names, whole-or-absent writes, and what may be written where.
 
-Every file that tellapart makes is written through :func:`write_bytes` or :func:`create_bytes`.
+Every file that tellapart makes is written through :func:`write_bytes`.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -29,6 +30,10 @@ CACHE_VARIABLE = "TELLAPART_CACHE"
 Content = TypeVar("Content")
 
 
+_BESIDE = re.compile(r"\..*\.(\d{1,9})\.[0-9a-f]{8}\.tmp")
+"""The names that are written to first, with the number of the process."""
+
+
 def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
     """Write a file whole or not at all: beside, fsync, ``os.replace``, fsync of the folder.
 
@@ -38,54 +43,26 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. An older file stays.
     """
-    with explain_failure(path), _write_beside(path, *parts) as beside:
-        os.replace(beside, path)
-        _sync_folder(path.parent)
-    return path
-
-
-def create_bytes(path: Path, content: bytes) -> bool:
-    """Write a file whole, but only where there is none; return whether there was none.
-
-    Of processes that create one path at one time, one gets True.
-
-    Raises:
-        WorkspaceError: the disk is full, or the folder cannot be written.
-    """
-    with explain_failure(path), _write_beside(path, content) as beside:
-        try:
-            os.link(beside, path)
-        except FileExistsError:
-            return False
-        except OSError:  # a file system without links: exclusive, though not whole at once
-            try:
-                with open(path, "xb") as stream:
-                    stream.write(content)
-            except FileExistsError:
-                return False
-        _sync_folder(path.parent)
-    return True
-
-
-_BESIDE = re.compile(r"\..*\.(\d{1,9})\.[0-9a-f]{8}\.tmp")
-"""The names that are written to first, with the number of the process."""
-
-
-@contextmanager
-def _write_beside(path: Path, *parts: bytes | memoryview) -> Iterator[Path]:
-    """Write to a name of its own in the same folder, which is gone at the end."""
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with open(beside, "wb") as stream:
-            for part in parts:
-                stream.write(part)
-            stream.flush()
-            os.fsync(stream.fileno())
-        yield beside
-    finally:
-        with suppress(OSError):  # it took its name, or nothing was written
-            beside.unlink()
+    with explain_failure(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(beside, "wb") as stream:
+                for part in parts:
+                    stream.write(part)
+                stream.flush()
+                os.fsync(stream.fileno())
+            os.replace(beside, path)
+        finally:
+            with suppress(OSError):  # it took its name, or nothing was written
+                beside.unlink()
+        if os.name == "posix":
+            handle = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(handle)
+            finally:
+                os.close(handle)
+    return path
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -111,16 +88,6 @@ def explain_failure(path: Path) -> Iterator[None]:
             f"{path} could not be written ({error.strerror or error}); "
             f"{'free space or ' if full else ''}choose another folder with --out"
         ) from error
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> Path:
@@ -208,38 +175,34 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
     Raises:
         WorkspaceError: it holds other files, or work of another identity.
     """
-    marker = folder / IDENTITY
     try:
-        if folder.is_symlink() and not folder.exists():
-            raise WorkspaceError(
-                f"--out must be a folder, but {folder} is a link to {os.readlink(folder)}, which "
-                "is not there; make that folder, or name another"
-            )
-        if folder.exists() and not folder.is_dir():
-            raise WorkspaceError(f"--out must be a folder, but {folder} is a file; name another")
+        if os.path.lexists(folder) and not folder.is_dir():
+            dangling = folder.is_symlink() and not folder.exists()
+            what = f"a link to {os.readlink(folder)}, which is not there" if dangling else "a file"
+            raise WorkspaceError(f"--out must be a folder, but {folder} is {what}; name another")
         holds = folder.is_dir() and any(
             not file.name.startswith(f".{IDENTITY}.") for file in folder.iterdir()
         )
-        ours = holds and marker.is_file()
     except OSError as error:
         raise WorkspaceError(
             f"--out {folder} cannot be read ({error.strerror}); name another"
         ) from error
-    if holds and not ours:
+    if not holds:
+        return False
+    if not (folder / IDENTITY).is_file():
         raise WorkspaceError(
             f"--out must be new or hold the same work, but {folder} holds other files; "
             "name another folder"
         )
-    if holds:
-        found = read_record(marker, dict[str, Any])
-        for key in sorted(identity.keys() | found.keys()):
-            if found.get(key) != identity.get(key):
-                raise WorkspaceError(
-                    f"--out {folder} holds other work: its {key} is {found.get(key)!r}, "
-                    f"this command's is {identity.get(key)!r}; name another folder, "
-                    "or give the same arguments to go on with it"
-                )
-    return holds
+    found = read_record(folder / IDENTITY, dict[str, Any])
+    for key in sorted(identity.keys() | found.keys()):
+        if found.get(key) != identity.get(key):
+            raise WorkspaceError(
+                f"--out {folder} holds other work: its {key} is {found.get(key)!r}, "
+                f"this command's is {identity.get(key)!r}; name another folder, "
+                "or give the same arguments to go on with it"
+            )
+    return True
 
 
 def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) -> Path:
@@ -247,16 +210,16 @@ def name_folder(stem: str, identity: dict[str, Any], root: Path = Path("runs")) 
 
     A finished folder (its ``status.json`` says done) is not reused without ``--out``.
     """
-    number = 1
-    while (root / f"{stem}-{number}").exists():
+    for number in itertools.count(1):
         folder = root / f"{stem}-{number}"
+        if not folder.exists():
+            break
         with suppress(WorkspaceError, OSError):  # damaged, or another's: not to be gone on with
             status = folder / STATUS
             done = status.is_file() and read_record(status, StatusRecord).status == "done"
             if not done and read_json(folder / IDENTITY) == identity:
-                return folder
-        number += 1
-    return root / f"{stem}-{number}"
+                break
+    return folder
 
 
 def expand_path(name: str | Path) -> Path:

@@ -27,6 +27,7 @@ Records = NDArray[np.uint8]
 """(n, label bytes + 3072): the label that counts is the last before the planes."""
 
 PLANES = 3072
+TEST_START = 1000
 _MOST_BYTES = 256 * 2**20
 _MOST_MEMBERS = 64
 
@@ -39,8 +40,8 @@ class Layout:
         name: what users call it here.
         title: what its authors call it.
         parts: file name, without ``.bin`` -> the images that it holds.
-        official: file name -> how many of its first images have which SHA-256.
-        hashed: what that is of: the records, in either form, or the python file as a whole.
+        official: file name -> the SHA-256 of what is ``hashed``.
+        hashed: the records, of a test the first 1,000 alone, or the python file as a whole.
         folders: where the files lie, below a folder that is searched.
         archives: the names of its archives.
         meta: the file with the names of the classes, in either form.
@@ -53,7 +54,7 @@ class Layout:
     name: str
     title: str
     parts: Mapping[str, int]
-    official: Mapping[str, tuple[int, str]]
+    official: Mapping[str, str]
     hashed: Literal["records", "file"]
     folders: tuple[str, ...]
     archives: tuple[str, ...]
@@ -76,24 +77,12 @@ CIFAR10 = Layout(
     title="CIFAR-10",
     parts={**{f"data_batch_{number}": 10_000 for number in range(1, 6)}, "test_batch": 10_000},
     official={
-        "data_batch_1": (
-            10_000, "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-        ),
-        "data_batch_2": (
-            10_000, "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-        ),
-        "data_batch_3": (
-            10_000, "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-        ),
-        "data_batch_4": (
-            10_000, "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-        ),
-        "data_batch_5": (
-            10_000, "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-        ),
-        "test_batch": (
-            1000, "8314c96d7cd65618193bab23acdd5d4c4af15bf6dd00a1781d55beedf3be1ef5",
-        ),
+        "data_batch_1": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+        "data_batch_2": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+        "data_batch_3": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+        "data_batch_4": "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+        "data_batch_5": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+        "test_batch": "8314c96d7cd65618193bab23acdd5d4c4af15bf6dd00a1781d55beedf3be1ef5",
     },
     hashed="records",
     folders=(
@@ -116,8 +105,8 @@ CIFAR100 = Layout(
     title="CIFAR-100",
     parts={"train": 50_000, "test": 10_000},
     official={
-        "train": (50_000, "735e79b04f092ca3d2e6d07f368c0a7d70d48c48d28865950cc24454cf45129b"),
-        "test": (10_000, "4b67687d9933c4db8f0831104447f15b93774f4f464bd0516f0f0f2ac83b7864"),
+        "train": "735e79b04f092ca3d2e6d07f368c0a7d70d48c48d28865950cc24454cf45129b",
+        "test": "4b67687d9933c4db8f0831104447f15b93774f4f464bd0516f0f0f2ac83b7864",
     },
     hashed="file",
     folders=(
@@ -315,10 +304,12 @@ def _check_records(name: str, records: Records, layout: Layout) -> Records:
 def _check_official(
     layout: Layout, form: Form, name: str, content: bytes, records: Records
 ) -> None:
-    count, official = layout.official[name.removesuffix(".bin")]
-    if len(records) < count or (layout.hashed == "file" and form == "binary"):
+    stem = name.removesuffix(".bin")
+    by_record, official = layout.hashed == "records", layout.official[stem]
+    count = TEST_START if by_record and stem.startswith("test") else layout.parts[stem]
+    if len(records) < count or (form == "binary" and not by_record):
         return
-    checked = content if layout.hashed == "file" else np.ascontiguousarray(records[:count]).data
+    checked = np.ascontiguousarray(records[:count]).data if by_record else content
     found = hashlib.sha256(checked).hexdigest()
     if found != official:
         raise DataError(

@@ -40,22 +40,14 @@ class ImageSource(Protocol):
 class SharingSource(Protocol):
     """A source that other processes can be handed without a copy of its pixels."""
 
-    def share(self, path: Path) -> ImageSource:
-        """Return the same images such that other processes are handed no copy of their pixels.
-
-        Pixels in memory are written to ``path``, which must stay while they are in use.
-
-        Raises:
-            WorkspaceError: the file cannot be written.
-        """
+    def share(self, path: Path) -> ImageSource: ...
 
 
 @runtime_checkable
 class ResizingSource(Protocol):
     """A source that can decode its images at any size."""
 
-    def resize(self, size: int) -> ImageSource:
-        """Return the same images as squares of another side, decoded at each read."""
+    def resize(self, size: int) -> ImageSource: ...
 
 
 class ArraySource:
@@ -160,11 +152,8 @@ def share_dataset(dataset: Dataset, path: Path) -> Dataset:
         WorkspaceError: the file cannot be written.
     """
     source = dataset.source
-    return (
-        replace(dataset, source=source.share(path))
-        if isinstance(source, SharingSource)
-        else dataset
-    )
+    shared = source.share(path) if isinstance(source, SharingSource) else source
+    return replace(dataset, source=shared)
 
 
 def resize_dataset(dataset: Dataset, size: int) -> Dataset:

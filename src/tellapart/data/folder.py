@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -33,8 +33,7 @@ MOST_SIZE = 64
 LEAST_SIZE = 8
 
 
-@dataclass(frozen=True)
-class _Checked:
+class _Header(NamedTuple):
     """What the first look at a file says."""
 
     width: int
@@ -60,37 +59,42 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
     return_memory()
     with end_where_reading_fails():
         tree = scan_tree(root, follow_links)
-        checked = _check_files(tree)
+    headers = _read_headers(tree)
     if not tree.files:
         raise DataError(_say_nothing(root, tree))
-    size, reason = choose_size([min(item.width, item.height) for item in checked])
-    channels = 1 if all(item.mode in GREY_MODES for item in checked) else 3
+    size, reason = choose_size([min(header.width, header.height) for header in headers])
+    channels = 1 if all(header.mode in GREY_MODES for header in headers) else 3
     limit = measure_free_memory() // 4 if memory_limit is None else memory_limit
-    fits = len(checked) * size * size * channels <= limit
-    with end_where_reading_fails():
-        checked, held = _decode_files(tree, checked, size, channels, fits)
+    shape = (len(headers), size, size, channels)
+    held = np.empty(shape, np.uint8) if math.prod(shape) <= limit else None
+    kept = _decode_files(tree, headers, size, channels, held)
+    headers = [headers[number] for number in kept]
+    if held is not None:
+        for place, number in enumerate(kept):  # in place: the pixels are not held twice
+            held[place] = held[number]
+        held = held[: len(kept)]
     classes = _name_classes(root, tree)
     index = {name: number for number, name in enumerate(classes)}
     name = show_name(root.resolve().name)
     return Dataset(
         name=re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or "images",
-        origin=f"folder {name}: {len(checked):,} images in {len(classes)} class folders",
+        origin=f"folder {name}: {len(headers):,} images in {len(classes)} class folders",
         classes=classes,
         labels=np.array([index[file.class_name] for file in tree.files], np.int64),
         source=FileSource(
             [file.path for file in tree.files],
-            [item.digest for item in checked],
+            [header.digest for header in headers],
             size,
             channels,
             None if held is None else ArraySource(held),
         ),
-        hashes=tuple(item.digest for item in checked),
+        hashes=tuple(header.digest for header in headers),
         roles=tuple(file.role for file in tree.files),
         image_size=size,
         size_reason=reason,
         channels=channels,
-        sizes=dict(Counter(f"{item.width}x{item.height}" for item in checked).most_common()),
-        modes=dict(Counter(item.mode for item in checked).most_common()),
+        sizes=dict(Counter(f"{header.width}x{header.height}" for header in headers).most_common()),
+        modes=dict(Counter(header.mode for header in headers).most_common()),
         notes=(*tree.notes, *_note_missing(tree, classes)),
         excluded=tuple(tree.excluded),
         files=tuple(file.shown for file in tree.files),
@@ -117,67 +121,54 @@ def choose_size(shorter_sides: Sequence[int]) -> tuple[int, str]:
     return size, reason
 
 
-def _check_files(tree: Tree) -> list[_Checked]:
-    """Look at every header and hash every file; leave out what has no readable header."""
+def _read_headers(tree: Tree) -> list[_Header]:
+    """Read the header of every file and hash it; leave out what has no readable header."""
+    found: dict[int, _Header] = {}
 
-    def check_one(number: int) -> _Checked | str:
-        check_stop()
-        try:
-            with open_content(tree.files[number].path) as content:
-                return _Checked(*read_header(content), hash_content(content))
-        except DataError as error:
-            return str(error)
+    def read_one(number: int) -> None:
+        with open_content(tree.files[number].path) as content:
+            found[number] = _Header(*read_header(content), hash_content(content))
 
-    with _quiet_pillow():
-        found = work_through(check_one, len(tree.files))
-    _leave_out(tree, {n: item for n, item in enumerate(found) if isinstance(item, str)})
-    return [item for item in found if isinstance(item, _Checked)]
+    return [found[number] for number in _try_files(tree, read_one)]
 
 
 def _decode_files(
-    tree: Tree, checked: list[_Checked], size: int, channels: int, fits: bool
-) -> tuple[list[_Checked], Pixels | None]:
-    """Decode every file in full; keep the pixels if they fit, leave out what cannot be read."""
-    held = np.empty((len(checked), size, size, channels), np.uint8) if fits else None
+    tree: Tree, headers: list[_Header], size: int, channels: int, held: Pixels | None
+) -> list[int]:
+    """Decode every file in full, into ``held`` if given; return the numbers of the good ones."""
 
-    def decode_one(position: int) -> str | None:
+    def decode_one(number: int) -> None:
+        pixels = decode_file(tree.files[number].path, headers[number].digest, size, channels)
+        if held is not None:
+            held[number] = pixels
+
+    return _try_files(tree, decode_one)
+
+
+def _try_files(tree: Tree, function: Callable[[int], None]) -> list[int]:
+    """Call a function with each file's number; leave out those that it refuses, with the reason.
+
+    Returns:
+        the numbers, as they were, of the files that are left.
+    """
+    reasons: dict[int, str] = {}
+
+    def try_one(number: int) -> None:
         check_stop()
         try:
-            path, digest = tree.files[position].path, checked[position].digest
-            pixels = decode_file(path, digest, size, channels)
+            function(number)
         except DataError as error:
-            return str(error)
-        if held is not None:
-            held[position] = pixels
-        return None
+            reasons[number] = str(error)
 
-    with _quiet_pillow():
-        found = work_through(decode_one, len(checked))
-    bad = {number: reason for number, reason in enumerate(found) if reason is not None}
-    if not bad:
-        return checked, held
-    _leave_out(tree, bad)
-    kept = [number for number in range(len(checked)) if number not in bad]
-    if held is not None:
-        for place, number in enumerate(kept):  # in place: the pixels are not held twice
-            held[place] = held[number]
-        held = held[: len(kept)]
-    return [checked[number] for number in kept], held
-
-
-def _leave_out(tree: Tree, bad: dict[int, str]) -> None:
-    tree.excluded += [
-        Excluded(path=tree.files[number].shown, reason=reason) for number, reason in bad.items()
-    ]
-    tree.files = [file for number, file in enumerate(tree.files) if number not in bad]
-
-
-@contextmanager
-def _quiet_pillow() -> Iterator[None]:
-    """Keep remarks on odd metadata quiet, and on many pixels: they are refused, with their size."""
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), end_where_reading_fails():
+        # odd metadata are no news, and images of too many pixels are refused with their size
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        yield
+        work_through(try_one, len(tree.files))
+    for number in sorted(reasons):
+        tree.excluded.append(Excluded(path=tree.files[number].shown, reason=reasons[number]))
+    kept = [number for number in range(len(tree.files)) if number not in reasons]
+    tree.files = [tree.files[number] for number in kept]
+    return kept
 
 
 def _name_classes(root: Path, tree: Tree) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import gzip
 import hashlib
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,11 +19,11 @@ from tellapart.errors import DataError
 
 SIDE = 28
 _MOST_BYTES = 64 * 2**20
-FILES = {
-    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-}
-"""Role -> the names of its files of images and labels."""
+FILES = (
+    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+)
+WHOLE = {"train": 60_000, "test": 10_000}
 
 
 @dataclass(frozen=True)
@@ -36,14 +35,14 @@ class IdxLayout:
         title: what its authors call it.
         folders: where its files lie, below a folder that is searched.
         classes: their names, by label.
-        official: file name -> the SHA-256 of its unpacked content, where it is whole.
+        official: the SHA-256 of the unpacked content of each of `FILES`, where it is whole.
     """
 
     name: str
     title: str
     folders: tuple[str, ...]
     classes: tuple[str, ...]
-    official: Mapping[str, str]
+    official: tuple[str, ...]
 
     @property
     def remedy(self) -> str:
@@ -55,16 +54,12 @@ MNIST = IdxLayout(
     title="MNIST",
     folders=("mnist", "MNIST/raw", "MNIST", "."),
     classes=tuple("0123456789"),
-    official={
-        "train-images-idx3-ubyte":
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-        "train-labels-idx1-ubyte":
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-        "t10k-images-idx3-ubyte":
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-        "t10k-labels-idx1-ubyte":
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-    },
+    official=(
+        "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+        "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+        "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+        "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+    ),
 )  # fmt: skip
 FASHION = IdxLayout(
     name="fashion-mnist",
@@ -74,18 +69,13 @@ FASHION = IdxLayout(
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
         "Ankle boot",
     ),
-    official={
-        "train-images-idx3-ubyte":
-            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-        "train-labels-idx1-ubyte":
-            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-        "t10k-images-idx3-ubyte":
-            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-        "t10k-labels-idx1-ubyte":
-            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-    },
+    official=(
+        "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+        "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+        "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+        "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+    ),
 )  # fmt: skip
-WHOLE = {"train": 60_000, "test": 10_000}
 
 
 def read_idx(place: Path, layout: IdxLayout) -> Dataset | None:
@@ -95,22 +85,23 @@ def read_idx(place: Path, layout: IdxLayout) -> Dataset | None:
         DataError: a file is truncated, altered or another data set's, or one is missing.
     """
     for folder in (place / name for name in layout.folders):
-        found = {stem: _find(folder, stem) for names in FILES.values() for stem in names}
-        if found["train-images-idx3-ubyte"] is None:
+        paths = [_find(folder, stem) for stem in FILES]
+        if paths[0] is None:
             continue
         parts, notes = [], []
-        for role, stems in FILES.items():
-            paths = [found[stem] for stem in stems]
-            if paths == [None, None]:
+        for first, (role, whole) in zip((0, 2), WHOLE.items(), strict=True):
+            if paths[first : first + 2] == [None, None]:
                 continue
-            images, labels = (
-                _read_part(layout, folder, stem, role, path)
-                for stem, path in zip(stems, paths, strict=True)
-            )
-            parts.append(_join(layout, role, images, labels))
-            if len(labels) < WHOLE[role]:
+            values = []
+            for number in (first, first + 1):
+                path = paths[number]
+                if path is None:
+                    raise DataError(f"{folder} must hold {FILES[number]} too; {layout.remedy}")
+                values.append(_read_file(path, layout, whole, layout.official[number]))
+            parts.append(_join(layout, role, *values))
+            if len(values[0]) < whole:
                 notes.append(
-                    f"{role} has {len(labels):,} of the official {WHOLE[role]:,} images: "
+                    f"{role} has {len(values[0]):,} of the official {whole:,} images: "
                     "a partial copy"
                 )
         return join_parts(layout.name, f"{layout.title}, idx files", layout.classes, parts, notes)
@@ -124,23 +115,20 @@ def _find(folder: Path, stem: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _read_part(layout: IdxLayout, folder: Path, stem: str, role: str, path: Path | None) -> Pixels:
-    if path is None:
-        raise DataError(f"{folder} must hold {stem}.gz too, but does not; {layout.remedy}")
+def _read_file(path: Path, layout: IdxLayout, whole: int, official: str) -> Pixels:
     try:
         with gzip.GzipFile(path) if path.suffix == ".gz" else open(path, "rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path} is truncated or damaged ({error}); {layout.remedy}") from error
     values = parse_idx(path.name, content, layout.remedy)
-    if len(values) == WHOLE[role]:
-        digest = hashlib.sha256(content).hexdigest()
-        if digest != layout.official[stem]:
-            raise DataError(
-                f"{path.name} is altered, or of another data set than {layout.title}: its content "
-                f"must have the official SHA-256 {layout.official[stem][:12]}..., but has "
-                f"{digest[:12]}...; {layout.remedy}"
-            )
+    digest = hashlib.sha256(content).hexdigest()
+    if len(values) == whole and digest != official:
+        raise DataError(
+            f"{path.name} is altered, or of another data set than {layout.title}: its content "
+            f"must have the official SHA-256 {official[:12]}..., but has {digest[:12]}...; "
+            f"{layout.remedy}"
+        )
     return values
 
 

@@ -12,16 +12,9 @@ from typing import NamedTuple
 from tellapart.errors import DataError
 
 ROLE_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "dev": "val",
-    "test": "test",
-    "testing": "test",
-    "eval": "test",
-    "evaluation": "test",
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("val", "valid", "validation", "dev"), "val"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
 }
 LAYOUT = "expected is FOLDER/<class>/<images>, or FOLDER/train/<class>/<images> and the like"
 
@@ -35,6 +28,7 @@ class Folder:
 
     path: Path
     shown: str
+    parent: Folder | None = None
     images: list[Path] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)

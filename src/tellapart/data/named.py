@@ -53,88 +53,57 @@ _TORONTO = "https://www.cs.toronto.edu/~kriz"
 _MNIST = "https://storage.googleapis.com/cvdf-datasets/mnist"
 _FASHION = "https://raw.githubusercontent.com/zalandoresearch/fashion-mnist/master/data/fashion"
 
+# fmt: off
 NAMED: dict[str, Named] = {
     "digits": Named(lambda place: load_digits()),
     "cifar10": Named(
         partial(read_cifar, layout=CIFAR10),
         (
-            Published(
-                f"{_TORONTO}/cifar-10-python.tar.gz",
-                170_498_071,
-                "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce",
-            ),
+            Published(f"{_TORONTO}/cifar-10-python.tar.gz", 170_498_071,
+                "6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"),
         ),
-        shapes="cifar-10-batches-bin, cifar-10-batches-py, cifar-10-binary.tar.gz, "
-        "cifar-10-python.tar.gz",
+        shapes="cifar-10-batches-bin, cifar-10-batches-py, cifar-10-python.tar.gz",
     ),
     "cifar100": Named(
         partial(read_cifar, layout=CIFAR100),
         (
-            Published(
-                f"{_TORONTO}/cifar-100-python.tar.gz",
-                169_001_437,
-                "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7",
-            ),
+            Published(f"{_TORONTO}/cifar-100-python.tar.gz", 169_001_437,
+                "85cd44d02ba6437773c5bbd22e183051d648de2e7d6b014e1ef29b855ba677a7"),
         ),
-        shapes="cifar-100-binary, cifar-100-python, cifar-100-binary.tar.gz, "
-        "cifar-100-python.tar.gz",
+        shapes="cifar-100-binary, cifar-100-python, cifar-100-python.tar.gz",
     ),
     "mnist": Named(
         partial(read_idx, layout=MNIST),
         (
-            Published(
-                f"{_MNIST}/train-images-idx3-ubyte.gz",
-                9_912_422,
-                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609",
-            ),
-            Published(
-                f"{_MNIST}/train-labels-idx1-ubyte.gz",
-                28_881,
-                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c",
-            ),
-            Published(
-                f"{_MNIST}/t10k-images-idx3-ubyte.gz",
-                1_648_877,
-                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
-            ),
-            Published(
-                f"{_MNIST}/t10k-labels-idx1-ubyte.gz",
-                4_542,
-                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
-            ),
+            Published(f"{_MNIST}/train-images-idx3-ubyte.gz", 9_912_422,
+                "440fcabf73cc546fa21475e81ea370265605f56be210a4024d2ca8f203523609"),
+            Published(f"{_MNIST}/train-labels-idx1-ubyte.gz", 28_881,
+                "3552534a0a558bbed6aed32b30c495cca23d567ec52cac8be1a0730e8010255c"),
+            Published(f"{_MNIST}/t10k-images-idx3-ubyte.gz", 1_648_877,
+                "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6"),
+            Published(f"{_MNIST}/t10k-labels-idx1-ubyte.gz", 4_542,
+                "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6"),
         ),
         folder="mnist",
-        shapes="mnist, MNIST/raw, with train-images-idx3-ubyte.gz and the like inside",
+        shapes="mnist or MNIST/raw (train-images-idx3-ubyte.gz and so on)",
     ),
     "fashion-mnist": Named(
         partial(read_idx, layout=FASHION),
         (
-            Published(
-                f"{_FASHION}/train-images-idx3-ubyte.gz",
-                26_421_880,
-                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
-            ),
-            Published(
-                f"{_FASHION}/train-labels-idx1-ubyte.gz",
-                29_515,
-                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
-            ),
-            Published(
-                f"{_FASHION}/t10k-images-idx3-ubyte.gz",
-                4_422_102,
-                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
-            ),
-            Published(
-                f"{_FASHION}/t10k-labels-idx1-ubyte.gz",
-                5_148,
-                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
-            ),
+            Published(f"{_FASHION}/train-images-idx3-ubyte.gz", 26_421_880,
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
+            Published(f"{_FASHION}/train-labels-idx1-ubyte.gz", 29_515,
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
+            Published(f"{_FASHION}/t10k-images-idx3-ubyte.gz", 4_422_102,
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
+            Published(f"{_FASHION}/t10k-labels-idx1-ubyte.gz", 5_148,
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
         ),
         folder="fashion-mnist",
-        shapes="fashion-mnist, FashionMNIST/raw, with train-images-idx3-ubyte.gz and the like "
-        "inside",
+        shapes="fashion-mnist or FashionMNIST/raw (train-images-idx3-ubyte.gz and so on)",
     ),
 }
+# fmt: on
 
 
 def load_named(

@@ -8,6 +8,7 @@ import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from tellapart.data.decode import FORMATS, SUFFIXES, explain_unreadable
 from tellapart.data.layout import LAYOUT, ClassFolder, Folder, find_classes
@@ -16,16 +17,13 @@ from tellapart.records import Excluded
 from tellapart.words import show_controls
 from tellapart.workspace import IDENTITY
 
-_IGNORED = frozenset(
-    (
-        *("__macosx", "thumbs.db", "desktop.ini"),
-        *("@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
-    )
-)
+_IGNORED = {
+    *("__macosx", "thumbs.db", "desktop.ini"),
+    *("@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
+}
 
 
-@dataclass(frozen=True)
-class ImageFile:
+class ImageFile(NamedTuple):
     """One image file: where it is, and what its place says of it."""
 
     path: Path
@@ -122,17 +120,16 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
     top = Folder(root, "")
     real = os.path.realpath(root)
     seen: set[tuple[int, int]] = set()
-    waiting: list[tuple[Folder, Folder | None]] = [(top, None)]
-    order: list[tuple[Folder, Folder | None]] = []
+    waiting, order = [top], list[Folder]()
     while waiting:
-        folder, parent = waiting.pop()
+        folder = waiting.pop()
         try:
             status = folder.path.stat()
             with os.scandir(folder.path) as listed:
                 entries = sorted(listed, key=lambda entry: sort_naturally(entry.name))
         except OSError as error:
             reason = explain_unreadable(error)
-            if parent is None:
+            if folder is top:
                 raise DataError(
                     f"{show_name(str(root))} {reason}; change its permissions"
                 ) from error
@@ -145,19 +142,18 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
             continue
         seen.add((status.st_dev, status.st_ino))
         if any(entry.name == IDENTITY for entry in entries):
-            if parent is None:
+            if folder is top:
                 raise DataError(f"{show_name(str(root))} holds results; give the folder of images")
             tree.own.append(folder.shown)
             continue
-        if parent is not None:
-            parent.folders.append(folder)
-        order.append((folder, parent))
-        inner = _sort_entries(folder, entries, None if follow_links else real, tree)
-        waiting += [(each, folder) for each in reversed(inner)]
-    for folder, parent in reversed(order):
+        if folder.parent is not None:
+            folder.parent.folders.append(folder)
+        order.append(folder)
+        waiting += reversed(_sort_entries(folder, entries, None if follow_links else real, tree))
+    for folder in reversed(order):
         folder.count += len(folder.images)
-        if parent is not None:
-            parent.count += folder.count
+        if folder.parent is not None:
+            folder.parent.count += folder.count
     return top
 
 
@@ -186,17 +182,17 @@ def _sort_entries(
         elif not is_folder and not is_file:
             odd = "not a regular file" if os.path.exists(path) else "a link to nothing"
             tree.excluded.append(Excluded(path=shown, reason=odd))
-        elif within is not None and entry.is_symlink() and _leads_out(path, within):
+        elif within and entry.is_symlink() and not _lies_within(path, within):
             tree.links.append(shown)
         elif is_folder:
-            folders.append(Folder(path, shown))
+            folders.append(Folder(path, shown, folder))
         else:
             folder.images.append(path)
     return folders
 
 
-def _leads_out(path: Path, root: str) -> bool:
-    return not Path(os.path.realpath(path)).is_relative_to(root)
+def _lies_within(path: Path, root: str) -> bool:
+    return Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _take_images(part: ClassFolder, tree: Tree) -> None:
