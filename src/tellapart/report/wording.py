@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records import Estimate, Scalar
+from tellapart.metrics.comparisons import ALPHA
+from tellapart.records import Comparison, Estimate, Scalar
 from tellapart.words import shorten_name, shorten_names
 
 
@@ -101,6 +102,33 @@ def say_memory(megabytes: float) -> str:
 def say_p(value: float) -> str:
     """Say a p-value, small ones as a bound: "< 0.001", "0.041"."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def say_comparison(pair: Comparison, first: str, second: str) -> str:
+    """Say which of two models is better, or how much better it could be without our seeing it."""
+    points = 100 * abs(pair.difference)
+    p = "p < 0.001" if pair.p_holm < 0.001 else f"p = {pair.p_holm:.2g}"
+    low, high = sorted(100 * abs(edge) for edge in (pair.low, pair.high))
+    if pair.p_holm < ALPHA:
+        better, worse = (second, first) if pair.difference > 0 else (first, second)
+        said = (
+            f"{better} is better than {worse} by {points:.1f} points "
+            f"({low:.1f} to {high:.1f}; corrected {p})."
+        )
+    else:
+        said = (
+            f"{first} and {second} cannot be told apart on these {pair.n:,} images: they differ by "
+            f"{points:.1f} points, which chance could explain (corrected {p}). "
+            f"The true difference is hardly above {high:.1f} points. "
+        )
+        said += (
+            f"A true difference of {100 * pair.detectable:.1f} points would have been shown four "
+            "times in five."
+            if pair.detectable < 1
+            else "So few images could show no difference at all."
+        )
+    # the name of a folder stays as it is
+    return said[0].upper() + said[1:] if said.startswith("the ") else said
 
 
 def say_scalar(value: Scalar) -> str:

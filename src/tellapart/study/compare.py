@@ -19,7 +19,7 @@ from tellapart.records import (
     find_kind,
 )
 from tellapart.report.sections import SECTIONS
-from tellapart.report.wording import say_estimate
+from tellapart.report.wording import say_comparison, say_estimate
 from tellapart.workspace import IDENTITY, expand_path, read_checked, read_record
 
 
@@ -75,7 +75,7 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
             )
             for name, one in zip(names, found, strict=True)
         ),
-        comparisons=compare_pairs(correct, {name: name for name in names}),
+        comparisons=compare_pairs(correct, {name: name for name in names}, say_comparison),
     )
 
 

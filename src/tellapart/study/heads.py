@@ -18,6 +18,7 @@ from tellapart.metrics.comparisons import Correct, compare_pairs
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models.backbone import Backbone
 from tellapart.records import FoldRecord, FoldsRecord, HeadSweepRecord, Record, RunRecord
+from tellapart.report.wording import say_comparison
 from tellapart.search.sweep import Point, Seeds, check_sizes, run_sweep
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline
@@ -210,7 +211,7 @@ def cross_backbones(context: Context, done: Sequence[Extracted]) -> FoldsRecord 
                 seconds=found.seconds,
             )
         )
-    comparisons = compare_pairs(correct, {label: label for label in correct})
+    comparisons = compare_pairs(correct, {label: label for label in correct}, say_comparison)
     return FoldsRecord(
         count=count, images=len(rows), backbones=tuple(records), comparisons=comparisons
     )

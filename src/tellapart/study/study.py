@@ -55,7 +55,7 @@ from tellapart.records import (
 from tellapart.report.page import write_report
 from tellapart.report.plots import draw_run
 from tellapart.report.sections import SECTIONS
-from tellapart.report.wording import say_seconds
+from tellapart.report.wording import say_comparison, say_seconds
 from tellapart.stop import check_stop
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, NoTime
@@ -448,6 +448,7 @@ def compare_steps(context: Context) -> tuple[Comparison, ...]:
     return compare_pairs(
         read_correct(files),
         {step: f"the model from {SECTIONS[step].title.lower()}" for step in files},
+        say_comparison,
     )
 
 

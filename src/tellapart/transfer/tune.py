@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +17,7 @@ from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.device import DeviceName
 from tellapart.models import SimpleSettings
 from tellapart.models.backbone import Backbone
-from tellapart.models.tuned import (
-    TunedNetwork,
-    TunedSettings,
-    describe_tuned,
-    scale_layers,
-    thaw_layers,
-)
+from tellapart.models.tuned import TunedNetwork, TunedSettings, list_layers
 from tellapart.records import Scalar
 from tellapart.train.checkpoint import ARGS
 from tellapart.train.learner import Task
@@ -46,29 +42,35 @@ class TunedOrigin:
 
     def describe(self) -> dict[str, Scalar]:
         """Return the settings that a record shows."""
-        tuned = self.tuned
-        return {
-            "backbone": tuned.backbone,
-            "image_size": tuned.image_size,
-            "depth": tuned.depth,
-            "decay": tuned.decay,
-        }
+        return self.tuned.model_dump(include={"backbone", "image_size", "depth", "decay"})
 
     def make_network(self) -> nn.Module:
         """Return a copy of the two as one network, of which the deeper layers may change."""
         network = TunedNetwork(deepcopy(self.backbone.network), deepcopy(self.head))
-        thaw_layers(network, self.tuned.depth)
+        layers = list_layers(network)
+        kept = 0 if self.tuned.depth == "all" else len(layers) - math.ceil(len(layers) / 3)
+        for number, layer in enumerate(layers):
+            for weight in layer:
+                weight.requires_grad_(number >= kept)
         return network
 
     def scale_weights(self, network: nn.Module) -> list[tuple[float, list[nn.Parameter]]]:
         """Return the weights that change, with their rates over the recipe's."""
         assert isinstance(network, TunedNetwork)
-        return scale_layers(network, self.tuned.decay)
+        layers = [*list_layers(network), list(network.head.parameters())]
+        parts = [
+            (self.tuned.decay**depth, [weight for weight in layer if weight.requires_grad])
+            for depth, layer in zip(reversed(range(len(layers))), layers, strict=True)
+        ]
+        return [(rate, layer) for rate, layer in parts if layer]
 
     def save_memory(self, network: nn.Module) -> None:
         """Checkpoint gradients (Chen et al. 2016, arXiv 1604.06174), where timm's network can."""
         assert isinstance(network, TunedNetwork)
-        network.checkpoint_gradients()
+        body = network.body.network
+        if hasattr(body, "set_grad_checkpointing"):
+            with suppress(AssertionError):  # how some say that they cannot
+                body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's
 
 
 def prepare_tuning(
@@ -90,8 +92,18 @@ def prepare_tuning(
     """
     assert settings.depth != "none"
     network = load_head(head, backbone.key, weights)
-    recipe = read_record(head / ARGS, HeadArgs).recipe
-    tuned = describe_tuned(backbone, recipe, settings.depth, settings.decay)
+    pixel = backbone.network
+    tuned = TunedSettings(
+        backbone=backbone.name,
+        architecture=backbone.architecture,
+        image_size=backbone.image_size,
+        mean=tuple(pixel.mean.flatten().tolist()),
+        std=tuple(pixel.std.flatten().tolist()),
+        features=backbone.features,
+        head=read_record(head / ARGS, HeadArgs).recipe,
+        depth=settings.depth,
+        decay=settings.decay,
+    )
     digest = hashlib.sha256(backbone.key.encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())

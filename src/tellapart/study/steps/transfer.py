@@ -21,7 +21,7 @@ from tellapart.records import (
     TunedRecord,
 )
 from tellapart.report.plots import draw_run
-from tellapart.report.wording import say_seconds
+from tellapart.report.wording import say_comparison, say_seconds
 from tellapart.study.backbones import (
     check_backbones,
     choose_backbones,
@@ -228,7 +228,7 @@ def _tune(
     draw_run(run, test, context.dataset.classes, own)
     correct = read_correct({"frozen": folder / PREDICTIONS, "tuned": own / PREDICTIONS})
     names = {"frozen": "the frozen head", "tuned": "the fine-tuned network"}
-    (comparison,) = compare_pairs(correct, names)
+    (comparison,) = compare_pairs(correct, names, say_comparison)
     record = TunedRecord(
         depth=depth,
         run=run,
