@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.metrics.comparisons import ALPHA
+from tellapart.records.evidence import ALPHA
 from tellapart.records import Comparison, Estimate, Scalar
 from tellapart.words import shorten_name, shorten_names
 
