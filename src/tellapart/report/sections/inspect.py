@@ -7,8 +7,6 @@ import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from PIL import Image
-
 from tellapart.records import ROLES, InspectStep, StepRecord
 from tellapart.report import canvas, wording
 from tellapart.report.plots import LISTED
@@ -27,11 +25,12 @@ def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[
         step.balance,
     ]
     if step.leaked:
-        parts.append(
-            f"{step.leaked:,} val or test images are exact copies of images in another split."
-        )
+        one, several = "val or test image is an exact copy", "val or test images are exact copies"
+        leaked = wording.say_count(step.leaked, f"{one} of one", f"{several} of some")
+        parts.append(f"{leaked} in another split.")
     elif step.duplicates:
-        parts.append(f"{step.duplicates:,} images are exact copies; copies stay on one side.")
+        copies = wording.say_count(step.duplicates, "image is a copy", "images are copies")
+        parts.append(f"{copies} of another, to the bit; copies stay on one side.")
     if data.excluded:
         parts.append(f"Files left out, for they cannot be read: {len(data.excluded):,}.")
     return " ".join(parts)
@@ -61,6 +60,8 @@ def _read_samples(folder: Path, samples: str) -> bytes | None:
 
     None where it is missing, no PNG, or outside of the folder.
     """
+    from PIL import Image
+
     path = (folder / samples).resolve()
     if not samples or not path.is_relative_to(folder.resolve()):
         return None
