@@ -174,21 +174,3 @@ class _Name:
         if len(lines) > 3:
             lines = textwrap.wrap(shorten_name(self.text, 3 * signs - 6), signs)
         return "\n".join(lines[:3])
-
-
-def _answer(record: DataRecord, balance: str, duplicates: int, leaked: int) -> str:
-    counts = [sum(record.counts[role].values()) for role in ("train", "val", "test")]
-    parts = [
-        f"{sum(counts):,} images in {len(record.classes)} classes: {counts[0]:,} to train on, "
-        f"{counts[1]:,} to choose on (val), {counts[2]:,} kept for the test.",
-        balance,
-    ]
-    if leaked:
-        parts.append(f"{leaked:,} val or test images are exact copies of images in another split.")
-    elif duplicates:
-        parts.append(f"{duplicates:,} images are exact copies; copies stay on one side.")
-    if record.excluded:
-        parts.append(f"Files left out, for they cannot be read: {len(record.excluded):,}.")
-    if len(record.classes) > MOST_CLASSES:
-        parts.append(f"The samples show {MOST_CLASSES} of the {len(record.classes):,} classes.")
-    return " ".join(parts)

@@ -28,7 +28,8 @@ class Executor(Protocol):
     """Runs functions; a context manager.
 
     ``workers`` is how many calls run at once. Where an executor is ``remote``, functions,
-    arguments and results travel to other processes: they must be picklable.
+    arguments and results travel to other processes: they must be picklable. A ``local`` one
+    computes with the cores of this process.
     """
 
     @property
@@ -36,6 +37,9 @@ class Executor(Protocol):
 
     @property
     def remote(self) -> bool: ...
+
+    @property
+    def local(self) -> bool: ...
 
     def submit(
         self,
@@ -64,6 +68,7 @@ class InlineExecutor:
 
     workers = 1
     remote = False
+    local = True
 
     def submit(
         self,

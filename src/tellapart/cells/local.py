@@ -51,6 +51,7 @@ class LocalExecutor:
     """
 
     remote = True
+    local = True
 
     def __init__(
         self,

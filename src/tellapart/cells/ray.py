@@ -23,6 +23,7 @@ class RayExecutor:
     """
 
     remote = True
+    local = False
 
     def __init__(self) -> None:
         try:

@@ -80,7 +80,8 @@ class Context(CellContext):
 
     def choose_executor(self, workers: int) -> Executor:
         """Return who runs the trainings of a step that has so many workers."""
-        return self.executor if workers > 1 else InlineExecutor()
+        use = workers > 1 or not self.executor.local
+        return self.executor if use else InlineExecutor()
 
     def measure_epoch(
         self, model: NetworkSettings, recipe: TrainSettings | None = None, alone: bool = False
@@ -118,7 +119,7 @@ class Context(CellContext):
         count = self.workers
         if count < 2 or seconds <= 0:
             return 1, 1.0
-        if choose_device(self.device).type != "cpu":
+        if choose_device(self.device).type != "cpu" or not self.executor.local:
             return count, float(count)
         middle = median_high(range(len(models)))
         model = models[middle]

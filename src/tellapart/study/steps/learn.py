@@ -106,6 +106,7 @@ def run_learn(context: Context, plan: LearnPlan, deadline: Deadline) -> LearnSte
 
     found = run_learning(plan.shares, plan.seeds, learner.count_images, train)
     return LearnStep(
+        metric=context.metric,
         model=found.runs[-1].label,
         points=found.points,
         curve=found.curve,

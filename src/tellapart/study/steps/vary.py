@@ -182,6 +182,7 @@ def run_vary(context: Context, plan: SweepPlan, deadline: Deadline) -> VaryStep:
     train = make_train(context, plan, deadline, make_cell)
     found = run_grid(levels, seeds, train, settings.sweep.equivalence)
     return VaryStep(
+        metric=context.metric,
         model=label_varied(settings.model, vary),
         settings=vary,
         levels=keep_levels(found.sizes, levels),
