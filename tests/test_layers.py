@@ -29,7 +29,7 @@ BANDS: tuple[set[str], ...] = (
 """From the ground up; a part imports from lower bands alone."""
 
 BLIND: dict[str, set[str]] = {
-    "search": {"data", "models", "train"},  # it is handed its objective
+    "search": {"data", "train"},  # it is handed its objective
     "report": {"config", "device", "data", "metrics", "models", "train", "audit"},  # records only
     "console": {"study", "data", "models", "train"},
 }

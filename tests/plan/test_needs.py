@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def make_plan(gain: float = 1.0) -> PlanRecord:
     count = 2 if gain > 1 else 1
-    paces = Paces(lambda model: 1e-5 * model.width, lambda model: gain, count)
+    paces = Paces(lambda model: 1e-5 * model.model_dump()["width"], lambda model: gain, count)
     plan = plan_study(ASKED, CIFAR, 45_000, paces)
     plan = plan.model_copy(update={"processes": count})
     return plan.model_copy(update={"needs": reckon_needs(plan, ASKED, CIFAR)})
@@ -47,7 +47,7 @@ def test_every_step_that_trains_has_its_needs() -> None:
     assert text.count("of memory") == text.count("± 30 %") == 4
     assert text.count("further seeds") == 2
     fixed = ASKED.model_copy(update={"sweep": SweepSettings(seeds=3)})
-    plan = plan_study(fixed, CIFAR, 45_000, Paces(lambda model: 1e-5 * model.width))
+    plan = plan_study(fixed, CIFAR, 45_000, Paces(lambda model: 1e-5 * model.model_dump()["width"]))
     assert "further seeds" not in describe_plan(plan)
 
 

@@ -7,14 +7,13 @@ import pytest
 from tellapart.config import (
     NOTEBOOK_EPOCHS,
     OPTIMIZERS,
-    RECIPES,
     HeadSettings,
     Protocol,
     RecipeSettings,
     TrainSettings,
 )
 from tellapart.errors import SettingError
-from tellapart.models import Shape, count_parameters, make_model
+from tellapart.models import Shape, SimpleSettings, count_parameters, make_model
 from tellapart.plan.rules import (
     CONV_SIZES,
     DENSE_SIZES,
@@ -121,8 +120,8 @@ def test_named_sizes_are_all_kept() -> None:
 
 def test_a_sweep_varies_one_thing() -> None:
     conv, dense = plan_swept("conv", 99), plan_swept("dense", 99)
-    assert (conv.width, conv.dense) == (99, 128)
-    assert (dense.width, dense.dense) == (64, 99)
+    assert (conv.model_dump()["width"], conv.model_dump()["dense"]) == (99, 128)
+    assert (dense.model_dump()["width"], dense.model_dump()["dense"]) == (64, 99)
 
 
 def test_the_head_is_as_named() -> None:
@@ -160,7 +159,7 @@ def test_what_the_user_asked_of_the_recipe_holds(images: int) -> None:
     recipe = plan_recipe(StudySettings(recipe=asked), "baseline", images, seed=0)
     assert (recipe.batch_size, recipe.patience, recipe.averaging) == (512, 4, 0.2)
     assert recipe.class_weights == "balanced"
-    assert recipe.lr == pytest.approx(2 * RECIPES["simple"].lr)  # by the rule, from 128
+    assert recipe.lr == pytest.approx(2 * SimpleSettings.recipe.lr)  # by the rule, from 128
     told = plan_recipe(
         StudySettings(recipe=RecipeSettings(batch_size=512, lr=0.01)), "baseline", images, seed=0
     )
@@ -181,6 +180,6 @@ def test_another_optimizer_brings_its_own_rate_and_schedule() -> None:
     recipe = plan_recipe(settings, "baseline", 40_000, seed=0)
     own = OPTIMIZERS["sgd"]
     assert (recipe.optimizer, recipe.lr, recipe.schedule) == ("sgd", own.lr, own.schedule)
-    same = StudySettings(recipe=RecipeSettings(optimizer=RECIPES["simple"].optimizer))
+    same = StudySettings(recipe=RecipeSettings(optimizer=SimpleSettings.recipe.optimizer))
     plain = plan_recipe(StudySettings(), "baseline", 40_000, seed=0)
     assert plan_recipe(same, "baseline", 40_000, seed=0) == plain

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tellapart.config import WIDTHS
 from tellapart.models import NetworkSettings, Shape
+from tellapart.models.network import WIDTHS
 from tellapart.plan.paces import Measure, Paces, gain_nothing
 from tellapart.plan.rules import StudySettings
 from tellapart.plan.searches import AGAIN, LONGER, cut_search, plan_search
@@ -18,7 +18,7 @@ EPOCH = dict(zip(WIDTHS, (22.0, 25.0, 29.0, 40.0, 55.0), strict=True))
 
 def cut(seconds: float, gain: Measure = gain_nothing, **asked: object) -> SearchPlan:
     def measure(model: NetworkSettings) -> float:
-        return EPOCH[model.width] / IMAGES
+        return EPOCH[int(model.model_dump()["width"])] / IMAGES
 
     settings, paces = StudySettings.model_validate(asked), Paces(measure, gain, processes=2)
     plan = plan_search(settings, CIFAR, IMAGES, paces)
@@ -54,7 +54,7 @@ def test_where_epochs_are_named_a_winner_is_trained_no_longer_than_its_trial(
 def test_trials_are_made_at_once_only_where_the_widest_gains_too(
     seconds: float, gaining: tuple[int, ...], width: int, at_once: int
 ) -> None:
-    plan = cut(seconds, lambda model: 1.6 if model.width in gaining else 1.0)
+    plan = cut(seconds, lambda model: 1.6 if model.model_dump()["width"] in gaining else 1.0)
     assert (plan.width, plan.at_once) == (width, at_once)
 
 
