@@ -21,9 +21,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.config import RecipeSettings, choose_recipe, make_network_settings, make_settings
+from tellapart.config import RecipeSettings, choose_recipe, make_settings
 from tellapart.data import load_images
 from tellapart.metrics.intervals import estimate_proportion
+from tellapart.models import make_network_settings
 from tellapart.plan.rules import scale_rate
 from tellapart.records import EpochRow
 from tellapart.train.learner import Task

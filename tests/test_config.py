@@ -75,7 +75,7 @@ def test_a_value_outside_its_rule_is_refused(
     ("values", "said"),
     [
         ({"step": ("conv",)}, "StudySettings has no setting 'step'; did you mean 'steps'"),
-        ({"model": {"widht": 8}}, "NetworkSettings has no setting 'widht'; did you mean 'width'"),
+        ({"model": {"widht": 8}}, "model simple has no setting 'widht'; it has width, dense"),
         ({"sweep": {"seeds": 0}}, "seeds.*, but got 0"),
     ],
 )

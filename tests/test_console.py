@@ -113,8 +113,9 @@ def test_a_line_fits_44_columns(encoding: str) -> None:
 
 def make_row(epoch: int) -> EpochRow:
     return EpochRow(
-        epoch=epoch, seconds=9.0, lr=0.1, loss=0.5, accuracy=0.5, val_loss=0.5, val_accuracy=0.75
-    )
+        epoch=epoch, seconds=9.0, lr=0.1, loss=0.5, accuracy=0.5, val_loss=0.5, val_accuracy=0.75,
+        val_score=0.75,
+    )  # fmt: skip
 
 
 def test_a_long_epoch_shows_its_batches(watched: Watched) -> None:

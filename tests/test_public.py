@@ -86,7 +86,9 @@ def test_folders_are_str_or_path_and_reprs_are_short(
     data = tellapart.load_images(photos)
     assert data.fingerprint == tellapart.load_images(str(photos)).fingerprint
     settings = tellapart.StudySettings(
-        steps=("inspect", "baseline"), epochs=1, model=tellapart.SimpleSettings(width=4, dense=8)
+        steps=("inspect", "baseline"),
+        epochs=1,
+        model=tellapart.make_network_settings("simple", width=4, dense=8),
     )
     folder = str(tmp_path / "study")
     record = tellapart.run_study(data, settings, folder)

@@ -3,14 +3,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 from sklearn import metrics
 
+from tellapart.errors import SettingError
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.scores import (
+    SCORES,
+    Score,
     compute_loss,
     compute_probabilities,
     count_confusions,
+    estimate_score,
+    score_accuracy,
     score_classes,
 )
 
@@ -73,3 +78,53 @@ def test_large_logits_do_not_overflow() -> None:
     truth = np.array([0, 1])
     assert compute_loss(logits, truth) == 0
     assert compute_probabilities(logits).tolist() == [[1, 0], [0, 1]]
+
+
+THEIRS = {
+    "accuracy": metrics.accuracy_score,
+    "balanced_accuracy": metrics.balanced_accuracy_score,
+    "macro_f1": lambda truth, predicted: metrics.f1_score(
+        truth, predicted, average="macro", zero_division=0
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:y_pred contains classes not in y_true")
+@pytest.mark.parametrize("name", SCORES)
+def test_a_score_is_that_of_scikit_learn_with_an_interval_about_it(
+    name: str, answers: Answers
+) -> None:
+    truth, predicted = answers
+    found = estimate_score(name, truth, predicted, CLASSES)
+    assert found.value == pytest.approx(THEIRS[name](truth, predicted))
+    assert found.low < found.value < found.high
+    assert found.n == len(truth)
+    assert estimate_score(name, truth, predicted, CLASSES) == found
+    perfect = estimate_score(name, truth, truth, CLASSES)
+    assert perfect.value == 1.0
+    assert estimate_score(name, truth[:0], truth[:0], CLASSES).n == 0
+
+
+def test_the_interval_of_accuracy_is_wilsons(answers: Answers) -> None:
+    truth, predicted = answers
+    hits = int((truth == predicted).sum())
+    found = estimate_score("accuracy", truth, predicted, CLASSES)
+    assert found == estimate_proportion(hits, len(truth))
+
+
+def test_the_bootstrap_is_that_over_images(
+    answers: Answers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of accuracy the bootstrap's distribution is known: hits are binomial."""
+    monkeypatch.setitem(SCORES, "toy", Score("toy", score_accuracy))
+    truth, predicted = answers
+    found = estimate_score("toy", truth, predicted, CLASSES)
+    low, high = stats.binom(len(truth), found.value).interval(0.95)
+    assert found.low == pytest.approx(low / len(truth), abs=0.01)
+    assert found.high == pytest.approx(high / len(truth), abs=0.01)
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest(answers: Answers) -> None:
+    said = "metric must be one of accuracy, .* got 'ballanced_accuracy'; did you mean 'balanced"
+    with pytest.raises(SettingError, match=said):
+        estimate_score("ballanced_accuracy", *answers, CLASSES)

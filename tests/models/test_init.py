@@ -99,8 +99,9 @@ def test_what_a_network_does_not_have_is_refused(
 ) -> None:
     with pytest.raises(SettingError, match=said):
         make_network_settings(name, **values)
+    given: Any = {"name": name} | values
     with pytest.raises(SettingError, match=said):
-        Holder(model={"name": name} | values)
+        Holder(model=given)
 
 
 def test_none_leaves_the_default() -> None:
@@ -112,7 +113,8 @@ def test_a_field_keeps_every_setting_of_its_network(settings: NetworkSettings) -
     holder = Holder(model=settings)
     assert holder.model_dump()["model"] == settings.model_dump()
     assert Holder.model_validate_json(holder.model_dump_json()) == holder
-    assert Holder(model=settings.name).model == make_network_settings(settings.name)
+    named: Any = settings.name
+    assert Holder(model=named).model == make_network_settings(settings.name)
 
 
 def test_a_new_network_is_one_entry(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.config import TrainSettings
-from tellapart.models import NetworkSettings
+from tellapart.models import NetworkSettings, Space
 from tellapart.records import EpochRow, RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, run_search
-from tellapart.search.space import Space
 
 from .runs import make_run
 
@@ -21,8 +20,9 @@ TRIALS = 7
 
 def score(model: NetworkSettings, recipe: TrainSettings, follow: Follow | None = None) -> RunRecord:
     """Wide, normalised networks with a rate near 0.003 are best; no two score alike."""
-    accuracy = 0.5 + 0.1 * model.norm + model.width / 640 - abs(recipe.lr - 3e-3)
-    return make_run(model, recipe, accuracy - 0.01 * recipe.weight_decay - 0.001 * model.convs)
+    sizes = {"norm": False} | model.model_dump()
+    accuracy = 0.5 + 0.1 * sizes["norm"] + sizes["width"] / 640 - abs(recipe.lr - 3e-3)
+    return make_run(model, recipe, accuracy - 0.01 * recipe.weight_decay - 0.001 * sizes["convs"])
 
 
 def ignore(trial: TrialRecord, of: int) -> None:
@@ -59,6 +59,7 @@ def climb(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunR
             accuracy=accuracy,
             val_loss=1.0,
             val_accuracy=accuracy,
+            val_score=accuracy,
         )
         rows.append(row)
         follow(row)

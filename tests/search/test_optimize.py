@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.config import DEEP, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.errors import DeviceError, Hopeless, NotFinite, TellapartError, WorkspaceError
 from tellapart.models import NetworkSettings, Shape, make_model
+from tellapart.models.deep import DEEP
+from tellapart.models.network import AUGMENTS
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.importance import ENOUGH
 from tellapart.search.optimize import Budget, run_search
 from tellapart.search.space import (
-    AUGMENTS,
     GIVEN,
     NOTEBOOK_TRIAL,
     fit_space,
@@ -166,7 +167,7 @@ def test_a_finished_search_is_read_and_longer_ones_begin_with_it(
 
 def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path) -> None:
     def fail(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        if model.convs < 2:
+        if model.model_dump()["convs"] < 2:
             raise TellapartError("the loss was not finite")
         return score(model, recipe)
 
@@ -223,7 +224,8 @@ def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> 
     trials = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore).trials
     for trial in trials:
         model, _ = split_settings(trial.settings, space)
-        assert model.width <= (max(width, DEEP.width) if model.name == "stages" else width)
+        widest = max(width, DEEP.width) if model.name == "stages" else width
+        assert model.model_dump()["width"] <= widest
         make_model(model, Shape(3, size, 10))
     assert trials[0].settings["width"] == DEEP.width
     models = {trial.settings["model"] for trial in trials}
@@ -287,7 +289,9 @@ def test_a_trial_that_fails_late_has_its_seconds_counted(tmp_path: Path) -> None
 
 def test_importances_name_the_setting_that_decides(tmp_path: Path) -> None:
     def decide(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        return make_run(model, recipe, 0.5 + model.width / 200 + 0.001 * (recipe.lr < 0.05))
+        return make_run(
+            model, recipe, 0.5 + model.model_dump()["width"] / 200 + 0.001 * (recipe.lr < 0.05)
+        )
 
     found = run_search(SPACE, Budget(40), decide, tmp_path / "trials.journal", ignore)
     assert found.importances

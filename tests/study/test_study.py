@@ -270,7 +270,7 @@ def test_a_failed_training_is_counted_and_not_done_again(
     tried: list[tuple[int, int]] = []
 
     def fit(dataset: Dataset, rows: Rows, task: Task, folder: Path, *watch: Any) -> RunRecord:
-        place = (task.model.width, task.recipe.seed)
+        place = (task.model.model_dump()["width"], task.recipe.seed)
         tried.append(place)
         if place in failing:
             recipe = TrainSettings(epochs=1, lr=1e30, schedule="constant")

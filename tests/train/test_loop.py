@@ -10,8 +10,10 @@ from safetensors.numpy import load_file
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
+from tellapart.errors import SettingError
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.models import StagesSettings
+from tellapart.metrics.scores import score_balanced
+from tellapart.models import SimpleSettings
 from tellapart.models.forward import predict_logits
 from tellapart.records import RunRecord
 from tellapart.train.checkpoint import load_model
@@ -38,7 +40,7 @@ def test_the_history_has_the_columns_that_keras_users_look_for(trained: Trained)
     rows = list(csv.DictReader(text.splitlines()))
     assert [row["epoch"] for row in rows] == ["1", "2", "3"]
     for row, kept in zip(rows, trained.record.history, strict=True):
-        for name, value in kept.model_dump().items():
+        for name, value in kept.model_dump(exclude={"val_score"}).items():
             assert float(row[name]) == pytest.approx(value, rel=1e-5)
 
 
@@ -74,7 +76,7 @@ def read_best(folder: Path) -> dict[str, np.ndarray[tuple[int, ...], np.dtype[np
 
 
 def run_short(digits: Dataset, rows: Rows, recipe: TrainSettings, folder: Path) -> RunRecord:
-    model = StagesSettings(width=4, dense=8, dropout=0.2)
+    model = SimpleSettings(width=4, dense=8)
     return train_model(
         digits, rows, Task(model, recipe, "cpu", "best", precision="float32"), folder
     )
@@ -174,3 +176,34 @@ def test_class_weights_help_the_rare_class(
         logits = predict_logits(network, digits, rows.watch, "float32")
         named[weights] = int((logits.argmax(1) == 8).sum())
     assert named["balanced"] > named["none"]
+
+
+def test_the_epoch_is_chosen_by_the_metric_that_was_asked_for(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    """Few are left of all digits but one, so that accuracy and balanced accuracy part ways."""
+    train, labels = digits_split.train, digits.labels
+    val = digits_split.val
+    rows = Rows(
+        np.concatenate([train[labels[train] == 0], train[labels[train] != 0][:30]]),
+        np.concatenate([val[labels[val] == 0], val[labels[val] != 0][:30]]),
+    )
+    recipe = TrainSettings(epochs=6, lr=3e-3)
+    task = Task(SimpleSettings(width=4, dense=8), recipe, "cpu", metric="balanced_accuracy")
+    record = train_model(digits, rows, task, tmp_path)
+    assert record.metric == "balanced_accuracy"
+    scores = [row.val_score for row in record.history]
+    assert record.best_epoch == 1 + int(np.argmax(scores))
+    assert record.val_score.value == max(scores) != record.val_accuracy.value
+    assert record.val_accuracy.value == record.history[record.best_epoch - 1].val_accuracy
+    network, _ = load_model(tmp_path, record.weights)
+    predicted = predict_logits(network, digits, rows.watch, record.precision).argmax(1)
+    assert score_balanced(labels[rows.watch], predicted, 10) == max(scores)
+    lines = (tmp_path / "history.csv").read_text("utf-8").splitlines()
+    assert lines[0] == f"{COLUMNS},val_balanced_accuracy"
+    assert [float(line.split(",")[-1]) for line in lines[1:]] == pytest.approx(scores, rel=1e-5)
+
+
+def test_an_unknown_metric_is_refused_with_the_nearest() -> None:
+    with pytest.raises(SettingError, match="got 'macro_f2'; did you mean 'macro_f1'"):
+        Task(SimpleSettings(), TrainSettings(), metric="macro_f2")

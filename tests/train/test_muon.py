@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from tellapart.config import RECIPES
 from tellapart.models import Shape, SpeedSettings, make_model
 from tellapart.train.muon import Muon, make_orthogonal
 from tellapart.train.optim import make_optimizer
@@ -60,7 +59,7 @@ def test_filters_are_brought_to_their_norm() -> None:
 
 def test_every_trained_weight_is_in_one_group() -> None:
     network = make_model(SpeedSettings(width=4, convs=2), Shape(3, 32, 10))
-    optimizer = make_optimizer(network, RECIPES["speed"])
+    optimizer = make_optimizer(network, SpeedSettings.recipe)
     groups = optimizer.param_groups
     held = [id(weight) for group in groups for weight in group["params"]]
     assert sorted(held) == sorted(id(p) for p in network.parameters() if p.requires_grad)
@@ -73,7 +72,7 @@ def test_every_trained_weight_is_in_one_group() -> None:
 def test_a_step_lowers_the_loss() -> None:
     torch.manual_seed(0)
     network = make_model(SpeedSettings(width=4, convs=2), Shape(1, 8, 3))
-    optimizer = make_optimizer(network, RECIPES["speed"].model_copy(update={"lr": 0.02}))
+    optimizer = make_optimizer(network, SpeedSettings.recipe.model_copy(update={"lr": 0.02}))
     images, labels = torch.rand(32, 1, 8, 8), torch.arange(32) % 3
     losses = []
     for _ in range(20):
