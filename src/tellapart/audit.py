@@ -36,8 +36,8 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         counts={
-            role: count_labels(dataset.labels[getattr(split, role)], dataset.classes)
-            for role in ROLES
+            role: count_labels(dataset.labels[rows], dataset.classes)
+            for role, rows in zip(ROLES, (split.train, split.val, split.test), strict=True)
         },
         image_size=dataset.image_size,
         channels=dataset.channels,

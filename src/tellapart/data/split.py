@@ -100,7 +100,8 @@ def write_split(path: Path, dataset: Dataset, split: Split) -> Path:
     Raises:
         WorkspaceError: the file cannot be written.
     """
-    listed = {role: [dataset.hashes[row] for row in getattr(split, role)] for role in ROLES}
+    parts = zip(ROLES, (split.train, split.val, split.test), strict=True)
+    listed = {role: [dataset.hashes[row] for row in rows] for role, rows in parts}
     about = {"fingerprint": dataset.fingerprint, "settings": split.settings, "notes": split.notes}
     return write_json(path, Manifest.model_validate(about | listed))
 
