@@ -58,7 +58,7 @@ def choose_precision(device: torch.device) -> Precision:
     """Return the number format that ``TELLAPART_PRECISION`` names, else the fastest one.
 
     That is bfloat16 where the processor multiplies it natively, and was measured to do so faster
-    than float32. On CPUs without AMX or AVX512-BF16 it is emulated, and many times slower.
+    than float32; elsewhere it is emulated, and many times slower.
 
     Raises:
         DeviceError: the variable names no number format.

@@ -37,9 +37,8 @@ _asked: list[signal.Signals] = []
 def catch_signals() -> Iterator[None]:
     """Let SIGINT, SIGTERM, SIGUSR1 and SIGHUP ask for a stop, for the length of a ``with`` block.
 
-    The handlers of before come back at its end. In a thread other than the main one, which
-    cannot have handlers, nothing is changed; nor is a signal that is ignored, as a shell has it
-    for what runs in the background.
+    Nothing is changed in a thread other than the main one, which cannot have handlers, nor for a
+    signal that is ignored, as a shell has it for what runs in the background.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -97,8 +96,7 @@ def check_stop() -> None:
 def _watch(reader: int, over: threading.Event) -> None:
     """End the process if the work is not over soon after a second signal.
 
-    What is saved stays: files are written whole or not at all. Nothing is flushed, for a stream
-    may be what the work hangs in.
+    Nothing is flushed, for a stream may be what the work hangs in; files are written whole anyway.
     """
     count = 0
     while number := os.read(reader, 1):  # empty once the other end is closed

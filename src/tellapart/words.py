@@ -60,7 +60,7 @@ def choose_font(text: str) -> tuple[str, str]:
     """
     files = list(list_fonts().values())
     for file in files:
-        if all(ord(character) in _list_characters(file) for character in text):
+        if _list_characters(file).issuperset(map(ord, text)):
             return file, text
     return files[0], _spell(text, files[:1])
 
@@ -69,13 +69,8 @@ def _spell(text: str, files: Sequence[str]) -> str:
     """Return a text with what no font has in Latin letters, and emoji by their names."""
     from anyascii import anyascii
 
-    known = [_list_characters(file) for file in files]
-    return "".join(
-        character
-        if any(ord(character) in characters for characters in known)
-        else anyascii(character)
-        for character in text
-    )
+    known = frozenset().union(*map(_list_characters, files))
+    return "".join(sign if ord(sign) in known else anyascii(sign) for sign in text)
 
 
 def shorten_name(text: str, limit: int = 24) -> str:
@@ -86,9 +81,8 @@ def shorten_name(text: str, limit: int = 24) -> str:
     >>> shorten_name("a very long name of a class of things", 15)
     'a very … things'
     """
-    printed = "".join(character if character.isprintable() else " " for character in text)
-    spelled = _spell(printed, list(list_fonts().values()))
-    line = " ".join(spelled.split()) or "(unnamed)"
+    printed = "".join(sign if sign.isprintable() else " " for sign in text)
+    line = " ".join(_spell(printed, list(list_fonts().values())).split()) or "(unnamed)"
     if len(line) > limit:
         head = (limit - 1) // 2
         line = f"{line[:head]}…{line[-(limit - 1 - head) :]}"

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from tellapart.data import load_images
-from tellapart.data.idx import parse_idx
+from tellapart.data.idx import MNIST, parse_idx
 from tellapart.errors import DataError
 
 RAW = {"train": 30, "t10k": 20}
@@ -89,7 +89,7 @@ def test_a_missing_half_is_named(tmp_path: Path) -> None:
 )
 def test_what_is_no_idx_file_is_refused(content: bytes, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        parse_idx("train-images", content, "fetch it again")
+        parse_idx("train-images", content, MNIST)
 
 
 @pytest.mark.parametrize(

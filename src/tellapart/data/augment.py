@@ -103,18 +103,14 @@ def draw_augmentation(
     - ``flip`` mirrors a random half of the images in even epochs and the other half in odd ones,
       so that two successive epochs show both mirrors of each (the alternating flip of Jordan 2024,
       "94% on CIFAR-10 in 3.29 seconds on a single GPU").
-    - ``shift`` moves by up to an eighth of the side (at least 1 px) each way.
-    - ``rotation`` turns by up to 15 degrees each way; ``zoom`` scales by 1/1.2 to 1.2.
-    - ``cutout`` fills a square of half the side, centred anywhere and clipped at the borders
-      (DeVries and Taylor 2017, "Improved regularization of convolutional neural networks with
-      cutout").
-    - ``colour`` scales brightness, contrast and saturation by 0.8 to 1.2 each.
+    - ``shift``, ``rotation``, ``zoom`` and ``colour`` change by as much as the constants above say.
+    - ``cutout`` fills a square, centred anywhere and clipped at the borders (DeVries and Taylor
+      2017, "Improved regularization of convolutional neural networks with cutout").
     - ``mixup`` blends with a partner in shares drawn from Beta(1, 1) (Zhang et al. 2018, "mixup:
       beyond empirical risk minimization"); ``cutmix`` pastes a box of a partner whose area before
       clipping is so drawn (Yun et al. 2019, "CutMix: regularization strategy to train strong
       classifiers with localizable features"). Each acts on its half of the rows, drawn anew each
-      epoch: with both, every row is mixed once; with one, half of them stay whole, as in CutMix's
-      own recipe for CIFAR.
+      epoch: with one of them, half of the rows stay whole, as in CutMix's own recipe for CIFAR.
 
     Args:
         augment: a preset or operations, as in ``TrainSettings.augment``.
@@ -182,15 +178,11 @@ def draw_operations(
 
 
 def place_boxes(centres: Floats, sides: Indices, size: int) -> Indices:
-    """Return squares around uniform centres, clipped at the borders of the image.
+    """Return squares, (n, 4) as in :class:`Mix`, clipped at the borders of the image.
 
     Args:
         centres: (2, n) in [0, 1): how far down and right.
         sides: (n,) int64 pixels.
-        size: side of the image, in pixels.
-
-    Returns:
-        (n, 4) int64: ``top, left, bottom, right``, the ends excluded.
 
     >>> place_boxes(np.array([[0.5, 0.0], [0.5, 0.9]]), np.array([4, 4]), 8).tolist()
     [[2, 2, 6, 6], [0, 5, 2, 8]]

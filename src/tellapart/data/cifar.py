@@ -34,20 +34,17 @@ _MOST_MEMBERS = 64
 
 @dataclass(frozen=True)
 class Layout:
-    """How the copies of one data set are laid out.
+    """How the copies of one data set are laid out: names of files, folders and fields.
 
     Attributes:
-        name: what users call it here.
-        title: what its authors call it.
         parts: file name, without ``.bin`` -> the images that it holds.
         official: file name -> the SHA-256 of what is ``hashed``.
         hashed: the records, of a test the first 1,000 alone, or the python file as a whole.
         folders: where the files lie, below a folder that is searched.
-        archives: the names of its archives.
-        meta: the file with the names of the classes, in either form.
+        meta: the file with the names of the classes.
         keys: the fields of the labels and of the classes' names, in the python form.
-        labels: how many labels a record has in the binary form.
-        classes: their names, for copies without ``meta``; it must be there if there are none here.
+        labels: how many a record has in the binary form.
+        classes: their names, for copies without ``meta``; if there are none here, it must be there.
         count: of classes.
     """
 
@@ -64,9 +61,9 @@ class Layout:
     classes: tuple[str, ...]
     count: int
 
-    @property
-    def remedy(self) -> str:
-        return f"replace it with a fresh copy, or remove it and run: tellapart fetch {self.name}"
+    def refuse(self, said: str) -> DataError:
+        remedy = "replace it with a fresh copy, or remove it and run: tellapart fetch"
+        return DataError(f"{said}; {remedy} {self.name}")
 
     def list_files(self, form: Form) -> list[str]:
         return [f"{stem}.bin" if form == "binary" else stem for stem in self.parts]
@@ -86,9 +83,7 @@ CIFAR10 = Layout(
     },
     hashed="records",
     folders=(
-        ".",
-        "cifar-10-batches-bin",
-        "cifar-10-batches-py",
+        *(".", "cifar-10-batches-bin", "cifar-10-batches-py"),
         "cifar-10-batches-py-target/cifar-10-batches-py",
     ),
     archives=("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "cifar-10-batches-py.tar.gz"),
@@ -110,9 +105,7 @@ CIFAR100 = Layout(
     },
     hashed="file",
     folders=(
-        ".",
-        "cifar-100-binary",
-        "cifar-100-python",
+        *(".", "cifar-100-binary", "cifar-100-python"),
         "cifar-100-python-target/cifar-100-python",
     ),
     archives=("cifar-100-binary.tar.gz", "cifar-100-python.tar.gz"),
@@ -155,9 +148,9 @@ def parse_binary(name: str, content: bytes, layout: Layout = CIFAR10) -> Records
     size = layout.labels + PLANES
     count, rest = divmod(len(content), size)
     if rest or not count:
-        raise DataError(
+        raise layout.refuse(
             f"{name} is truncated: a batch is a whole number of {size}-byte records, "
-            f"but it has {len(content):,} bytes; {layout.remedy}"
+            f"but it has {len(content):,} bytes"
         )
     return _check_records(name, np.frombuffer(content, np.uint8).reshape(count, size), layout)
 
@@ -172,16 +165,14 @@ def parse_python(name: str, content: bytes, layout: Layout = CIFAR10) -> Records
     fields = _parse_pickle(name, content, layout)
     labels, pixels = fields.get(key), fields.get("data")
     if not isinstance(labels, list) or not isinstance(pixels, np.ndarray):
-        raise DataError(f"{name} must hold a list {key!r} and a byte array 'data'; {layout.remedy}")
+        raise layout.refuse(f"{name} must hold a list {key!r} and a byte array 'data'")
     if pixels.shape != (len(labels), PLANES) or not labels:
-        raise DataError(
+        raise layout.refuse(
             f"{name} must hold {PLANES} bytes for each of its {len(labels):,} labels, "
-            f"but 'data' has the shape {pixels.shape}; {layout.remedy}"
+            f"but 'data' has the shape {pixels.shape}"
         )
     if not all(isinstance(label, int) and 0 <= label < layout.count for label in labels):
-        raise DataError(
-            f"{name} is altered: a label is not one of 0 to {layout.count - 1}; {layout.remedy}"
-        )
+        raise layout.refuse(f"{name} is altered: a label is not one of 0 to {layout.count - 1}")
     records = np.concatenate([np.array(labels, np.uint8)[:, None], pixels], axis=1)
     return _check_records(name, records, layout)
 
@@ -195,12 +186,10 @@ def to_pixels(records: Records) -> Pixels:
 def _read(layout: Layout, path: Path) -> bytes:
     try:
         if path.stat().st_size > _MOST_BYTES:
-            raise DataError(
-                f"{path.name} is altered: it has over {_MOST_BYTES:,} bytes; {layout.remedy}"
-            )
+            raise layout.refuse(f"{path.name} is altered: it has over {_MOST_BYTES:,} bytes")
         return path.read_bytes()
     except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}); {layout.remedy}") from error
+        raise layout.refuse(f"{path} cannot be read ({error.strerror})") from error
 
 
 def _read_archive(path: Path, layout: Layout) -> Dataset:
@@ -211,10 +200,9 @@ def _read_archive(path: Path, layout: Layout) -> Dataset:
         with tarfile.open(path, "r|gz") as archive:
             for count, member in enumerate(archive, 1):
                 if count > _MOST_MEMBERS or member.size > _MOST_BYTES:
-                    raise DataError(
+                    raise layout.refuse(
                         f"{path} is not an official {layout.title} archive: it holds more than "
-                        f"{_MOST_MEMBERS} files, or one of over {_MOST_BYTES:,} bytes; "
-                        f"{layout.remedy}"
+                        f"{_MOST_MEMBERS} files, or one of over {_MOST_BYTES:,} bytes"
                     )
                 inside = PurePosixPath(member.name)
                 known = inside.name in wanted or inside.name in layout.meta.values()
@@ -225,14 +213,12 @@ def _read_archive(path: Path, layout: Layout) -> Dataset:
                     assert stream is not None, "a regular file has content"
                     members[inside.name] = stream.read()
     except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise DataError(f"{path} is truncated or damaged ({error}); {layout.remedy}") from error
+        raise layout.refuse(f"{path} is truncated or damaged ({error})") from error
     for form, meta in layout.meta.items():
         names = [name for name in (meta, *layout.list_files(form)) if name in members]
         if set(names) - {meta}:
             return _assemble(layout, form, ((name, members[name]) for name in names))
-    raise DataError(
-        f"{path} holds no {layout.title} batch such as {next(iter(layout.parts))}; {layout.remedy}"
-    )
+    raise layout.refuse(f"{path} holds no {layout.title} batch such as {next(iter(layout.parts))}")
 
 
 def _assemble(layout: Layout, form: Form, files: Iterable[tuple[str, bytes]]) -> Dataset:
@@ -255,11 +241,11 @@ def _assemble(layout: Layout, form: Form, files: Iterable[tuple[str, bytes]]) ->
                 "a partial copy"
             )
     if not classes:
-        raise DataError(f"{layout.title} lacks its {layout.meta[form]}; {layout.remedy}")
+        raise layout.refuse(f"{layout.title} lacks its {layout.meta[form]}")
     if all(part.role == "test" for part in parts):
-        raise DataError(
+        raise layout.refuse(
             f"{layout.name} needs at least one training batch, such as "
-            f"{next(iter(layout.parts))}, but the copy holds only its test; {layout.remedy}"
+            f"{next(iter(layout.parts))}, but the copy holds only its test"
         )
     if lost := [stem for stem in missing if not stem.startswith("test")]:
         notes.append(f"{', '.join(lost)} missing: a partial copy")
@@ -270,7 +256,7 @@ def _parse_pickle(name: str, content: bytes, layout: Layout) -> dict[str, Any]:
     try:
         return parse_fields(content)
     except DataError as error:
-        raise DataError(f"{name} {error}; {layout.remedy}") from error
+        raise layout.refuse(f"{name} {error}") from error
 
 
 def _parse_classes(layout: Layout, form: Form, name: str, content: bytes) -> tuple[str, ...]:
@@ -288,15 +274,13 @@ def _parse_classes(layout: Layout, form: Form, name: str, content: bytes) -> tup
 def _check_records(name: str, records: Records, layout: Layout) -> Records:
     most = layout.parts.get(name.removesuffix(".bin"), max(layout.parts.values()))
     if len(records) > most:
-        raise DataError(
-            f"{name} is altered: it has at most {most:,} images, "
-            f"but it holds {len(records):,}; {layout.remedy}"
+        raise layout.refuse(
+            f"{name} is altered: it has at most {most:,} images, but it holds {len(records):,}"
         )
     worst = int(records[:, -PLANES - 1].max())
     if worst >= layout.count:
-        raise DataError(
-            f"{name} is altered: labels go from 0 to {layout.count - 1}, but one is {worst}; "
-            f"{layout.remedy}"
+        raise layout.refuse(
+            f"{name} is altered: labels go from 0 to {layout.count - 1}, but one is {worst}"
         )
     return records
 
@@ -312,7 +296,7 @@ def _check_official(
     checked = np.ascontiguousarray(records[:count]).data if by_record else content
     found = hashlib.sha256(checked).hexdigest()
     if found != official:
-        raise DataError(
+        raise layout.refuse(
             f"{name} is altered: its content must have the official SHA-256 {official[:12]}..., "
-            f"but has {found[:12]}...; {layout.remedy}"
+            f"but has {found[:12]}..."
         )

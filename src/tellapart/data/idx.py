@@ -44,9 +44,9 @@ class IdxLayout:
     classes: tuple[str, ...]
     official: tuple[str, ...]
 
-    @property
-    def remedy(self) -> str:
-        return f"replace it with a fresh copy, or remove it and run: tellapart fetch {self.name}"
+    def refuse(self, said: str) -> DataError:
+        remedy = "replace it with a fresh copy, or remove it and run: tellapart fetch"
+        return DataError(f"{said}; {remedy} {self.name}")
 
 
 MNIST = IdxLayout(
@@ -96,7 +96,7 @@ def read_idx(place: Path, layout: IdxLayout) -> Dataset | None:
             for number in (first, first + 1):
                 path = paths[number]
                 if path is None:
-                    raise DataError(f"{folder} must hold {FILES[number]} too; {layout.remedy}")
+                    raise layout.refuse(f"{folder} must hold {FILES[number]} too")
                 values.append(_read_file(path, layout, whole, layout.official[number]))
             parts.append(_join(layout, role, *values))
             if len(values[0]) < whole:
@@ -120,19 +120,18 @@ def _read_file(path: Path, layout: IdxLayout, whole: int, official: str) -> Pixe
         with gzip.GzipFile(path) if path.suffix == ".gz" else open(path, "rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path} is truncated or damaged ({error}); {layout.remedy}") from error
-    values = parse_idx(path.name, content, layout.remedy)
+        raise layout.refuse(f"{path} is truncated or damaged ({error})") from error
+    values = parse_idx(path.name, content, layout)
     digest = hashlib.sha256(content).hexdigest()
     if len(values) == whole and digest != official:
-        raise DataError(
+        raise layout.refuse(
             f"{path.name} is altered, or of another data set than {layout.title}: its content "
-            f"must have the official SHA-256 {official[:12]}..., but has {digest[:12]}...; "
-            f"{layout.remedy}"
+            f"must have the official SHA-256 {official[:12]}..., but has {digest[:12]}..."
         )
     return values
 
 
-def parse_idx(name: str, content: bytes, remedy: str) -> Pixels:
+def parse_idx(name: str, content: bytes, layout: IdxLayout) -> Pixels:
     """Return the bytes of an idx file in their shape.
 
     Raises:
@@ -141,26 +140,25 @@ def parse_idx(name: str, content: bytes, remedy: str) -> Pixels:
     dimensions = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
     start = 4 + 4 * dimensions
     if not dimensions or len(content) < start or len(content) > _MOST_BYTES:
-        raise DataError(f"{name} is no idx file of bytes; {remedy}")
+        raise layout.refuse(f"{name} is no idx file of bytes")
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist())
     size = int(np.prod(shape, dtype=object))
     if len(content) - start != size or not size:
-        raise DataError(
-            f"{name} is truncated: it must have {size:,} values, but has "
-            f"{len(content) - start:,}; {remedy}"
+        raise layout.refuse(
+            f"{name} is truncated: it must have {size:,} values, but has {len(content) - start:,}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
 
 
 def _join(layout: IdxLayout, role: str, images: Pixels, labels: Pixels) -> Part:
     if images.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1:
-        raise DataError(
+        raise layout.refuse(
             f"{layout.title} must have {SIDE} x {SIDE} images, each with a label, but {role} has "
-            f"the shapes {images.shape} and {labels.shape}; {layout.remedy}"
+            f"the shapes {images.shape} and {labels.shape}"
         )
     if labels.max() >= len(layout.classes):
-        raise DataError(
+        raise layout.refuse(
             f"{layout.title} has labels from 0 to {len(layout.classes) - 1}, but one in {role} is "
-            f"{labels.max()}; {layout.remedy}"
+            f"{labels.max()}"
         )
     return Part(role, labels.astype(np.int64), images[..., None])

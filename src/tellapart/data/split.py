@@ -29,7 +29,7 @@ Groups = dict[int, dict[str, list[int]]]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """Row numbers of a dataset, sorted int64, and what should be known of the choice."""
+    """Row numbers of a dataset, sorted int64, and how they were chosen."""
 
     train: Indices
     val: Indices
@@ -79,15 +79,14 @@ def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split
     groups = _group_rows(dataset, pool)
     if wanted:
         _check_classes(dataset, groups)
-    whole = {label: _count_rows(inside) for label, inside in groups.items()}
+    whole = {label: sum(map(len, inside.values())) for label, inside in groups.items()}
     distinct = {label: len(inside) for label, inside in groups.items()}
     for role, share in wanted.items():
         targets = _set_targets(whole, share, settings.most)
         chosen: list[int] = []
         for label, inside in groups.items():
             limit = (distinct[label] - 1) // 2
-            rows = _choose_rows(inside, f"{role}:{settings.seed}", targets[label], limit)
-            chosen += rows
+            chosen += _choose_rows(inside, f"{role}:{settings.seed}", targets[label], limit)
         parts[role] = np.array(sorted(chosen), np.int64)
         part = len(chosen) / len(pool)
         notes.append(
@@ -105,19 +104,10 @@ def write_split(path: Path, dataset: Dataset, split: Split) -> Path:
     Raises:
         WorkspaceError: the file cannot be written.
     """
-
-    def take(rows: Indices) -> tuple[str, ...]:
-        return tuple(dataset.hashes[row] for row in rows)
-
-    manifest = Manifest(
-        fingerprint=dataset.fingerprint,
-        settings=split.settings,
-        notes=split.notes,
-        train=take(split.train),
-        val=take(split.val),
-        test=take(split.test),
-    )
-    return write_json(path, manifest)
+    parts = zip(ROLES, (split.train, split.val, split.test), strict=True)
+    listed = {role: [dataset.hashes[row] for row in rows] for role, rows in parts}
+    about = {"fingerprint": dataset.fingerprint, "settings": split.settings, "notes": split.notes}
+    return write_json(path, Manifest.model_validate(about | listed))
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:
@@ -135,18 +125,15 @@ def read_split(path: Path, dataset: Dataset) -> Split:
             f"{dataset.name} is {dataset.fingerprint}; restore the images, or use another --out"
         )
     rows: dict[str, list[int]] = {role: [] for role in ROLES}
-    for row, role in enumerate(dataset.roles):
-        if role in ("val", "test"):
-            rows[role].append(row)
-            listed[role][dataset.hashes[row]] -= 1
-    for row, role in enumerate(dataset.roles):
-        if role not in ("val", "test"):
-            digest = dataset.hashes[row]
-            part = next((part for part in ROLES if listed[part][digest] > 0), None)
-            if part is None:
-                raise DataError(f"{path} does not list image {digest} of the data; remove it")
-            rows[part].append(row)
-            listed[part][digest] -= 1
+    given = [role in ("val", "test") for role in dataset.roles]
+    for row in sorted(range(len(dataset)), key=lambda row: not given[row]):  # those first
+        digest = dataset.hashes[row]
+        parts = [dataset.roles[row]] if given[row] else ROLES
+        part = next((part for part in parts if given[row] or listed[part][digest] > 0), None)
+        if part is None:
+            raise DataError(f"{path} does not list image {digest} of the data; remove it")
+        rows[part].append(row)
+        listed[part][digest] -= 1
     if any(count for counts in listed.values() for count in counts.values()):
         raise DataError(f"{path} lists images that the data do not have; remove it")
     if not all(rows.values()):
@@ -188,10 +175,6 @@ def _check_classes(dataset: Dataset, groups: Groups) -> None:
             f"every class must have {FEWEST} different images of its own to be split, but fewer "
             f"are in {', '.join(small)}; add images, or remove these classes"
         )
-
-
-def _count_rows(inside: Mapping[str, list[int]]) -> int:
-    return sum(map(len, inside.values()))
 
 
 def _set_targets(whole: Mapping[int, int], share: float, most: int) -> dict[int, int]:
