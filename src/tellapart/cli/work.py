@@ -36,7 +36,8 @@ def run_job(job: Job) -> None:
     from tellapart.data import load_images
     from tellapart.data.tree import show_name
     from tellapart.device import choose_device
-    from tellapart.study.study import describe_plan, identify_study, plan_study, run_study
+    from tellapart.study.start import identify_study
+    from tellapart.study.study import describe_plan, plan_study, run_study
     from tellapart.workspace import expand_path, name_folder
 
     settings, place, started = job.settings, job.place, time.monotonic()

@@ -59,7 +59,8 @@ def shorten(whole: Trainings, named: Collection[str] = ()) -> Iterator[Trainings
     """Give what is wished, and then less and less of it, in the order in which it is given up.
 
     Epochs go first, to a third but not below 3; then the largest sizes, while three remain; then
-    seeds, while two remain; then all epochs but one, and all sizes but two; at last images.
+    seeds, while two remain; then images, to a quarter; at last all epochs but one, and all sizes
+    but two. With less than that, an answer would say nothing.
 
     Args:
         named: what the user named, which stays: epochs, sizes, seeds.
@@ -70,9 +71,9 @@ def shorten(whole: Trainings, named: Collection[str] = ()) -> Iterator[Trainings
         ("epochs", lambda: range(now.epochs - 1, min(now.epochs, max(3, now.epochs // 3)) - 1, -1)),
         ("sizes", lambda: [now.sizes[:count] for count in range(len(now.sizes) - 1, 2, -1)]),
         ("seeds", lambda: range(now.seeds - 1, 1, -1)),
+        ("share", lambda: [now.share / 2, now.share / 4]),
         ("epochs", lambda: range(now.epochs - 1, 0, -1)),
         ("sizes", lambda: [now.sizes[:count] for count in range(len(now.sizes) - 1, 1, -1)]),
-        ("share", lambda: [now.share / 2**part for part in range(1, 5)]),
     )
     for name, list_values in order:
         for value in () if name in named else list_values():

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from tellapart import __version__
 from tellapart.audit import describe_data
-from tellapart.cells import list_gpus, measure_room, open_executor
-from tellapart.cells.cell import PIXELS, weigh_training
-from tellapart.cells.reporter import Reporter, SilentReporter
+from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
-from tellapart.data.split import make_split, read_split, write_split
+from tellapart.data.split import write_split
 from tellapart.device import (
     Meter,
-    choose_device,
-    choose_precision,
-    count_threads,
     describe_environment,
     release_memory,
 )
@@ -29,16 +21,11 @@ from tellapart.errors import (
     BudgetError,
     Interrupted,
     NotFinite,
-    SettingError,
-    TellapartError,
-    UserError,
     WorkspaceError,
 )
-from tellapart.evaluate import PREDICTIONS, Seal, read_correct
+from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.lock import lock_folder
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.models import SimpleSettings
-from tellapart.models.weights import hash_weights
 from tellapart.records import (
     Comparison,
     ModelStep,
@@ -47,7 +34,6 @@ from tellapart.records import (
     StatusRecord,
     StepPlan,
     StepRecord,
-    StudyPlan,
     StudyRecord,
     SweepStep,
     find_kind,
@@ -59,22 +45,22 @@ from tellapart.report.wording import say_comparison, say_seconds
 from tellapart.stop import check_stop
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, NoTime
-from tellapart.study.rules import find_rules, plan_minutes
 from tellapart.study.settings import StudySettings
+from tellapart.study.start import (
+    RECORD,
+    identify_study,
+    open_context,
+    plan_common,
+    prepare_study,
+)
 from tellapart.study.steps import STEPS
 from tellapart.study.steps.step import Step
 from tellapart.workspace import (
     STATUS,
-    check_folder,
-    expand_path,
     open_folder,
     read_record,
     write_json,
 )
-
-PLAN, RECORD = "plan.json", "record.json"
-LEAST = 2.0
-"""Seconds that a step which trains takes at the least: to measure, test, and draw."""
 
 
 def run_study(
@@ -101,7 +87,7 @@ def run_study(
         Interrupted: a stop was asked for; the same call goes on from there.
         TellapartError: the work itself failed.
     """
-    context, names = _prepare(dataset, settings, folder, reporter, started)
+    context, names = prepare_study(dataset, settings, folder, reporter, started)
     folder, manifest = context.folder, context.folder / "split.json"
     open_folder(folder, identify_study(dataset, settings))
     with lock_folder(folder):
@@ -110,7 +96,7 @@ def run_study(
         write_json(folder / "environment.json", describe_environment())
         _write_status(context, "running")
         try:
-            with _open_context(context) as ready:
+            with open_context(context) as ready:
                 record = _Study(ready, names, command).run()
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
@@ -137,8 +123,8 @@ def plan_study(
     Raises:
         UserError: something asked for is not there.
     """
-    context, names = _prepare(dataset, settings, folder, reporter, started)
-    common = _plan_common(context)
+    context, names = prepare_study(dataset, settings, folder, reporter, started)
+    common = plan_common(context)
     context = replace(context, workers=common.workers, precision=common.precision)
     plans: dict[str, StepPlan] = {}
     left_out: dict[str, str] = {}
@@ -165,150 +151,6 @@ def describe_plan(plan: PlanRecord) -> str:
     lines += [f"{name}: left out: {reason}" for name, reason in plan.left_out.items()]
     end = "no limit of time" if plan.minutes is None else f"ends after {plan.minutes:g} min"
     return "\n".join([*lines, f"{end} (--minutes M changes that)"])
-
-
-def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
-    """Return what must be equal for a folder to be gone on with.
-
-    A folder of weights is what it holds, wherever it lies and whatever it is called.
-
-    Raises:
-        BackboneError: such a folder cannot be read.
-    """
-    chosen = settings.model_dump(
-        mode="json", exclude={"device", "transfer", "executor", "processes", "steps"}
-    )
-    backbones = [
-        f"a folder with weights {hash_weights(name)}" if name.startswith("local-dir:") else name
-        for name in settings.transfer.backbones
-    ]
-    return {
-        "made by": f"tellapart {__version__}",
-        "data": dataset.name,
-        "fingerprint": dataset.fingerprint,
-        "steps": list(name_steps(settings)),
-        **chosen,
-        **settings.transfer.model_dump(mode="json", exclude={"backbones", "max_memory"}),
-        "backbones": backbones,
-    }
-
-
-def name_steps(settings: StudySettings) -> tuple[str, ...]:
-    """Return the steps that a study has: those named, or the usual ones of its protocol."""
-    if settings.steps:
-        return settings.check_steps(STEPS)
-    val = find_rules(settings).val
-    return tuple(name for name, step in STEPS.items() if step.usual and (val or not step.optional))
-
-
-def _prepare(
-    dataset: Dataset,
-    settings: StudySettings,
-    folder: str | Path,
-    reporter: Reporter | None,
-    started: float | None,
-) -> tuple[Context, list[str]]:
-    """Return the context of a study and its steps, after finding out what would stop it later."""
-    for given, kind in ((dataset, Dataset), (settings, StudySettings)):
-        if not isinstance(given, kind):
-            raise SettingError(
-                "a study takes a Dataset, as load_images returns it, StudySettings and a folder, "
-                f"but got {given!r:.60}"
-            )
-    choose_device(settings.device)
-    if settings.minutes is not None and find_rules(settings).minutes is None:
-        raise SettingError(
-            f"--protocol {settings.protocol} trains as long as the reference study did, but got "
-            f"--minutes {settings.minutes:g}; use --epochs, or the holdout protocol"
-        )
-    folder = expand_path(folder)
-    manifest = folder / "split.json"
-    split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
-    minutes = plan_minutes(settings, len(split.train))
-    begun = time.monotonic() if started is None else started
-    context = Context(
-        settings=settings,
-        dataset=dataset,
-        seal=Seal(dataset, split, folder),
-        folder=folder,
-        reporter=reporter or SilentReporter(),
-        device=settings.device,
-        protocol=settings.protocol,
-        metric=settings.metric,
-        minutes=minutes,
-        deadline=Deadline() if minutes is None else Deadline(begun + 60 * minutes),
-    )
-    check_folder(folder, identify_study(dataset, settings))
-    names = []
-    for name in name_steps(settings):
-        try:
-            if not (folder / name / RECORD).is_file():
-                STEPS[name].check(context)
-        except UserError:
-            if name in settings.steps or not STEPS[name].optional:
-                raise
-            continue
-        names.append(name)
-    _check_minutes(context, names)
-    return context, names
-
-
-def _check_minutes(context: Context, names: list[str]) -> None:
-    """Refuse minutes in which nothing could be trained.
-
-    Raises:
-        BudgetError: with the number that would do.
-    """
-    asked = context.settings.minutes
-    trained = [name for name in names if STEPS[name].weight]
-    if asked is not None and trained and context.deadline.left() < LEAST:
-        spent = 60 * asked - context.deadline.left() if context.deadline.left() else 60 * asked
-        needed = (spent + LEAST * len(trained)) / 60
-        raise BudgetError(
-            f"--minutes must be at least {needed:.1g} for {len(trained)} "
-            f"step{'s' if len(trained) > 1 else ''} that train on this machine, but got {asked:g}; "
-            "allow more, or fewer --steps"
-        )
-
-
-def _plan_common(context: Context) -> StudyPlan:
-    """Return what all trainings have in common: their number format, and the workers there are.
-
-    Unless told, there are as many workers as threads, with one each and as many as fit in the
-    memory, or as GPUs; a preset in float32 and other devices have one.
-    """
-    settings, rules = context.settings, find_rules(context.settings)
-    device = choose_device(settings.device)
-    workers = 1
-    if settings.processes != "auto":
-        workers = int(settings.processes)
-    elif settings.executor == "inline" or rules.float32:
-        workers = 1
-    elif device.type == "cuda":
-        workers = len(list_gpus())
-    elif device.type == "cpu":
-        fit = int(measure_room() / weigh_training(SimpleSettings(width=1, dense=1), context.shape))
-        workers = max(1, min(count_threads(), fit))
-    precision = "float32" if rules.float32 else choose_precision(device)
-    return StudyPlan(minutes=context.minutes, precision=precision, workers=workers)
-
-
-@contextmanager
-def _open_context(context: Context) -> Iterator[Context]:
-    """Give a context with what all trainings have in common, decided once, and its executor."""
-    common = context.decide("", "plan", StudyPlan, lambda: _plan_common(context))
-    context = replace(context, precision=common.precision, workers=common.workers)
-    pixels = context.folder / PIXELS
-    pixels.unlink(missing_ok=True)  # of a start that was killed
-    name = context.settings.executor
-    if name == "auto":
-        name = "local" if common.workers > 1 else "inline"
-    try:
-        with open_executor(name, common.workers, context.device) as executor:
-            workers = executor.workers if executor.remote else 1
-            yield replace(context, executor=executor, workers=workers)
-    finally:
-        pixels.unlink(missing_ok=True)
 
 
 def _share(context: Context, names: list[str], name: str) -> Deadline:
@@ -457,13 +299,3 @@ def _write_status(context: Context, status: str, note: str = "") -> None:
         status=status, note=note, process=os.getpid(), folder=context.dataset.folder
     )
     write_json(context.folder / STATUS, found.model_dump(exclude_defaults=True))
-
-
-__all__ = [
-    "StudySettings",
-    "TellapartError",
-    "describe_plan",
-    "identify_study",
-    "plan_study",
-    "run_study",
-]

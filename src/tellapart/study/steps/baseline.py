@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tellapart.cells.cell import NetworkCell
 from tellapart.records import BaselineStep, RunRecord, TrainPlan
+from tellapart.report.wording import say_count
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
 from tellapart.study.rules import LONGEST, plan_recipe
@@ -30,7 +31,7 @@ def plan_baseline(context: Context, seconds: float) -> TrainPlan:
         share=kept.share,
         estimate=cost(kept),
         cut=() if alone else list_cuts(whole, kept),
-        text=f"{kept.epochs} epochs",
+        text=say_count(kept.epochs, "epoch"),
     )
 
 
@@ -49,4 +50,4 @@ def run_baseline(context: Context, plan: TrainPlan, deadline: Deadline) -> Basel
     return BaselineStep(**context.describe_model(run, test))
 
 
-STEP = Step(run=run_baseline, plan=plan_baseline, plan_kind=TrainPlan, weight=5)
+STEP = Step(run=run_baseline, plan=plan_baseline, plan_kind=TrainPlan, weight=10)

@@ -135,7 +135,7 @@ STEP = Step(
     run=run_learn,
     plan=plan_learn,
     plan_kind=LearnPlan,
-    weight=10,
+    weight=5,
     optional=True,
     check=check_learn,
 )

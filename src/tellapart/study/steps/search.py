@@ -80,7 +80,7 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
         for epochs in range(whole, fewest - 1, -1)
     ]
     options += [(WIDTHS[0], fewest, trials, 1.0) for trials in range(wished - 1, few - 1, -1)]
-    options += [(WIDTHS[0], fewest, few, 0.5**part) for part in range(1, 5)]
+    options += [(WIDTHS[0], fewest, few, 0.5**part) for part in range(1, 3)]
     fits = next((option for option in options if cost(*option) <= allowed), None)
     if fits is None:
         raise NoTime(2 * cost(*options[-1]) / CAREFUL + FINISH, seconds)
@@ -233,4 +233,4 @@ def _train_fixed(context: Context, model: NetworkSettings, recipe: TrainSettings
     return Winner(Search((trial,), 1, run, {}), None, run)
 
 
-STEP = Step(run=run_search_step, plan=plan_search, plan_kind=SearchPlan, weight=30)
+STEP = Step(run=run_search_step, plan=plan_search, plan_kind=SearchPlan, weight=28)

@@ -8,6 +8,7 @@ from functools import partial
 from tellapart.cells.cell import NetworkCell, Outcome
 from tellapart.models import NetworkSettings
 from tellapart.records import SweepPlan, SweepStep
+from tellapart.report.wording import say_count
 from tellapart.search.sweep import Point, Seeds, check_sizes, run_sweep
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
@@ -41,7 +42,8 @@ def plan_trainings(
 
     kept = fit_trainings(whole, cost, seconds, named)
     most = plan_seeds(context.settings, context.images)[1]
-    most = most if most > whole.seeds else kept.seeds
+    if kept != whole:  # time that is short goes into epochs before it goes into further seeds
+        most = kept.seeds
     plan = SweepPlan(
         sizes=kept.sizes,
         seeds=kept.seeds,
@@ -57,11 +59,11 @@ def plan_trainings(
 
 def say_trainings(plan: SweepPlan) -> str:
     """Say what a sweep trains."""
-    seeds = f"{plan.seeds} seed{'s' if plan.seeds > 1 else ''}"
+    seeds = say_count(plan.seeds, "seed")
     if plan.most_seeds > plan.seeds:
         seeds += f" (up to {plan.most_seeds} where they decide)"
     by = f", by {plan.workers} workers" if plan.workers > 1 else ""
-    return f"{seeds} of {plan.epochs} epochs{by}"
+    return f"{seeds} of {say_count(plan.epochs, 'epoch')}{by}"
 
 
 def plan_sweep(step: str, context: Context, seconds: float) -> SweepPlan:
@@ -146,4 +148,4 @@ def make_step(name: str, weight: float) -> Step:
     )
 
 
-CONV, DENSE = make_step("conv", 30), make_step("dense", 15)
+CONV, DENSE = make_step("conv", 25), make_step("dense", 12)

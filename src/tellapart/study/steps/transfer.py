@@ -258,6 +258,6 @@ STEP = Step(
     run=run_transfer,
     plan=plan_transfer,
     plan_kind=TransferPlan,
-    weight=15,
+    weight=20,
     check=check_backbones,
 )
