@@ -99,8 +99,8 @@ def describe_balance(totals: dict[str, int]) -> str:
         return f"{sizes}: close enough to balanced that it is no issue."
     return (
         f"{sizes}: balance matters. Always answering {large} would be right "
-        f"{100 * most / sum(totals.values()):.1f} % of the time, so read accuracy against that, and look "
-        f"at the recall of {small}; "
+        f"{100 * most / sum(totals.values()):.1f} % of the time, so read accuracy against that, "
+        f"and look at the recall of {small}; "
         "tellapart train --class-weights balanced gives every class the same weight."
     )
 

@@ -10,7 +10,7 @@ import pytest
 import requests
 
 from tellapart.data import download
-from tellapart.data.download import Progress, download_file, fetch_https, refuse_insecure
+from tellapart.data.download import Progress, download_file, refuse_insecure
 from tellapart.errors import DataError, Interrupted
 from tellapart.stop import ask_stop, clear_stop
 
@@ -180,9 +180,9 @@ def test_a_server_without_tls_is_never_asked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://a.org/x", "file:///etc/passwd", "ftp://a.org/x", ""])
-def test_other_schemes_are_refused(url: str) -> None:
+def test_other_schemes_are_refused(url: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="https only"):
-        fetch_https(url, io.BytesIO(), True)
+        download_file(url, tmp_path / "x", 10, SHA256)
 
 
 def test_a_redirect_to_another_scheme_is_refused_and_closed() -> None:

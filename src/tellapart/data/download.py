@@ -65,7 +65,6 @@ def fetch_https(url: str, stream: BinaryIO, verify: bool | str) -> None:
     """
     import pooch
 
-    check_address(url)
     pooch.HTTPDownloader(
         chunk_size=_BLOCK,
         timeout=TIMEOUT_SECONDS,

@@ -28,7 +28,7 @@ class FileSource:
         hashes: of each file's bytes, as they were when the data were loaded.
         image_size: the chosen side, in pixels.
         channels: 1 or 3.
-        held: has (n, image_size, image_size, channels) uint8; None to decode at each read.
+        held: the pixels at that size; None to decode at each read.
     """
 
     def __init__(
@@ -39,9 +39,7 @@ class FileSource:
         channels: int,
         held: ArraySource | None = None,
     ) -> None:
-        shape = (len(paths), image_size, image_size, channels)
         assert len(paths) == len(hashes)
-        assert held is None or held.pixels.shape == shape
         self.paths = tuple(paths)
         self.hashes = tuple(hashes)
         self.image_size = image_size
