@@ -73,13 +73,14 @@ def choose_precision(device: torch.device) -> Precision:
             f"{PRECISION_VARIABLE} must be auto, float32 or bfloat16, but is {asked!r}; "
             "correct or unset it"
         )
+    faster = False
     if device.type == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    if device.type != "cpu" or platform.machine().lower() not in ("x86_64", "amd64"):
-        return "float32"
-    flags = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private in torch
-    native = any(getattr(torch.cpu, name, lambda: False)() for name in flags)
-    return "bfloat16" if native and measure_gain() > 1 else "float32"
+        faster = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif device.type == "cpu" and platform.machine().lower() in ("x86_64", "amd64"):
+        flags = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # private in torch
+        native = any(getattr(torch.cpu, name, lambda: False)() for name in flags)
+        faster = native and measure_gain() > 1
+    return "bfloat16" if faster else "float32"
 
 
 @cache
@@ -179,13 +180,9 @@ def seed_step(device: torch.device, seed: int, epoch: int, step: int, rank: int 
     from numpy.random import SeedSequence
 
     own = SeedSequence((seed, epoch, step), spawn_key=(rank,) if rank else ())
-    number = int(own.generate_state(1)[0])
-    if device.type == "cuda":
-        torch.cuda.manual_seed(number)
-    elif device.type == "mps":
-        torch.mps.manual_seed(number)
-    else:
-        torch.default_generator.manual_seed(number)
+    others = {"cuda": torch.cuda.manual_seed, "mps": torch.mps.manual_seed}
+    seed_device = others.get(device.type, torch.default_generator.manual_seed)
+    seed_device(int(own.generate_state(1)[0]))
 
 
 def wait_shortly() -> None:
@@ -236,13 +233,13 @@ def measure_tree_memory() -> int:
     for process in own.children(recursive=True):
         try:
             total += int(process.memory_full_info().uss)
-        except psutil.Error:  # it ended between the listing and the look
+        except psutil.Error:  # it ended meanwhile
             continue
     return total
 
 
 REST = 50
-"""Times as long as a look at the memory takes that there is none."""
+"""Times as long as measuring the memory takes that it is not measured."""
 
 
 class Meter:
@@ -256,7 +253,7 @@ class Meter:
 
     def __enter__(self) -> Meter:
         self._start, self._end = time.perf_counter(), 0.0
-        self._look()
+        self._measure()
         self._thread = threading.Thread(target=self._watch, daemon=True)
         self._thread.start()
         return self
@@ -264,7 +261,7 @@ class Meter:
     def __exit__(self, *failure: object) -> None:
         self._stop.set()
         self._thread.join()
-        self._look()
+        self._measure()
         self._end = time.perf_counter()
 
     @property
@@ -272,15 +269,15 @@ class Meter:
         """Seconds of the block: so far, or in all once it has ended."""
         return (self._end or time.perf_counter()) - self._start if self._start else 0.0
 
-    def _look(self) -> None:
+    def _measure(self) -> None:
         self.peak_memory_mb = max(self.peak_memory_mb, measure_tree_memory() / 1e6)
 
     def _watch(self) -> None:
         pause = self._interval
         while not self._stop.wait(pause):
             start = time.perf_counter()
-            self._look()
-            # a look at several processes takes long: it must not take a share that matters
+            self._measure()
+            # several processes take long to measure: it must not take a share that matters
             pause = max(self._interval, REST * (time.perf_counter() - start))
 
 
