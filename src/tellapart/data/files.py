@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -16,8 +15,6 @@ from tellapart.data.decode import decode_image, open_content
 from tellapart.data.tree import show_name
 from tellapart.device import count_cores
 from tellapart.errors import DataError
-
-Result = TypeVar("Result")
 
 
 class FileSource:
@@ -98,10 +95,10 @@ def hash_content(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
-def work_through(function: Callable[[int], Result], count: int) -> list[Result]:
+def work_through(function: Callable[[int], None], count: int) -> None:
     """Call a function with each number below ``count``, on all cores."""
     with ThreadPoolExecutor(count_cores()) as pool:
-        return list(pool.map(function, range(count)))
+        list(pool.map(function, range(count)))  # raises what the first failure did
 
 
 @contextmanager
