@@ -63,7 +63,7 @@ def test_a_command_without_data_says_what_to_give(
     command: str, here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     said = refuse(capsys, command)
-    assert "a folder of images for each class, or a name (digits, cifar10)" in said
+    assert "a folder of images for each class, or a name (digits, cifar10" in said
     assert f"tellapart {command} photos/" in said
     assert list(here.iterdir()) == []
 

@@ -67,3 +67,13 @@ def test_what_is_missing_is_downloaded_and_counted_as_one(
     assert found == tmp_path / "cache" / "data" / "two"
     assert wanted == [found / "x", found / "y"]
     assert seen == [(5, 20), (10, 20), (15, 20), (20, 20)]
+
+
+def test_without_a_network_all_files_to_fetch_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(url: str, destination: Path, *_: object) -> Path:
+        raise DataError(f"fetch {url} and put it at {destination}")
+
+    monkeypatch.setattr(named, "download_file", fail)
+    with pytest.raises(DataError) as caught:
+        fetch_data("fashion-mnist")
+    assert all(file.url in str(caught.value) for file in NAMED["fashion-mnist"].files)

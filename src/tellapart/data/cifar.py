@@ -129,10 +129,8 @@ def read_cifar(place: Path, layout: Layout) -> Dataset | None:
             present = [name for name in layout.list_files(form) if (folder / name).is_file()]
             named = (folder / meta).is_file()
             if present and (named or layout.classes):
-                names = [*([meta] if named else []), *present]
-                return _assemble(
-                    layout, form, ((one, _read(layout, folder / one)) for one in names)
-                )
+                paths = [folder / name for name in [meta] * named + present]
+                return _assemble(layout, form, ((one.name, _read(layout, one)) for one in paths))
     for name in layout.archives:
         if (place / name).is_file():
             return _read_archive(place / name, layout)
@@ -196,6 +194,7 @@ def _read_archive(path: Path, layout: Layout) -> Dataset:
     """Read a gzipped tar archive as a stream: regular files with an expected name alone."""
     members: dict[str, bytes] = {}
     wanted = {name for form in layout.meta for name in layout.list_files(form)}
+    wanted.update(layout.meta.values())
     try:
         with tarfile.open(path, "r|gz") as archive:
             for count, member in enumerate(archive, 1):
@@ -205,10 +204,8 @@ def _read_archive(path: Path, layout: Layout) -> Dataset:
                         f"{_MOST_MEMBERS} files, or one of over {_MOST_BYTES:,} bytes"
                     )
                 inside = PurePosixPath(member.name)
-                known = inside.name in wanted or inside.name in layout.meta.values()
-                if not (member.isreg() and known) or inside.name in members:
-                    continue
-                if not (inside.is_absolute() or ".." in inside.parts):
+                strange = inside.is_absolute() or ".." in inside.parts or inside.name in members
+                if member.isreg() and inside.name in wanted and not strange:
                     stream = archive.extractfile(member)
                     assert stream is not None, "a regular file has content"
                     members[inside.name] = stream.read()

@@ -29,10 +29,9 @@ class ImageSource(Protocol):
     """Whether images are decoded at each read (True) or held in memory (False)."""
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
-        """Return images as (k, height, width, channels) uint8.
+        """Return images as (k, height, width, channels) uint8, of side ``size`` if it can.
 
-        ``size`` asks for square images of that side where the source can decode them at it;
-        a source that holds pixels gives its own size, and the caller resizes.
+        A source that holds pixels gives its own size, and the caller resizes.
         """
 
 
@@ -97,7 +96,7 @@ class Dataset:
         channels: 1 or 3.
         sizes: how many files have which ``width x height``.
         modes: how many files have which colour mode.
-        notes: what a user should know (a partial copy, classes of another split, ...).
+        notes: what a user should know, such as a partial copy.
         excluded: files left out, with the reason.
         files: per image the name of its file below ``folder``; none where images have no files.
         folder: where they lie, for data that have no name of their own.

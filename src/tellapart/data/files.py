@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 
@@ -16,8 +15,6 @@ from tellapart.data.decode import decode_image, open_content
 from tellapart.data.tree import show_name
 from tellapart.device import count_cores
 from tellapart.errors import DataError
-
-Result = TypeVar("Result")
 
 
 class FileSource:
@@ -28,7 +25,7 @@ class FileSource:
         hashes: of each file's bytes, as they were when the data were loaded.
         image_size: the chosen side, in pixels.
         channels: 1 or 3.
-        held: has (n, image_size, image_size, channels) uint8; None to decode at each read.
+        held: the pixels at that size; None to decode at each read.
     """
 
     def __init__(
@@ -39,9 +36,7 @@ class FileSource:
         channels: int,
         held: ArraySource | None = None,
     ) -> None:
-        shape = (len(paths), image_size, image_size, channels)
         assert len(paths) == len(hashes)
-        assert held is None or held.pixels.shape == shape
         self.paths = tuple(paths)
         self.hashes = tuple(hashes)
         self.image_size = image_size
@@ -100,10 +95,10 @@ def hash_content(content: bytes) -> str:
     return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
-def work_through(function: Callable[[int], Result], count: int) -> list[Result]:
+def work_through(function: Callable[[int], None], count: int) -> None:
     """Call a function with each number below ``count``, on all cores."""
     with ThreadPoolExecutor(count_cores()) as pool:
-        return list(pool.map(function, range(count)))
+        list(pool.map(function, range(count)))  # raises what the first failure did
 
 
 @contextmanager

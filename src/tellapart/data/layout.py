@@ -39,6 +39,11 @@ class Folder:
         return self.shown.rpartition("/")[2]
 
     @property
+    def role(self) -> str:
+        """The split that its name stands for, or an empty string."""
+        return find_role(self.name)
+
+    @property
     def filled(self) -> list[Folder]:
         """The folders in it that hold images."""
         return [folder for folder in self.folders if folder.count]
@@ -82,15 +87,15 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
     Raises:
         DataError: splits without class folders, or what may be a split or a class.
     """
-    named = [folder for folder in root.filled if find_role(folder.name)]
-    others = [folder for folder in root.filled if not find_role(folder.name)]
+    named = [folder for folder in root.filled if folder.role]
+    others = [folder for folder in root.filled if not folder.role]
     exact = [folder for folder in named if folder.name.casefold() in ROLE_WORDS]
     splits = [folder for folder in named if _holds_classes(folder)]
     loose = exact if others else named
     if inner := _split_classes(root):
         _note_roles([(part.role, part.folder) for part in inner if part.role], notes)
         return inner
-    roles = {find_role(folder.name) for folder in loose}
+    roles = {folder.role for folder in loose}
     if not splits and (len(roles) > 1 or (loose and len(root.filled) == 1)):
         raise DataError(
             f"{_join(loose)} must hold class folders, but hold images alone, and labels in file "
@@ -138,18 +143,13 @@ def _holds_classes(folder: Folder) -> bool:
 
 def _split_classes(root: Folder) -> list[ClassFolder]:
     """Return the classes where they are split inside, as good/train and good/test; else none."""
-    found = []
-    divided = False
+    found, divided = [], False
     for top in root.filled:
-        roles = [find_role(inner.name) for inner in top.filled]
-        if top.images or not all(roles):
+        if top.images or not all(inner.role for inner in top.filled):
             found.append(ClassFolder("", top.name, top))
             continue
-        divided |= len(set(roles)) > 1
-        found += [
-            ClassFolder(role, top.name, inner)
-            for role, inner in zip(roles, top.filled, strict=True)
-        ]
+        divided |= len({inner.role for inner in top.filled}) > 1
+        found += [ClassFolder(inner.role, top.name, inner) for inner in top.filled]
     return found if divided else []
 
 
@@ -158,7 +158,7 @@ def _share_classes(splits: list[Folder]) -> bool:
     roles: dict[str, set[str]] = {}
     for split, inside in zip(splits, _unwrap(splits), strict=True):
         for inner in inside.filled:
-            roles.setdefault(inner.name, set()).add(find_role(split.name))
+            roles.setdefault(inner.name, set()).add(split.role)
     return any(len(found) > 1 for found in roles.values())
 
 
@@ -168,25 +168,21 @@ def _unwrap(splits: list[Folder]) -> list[Folder]:
     A folder that is alone in its split, with folders and no images in it, is no class, unless
     another split has a class of its name.
     """
-    inside = list(splits)
-    while True:
-        alone = [
-            len(split.filled) == 1 and not split.images and _holds_classes(split.filled[0])
+    inside: list[Folder] = []
+    while inside != splits:
+        inside = splits
+        plain = [split for split in inside if not _wraps_one(split)]
+        names = {inner.name for split in plain for inner in split.filled}
+        splits = [
+            split if split in plain or split.filled[0].name in names else split.filled[0]
             for split in inside
         ]
-        names = {
-            inner.name
-            for split, wrapped in zip(inside, alone, strict=True)
-            if not wrapped
-            for inner in split.filled
-        }
-        deeper = [
-            split.filled[0] if wrapped and split.filled[0].name not in names else split
-            for split, wrapped in zip(inside, alone, strict=True)
-        ]
-        if deeper == inside:
-            return inside
-        inside = deeper
+    return splits
+
+
+def _wraps_one(folder: Folder) -> bool:
+    inside = folder.filled
+    return len(inside) == 1 and not folder.images and _holds_classes(inside[0])
 
 
 def _read_splits(named: list[Folder], splits: list[Folder], notes: list[str]) -> list[ClassFolder]:
@@ -197,7 +193,7 @@ def _read_splits(named: list[Folder], splits: list[Folder], notes: list[str]) ->
             notes.append(
                 f"{strays:,} images of {folder.name} lie outside of all class folders: left out"
             )
-    places = [(find_role(split.name), place) for split, place in zip(splits, inside, strict=True)]
+    places = [(split.role, place) for split, place in zip(splits, inside, strict=True)]
     _note_roles(places, notes)
     return [
         ClassFolder(role, inner.name, inner) for role, place in places for inner in place.folders

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 import numpy as np
 
@@ -49,16 +49,11 @@ def iterate_batches(
     batch_size: int,
     order: Indices | None = None,
 ) -> Iterator[Batch]:
-    """Yield (pixels, labels, rows) of the images at ``indices``; the last may be shorter.
+    """Yield (pixels, labels, rows), as `read_batches` does; the last batch may be shorter.
 
     Args:
-        dataset: where images and labels come from.
         indices: rows of the dataset, (n,) int64.
-        batch_size: the most images in a batch.
         order: a permutation of ``range(n)``; as ``indices`` stand if None.
-
-    Yields:
-        pixels (k, height, width, channels) uint8, labels (k,) int64, rows (k,) int64.
     """
     ordered = indices if order is None else indices[order]
     bounds = cut_epoch(len(ordered), batch_size)
@@ -68,17 +63,17 @@ def iterate_batches(
 def read_batches(dataset: Dataset, parts: Sequence[Indices]) -> Iterator[Batch]:
     """Yield (pixels, labels, rows) of each part, an array of rows of the dataset, (k,) int64.
 
-    Where images are decoded at each read, the next batch is read while one is used.
+    Pixels are (k, height, width, channels) uint8, labels int64. Where images are decoded at each
+    read, the next batch is read while one is used.
     """
     if not dataset.source.streamed:
         for rows in parts:
             yield dataset.source.read(rows), dataset.labels[rows], rows
         return
     with ThreadPoolExecutor(1) as pool:
-        waiting = pool.submit(dataset.source.read, parts[0]) if parts else None
-        for number, rows in enumerate(parts):
-            assert waiting is not None
-            pixels = waiting.result()
-            if number + 1 < len(parts):
-                waiting = pool.submit(dataset.source.read, parts[number + 1])
+        waiting = [pool.submit(dataset.source.read, rows) for rows in parts[:1]]
+        for rows, later in zip_longest(parts, parts[1:]):
+            pixels = waiting.pop().result()
+            if later is not None:
+                waiting.append(pool.submit(dataset.source.read, later))
             yield pixels, dataset.labels[rows], rows

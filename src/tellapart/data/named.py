@@ -158,8 +158,14 @@ def fetch_named(name: str, progress: Progress | None = None) -> Path | None:
         if progress is not None:
             progress(before + done, total)
 
-    for file in entry.files:
-        path = download_file(file.url, folder / file.name, file.size, file.sha256, report)
+    for number, file in enumerate(entry.files, 1):
+        path = folder / file.name
+        try:
+            download_file(file.url, path, file.size, file.sha256, report)
+        except DataError as error:
+            if rest := ", ".join(other.url for other in entry.files[number:]):
+                raise DataError(f"{error}, and beside it {rest}") from error
+            raise
         before += file.size
     return path if len(entry.files) == 1 else folder
 

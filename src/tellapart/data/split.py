@@ -180,8 +180,7 @@ def _check_classes(dataset: Dataset, groups: Groups) -> None:
 def _set_targets(whole: Mapping[int, int], share: float, most: int) -> dict[int, int]:
     """Return how many rows of each class to carve: a share, at least one, ``most`` in all."""
     targets = {label: max(1, round(share * count)) for label, count in whole.items()}
-    total = sum(targets.values())
-    if total <= most:
+    if (total := sum(targets.values())) <= most:
         return targets
     exact = {label: count * most / total for label, count in targets.items()}
     capped = {label: max(1, int(value)) for label, value in exact.items()}

@@ -102,17 +102,28 @@ def scan_tree(root: Path, follow_links: bool = False) -> Tree:
 
 def say_left_out(tree: Tree) -> str:
     """Return in brackets what was found and not read, for an error; empty if all was."""
-    said = []
+    said = _list_left_out(tree)
     if tree.excluded:
         first = tree.excluded[0]
-        said.append(f"{len(tree.excluded):,} left out, such as {first.path}: {first.reason}")
-    if tree.links:
-        said.append(_say_links(tree))
-    if tree.own:
-        said.append(_say_own(tree))
-    if tree.others:
-        said.append(f"found are {_say_kinds(tree.others)}; read are {', '.join(FORMATS)}")
+        said.insert(0, f"{len(tree.excluded):,} left out, such as {first.path}: {first.reason}")
     return f" ({'; '.join(said)})" if said else ""
+
+
+def _list_left_out(tree: Tree) -> list[str]:
+    """Return a sentence for each kind of thing that is no image to be read."""
+    said = []
+    if tree.others:
+        kinds = ", ".join(f"{count:,} {kind}" for kind, count in tree.others.most_common(5))
+        formats = ", ".join(FORMATS)
+        said.append(f"{tree.others.total():,} files are not images in {formats}: {kinds}")
+    if tree.links:
+        said.append(
+            f"links that lead out of the folder, left out: {len(tree.links):,}, such as "
+            f"{tree.links[0]}; add --follow-links (in Python, follow_links=True) to follow them"
+        )
+    if tree.own:
+        said.append(f"passed over are tellapart's own results: {', '.join(tree.own[:5])}")
+    return said
 
 
 def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
@@ -149,7 +160,7 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
         if folder.parent is not None:
             folder.parent.folders.append(folder)
         order.append(folder)
-        waiting += reversed(_sort_entries(folder, entries, None if follow_links else real, tree))
+        waiting += reversed(_sort_entries(folder, entries, "" if follow_links else real, tree))
     for folder in reversed(order):
         folder.count += len(folder.images)
         if folder.parent is not None:
@@ -158,12 +169,12 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
 
 
 def _sort_entries(
-    folder: Folder, entries: list[os.DirEntry[str]], within: str | None, tree: Tree
+    folder: Folder, entries: list[os.DirEntry[str]], within: str, tree: Tree
 ) -> list[Folder]:
     """Fill in a folder's files, and return the folders in it, which are still to be read.
 
     Args:
-        within: where links must not lead out of; None where they may.
+        within: where links must not lead out of; empty where they may.
     """
     folders = []
     for entry in entries:
@@ -174,6 +185,7 @@ def _sort_entries(
         path = folder.path / entry.name
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
+            linked = Path(os.path.realpath(path)) if within and entry.is_symlink() else None
         except OSError as error:
             tree.excluded.append(Excluded(path=shown, reason=explain_unreadable(error)))
             continue
@@ -182,17 +194,13 @@ def _sort_entries(
         elif not is_folder and not is_file:
             odd = "not a regular file" if os.path.exists(path) else "a link to nothing"
             tree.excluded.append(Excluded(path=shown, reason=odd))
-        elif within and entry.is_symlink() and not _lies_within(path, within):
+        elif linked and not linked.is_relative_to(within):
             tree.links.append(shown)
         elif is_folder:
             folders.append(Folder(path, shown, folder))
         else:
             folder.images.append(path)
     return folders
-
-
-def _lies_within(path: Path, root: str) -> bool:
-    return Path(os.path.realpath(path)).is_relative_to(root)
 
 
 def _take_images(part: ClassFolder, tree: Tree) -> None:
@@ -207,11 +215,7 @@ def _take_images(part: ClassFolder, tree: Tree) -> None:
 
 
 def _note_oddities(tree: Tree, found: list[ClassFolder]) -> None:
-    if tree.others:
-        tree.notes.append(
-            f"{tree.others.total():,} files are not images of a known kind: "
-            f"{_say_kinds(tree.others)}"
-        )
+    tree.notes += _list_left_out(tree)
     deeper = [part.folder for part in found if part.folder.count > len(part.folder.images)]
     if deeper:
         count = sum(folder.count - len(folder.images) for folder in deeper)
@@ -219,10 +223,6 @@ def _note_oddities(tree: Tree, found: list[ClassFolder]) -> None:
         tree.notes.append(
             f"{count:,} images lie in folders inside their class folder, such as {such}"
         )
-    if tree.links:
-        tree.notes.append(_say_links(tree))
-    if tree.own:
-        tree.notes.append(_say_own(tree))
     forms: dict[str, set[str]] = {}
     alike: dict[str, set[str]] = {}
     for part in found:
@@ -236,19 +236,3 @@ def _note_oddities(tree: Tree, found: list[ClassFolder]) -> None:
         if len(names) > 1:
             shown = " and ".join(repr(name) for name in sorted(names))
             tree.notes.append(f"classes {shown} differ only in case or spaces")
-
-
-def _say_kinds(others: Counter[str]) -> str:
-    return ", ".join(f"{count:,} {kind}" for kind, count in others.most_common(5))
-
-
-def _say_links(tree: Tree) -> str:
-    return (
-        f"links that lead out of the folder, left out: {len(tree.links):,}, such as "
-        f"{tree.links[0]}; "
-        "add --follow-links (in Python, follow_links=True) to follow them"
-    )
-
-
-def _say_own(tree: Tree) -> str:
-    return f"passed over are tellapart's own results: {', '.join(tree.own[:5])}"
