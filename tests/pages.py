@@ -6,25 +6,31 @@ Made anew by ``python -m tests.pages``.
 from __future__ import annotations
 
 import ast
-import re
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
 from cyclopts import Parameter
 from pydantic import BaseModel
 
-from tellapart.cli import flags
+from tellapart.cli.flags import AnswerFlags, PlaceFlags, SizedFlags
+from tellapart.config import RecipeSettings
+from tellapart.study.settings import (
+    RunSettings,
+    SearchSettings,
+    SweepSettings,
+    TransferSettings,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 GROUPS: dict[str, tuple[type[BaseModel], str]] = {
-    "Run": (flags.RunSettings, "of every command that trains"),
-    "Network": (flags.SizedFlags, "of `study`, `train`, `sweep` and `learn`"),
-    "Training": (flags.RecipeSettings, "of the same; what is not given is the network's own"),
-    "Sweep": (flags.SweepSettings, "of `study`, `sweep` and `learn`"),
-    "Search": (flags.SearchSettings, "of `study` and `search`"),
-    "Transfer": (flags.TransferSettings, "of `study` and `transfer`"),
-    "Files": (flags.PlaceFlags, "of every command that reads data"),
-    "Answer": (flags.AnswerFlags, "of the same"),
+    "Run": (RunSettings, "of every command that trains"),
+    "Network": (SizedFlags, "of `study`, `train`, `sweep` and `learn`"),
+    "Training": (RecipeSettings, "of the same; what is not given is the network's own"),
+    "Sweep": (SweepSettings, "of `study`, `sweep` and `learn`"),
+    "Search": (SearchSettings, "of `study` and `search`"),
+    "Transfer": (TransferSettings, "of `study` and `transfer`"),
+    "Files": (PlaceFlags, "of every command that reads data"),
+    "Answer": (AnswerFlags, "of the same"),
 }
 
 
@@ -35,7 +41,7 @@ def list_flags(kind: type[BaseModel]) -> list[tuple[str, str, str]]:
         own = [part for part in info.metadata if isinstance(part, Parameter)]
         if any(part.parse is False for part in own):
             continue
-        named = [part.name[0] for part in own if part.name]
+        named = [str(name) for part in own for name in part.name or ()]
         if named == ["*"]:
             rows += list_flags(info.annotation)  # type: ignore[arg-type]  # settings within
             continue
@@ -67,7 +73,8 @@ def make_options() -> str:
 
 def make_map() -> str:
     """Return a phrase for each file of the source, by room."""
-    source, rooms = ROOT / "src/tellapart", {}
+    source = ROOT / "src/tellapart"
+    rooms: dict[str, list[tuple[str, str]]] = {}
     for file in sorted(source.rglob("*.py")):
         phrase = (ast.get_docstring(ast.parse(file.read_text("utf-8"))) or "").partition("\n\n")[0]
         room = file.relative_to(source).parent.as_posix()
@@ -85,11 +92,6 @@ def write_pages() -> None:
     page = ROOT / "CONTRIBUTING.md"
     before = page.read_text(encoding="utf-8").partition("## The map")[0]
     page.write_text(f"{before}## The map\n\n{make_map()}\n", encoding="utf-8")
-
-
-def strip_space(text: str) -> str:
-    """Return text with any white space as one space."""
-    return re.sub(r"\s+", " ", text)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tellapart.cli import app, main
+from tests.pages import make_map, make_options
 
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -62,9 +63,20 @@ def test_command_runs(
     assert "report.html" in capsys.readouterr().out
 
 
-def test_python_session_of_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_that_are_made_from_the_code_are_new() -> None:
+    """Otherwise: python -m tests.pages."""
+    assert (ROOT / "docs/options.md").read_text(encoding="utf-8") == make_options()
+    assert make_map() in (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+
+
+def test_the_readme_is_short() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").split()) <= 600
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/python.md"])
+def test_python_sessions_run(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    failed, tried = doctest.testfile(str(ROOT / "README.md"), module_relative=False)
+    failed, tried = doctest.testfile(str(ROOT / name), module_relative=False)
     assert tried >= 4 and failed == 0
 
 
