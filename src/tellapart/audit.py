@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from tellapart.data.dataset import Dataset, Indices, count_labels
 from tellapart.data.folder import MOST_SIZE
 from tellapart.data.split import Split, count_leaks
-from tellapart.records import DataRecord, InspectStep
+from tellapart.records import ROLES, DataRecord, InspectStep
 from tellapart.stop import check_stop
 from tellapart.words import choose_font, shorten_name, shorten_names
 from tellapart.workspace import expand_path, write_bytes
@@ -36,9 +36,8 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         counts={
-            "train": count_labels(dataset.labels[split.train], dataset.classes),
-            "val": count_labels(dataset.labels[split.val], dataset.classes),
-            "test": count_labels(dataset.labels[split.test], dataset.classes),
+            role: count_labels(dataset.labels[rows], dataset.classes)
+            for role, rows in zip(ROLES, (split.train, split.val, split.test), strict=True)
         },
         image_size=dataset.image_size,
         channels=dataset.channels,
@@ -59,8 +58,7 @@ def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectS
     folder = expand_path(folder)
     record = describe_data(dataset, split)
     totals = count_labels(dataset.labels, dataset.classes)
-    ratio = max(totals.values()) / max(1, min(totals.values()))
-    share = max(totals.values()) / len(dataset)
+    most, least = max(totals.values()), min(totals.values())
     duplicates = len(dataset) - len(set(dataset.hashes))
     leaked = count_leaks(dataset, split)
     balance = describe_balance(totals)
@@ -68,8 +66,8 @@ def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectS
     return InspectStep(
         data=record,
         balance=balance,
-        imbalance_ratio=ratio,
-        majority_share=share,
+        imbalance_ratio=most / max(1, least),
+        majority_share=most / len(dataset),
         duplicates=duplicates,
         leaked=leaked,
         samples=f"{folder.name}/samples.png",
@@ -82,25 +80,24 @@ def describe_balance(totals: dict[str, int]) -> str:
     >>> describe_balance({"a": 50, "b": 50})
     'Every class has 50 images: balance is no issue, and plain accuracy is a fair measure.'
     """
-    large = max(totals, key=lambda name: totals[name])
-    small = min(totals, key=lambda name: totals[name])
-    ratio = totals[large] / max(1, totals[small])
-    share = 100 * totals[large] / max(1, sum(totals.values()))
-    if ratio == 1:
+    large, small = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
+    most, least = totals[large], totals[small]
+    if most == least:
         return (
-            f"Every class has {totals[large]:,} images: balance is no issue, and plain accuracy "
-            "is a fair measure."
+            f"Every class has {most:,} images: balance is no issue, and plain accuracy is a fair "
+            "measure."
         )
     sizes = (
-        f"The largest class ({large}, {totals[large]:,}) has {ratio:.1f} times the images of the "
-        f"smallest ({small}, {totals[small]:,})"
+        f"The largest class ({large}, {most:,}) has {most / max(1, least):.1f} times the images "
+        f"of the smallest ({small}, {least:,})"
     )
-    if ratio < MATTERS:
+    if most / max(1, least) < MATTERS:
         return f"{sizes}: close enough to balanced that it is no issue."
     return (
-        f"{sizes}: balance matters. Always answering {large} would be right {share:.1f} % of the "
-        f"time, so read accuracy against that, and look at the recall of {small}; "
-        "tellapart train --class-weights balanced gives every class the same say."
+        f"{sizes}: balance matters. Always answering {large} would be right "
+        f"{100 * most / sum(totals.values()):.1f} % of the time, so read accuracy against that, "
+        f"and look at the recall of {small}; "
+        "tellapart train --class-weights balanced gives every class the same weight."
     )
 
 
@@ -169,8 +166,8 @@ class _Name:
 
     def wrap(self) -> str:
         """Return it in up to three lines, cut in its middle where they do not suffice."""
-        signs = max(4, NAME_WIDTH * len(self.text) // self.width)
-        lines = textwrap.wrap(self.text, signs)
+        length = max(4, NAME_WIDTH * len(self.text) // self.width)
+        lines = textwrap.wrap(self.text, length)
         if len(lines) > 3:
-            lines = textwrap.wrap(shorten_name(self.text, 3 * signs - 6), signs)
+            lines = textwrap.wrap(shorten_name(self.text, 3 * length - 6), length)
         return "\n".join(lines[:3])
