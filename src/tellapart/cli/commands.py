@@ -119,7 +119,7 @@ def train(
     data: Data,
     *,
     model: Annotated[
-        Literal["simple", "deep", "speed"],
+        Literal["simple", "deep", "speed", "resnet"],
         Parameter(help="simple and deep: the reference study's. speed: high accuracy, soon."),
     ] = "simple",
     width: Width = None,

@@ -98,7 +98,7 @@ Vary = Annotated[
     ),
 ]
 ModelFlag = Annotated[
-    Literal["simple", "deep", "speed"], Parameter(help="The network that is trained.")
+    Literal["simple", "deep", "speed", "resnet"], Parameter(help="The network that is trained.")
 ]
 PlanFlag = Annotated[
     bool, Parameter(help="Say what would be trained, and do nothing.", negative="")
