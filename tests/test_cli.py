@@ -425,7 +425,7 @@ def test_minutes(here: Path, capsys: pytest.CaptureFixture[str], minutes: str) -
 
 def test_a_size_without_a_say(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = refuse(capsys, "train", "digits", "--model", "deep", "--width", "64")
-    assert "--width has no say in model deep" in said
+    assert "model deep has no setting 'width'; it has none" in said
     assert list(here.iterdir()) == []
 
 

@@ -27,7 +27,6 @@ from tellapart.train.resume import read_checkpoint, write_checkpoint
 SHARE = 20
 """The next checkpoint waits for this many times what the last one took: they cost 5 % at most."""
 
-
 Watch = Callable[[EpochRow], None]
 """Is called with each finished epoch."""
 
