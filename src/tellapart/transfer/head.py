@@ -20,7 +20,6 @@ from tellapart.data.dataset import Indices, Labels
 from tellapart.data.loader import shuffle_order
 from tellapart.device import (
     Meter,
-    Precision,
     choose_precision,
     count_threads,
     prepare_process,
@@ -37,7 +36,6 @@ from tellapart.stop import check_stop
 from tellapart.train.checkpoint import (
     ARGS,
     BEST,
-    State,
     copy_state,
     load_strictly,
     read_weights,
@@ -50,6 +48,7 @@ from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.transfer.store import Rows16, Vectors
 from tellapart.workspace import expand_path, read_record
 
+LAST = Path("weights", "last.safetensors")
 PART = 512
 """Rows that are predicted in one go: a hidden layer of 2,048 puts out 4 MB for them."""
 HELD_BYTES = 400_000_000
@@ -99,10 +98,9 @@ def fit_head(
 ) -> RunRecord:
     """Train a head on features and leave its best weights in ``folder``.
 
-    The class count is that of the labels; the best epoch is chosen on ``rows.watch``, and
-    ``patience`` epochs without a better one end the training. Epochs show
-    the plain view and the augmented ones in turn. It runs on the CPU, its products in bfloat16
-    where these are faster: an epoch of 45,000 images takes seconds.
+    The best epoch is chosen on ``rows.watch``, and ``patience`` epochs without a better one end the
+    training. Epochs show the plain view and the augmented ones in turn. It runs on the CPU, its
+    products in bfloat16 where these are faster: an epoch of 45,000 images takes seconds.
 
     Raises:
         NotFinite: the loss, or an output, was not finite.
@@ -175,29 +173,24 @@ def fit_head(
             watch(row)
             if settings.patience and row.epoch - best.epoch >= settings.patience:
                 break
-    fitted = Fitted(network, best_state, history, meter, precision)
-    record = record_head(folder, settings, rows, fitted)
+    save_weights(folder / LAST, copy_state(network))
+    network.load_state_dict(best_state)
+    record = record_head(folder, settings, rows, network, history, meter)
     release_memory()
-    return record
+    return record.model_copy(update={"precision": precision})
 
 
-@dataclass(frozen=True)
-class Fitted:
-    """A head with its last weights, its best ones, an epoch a row, and what it took."""
-
-    network: nn.Module
-    best: State
-    history: Sequence[EpochRow]
-    meter: Meter
-    precision: Precision = "float32"
-
-
-def record_head(folder: Path, settings: HeadSettings, rows: Rows, fitted: Fitted) -> RunRecord:
-    """Write weights and ``history.csv`` of a head, and return its record."""
-    weights = save_weights(folder / BEST, fitted.best)
-    save_weights(folder / "weights" / "last.safetensors", copy_state(fitted.network))
-    write_history(folder / "history.csv", fitted.history)
-    best = max(fitted.history, key=lambda row: row.val_accuracy)
+def record_head(
+    folder: Path,
+    settings: HeadSettings,
+    rows: Rows,
+    network: nn.Module,
+    history: Sequence[EpochRow],
+    meter: Meter,
+) -> RunRecord:
+    """Write a head's weights, which are its best, and ``history.csv``; return its record."""
+    write_history(folder / "history.csv", history)
+    best = max(history, key=lambda row: row.val_accuracy)
     count = len(rows.watch)
     return RunRecord(
         cell=folder.name,
@@ -205,17 +198,17 @@ def record_head(folder: Path, settings: HeadSettings, rows: Rows, fitted: Fitted
         model=settings.kind,
         settings=settings.model_dump(exclude={"seed"}),
         seed=settings.seed,
-        parameters=count_parameters(fitted.network),
+        parameters=count_parameters(network),
         best_epoch=best.epoch,
         chosen_on=rows.chosen_on,
-        seconds=fitted.meter.seconds,
-        peak_memory_mb=fitted.meter.peak_memory_mb,
+        seconds=meter.seconds,
+        peak_memory_mb=meter.peak_memory_mb,
         device="cpu",
         threads=count_threads(),
-        precision=fitted.precision,
+        precision="float32",
         val_accuracy=estimate_proportion(round(best.val_accuracy * count), count),
-        history=tuple(fitted.history),
-        weights=weights,
+        history=tuple(history),
+        weights=save_weights(folder / BEST, copy_state(network)),
     )
 
 

@@ -25,11 +25,12 @@ from tellapart.errors import NotFinite
 from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
-from tellapart.train.checkpoint import copy_state
+from tellapart.train.checkpoint import copy_state, save_weights
 from tellapart.train.loop import Rows
 from tellapart.transfer.head import (
+    LAST,
+    PART,
     Examples,
-    Fitted,
     record_head,
     score_head,
     set_scale,
@@ -39,12 +40,6 @@ PENALTIES = tuple(10.0**power for power in (0, -0.5, -1, -1.5, -2, -2.5, -3, -3.
 """Tried from the first on."""
 TIRED = 2
 """Penalties in a row that bring nothing, after which no more are tried."""
-ITERATIONS = 100
-TOLERANCE = 1e-4
-"""Of the largest part of the gradient, where the minimum counts as found."""
-PART = 4096
-"""Rows that are converted to float32 at once."""
-
 PLAIN = {
     "kind": "logistic",
     "dense": 0,
@@ -53,7 +48,7 @@ PLAIN = {
     "epochs": 1,
     "patience": 0,
 }
-"""Settings of a logistic head, its penalty aside."""
+"""Settings of a logistic head but for its penalty."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +79,7 @@ def fit_best(examples: Examples, rows: Rows, watch: Watch = lambda penalty, accu
     set_scale(network, examples.vectors, rows.train)
     inputs = _standardize(examples, rows, network)
     labels = np.tile(examples.labels[rows.train], 1 + len(examples.views))
-    model = LogisticRegression(tol=TOLERANCE, max_iter=ITERATIONS, warm_start=True)
+    model = LogisticRegression(warm_start=True)
     # of two classes it fits the difference, the square of which is twice that of both
     count = len(labels) / 2 if len(np.unique(labels)) == 2 else len(labels)
     best: Fit | None = None
@@ -171,7 +166,7 @@ def fit_logistic(
         val_accuracy=val_accuracy,
     )
     chosen = settings.model_copy(update=PLAIN | {"weight_decay": best.penalty})
-    fitted = Fitted(best.network, copy_state(best.network), [row], meter)
-    record = record_head(folder, chosen, rows, fitted)
+    save_weights(folder / LAST, copy_state(best.network))
+    record = record_head(folder, chosen, rows, best.network, [row], meter)
     release_memory()
     return record
