@@ -95,15 +95,14 @@ def make_backbone(name: str, fetch: bool = True) -> Backbone:
         BackboneError: no such name, or its weights cannot be had here, do not fit, or are not
             finite numbers.
     """
-    folder = ""
-    if name.startswith("local-dir:") and fetch:
-        folder = f"{locate_weights(name)} {hash_weights(name)}"
-    return _make_backbone(name, fetch, folder)
+    own = name.startswith("local-dir:") and fetch
+    files = f"{locate_weights(name)} {hash_weights(name)}" if own else ""
+    return _make_backbone(name, fetch, files)
 
 
 @lru_cache(maxsize=8)
-def _make_backbone(name: str, fetch: bool, folder: str) -> Backbone:
-    """Build a backbone, once a process; ``folder`` says whether that has the same files still."""
+def _make_backbone(name: str, fetch: bool, files: str) -> Backbone:
+    """Build a backbone, once a process; ``files`` says which those of a folder are."""
     if name == PACKAGED:
         network, cfg = load_packaged()
         network.reset_classifier(0)  # type: ignore[operator]  # a method on timm's

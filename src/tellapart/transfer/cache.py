@@ -21,15 +21,10 @@ OWN = (".json", ".safetensors", ".tmp")
 
 @dataclass(frozen=True)
 class FeatureSet:
-    """One set of features on disk.
+    """One set of features on disk: its images and bytes, and when it was used last (Unix time).
 
-    Attributes:
-        folder: where it lies.
-        key: what its numbers depend on; empty for one that this version cannot read.
-        images: rows in its whole shards, an image counted once for each.
-        size: bytes of all its files.
-        used: when it was used last, in seconds since 1970.
-        damaged: shards that are not whole; they are computed again when they are needed.
+    ``key`` is what its numbers depend on, empty for one that this version cannot read; ``damaged``
+    are shards that are not whole, which are computed again when they are needed.
     """
 
     folder: Path

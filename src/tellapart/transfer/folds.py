@@ -17,7 +17,6 @@ from tellapart.transfer.logistic import fit_best
 
 WATCHED = 0.15
 """Of the images that a fold learns from: what its penalty is chosen on."""
-
 LEAST = 4
 """Images of a class, so that in two folds there is one to learn from and one to choose on."""
 
@@ -46,9 +45,8 @@ def cut_folds(dataset: Dataset, rows: Indices, count: int, seed: int) -> tuple[F
     for others, held in cutter.split(np.zeros(len(rows)), labels, groups):
         watch = take_share(dataset, rows[others], WATCHED, seed)
         watched = {dataset.hashes[row] for row in watch.tolist()}
-        rest = [row for row in rows[others].tolist() if dataset.hashes[row] not in watched]
-        train = np.array(rest, np.int64)
-        folds.append(Fold(Rows(train, watch), np.sort(rows[held])))
+        train = [row for row in rows[others].tolist() if dataset.hashes[row] not in watched]
+        folds.append(Fold(Rows(np.array(train, np.int64), watch), np.sort(rows[held])))
     return tuple(folds)
 
 

@@ -7,6 +7,7 @@ output of the layer that it is at, and what a shortcut keeps beside them.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -83,19 +84,15 @@ def choose_load(backbone: Backbone, resources: Resources) -> Load:
 
 
 def fits_memory(backbone: Backbone, resources: Resources) -> bool:
-    """Tell whether memory suffices for one image at a time."""
-    try:
+    """Return whether memory suffices for one image at a time."""
+    with suppress(BudgetError):
         choose_load(backbone, resources)
-    except BudgetError:
-        return False
-    return True
+        return True
+    return False
 
 
 def measure_widest(backbone: Backbone) -> int:
-    """Return the bytes of the input and output of the layer that needs most, for one image.
-
-    Numbers are of 4 bytes. Measured by sending a blank image through.
-    """
+    """Return the bytes that the input and output of a layer take at most, for a blank image."""
     widest = 0
 
     def look(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
@@ -107,10 +104,8 @@ def measure_widest(backbone: Backbone) -> int:
     hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
     device = network.mean.device
     blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8, device=device)
-    try:
-        with torch.inference_mode():
-            network(blank)
-    finally:
-        for hook in hooks:
-            hook.remove()
+    with torch.inference_mode():
+        network(blank)
+    for hook in hooks:
+        hook.remove()
     return widest
