@@ -35,7 +35,12 @@ class UserError(TellapartError):
 
 
 class SettingError(UserError, ValueError):
-    """An argument or option is not acceptable."""
+    """An argument or option is not acceptable.
+
+    ``name`` is the setting that the message begins with, ``flag`` what it is on the command line.
+    """
+
+    name = flag = ""
 
 
 class DataError(UserError):

@@ -195,6 +195,11 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
             "name another folder"
         )
     found = read_record(folder / IDENTITY, dict[str, Any])
+    if "made by" in found and found.keys() != identity.keys():
+        raise WorkspaceError(
+            f"--out {folder} holds work of another version of tellapart, which this one cannot go "
+            "on with; name another folder"
+        )
     for key in sorted(identity.keys() | found.keys()):
         if found.get(key) != identity.get(key):
             raise WorkspaceError(

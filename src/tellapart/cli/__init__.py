@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         print_error(_say_usage(error))
         return UserError.exit_code
     except TellapartError as error:
-        print_error(str(error))
+        print_error(_say_setting(error) if isinstance(error, SettingError) else str(error))
         return error.exit_code
     except KeyboardInterrupt:
         print_error("stopped; the same command goes on from here")
@@ -99,22 +99,18 @@ def _say_memory(error: Exception) -> str:
 
 
 def _say_refusal(error: cyclopts.ValidationError) -> str:
-    """Say which flag has a value that its setting refuses."""
+    """Say what a setting refuses, which cyclopts and pydantic have wrapped."""
     cause = error.__cause__
-    if not isinstance(cause, ValidationError):
-        return _say_usage(error)
-    flags = {
-        argument.field_info.name: argument.name
-        for argument in (error.argument.children if error.argument else ())
-    }
-    first = cause.errors()[0]
-    inner = first.get("ctx", {}).get("error")
-    said = str(inner or first["msg"]).removeprefix("Value error, ").removeprefix("Input should ")
-    name = str(first["loc"][0]) if first["loc"] else ""
-    if isinstance(inner, SettingError) and not name:
-        return said
-    said = said if said.startswith(("must", "augment")) else f"must {said}"
-    return f"{flags.get(name, name)} {said}, but got {first['input']!r}"
+    if isinstance(cause, ValidationError):
+        inner = cause.errors()[0].get("ctx", {}).get("error")
+        if isinstance(inner, SettingError):
+            return _say_setting(inner)
+    return _say_usage(error)
+
+
+def _say_setting(error: SettingError) -> str:
+    """Say which flag has a value that its setting refuses."""
+    return error.flag + str(error).removeprefix(error.name) if error.flag else str(error)
 
 
 def _say_usage(error: cyclopts.CycloptsError) -> str:

@@ -23,6 +23,8 @@ from tellapart.cli.flags import (
 )
 from tellapart.cli.work import Job, run_job
 from tellapart.config import RecipeSettings
+from tellapart.errors import SettingError
+from tellapart.report.sections import SECTIONS
 from tellapart.study.settings import (
     RunSettings,
     SearchSettings,
@@ -32,13 +34,21 @@ from tellapart.study.settings import (
     read_list,
 )
 
+
+def _show_default(value: object) -> str | None:
+    """Return what help says of a default; what is off or empty says it itself."""
+    if value is None or value is False or value in ((), ""):
+        return None
+    return ", ".join(value) if isinstance(value, tuple) else str(value)
+
+
 app = App(
     name="tellapart",
     help="How well can your images be told apart?",
     version=__version__,
     help_format="markdown",
     suppress_keyboard_interrupt=False,
-    default_parameter=Parameter(negative=()),
+    default_parameter=Parameter(negative=(), show_default=_show_default),
 )
 
 
@@ -46,7 +56,12 @@ app = App(
 def study(
     data: Data,
     *,
-    steps: Annotated[str, Parameter(help="Steps, separated by commas [default: all].")] = "",
+    steps: Annotated[
+        str | None,
+        Parameter(
+            help=f"Some of {', '.join(SECTIONS)}, separated by commas [default: all but vary]."
+        ),
+    ] = None,
     network: Network = SizedFlags(),
     recipe: Recipe = RecipeSettings(),
     sweep: Sweep = SweepSettings(),
@@ -60,9 +75,12 @@ def study(
 
     Example: `tellapart study photos/ --backbone local-dir:weights/mobilenetv2_100`
     """
+    named = () if steps is None else tuple(read_list(steps))
+    if steps is not None and not named:
+        raise SettingError(f"--steps must name at least one step, but got {steps!r}; leave it out")
     settings = StudySettings(
         **dict(run),
-        steps=tuple(read_list(steps)),
+        steps=named,
         model=network.make(),
         recipe=recipe,
         sweep=sweep,
@@ -125,6 +143,7 @@ def sweep(
     Any setting of a network or its training can vary, one or two at a time, on val alone.
 
     Example: `tellapart sweep digits --vary width --sizes 8,16,32 --seeds 3`
+
     Example: `tellapart sweep digits --vary dense=32,64 --vary lr=1e-3,3e-3 --epochs 5`
     """
     from tellapart.study.steps.vary import choose_varied

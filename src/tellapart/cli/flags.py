@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Parameter
+from cyclopts import Group, Parameter
 from pydantic import Field, create_model
 
 from tellapart.config import RecipeSettings, Settings
+from tellapart.data import NAMED
 from tellapart.models import NETWORKS, NetworkSettings, make_network_settings
 from tellapart.study.settings import (
     RunSettings,
@@ -17,7 +18,7 @@ from tellapart.study.settings import (
     TransferSettings,
 )
 
-Data = Annotated[str, Parameter(help="A name (digits, cifar10) or a folder of images.")]
+Data = Annotated[str, Parameter(help=f"A name ({', '.join(NAMED)}) or a folder of images.")]
 RunFolder = Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")]
 
 
@@ -66,7 +67,7 @@ def _join_sizes() -> dict[str, Any]:
         for field, info in kind.model_fields.items():
             if field == "name":
                 continue
-            said = f"{name}: {info.description}"
+            said = f"{str(info.description).rstrip('.')} ({name}: {info.default})."
             if field in found:
                 said = f"{found[field][1].description} {said}"
             found[field] = (info.annotation | None, Field(default=None, description=said))  # type: ignore[operator]  # a type
@@ -78,11 +79,17 @@ if TYPE_CHECKING:
 else:
     SizedFlags = create_model("SizedFlags", __base__=NetworkFlags, **_join_sizes())
 
-Network = Annotated[SizedFlags, Parameter(name="*", group="Network")]
-Place = Annotated[PlaceFlags, Parameter(name="*", group="Files")]
-Answer = Annotated[AnswerFlags, Parameter(name="*", group="Answer")]
-Run = Annotated[RunSettings, Parameter(name="*", group="Run")]
-Recipe = Annotated[RecipeSettings, Parameter(name="*", group="Training")]
-Sweep = Annotated[SweepSettings, Parameter(name="*", group="Sweep")]
-Search = Annotated[SearchSettings, Parameter(name="*", group="Search")]
-Transfer = Annotated[TransferSettings, Parameter(name="*", group="Transfer")]
+
+def _flatten(name: str) -> Parameter:
+    """Return what makes flags of the fields of settings, in a group that help shows in turn."""
+    return Parameter(name="*", group=Group.create_ordered(name))
+
+
+Run = Annotated[RunSettings, _flatten("Run")]
+Network = Annotated[SizedFlags, _flatten("Network")]
+Recipe = Annotated[RecipeSettings, _flatten("Training")]
+Sweep = Annotated[SweepSettings, _flatten("Sweep")]
+Search = Annotated[SearchSettings, _flatten("Search")]
+Transfer = Annotated[TransferSettings, _flatten("Transfer")]
+Place = Annotated[PlaceFlags, _flatten("Files")]
+Answer = Annotated[AnswerFlags, _flatten("Answer")]

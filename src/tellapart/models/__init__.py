@@ -43,10 +43,12 @@ def make_network_settings(name: str, **values: Any) -> NetworkSettings:
     """
     kind = NETWORKS.get(str(name))
     if kind is None:
-        raise SettingError(
+        error = SettingError(
             f"model must be one of {', '.join(NETWORKS)}, but got {name!r}"
             f"{suggest_name(str(name), NETWORKS)}"
         )
+        error.name, error.flag = "model", "--model"
+        raise error
     return kind(**{key: value for key, value in values.items() if value is not None})
 
 

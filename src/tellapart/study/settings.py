@@ -17,6 +17,7 @@ from tellapart.config import (
     RecipeSettings,
     Settings,
     TuneSettings,
+    check_name,
 )
 from tellapart.device import DeviceName
 from tellapart.errors import SettingError, suggest_name
@@ -47,19 +48,6 @@ def _check_count(text: str) -> str:
     if text != "auto" and not (text.isdecimal() and int(text) > 0):
         raise ValueError("must be a whole number from 1, or auto")
     return text
-
-
-def _check_executor(name: str) -> str:
-    if name != "auto" and name not in EXECUTORS:
-        known = ("auto", *EXECUTORS)
-        raise ValueError(f"must be one of {', '.join(known)}{suggest_name(name, known)}")
-    return name
-
-
-def _check_metric(name: str) -> str:
-    if name not in SCORES:
-        raise ValueError(f"must be one of {', '.join(SCORES)}{suggest_name(name, SCORES)}")
-    return name
 
 
 def _read_text(value: Any) -> Any:
@@ -157,7 +145,7 @@ class RunSettings(Settings):
         description="Minutes after which the command ends; what does not fit is left out "
         "[default: 30, or 15 below 10,000 training images].",
     )
-    metric: Annotated[str, AfterValidator(_check_metric)] = Field(
+    metric: Annotated[str, check_name(SCORES)] = Field(
         default="accuracy",
         description=f"The score that choices are made by: {', '.join(SCORES)}.",
     )
@@ -167,7 +155,7 @@ class RunSettings(Settings):
     )
     seed: int = Field(default=0, ge=0, description="First seed.")
     device: DeviceName = Field(default="auto", description="Where to compute.")
-    executor: Annotated[str, AfterValidator(_check_executor)] = Field(
+    executor: Annotated[str, check_name(EXECUTORS, "auto")] = Field(
         default="auto",
         description=f"Who trains: {', '.join(EXECUTORS)}; auto: local workers where that is "
         "faster, else this process.",

@@ -64,7 +64,12 @@ def read_vary(texts: Sequence[str], model: NetworkSettings) -> dict[str, tuple[S
             raise SettingError(f"--vary names each setting once, but got {name} twice")
         kind = _find_kind(name, model)
         parts = [part.strip() for part in values.split(",") if part.strip()]
-        found[name] = tuple(getattr(make_settings(kind, **{name: part}), name) for part in parts)
+        try:
+            read = [getattr(make_settings(kind, **{name: part}), name) for part in parts]
+        except SettingError as error:
+            error.flag = f"--vary {name}"
+            raise
+        found[name] = tuple(read)
     return found
 
 
@@ -95,12 +100,14 @@ def choose_varied(
     if len(vary) == 1 and name in steps and isinstance(model, SimpleSettings):
         if values and sizes:
             raise SettingError(f"--sizes and --vary {vary[0]} both name sizes; leave one out")
-        named = (
-            SweepSettings.model_validate({"sizes": {steps[name]: values or sizes}})
-            if values or sizes
-            else None
-        )
-        return steps[name], {} if named is None else {"sizes": named.sizes}
+        if not values and not sizes:
+            return steps[name], {}
+        try:
+            named = make_settings(SweepSettings, sizes={steps[name]: values or sizes})
+        except SettingError as error:
+            error.flag = f"--vary {name}" if values else "--sizes"
+            raise
+        return steps[name], {"sizes": named.sizes}
     if sizes:
         raise SettingError(
             f"--sizes are those of --vary width or dense alone, but got --vary {' '.join(vary)}; "
