@@ -265,18 +265,21 @@ def run_cells(
         running = [future for future in futures if not future.done()]
         if len(running) >= executor.workers:
             wait(running, return_when=FIRST_COMPLETED)
+        for future in futures:
+            if future.done():
+                _read_outcome(future)  # what ends the work is raised now, not after all the others
         if futures and is_over() and find_cell(context, cell) is None:
             break
         futures.append(submit_cell(context, cell, executor))
-        if futures[-1].done() and not isinstance(futures[-1].exception(), FAILURES):
-            futures[-1].result()  # a failure is told now, not after all the others
-    found: list[Outcome | None] = []
-    for future in futures:
-        try:
-            found.append(future.result())
-        except FAILURES as error:
-            found.append(error)
-    return found + [None] * (len(cells) - len(futures))
+    found = [_read_outcome(future) for future in futures]
+    return [*found, *[None] * (len(cells) - len(futures))]
+
+
+def _read_outcome(future: Future[RunRecord]) -> Outcome:
+    try:
+        return future.result()
+    except FAILURES as error:
+        return error
 
 
 def _show(reporter: Reporter, cell: Cell, done: Future[RunRecord]) -> None:

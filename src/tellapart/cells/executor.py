@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
-Arguments = ParamSpec("Arguments")
+from tellapart.errors import TellapartError
+
 Result = TypeVar("Result")
 
 
@@ -93,3 +95,19 @@ class InlineExecutor:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None: ...
+
+
+def call_portably(function: Callable[..., Result], args: tuple[object, ...]) -> Result:
+    """Call a function in a worker, so that whatever it raises can be handed to the caller.
+
+    Raises:
+        TellapartError: in the words of an exception that cannot be handed over.
+    """
+    try:
+        return function(*args)
+    except Exception as error:
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:
+            raise TellapartError(f"{type(error).__name__}: {error}") from None
+        raise

@@ -7,19 +7,22 @@ themselves.
 
 from __future__ import annotations
 
+import importlib
+import math
 import os
 import queue
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
-from tellapart.cells.executor import LITTLE, Resources, Result
+from tellapart.cells.executor import LITTLE, Resources, Result, call_portably
+from tellapart.device import prepare_libraries
 from tellapart.errors import CellDied, Interrupted
 from tellapart.stop import SIGNALS, ask_stop, check_stop, find_stop
 
@@ -64,7 +67,8 @@ class LocalExecutor:
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._gate = Gate(memory)
         self._closing = threading.Event()
-        self._own = [Worker(threads, env) for env in environments or [{}] * workers]
+        threads_too = {"OMP_NUM_THREADS": str(threads)}
+        self._own = [Worker(threads_too | own) for own in environments or [{}] * workers]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True)
             for worker in self._own
@@ -113,12 +117,13 @@ class LocalExecutor:
             if call is None:
                 worker.close()
                 return
-            if self._closing.is_set() or not call.future.set_running_or_notify_cancel():
+            if self._closing.is_set():
                 call.future.cancel()
+            if not call.future.set_running_or_notify_cancel():
                 continue
             try:
                 with self._gate.hold(call.memory):
-                    outcome = worker.run(call.function, call.args, self._closing)
+                    outcome = worker.run(call, self._closing)
             except BaseException as error:  # the caller's, by the future
                 call.future.set_exception(error)
             else:
@@ -128,14 +133,12 @@ class LocalExecutor:
 class Worker:
     """One process at a time, started when it is needed, and replaced when it dies."""
 
-    def __init__(self, threads: int, environment: dict[str, str]) -> None:
-        self._threads, self._environment = threads, environment
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._environment = environment
         self._pool: Any = None
 
-    def run(
-        self, function: Callable[..., Any], args: tuple[object, ...], closing: threading.Event
-    ) -> Any:
-        """Return what the function gives in the process, or raise what it raises there.
+    def run(self, call: Call, closing: threading.Event) -> Any:
+        """Return what a call gives in the process, or raise what it raises there.
 
         Raises:
             CellDied: the process died, and the one after it too.
@@ -145,12 +148,16 @@ class Worker:
 
         for _ in range(TRIES):
             check_stop()
+            if closing.is_set():
+                raise Interrupted("stopped before it began")
             try:
-                return self._wait(self._open().submit(function, *args), closing)
+                future = self._open().submit(call_portably, call.function, call.args)
+                return self._wait(future, closing)
             except BrokenProcessPool:
                 self.close()
             except Interrupted:
-                if find_stop() is not None or closing.wait(WAIT) or find_stop() is not None:
+                # a signal to all processes may reach a worker first
+                if closing.wait(WAIT) or find_stop() is not None:
                     raise
                 self.close()  # somebody else stopped it
         raise CellDied(
@@ -159,7 +166,8 @@ class Worker:
 
     def send(self, number: int) -> None:
         """Send a signal to the process, if there is one."""
-        for pid in list(self._pool._processes) if self._pool is not None else ():
+        pool = self._pool
+        for pid in () if pool is None else list(pool._processes):
             with suppress(ProcessLookupError):
                 os.kill(pid, number)
 
@@ -177,22 +185,19 @@ class Worker:
                 1,
                 env=self._environment,
                 initializer=prepare_worker,
-                initargs=(os.getpid(), self._threads),
+                initargs=(os.getpid(),),
             )
         return self._pool
 
     def _wait(self, future: Future[Any], closing: threading.Event) -> Any:
+        """Return what a future has, and hand a stop that is asked for to the process, once."""
         told = False
-        while True:
-            try:
-                return future.result(timeout=WAIT)
-            except TimeoutError:
-                if future.done():  # the call's own
-                    raise
-                number = find_stop() or (signal.SIGTERM if closing.is_set() else None)
-                if number is not None and not told:
-                    told = True
-                    self.send(number)
+        while not wait([future], WAIT).done:
+            number = find_stop() or (signal.SIGTERM if closing.is_set() else None)
+            if number is not None and not told:
+                told = True
+                self.send(number)
+        return future.result()
 
 
 class Gate:
@@ -224,20 +229,22 @@ class Gate:
                 self._changed.notify_all()
 
 
-def prepare_worker(parent: int, threads: int) -> None:
+def prepare_worker(parent: int) -> None:
     """Get a process ready for calls.
 
     A signal that the parent ignores, as a shell has it for what runs in the background, is ignored
     here too, but for SIGTERM, with which the parent itself asks for a stop.
     """
-    from tellapart.device import limit_threads, prepare_libraries
-
     for number in SIGNALS:
         if number == signal.SIGTERM or signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, lambda number, frame: ask_stop(number))
     threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
+    os.dup2(2, 1)  # what libraries print is no answer of the command
+    process_executor = importlib.import_module("joblib.externals.loky.process_executor")
+    # loky replaces, with a warning, a worker that has grown by 300 MB since its first call; a
+    # large network after a small one takes as much, and gives it back
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
     prepare_libraries()
-    limit_threads(threads)
 
 
 def _follow_parent(parent: int) -> None:
