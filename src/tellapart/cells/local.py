@@ -243,7 +243,7 @@ def prepare_worker(parent: int) -> None:
     process_executor = importlib.import_module("joblib.externals.loky.process_executor")
     # loky replaces, with a warning, a worker that has grown by 300 MB since its first call; a
     # large network after a small one takes as much, and gives it back
-    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # type: ignore[attr-defined]  # private
     prepare_libraries()
 
 
