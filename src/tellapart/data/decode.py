@@ -14,7 +14,7 @@ import re
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +35,7 @@ MOST_BYTES = 512 * 2**20
 Values = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 _TOO_LARGE = f"{{:,}} pixels, at most {MOST_PIXELS:,} are allowed"
-_TILE = 2048
+_BAND = 2**22  # pixels that are converted at one time
 _MOST_STEP = 64  # Pillow's sums of larger blocks are rounded by more than a grey level
 _ORIENTATION = 0x0112
 _TRANSPOSES = {
@@ -50,7 +50,7 @@ _TRANSPOSES = {
 
 
 class _Room:
-    """Room that threads share; who needs more than is left waits."""
+    """What threads share; who needs more than is left waits."""
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -58,7 +58,6 @@ class _Room:
 
     @contextmanager
     def take(self, wanted: int) -> Iterator[None]:
-        """Hold so much of it, for the length of a ``with`` block."""
         with self._changed:
             self._changed.wait_for(lambda: self._left >= wanted)
             self._left -= wanted
@@ -84,23 +83,18 @@ def open_content(path: Path) -> Iterator[bytes]:
         DataError: there is no such file, it may not be read, is not a regular file or too large.
         OSError: the file cannot be read now, which says nothing of the file.
     """
-    with _explain_failure():
-        status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # to open a FIFO or a device may never end
-        raise DataError("not a regular file")
-    _check_bytes(status.st_size)
-    with _BYTES.take(status.st_size):
-        with _explain_failure(), open(path, "rb") as stream:
-            content = stream.read(status.st_size)
+    with ExitStack() as held:
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # to open a FIFO or a device may never end
+                raise DataError("not a regular file")
+            _check_bytes(status.st_size)
+            held.enter_context(_BYTES.take(status.st_size))
+            with open(path, "rb") as stream:
+                content = stream.read(status.st_size)
+        except OSError as error:
+            raise DataError(explain_unreadable(error)) from error
         yield content
-
-
-@contextmanager
-def _explain_failure() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(explain_unreadable(error)) from error
 
 
 def _check_bytes(count: int) -> None:
@@ -138,7 +132,6 @@ def decode_image(content: bytes, size: int, channels: int) -> Pixels:
     """Decode an image, given as the bytes of its file, to (size, size, channels) uint8.
 
     Args:
-        content: the bytes of a file.
         size: side of the square, in pixels.
         channels: 1 for grey, 3 for RGB.
 
@@ -181,12 +174,8 @@ def _open_image(content: bytes) -> Iterator[Image.Image]:
     except Exception as error:  # decoders raise anything on damaged content
         if "out of memory" in str(error).casefold():  # as Pillow says it
             raise MemoryError(str(error)) from error
-        raise DataError(f"truncated or damaged ({_shorten(error)})") from error
-
-
-def _shorten(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())[:100]
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"truncated or damaged ({' '.join(text.split())[:100]})") from error
 
 
 def _read_orientation(image: Image.Image) -> int:
@@ -200,27 +189,23 @@ def _read_orientation(image: Image.Image) -> int:
 def _shrink(image: Image.Image, size: int, mode: str) -> Image.Image:
     """Squash a loaded image to a square of ``size``, in ``mode``.
 
-    A large one is converted tile by tile, and each tile reduced to what leaves four times the
+    A large one is converted band by band, and each reduced to what leaves four times the
     target: every conversion of the whole would be one more copy of it.
     """
     width, height = image.size
-    if width * height <= _TILE**2:
+    if width * height <= _BAND:
         return _convert(image, mode).resize((size, size), Image.Resampling.BILINEAR)
     across, down = (max(1, min(side // (4 * size), _MOST_STEP)) for side in image.size)
-    wide, high = (_TILE // step * step for step in (across, down))
-    boxes = [
-        (left, top, min(left + wide, width), min(top + high, height))
-        for top in range(0, height, high)
-        for left in range(0, width, wide)
-    ]
+    high = max(1, _BAND // width // down) * down
+    bands = [(0, top, width, min(top + high, height)) for top in range(0, height, high)]
     reach = None
     if _is_wide_grey(image):
-        least, most = zip(*(find_reach(np.asarray(image.crop(box))) for box in boxes), strict=True)
+        least, most = zip(*(find_reach(np.asarray(image.crop(box))) for box in bands), strict=True)
         reach = min(least), max(most)
     reduced = Image.new(mode, (-(-width // across), -(-height // down)))
-    for box in boxes:
-        tile = _convert(image.crop(box), mode, reach).reduce((across, down))
-        reduced.paste(tile, (box[0] // across, box[1] // down))
+    for box in bands:
+        band = _convert(image.crop(box), mode, reach).reduce((across, down))
+        reduced.paste(band, (0, box[1] // down))
     whole = (0, 0, width / across, height / down)
     return reduced.resize((size, size), Image.Resampling.BILINEAR, whole)
 
