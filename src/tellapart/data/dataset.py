@@ -201,6 +201,11 @@ def join_parts(
     )
 
 
+def rank_content(text: str) -> bytes:
+    """Return what stands for a random number that depends on a text alone."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
 def hash_pixels(pixels: Pixels) -> tuple[str, ...]:
     """Return one hash per image of (n, height, width, channels) uint8."""
     shape = repr(pixels.shape[1:]).encode()
