@@ -22,9 +22,7 @@ def shuffle_order(n: int, seed: int, epoch: int) -> Indices:
     needs no earlier epoch, so nothing has to be restored when training goes on.
     """
     key = np.array([seed & _WORD, epoch & _WORD], np.uint64)
-    return (
-        np.random.Generator(np.random.Philox(key=key)).permutation(n).astype(np.int64, copy=False)
-    )
+    return np.random.Generator(np.random.Philox(key=key)).permutation(n).astype(np.int64)
 
 
 def cut_epoch(n: int, batch_size: int, even: bool = False) -> list[int]:
