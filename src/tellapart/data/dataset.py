@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -135,9 +135,6 @@ def share_dataset(dataset: Dataset, path: Path) -> Dataset:
     """Return a dataset that other processes can be handed without a copy of its pixels.
 
     Pixels in memory are written to ``path``, which must stay while the dataset is in use.
-
-    Raises:
-        WorkspaceError: the file cannot be written.
     """
     share = getattr(dataset.source, "share", None)
     return dataset if share is None else replace(dataset, source=share(path))
@@ -154,8 +151,7 @@ def resize_dataset(dataset: Dataset, size: int) -> Dataset:
     return replace(dataset, source=resize(size), image_size=size)
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
+class Part(NamedTuple):
     """Images in memory of one role, (n, height, width, channels) uint8, and their labels."""
 
     role: str

@@ -37,16 +37,12 @@ Values = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 _TOO_LARGE = f"{{:,}} pixels, at most {MOST_PIXELS:,} are allowed"
 _BAND = 2**22  # pixels that are converted at one time
 _MOST_STEP = 64  # Pillow's sums of larger blocks are rounded by more than a grey level
-_ORIENTATION = 0x0112
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_UPRIGHT = (
+    *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
+    *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE),
+    Image.Transpose.ROTATE_90,
+)
+"""What turns an image upright, for the orientations from 2 on."""
 
 
 class _Room:
@@ -81,7 +77,7 @@ def open_content(path: Path) -> Iterator[bytes]:
 
     Raises:
         DataError: there is no such file, it may not be read, is not a regular file or too large.
-        OSError: the file cannot be read now, which says nothing of the file.
+        OSError: what `explain_unreadable` raises.
     """
     with ExitStack() as held:
         try:
@@ -149,10 +145,10 @@ def decode_image(content: bytes, size: int, channels: int) -> Pixels:
                 pixels = image.width * image.height
         with _PIXELS.take(pixels):
             image.load()
-            upright = _TRANSPOSES.get(_read_orientation(image))
+            orientation = _read_orientation(image)
             small = _shrink(image, size, "L" if channels == 1 else "RGB")
-            if upright is not None:
-                small = small.transpose(upright)
+            if 2 <= orientation <= 8:
+                small = small.transpose(_UPRIGHT[orientation - 2])
             return np.array(small, np.uint8).reshape(size, size, channels)
 
 
@@ -181,7 +177,7 @@ def _open_image(content: bytes) -> Iterator[Image.Image]:
 def _read_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation that is left to apply; Pillow turns a TIFF as it loads it."""
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(0x0112, 1))
     except Exception:  # damaged metadata: the pixels are still good
         return 1
 
@@ -237,11 +233,8 @@ def scale_grey(values: Values, reach: tuple[float, float] | None = None) -> Pixe
 
     16-bit whole numbers are divided by 257. Wider ones count as 16-bit while they fit, else
     as 31-bit. Fractions within [0, 1] are multiplied by 255, within [0, 255] kept, and else
-    stretched from their least to their greatest; what is not a number is black.
-
-    Args:
-        values: part of an image, or all of it.
-        reach: the least and greatest of the whole image; those of ``values`` if None.
+    stretched from their least to their greatest; what is not a number is black. ``reach`` is the
+    least and greatest of the whole image, where ``values`` are a part of it.
     """
     least, most = reach or find_reach(values)
     numbers = values.astype(np.float64)

@@ -42,16 +42,11 @@ def cut_epoch(n: int, batch_size: int, even: bool = False) -> list[int]:
 
 
 def iterate_batches(
-    dataset: Dataset,
-    indices: Indices,
-    batch_size: int,
-    order: Indices | None = None,
+    dataset: Dataset, indices: Indices, batch_size: int, order: Indices | None = None
 ) -> Iterator[Batch]:
-    """Yield (pixels, labels, rows), as `read_batches` does; the last batch may be shorter.
+    """Yield (pixels, labels, rows) of (n,) rows of the dataset, as `read_batches` does.
 
-    Args:
-        indices: rows of the dataset, (n,) int64.
-        order: a permutation of ``range(n)``; as ``indices`` stand if None.
+    They are taken in ``order``, a permutation of ``range(n)``, if there is one.
     """
     ordered = indices if order is None else indices[order]
     bounds = cut_epoch(len(ordered), batch_size)

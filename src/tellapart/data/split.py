@@ -54,11 +54,7 @@ class Manifest(Record):
 
 
 def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split:
-    """Divide a dataset into train, val and test.
-
-    Args:
-        dataset: its ``roles`` are kept where given.
-        settings: shares per class, the most images carved for one role, and the seed.
+    """Divide a dataset into train, val and test; the roles that it gives are kept.
 
     Raises:
         DataError: no training images, or a class with too few to divide.
@@ -104,11 +100,7 @@ def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split
 
 
 def write_split(path: Path, dataset: Dataset, split: Split) -> Path:
-    """Write the manifest: the dataset's fingerprint, and the images' hashes per role.
-
-    Raises:
-        WorkspaceError: the file cannot be written.
-    """
+    """Write the manifest: the dataset's fingerprint, and the images' hashes per role."""
     about = {"fingerprint": dataset.fingerprint, "settings": split.settings, "notes": split.notes}
     return write_json(path, Manifest.model_validate(about | _list_hashes(dataset, split)))
 
