@@ -42,44 +42,28 @@ _WORD = 2**64 - 1
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """What an epoch mixes into each row: a box of its partner, more or less opaque.
+    """What an epoch mixes into each row: a box of its partner, more or less opaque."""
 
-    Attributes:
-        partners: (total,) int64, dataset rows, all among the training rows.
-        boxes: (total, 4) int64, ``top, left, bottom, right`` in pixels, the ends excluded.
-        opacities: (total,) in [0, 1]; 0 for rows that stay as they are.
-        shares: (total,) in [0, 1], the weight of the row's own label; the partner has the rest.
-    """
-
-    partners: Indices
-    boxes: Indices
-    opacities: Floats
-    shares: Floats
+    partners: Indices  # (total,) dataset rows, all among the training rows
+    boxes: Indices  # (total, 4) pixels: top, left, bottom, right, the ends excluded
+    opacities: Floats  # (total,) in [0, 1]; 0 for rows that stay as they are
+    shares: (
+        Floats  # (total,) in [0, 1], the weight of the row's own label; the partner has the rest
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What one epoch does to every row of a dataset; None where an operation is not named.
+    """What one epoch does to every row of a dataset; None where an operation is not named."""
 
-    Attributes:
-        size: side of the square images, in pixels.
-        flips: (total,) bool, mirrored left to right.
-        shifts: (total, 2) int64, pixels down and right.
-        angles: (total,) radians, clockwise.
-        zooms: (total,) factors; above 1 enlarges.
-        holes: (total, 4) int64, the box that cutout fills, as in :class:`Mix`.
-        tints: (total, 3) factors of brightness, contrast and saturation.
-        mix: what mixup and cutmix do.
-    """
-
-    size: int
-    flips: NDArray[np.bool_] | None = None
-    shifts: Indices | None = None
-    angles: Floats | None = None
-    zooms: Floats | None = None
-    holes: Indices | None = None
-    tints: Floats | None = None
-    mix: Mix | None = None
+    size: int  # side of the square images, in pixels
+    flips: NDArray[np.bool_] | None = None  # (total,) mirrored left to right
+    shifts: Indices | None = None  # (total, 2) pixels down and right
+    angles: Floats | None = None  # (total,) radians, clockwise
+    zooms: Floats | None = None  # (total,) factors; above 1 enlarges
+    holes: Indices | None = None  # (total, 4) the box that cutout fills, as in Mix
+    tints: Floats | None = None  # (total, 3) factors of brightness, contrast and saturation
+    mix: Mix | None = None  # what mixup and cutmix do
 
 
 def draw_augmentation(

@@ -27,8 +27,9 @@ class ImageSource(Protocol):
     processes without a copy of its pixels ``share(path)``; both return a source.
     """
 
-    streamed: bool
-    """Whether images are decoded at each read (True) or held in memory (False)."""
+    @property
+    def streamed(self) -> bool:
+        """Whether images are decoded at each read, and not held in memory."""
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         """Return images as (k, height, width, channels) uint8, of side ``size`` if it can.
