@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tellapart.config import HeadSettings
-from tellapart.device import Meter, release_memory
+from tellapart.device import Meter, count_threads, release_memory
 from tellapart.errors import NotFinite
 from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
@@ -40,6 +40,9 @@ PENALTIES = tuple(10.0**power for power in (0, -0.5, -1, -1.5, -2, -2.5, -3, -3.
 """Tried from the first on."""
 TIRED = 2
 """Penalties in a row that bring nothing, after which no more are tried."""
+LARGE = 1_000_000_000
+"""Products of features and classes from which several threads multiply."""
+
 PLAIN = {
     "kind": "logistic",
     "dense": 0,
@@ -73,6 +76,7 @@ def fit_best(examples: Examples, rows: Rows, watch: Watch = lambda penalty, accu
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     classes, width = int(examples.labels.max()) + 1, examples.vectors.shape[1]
     network = make_head(width, classes, HeadSettings.model_validate(PLAIN))
@@ -82,12 +86,14 @@ def fit_best(examples: Examples, rows: Rows, watch: Watch = lambda penalty, accu
     model = LogisticRegression(warm_start=True)
     # of two classes it fits the difference, the square of which is twice that of both
     count = len(labels) / 2 if len(np.unique(labels)) == 2 else len(labels)
+    # threads of OpenBLAS wait for each other longer than small products take
+    threads = count_threads() if inputs.size * classes > LARGE else 1
     best: Fit | None = None
     tired = 0
     for penalty in PENALTIES:
         check_stop()
         model.C = 1 / (penalty * count)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(threads, "blas"):
             # at the smallest penalties the last digits would take long, and decide nothing
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(inputs, labels)
