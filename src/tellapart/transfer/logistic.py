@@ -76,7 +76,7 @@ def fit_best(examples: Examples, rows: Rows, watch: Watch = lambda penalty, accu
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # none published
 
     classes, width = int(examples.labels.max()) + 1, examples.vectors.shape[1]
     network = make_head(width, classes, HeadSettings.model_validate(PLAIN))
