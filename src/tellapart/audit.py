@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tellapart.data.dataset import Dataset, Indices, count_labels
+from tellapart.data.dataset import Dataset, Indices, Labels
 from tellapart.data.folder import MOST_SIZE
 from tellapart.data.split import Split, count_leaks
 from tellapart.records import ROLES, DataRecord, InspectStep
@@ -36,7 +36,7 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         counts={
-            role: count_labels(dataset.labels[rows], dataset.classes)
+            role: _count_labels(dataset.labels[rows], dataset.classes)
             for role, rows in zip(ROLES, (split.train, split.val, split.test), strict=True)
         },
         image_size=dataset.image_size,
@@ -50,6 +50,11 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
     )
 
 
+def _count_labels(labels: Labels, classes: tuple[str, ...]) -> dict[str, int]:
+    counts = np.bincount(labels, minlength=len(classes)).tolist()
+    return dict(zip(classes, counts, strict=True))
+
+
 def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectStep:
     """Check a dataset and draw samples of each class into ``folder/samples.png``.
 
@@ -57,7 +62,7 @@ def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectS
     """
     folder = expand_path(folder)
     record = describe_data(dataset, split)
-    totals = count_labels(dataset.labels, dataset.classes)
+    totals = _count_labels(dataset.labels, dataset.classes)
     most, least = max(totals.values()), min(totals.values())
     duplicates = len(dataset) - len(set(dataset.hashes))
     leaked = count_leaks(dataset, split)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,7 @@ LAYOUT = "expected is FOLDER/<class>/<images>, or FOLDER/train/<class>/<images> 
 
 @dataclass(eq=False)
 class Folder:
-    """One folder: its images, the folders in it, the endings of its other files.
-
-    ``count`` is how many images lie in it and in all folders below.
-    """
+    """One folder: its images, the folders in it, the endings of its other files."""
 
     path: Path
     shown: str
@@ -32,18 +30,22 @@ class Folder:
     images: list[Path] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
-    count: int = 0
 
     @property
     def name(self) -> str:
         return self.shown.rpartition("/")[2]
 
-    @property
+    @cached_property
     def role(self) -> str:
         """The split that its name stands for, or an empty string."""
         return find_role(self.name)
 
-    @property
+    @cached_property
+    def count(self) -> int:
+        """How many images lie in it and in all folders below."""
+        return sum(len(folder.images) for folder in self.walk())
+
+    @cached_property
     def filled(self) -> list[Folder]:
         """The folders in it that hold images."""
         return [folder for folder in self.folders if folder.count]

@@ -34,8 +34,9 @@ class ImageFile(NamedTuple):
 
 @dataclass
 class Tree:
-    """What a walk over a folder found."""
+    """What a walk over a folder found; ``place`` names it."""
 
+    place: str
     files: list[ImageFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     excluded: list[Excluded] = field(default_factory=list)
@@ -80,22 +81,29 @@ def scan_tree(root: Path, follow_links: bool = False) -> Tree:
     Raises:
         DataError: the folder is empty or unreadable, or has images but no class folders.
     """
-    tree = Tree()
+    tree = Tree(show_name(str(root)))
     top = _read_folders(root, follow_links, tree)
-    place = show_name(str(root))
     if not top.folders:
         tree.others = top.others
         if not top.images and not tree.own and not say_left_out(tree):
-            raise DataError(f"{place} is empty; {LAYOUT}")
+            raise DataError(f"{tree.place} is empty; {LAYOUT}")
         raise DataError(
-            f"{place} has {len(top.images):,} images but no class folders{say_left_out(tree)}; "
-            f"labels in file names are not read, so sort them into class folders: {LAYOUT}"
+            f"{tree.place} has {len(top.images):,} images but no class folders"
+            f"{say_left_out(tree)}; labels in file names are not read, so sort them into class "
+            f"folders: {LAYOUT}"
         )
     if top.images:
         tree.notes.append(f"{len(top.images):,} images lie outside of all class folders: left out")
     found = find_classes(top, tree.notes)
-    for part in found:
-        _take_images(part, tree)
+    for role, name, folder in found:
+        for inner in folder.walk():
+            tree.others += inner.others
+            for path in inner.images:
+                shown = f"{inner.shown}/{show_name(path.name)}"
+                tree.files.append(ImageFile(path, shown, name, role))
+        if not folder.count and not any(own.startswith(f"{folder.shown}/") for own in tree.own):
+            tree.notes.append(f"class folder {folder.shown} holds no images")
+    tree.notes += _list_left_out(tree)
     _note_oddities(tree, found)
     return tree
 
@@ -129,9 +137,9 @@ def _list_left_out(tree: Tree) -> list[str]:
 def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
     """List all folders from ``root`` on; not by recursion, for they may be nested deeply."""
     top = Folder(root, "")
-    real = os.path.realpath(root)
+    within = "" if follow_links else os.path.realpath(root)
     seen: set[tuple[int, int]] = set()
-    waiting, order = [top], list[Folder]()
+    waiting = [top]
     while waiting:
         folder = waiting.pop()
         try:
@@ -141,9 +149,7 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
         except OSError as error:
             reason = explain_unreadable(error)
             if folder is top:
-                raise DataError(
-                    f"{show_name(str(root))} {reason}; change its permissions"
-                ) from error
+                raise DataError(f"{tree.place} {reason}; change its permissions") from error
             tree.excluded.append(Excluded(path=folder.shown, reason=f"the folder {reason}"))
             continue
         if (status.st_dev, status.st_ino) in seen:
@@ -154,17 +160,12 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
         seen.add((status.st_dev, status.st_ino))
         if any(entry.name == IDENTITY for entry in entries):
             if folder is top:
-                raise DataError(f"{show_name(str(root))} holds results; give the folder of images")
+                raise DataError(f"{tree.place} holds results; give the folder of images")
             tree.own.append(folder.shown)
             continue
         if folder.parent is not None:
             folder.parent.folders.append(folder)
-        order.append(folder)
-        waiting += reversed(_sort_entries(folder, entries, "" if follow_links else real, tree))
-    for folder in reversed(order):
-        folder.count += len(folder.images)
-        if folder.parent is not None:
-            folder.parent.count += folder.count
+        waiting += reversed(_sort_entries(folder, entries, within, tree))
     return top
 
 
@@ -203,19 +204,7 @@ def _sort_entries(
     return folders
 
 
-def _take_images(part: ClassFolder, tree: Tree) -> None:
-    role, name, folder = part
-    for inner in folder.walk():
-        tree.others += inner.others
-        for path in inner.images:
-            shown = f"{inner.shown}/{show_name(path.name)}"
-            tree.files.append(ImageFile(path, shown, name, role))
-    if not folder.count and not any(own.startswith(f"{folder.shown}/") for own in tree.own):
-        tree.notes.append(f"class folder {folder.shown} holds no images")
-
-
 def _note_oddities(tree: Tree, found: list[ClassFolder]) -> None:
-    tree.notes += _list_left_out(tree)
     deeper = [part.folder for part in found if part.folder.count > len(part.folder.images)]
     if deeper:
         count = sum(folder.count - len(folder.images) for folder in deeper)
