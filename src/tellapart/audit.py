@@ -76,6 +76,7 @@ def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectS
         duplicates=duplicates,
         leaked=leaked,
         samples=f"{folder.name}/samples.png",
+        sampled=min(len(dataset.classes), MOST_CLASSES),
     )
 
 
