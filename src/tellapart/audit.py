@@ -72,6 +72,7 @@ def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectS
         duplicates=len(dataset) - len(set(dataset.hashes)),
         leaked=count_leaks(dataset, split),
         samples=f"{folder.name}/samples.png",
+        sampled=min(len(dataset.classes), MOST_CLASSES),
     )
 
 

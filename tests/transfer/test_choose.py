@@ -30,7 +30,7 @@ class KnownScreen(Screen):
             name=backbone.name,
             image_size=backbone.image_size,
             parameters=backbone.parameters,
-            val_accuracy=estimate_proportion(self.hits[sizes.index(backbone.image_size)], 100),
+            val_score=estimate_proportion(self.hits[sizes.index(backbone.image_size)], 100),
             seconds=1.0,
             computed=100,
         )
@@ -51,7 +51,9 @@ def test_no_higher_resolution_is_tried_once_one_does_no_better(
     rows = Rows(digits_split.train, digits_split.val)
     screen = KnownScreen(digits, rows, Resources("cpu"), 0, hits=hits)
     said: list[str] = []
-    chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), 8, said.append)
+    chosen, screened = choose_resolution(
+        screen, resize_backbone(make_tiny(), 224), (96, 128, 160, 224), said.append
+    )
     assert [one.image_size for one in screened] == tried
     assert len(said) == len(tried)
     assert chosen.image_size == taken

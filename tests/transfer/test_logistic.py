@@ -60,7 +60,7 @@ def test_of_equals_the_largest_penalty_is_taken_and_the_search_tires(
     easy[nobody.watch] = easy[ROWS.train[labels[ROWS.train] == 0]].mean(0)
     seen: list[float] = []
     fit = fit_best(Examples(easy, labels), nobody, lambda penalty, _: seen.append(penalty))
-    assert (fit.penalty, fit.accuracy) == (PENALTIES[0], 1)
+    assert (fit.penalty, fit.score.value) == (PENALTIES[0], 1)
     assert seen == list(PENALTIES[: 1 + TIRED])
 
 
@@ -96,7 +96,7 @@ def test_it_classifies_as_scikit_learn_does(vectors: Vectors, labels: Labels) ->
     inputs = (own - own[ROWS.train].mean(0)) / own[ROWS.train].std(0)
     other = LogisticRegression(C=1 / (fit.penalty * len(ROWS.train)), tol=1e-8, max_iter=5000)
     other.fit(inputs[ROWS.train], labels[ROWS.train])
-    assert fit.accuracy == pytest.approx(
+    assert fit.score.value == pytest.approx(
         other.score(inputs[ROWS.watch], labels[ROWS.watch]), abs=0.01
     )
 

@@ -11,7 +11,7 @@ import timm
 import torch
 from PIL import Image
 
-from tellapart.config import HeadSettings
+from tellapart.config import HeadSettings, TuneSettings
 from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.data.folder import load_folder
 from tellapart.errors import DataError, Interrupted
@@ -27,7 +27,6 @@ from tellapart.models.packaged import PACKAGED
 from tellapart.models.tuned import (
     TunedNetwork,
     TunedSettings,
-    TuneSettings,
     list_layers,
 )
 from tellapart.stop import clear_stop

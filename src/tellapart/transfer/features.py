@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from tempfile import TemporaryFile
 
@@ -32,13 +33,12 @@ from tellapart.transfer.store import (
 )
 from tellapart.transfer.views import PLAIN, View, read_view
 
-MOST, LEAST = 1024, 64
-"""Images in one shard on disk."""
+FIRST, LEAST, MOST = 8, 64, 1024
+"""Images in the first shard that is computed, and the bounds of the others."""
 SHARD_SECONDS = 20.0
 """What a shard should take, between those bounds: a kill costs as much."""
-TIMED = (8, LEAST)
-"""Images that a backbone is timed on: the first few of an engine, then more if they were quick."""
 TIMED_SECONDS = 1.0
+"""What the first shard has to take, for a backbone to be timed on it alone."""
 
 Progress = Callable[[int, int], None]
 RESOURCES = Resources()
@@ -76,7 +76,8 @@ class Placed:
         return (len(self.places), self.table.shape[1])
 
     def __getitem__(self, rows: Indices) -> Rows16:
-        return self.table[self.places[rows]]
+        found: Rows16 = self.table[self.places[rows]]
+        return found
 
 
 def extract_features(
@@ -112,7 +113,7 @@ def extract_features(
     name = name_engine(resources.device)
     store = open_store(backbone, name, view)
     missing = rows[store.find_missing(hashes)]
-    seconds, first, count = 0.0, 0, LEAST
+    seconds, first, count = 0.0, 0, FIRST
     if len(missing):
         check_cache()
         load = choose_load(backbone, resources)
@@ -134,11 +135,15 @@ def extract_features(
         store.add([dataset.hashes[row] for row in some.tolist()], vectors)
         first += len(some)
         progress(done + first, len(rows))
-        count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
+        count = max(LEAST, min(MOST, 8 * count, int(SHARD_SECONDS / seconds * first)))
     if first:
         del engine
         release_memory()
     return Features(store.take(hashes), name, seconds, len(missing))
+
+
+class _Enough(Exception):
+    """Ends an extraction that was only to be timed."""
 
 
 def time_backbone(
@@ -146,23 +151,26 @@ def time_backbone(
 ) -> float:
     """Return the seconds that the features of these images take, over their number.
 
-    A few of those that are missing are computed, and kept; those in the cache take no time.
+    One or two shards of those that are missing are computed, and kept; those in the cache take no
+    time.
 
     Raises:
         Interrupted, WorkspaceError, BackboneError, DataError, BudgetError: as `extract_features`.
     """
-    hashes = [dataset.hashes[row] for row in rows.tolist()]
-    store = open_store(backbone, name_engine(resources.device), PLAIN)
-    missing = rows[store.find_missing(hashes)]
-    few = np.random.default_rng(0).permutation(missing)
-    pace = 0.0
-    for count in TIMED:
-        found = extract_features(dataset, backbone, resources, rows=few[:count])
-        if found.computed:
-            pace = found.seconds / found.computed
-        if found.seconds > TIMED_SECONDS:
-            break
-    return pace * len(missing) / max(1, len(rows))
+    seen: list[tuple[float, int]] = []
+
+    def watch(done: int, total: int) -> None:
+        seen.append((time.perf_counter(), done))
+        if len(seen) > 2 or (len(seen) == 2 and seen[1][0] - seen[0][0] > TIMED_SECONDS):
+            raise _Enough
+
+    with suppress(_Enough):
+        some = np.random.default_rng(0).permutation(rows)
+        extract_features(dataset, backbone, resources, watch, rows=some)
+    if len(seen) < 2:
+        return 0.0
+    (before, done), (now, more) = seen[-2:]
+    return (now - before) / (more - done) * (1 - seen[0][1] / len(rows))
 
 
 def check_cache() -> None:

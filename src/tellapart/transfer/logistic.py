@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tellapart.config import HeadSettings
-from tellapart.device import Meter, release_memory
+from tellapart.device import Meter, count_threads, release_memory
 from tellapart.errors import NotFinite
 from tellapart.models.head import Standardize, make_head
 from tellapart.records import EpochRow, Estimate, RunRecord
@@ -45,6 +45,8 @@ TOLERANCE = 1e-4
 PART = 4096
 """Rows that are converted to float32 at once."""
 
+LARGE = 1_000_000_000
+"""Numbers in a product of features and weights from which several threads pay."""
 PLAIN = {
     "kind": "logistic",
     "dense": 0,
@@ -83,6 +85,7 @@ def fit_best(
     """
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
 
     classes, width = int(examples.labels.max()) + 1, examples.vectors.shape[1]
     network = make_head(width, classes, HeadSettings.model_validate(PLAIN))
@@ -92,12 +95,13 @@ def fit_best(
     model = LogisticRegression(tol=TOLERANCE, max_iter=ITERATIONS, warm_start=True)
     # of two classes it fits the difference, the square of which is twice that of both
     count = len(labels) / 2 if len(np.unique(labels)) == 2 else len(labels)
+    threads = count_threads() if inputs.size * classes > LARGE else 1
     best: Fit | None = None
     tired = 0
     for penalty in PENALTIES:
         check_stop()
         model.C = 1 / (penalty * count)
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), threadpool_limits(threads, "blas"):
             # at the smallest penalties the last digits would take long, and decide nothing
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(inputs, labels)
