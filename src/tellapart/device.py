@@ -33,7 +33,6 @@ Precision = Literal["float32", "bfloat16"]
 SPINS = "GOMP_SPINCOUNT"
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 PRECISION_VARIABLE = "TELLAPART_PRECISION"
-"""Names the number format to train in, whatever the processor has."""
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
@@ -190,9 +189,8 @@ def prepare_libraries() -> None:
 
 def count_cores() -> int:
     """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return bound or 1
 
 
 def measure_free_memory() -> int:
@@ -210,10 +208,8 @@ def measure_tree_memory() -> int:
     own = psutil.Process()
     total = int(own.memory_info().rss)
     for process in own.children(recursive=True):
-        try:
+        with suppress(psutil.Error):  # it ended between the listing and the look
             total += int(process.memory_full_info().uss)
-        except psutil.Error:  # it ended between the listing and the look
-            continue
     return total
 
 

@@ -36,9 +36,6 @@ _BESIDE = re.compile(r"\..*\.(\d{1,9})\.[0-9a-f]{8}\.tmp")
 def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
     """Write a file whole or not at all: beside, fsync, ``os.replace``, fsync of the folder.
 
-    Args:
-        parts: the content; in parts where to join them would take memory.
-
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. An older file stays.
     """
@@ -47,8 +44,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(beside, "wb") as stream:
-                for part in parts:
-                    stream.write(part)
+                stream.writelines(parts)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(beside, path)
@@ -67,7 +63,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
 def remove_leftovers(folder: Path) -> None:
     """Remove what writes left half done, here and below, whose process was killed.
 
-    This process has none: it calls before it writes there, and may have the number of another.
+    Called before this process writes there: it may have the number of one that is dead.
     """
     with suppress(OSError):  # a file too many does no harm
         for path in folder.rglob(".*.tmp"):
