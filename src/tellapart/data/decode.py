@@ -16,8 +16,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from tellapart.data.dataset import Pixels
@@ -32,7 +34,6 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 512 * 2**20
 
-Values = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 _TOO_LARGE = f"{{:,}} pixels, at most {MOST_PIXELS:,} are allowed"
 _UPRIGHT = (
@@ -197,7 +198,7 @@ def _shrink(image: Image.Image, size: int, mode: str) -> Image.Image:
     return small.convert(mode)
 
 
-def scale_grey(values: Values) -> Pixels:
+def scale_grey(values: NDArray[Any]) -> Pixels:
     """Scale grey values of more than 8 bits, (height, width), to uint8.
 
     16-bit whole numbers are divided by 257. Wider ones count as 16-bit while they fit, else
@@ -214,4 +215,5 @@ def scale_grey(values: Values) -> Pixels:
             numbers *= 255
         elif least < 0 or most > 255:
             numbers = (numbers - least) * (255 / (most - least or 1.0))
-    return np.rint(numbers, out=numbers).clip(0, 255).astype(np.uint8)
+    scaled: Pixels = np.rint(numbers, out=numbers).clip(0, 255).astype(np.uint8)
+    return scaled
