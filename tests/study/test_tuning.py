@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tellapart.plan import StudySettings, TransferSettings
 
 from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset
 from tellapart.models.tuned import TuneSettings
-from tellapart.plan import StudySettings, TransferSettings
 from tellapart.records import StudyRecord, TransferStep
 from tellapart.study import run_study
 from tellapart.study.evaluate import evaluate_run

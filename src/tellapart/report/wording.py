@@ -6,8 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records.evidence import ALPHA
 from tellapart.records import Comparison, Estimate, Scalar
+from tellapart.records.evidence import ALPHA
 from tellapart.words import shorten_name, shorten_names
 
 

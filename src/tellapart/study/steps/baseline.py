@@ -30,7 +30,7 @@ def plan_baseline(context: Context, seconds: float) -> TrainPlan:
         share=kept.share,
         estimate=cost(kept),
         cut=() if alone else list_cuts(whole, kept),
-        text=f"{kept.epochs} epochs",
+        text=f"{kept.epochs} epoch{'s' if kept.epochs > 1 else ''}",
     )
 
 

@@ -61,7 +61,7 @@ def say_trainings(plan: SweepPlan) -> str:
     if plan.most_seeds > plan.seeds:
         seeds += f" (up to {plan.most_seeds} where they decide)"
     by = f", by {plan.workers} workers" if plan.workers > 1 else ""
-    return f"{seeds} of {plan.epochs} epochs{by}"
+    return f"{seeds} of {plan.epochs} epoch{'s' if plan.epochs > 1 else ''}{by}"
 
 
 def plan_sweep(step: str, context: Context, seconds: float) -> SweepPlan:
