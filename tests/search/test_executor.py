@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from tellapart.search.executor import Executor, InlineExecutor
 
 

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import psutil
 import pytest
+from tellapart.search.executor import InlineExecutor
+from tellapart.search.processes import Gate, ProcessExecutor
 
 from tellapart.errors import CellDied, Interrupted, NotFinite, TellapartError
 from tellapart.search import processes
-from tellapart.search.executor import InlineExecutor
-from tellapart.search.processes import Gate, ProcessExecutor
 from tellapart.stop import ask_stop, check_stop, clear_stop
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,11 +9,10 @@ import pytest
 from tellapart.cli import main
 from tellapart.data.dataset import Dataset
 from tellapart.errors import SettingError
-from tellapart.models import ResnetSettings, SimpleSettings
+from tellapart.models import ResnetSettings
 from tellapart.records import StudyRecord, VaryStep
 from tellapart.study.settings import StudySettings, SweepSettings
 from tellapart.study.steps.vary import list_levels, make_level, plan_vary
-from tellapart.study.study import run_study
 from tellapart.workspace import read_record
 from tests.study.contexts import make_context
 
@@ -37,7 +36,7 @@ def test_two_settings_make_a_grid_with_a_heat_map(tmp_path: Path) -> None:
     ]
     assert all(len(level.figures.seeds) == 2 for level in grid.levels)
     assert grid.levels[0].figures.parameters < grid.levels[2].figures.parameters
-    assert (folder / "vary" / "grid.png").is_file()
+    assert (folder / "vary" / "levels.png").is_file()
     assert "Settings" in (folder / "report.html").read_text()
     assert not (folder / "ledger.json").exists(), "test was looked at"
     before = {p: p.stat().st_mtime_ns for p in folder.glob("vary/*/record.json")}
