@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from tellapart.search.executor import InlineExecutor
 
 from tellapart.config import TrainSettings
 from tellapart.models import SimpleSettings
 from tellapart.records import Level, RunRecord
-from tellapart.search.executor import InlineExecutor
 from tellapart.search.grid import keep_levels, run_grid
 from tellapart.search.sweep import Cell, Seeds
 

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
+from tellapart.search.executor import InlineExecutor
 
 from tellapart.config import TrainSettings
 from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Gain
 from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
-from tellapart.search.executor import InlineExecutor
 from tellapart.search.learn import (
     SHARES,
     Portion,

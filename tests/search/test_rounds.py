@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tellapart.search.processes import ProcessExecutor
 
 from tellapart.config import TrainSettings
 from tellapart.models import NetworkSettings
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, run_search
-from tellapart.search.processes import ProcessExecutor
 
 from .searches import SPACE, Follow, climb, ignore, list_states
 

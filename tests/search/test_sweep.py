@@ -5,13 +5,13 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 import pytest
+from tellapart.search.executor import InlineExecutor
 
 from tellapart.config import EQUIVALENCE, TrainSettings
 from tellapart.errors import Interrupted, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
-from tellapart.search.executor import InlineExecutor
 from tellapart.search.standing import HOPELESS
 from tellapart.search.sweep import Cell, Seeds, check_sizes, run_sweep
 from tellapart.search.verdict import judge_sizes

@@ -13,11 +13,11 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from tellapart.plan import StudySettings, SweepSettings
 
 from tellapart.data import load_images
 from tellapart.data.dataset import share_dataset
 from tellapart.device import count_threads, limit_threads
-from tellapart.plan import StudySettings, SweepSettings
 from tellapart.records import StudyRecord, SweepStep
 from tellapart.study import run_study
 from tellapart.workspace import read_record

@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-
-from tellapart.device import count_threads, limit_threads
-from tellapart.models import NetworkSettings, Shape, SimpleSettings
 from tellapart.plan import LEAST_GAIN, StudySettings, SweepSettings
-from tellapart.study import parallel
 from tellapart.study.parallel import (
     MODEST,
     count_processes,
@@ -18,6 +14,10 @@ from tellapart.study.parallel import (
     measure_with_one,
     share_machine,
 )
+
+from tellapart.device import count_threads, limit_threads
+from tellapart.models import NetworkSettings, Shape, SimpleSettings
+from tellapart.study import parallel
 
 SHAPE = Shape(1, 8, 10)
 AUTO = StudySettings(device="cpu")

@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tellapart.plan import StudySettings
+from tellapart.study.reporter import SilentReporter
 
 from tellapart.config import RecipeSettings
 from tellapart.data import load_images
 from tellapart.models import SimpleSettings
-from tellapart.plan import StudySettings
 from tellapart.study import reporter as module
 from tellapart.study import run_study
-from tellapart.study.reporter import SilentReporter
 
 
 class Kept(SilentReporter):
