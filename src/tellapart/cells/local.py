@@ -7,7 +7,6 @@ themselves.
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import queue
@@ -262,7 +261,8 @@ def prepare_worker(parent: int) -> None:
             signal.signal(number, lambda number, frame: ask_stop(number))
     threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
     os.dup2(2, 1)  # what libraries print is no answer of the command
-    process_executor = importlib.import_module("joblib.externals.loky.process_executor")
+    from joblib.externals.loky import process_executor
+
     # loky replaces, with a warning, a worker that has grown by 300 MB since its first call; a
     # large network after a small one takes as much, and gives it back
     process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
