@@ -10,10 +10,9 @@ from typing import Any
 from tellapart.cells.executor import InlineExecutor
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.models import NetworkSettings
+from tellapart.models import NetworkSettings, Space
 from tellapart.records import EpochRow, RunRecord, TrialRecord
 from tellapart.search.optimize import Budget, Submit, run_search
-from tellapart.search.space import Space
 
 N = 1000
 
@@ -29,7 +28,7 @@ def make_run(model: NetworkSettings, recipe: TrainSettings, accuracy: float) -> 
         description=model.description,
         settings=model.model_dump() | recipe.model_dump(),
         seed=recipe.seed,
-        parameters=1000 * model.width,
+        parameters=1000 * getattr(model, "width", 0),
         best_epoch=recipe.epochs,
         chosen_on="val",
         seconds=1.5,
@@ -50,8 +49,15 @@ TRIALS = 7
 
 def score(model: NetworkSettings, recipe: TrainSettings, follow: Follow | None = None) -> RunRecord:
     """Wide, normalised networks with a rate near 0.003 are best; no two score alike."""
-    accuracy = 0.5 + 0.1 * getattr(model, "norm", True) + model.width / 640 - abs(recipe.lr - 3e-3)
-    return make_run(model, recipe, accuracy - 0.01 * recipe.weight_decay - 0.001 * model.convs)
+    accuracy = (
+        0.5
+        + 0.1 * getattr(model, "norm", True)
+        + getattr(model, "width", 0) / 640
+        - abs(recipe.lr - 3e-3)
+    )
+    return make_run(
+        model, recipe, accuracy - 0.01 * recipe.weight_decay - 0.001 * getattr(model, "convs", 0)
+    )
 
 
 def ignore(trial: TrialRecord, of: int) -> None:
