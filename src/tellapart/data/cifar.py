@@ -44,23 +44,14 @@ _MOST_BYTES = 256 * 2**20
 
 @dataclass(frozen=True)
 class Layout:
-    """How the copies of one of the two are laid out.
+    """How the copies of one of the two are laid out."""
 
-    Attributes:
-        title: as its authors write it; in small letters, names of folders begin with it.
-        parts: file, without ``.bin`` -> the SHA-256 of its records, or of CIFAR-100's python file.
-        forms: name -> the ending of its files, and the file with the names of the classes.
-        fine: what the names of fields in the python form begin with.
-        count: of classes.
-        classes: their names, where no file need say them.
-    """
-
-    title: str
-    parts: Mapping[str, str]
-    forms: Mapping[str, tuple[str, str]]
-    fine: str
-    count: int
-    classes: tuple[str, ...]
+    title: str  # in small letters, names of folders begin with it
+    parts: Mapping[str, str]  # file, without .bin -> SHA-256 of its records, or of a whole pickle
+    forms: Mapping[str, tuple[str, str]]  # name -> ending of files, file with the classes' names
+    fine: str  # what the names of fields in the python form begin with
+    count: int  # of classes
+    classes: tuple[str, ...]  # their names, where no file need say them
 
 
 CIFAR10 = Layout(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,8 +27,9 @@ class ImageSource(Protocol):
     processes without a copy of its pixels ``share(path)``; both return a source.
     """
 
-    streamed: bool
-    """Whether images are decoded at each read (True) or held in memory (False)."""
+    @property
+    def streamed(self) -> bool:
+        """Whether images are decoded at each read, and not held in memory."""
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         """Return images as (k, height, width, channels) uint8, of side ``size`` if it can.
@@ -135,9 +136,6 @@ def share_dataset(dataset: Dataset, path: Path) -> Dataset:
     """Return a dataset that other processes can be handed without a copy of its pixels.
 
     Pixels in memory are written to ``path``, which must stay while the dataset is in use.
-
-    Raises:
-        WorkspaceError: the file cannot be written.
     """
     share = getattr(dataset.source, "share", None)
     return dataset if share is None else replace(dataset, source=share(path))
@@ -154,8 +152,7 @@ def resize_dataset(dataset: Dataset, size: int) -> Dataset:
     return replace(dataset, source=resize(size), image_size=size)
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
+class Part(NamedTuple):
     """Images in memory of one role, (n, height, width, channels) uint8, and their labels."""
 
     role: str
@@ -199,6 +196,11 @@ def join_parts(
         modes={"L" if channels == 1 else "RGB": len(pixels)},
         notes=tuple(notes),
     )
+
+
+def rank_content(text: str) -> bytes:
+    """Return what stands for a random number that depends on a text alone."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
 
 
 def hash_pixels(pixels: Pixels) -> tuple[str, ...]:

@@ -55,10 +55,7 @@ def _check_answer(answer: requests.Response, **options: object) -> None:
 
 
 def fetch_https(url: str, stream: BinaryIO, verify: bool | str) -> None:
-    """Write what an https address gives.
-
-    Args:
-        verify: the file or folder of certificates to trust, or True for certifi's.
+    """Write what an https address gives, trusting certificates in ``verify``, or certifi's if True.
 
     Raises:
         DataError: it leads to an address that is not https.
@@ -90,7 +87,7 @@ def download_file(
 
     Args:
         size: expected bytes.
-        sha256: expected SHA-256, hexadecimal.
+        sha256: expected, hexadecimal.
         fetch: writes what an address gives; another one in tests.
 
     Raises:

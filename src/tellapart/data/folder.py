@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -40,28 +41,19 @@ class _Header(NamedTuple):
     digest: str
 
 
+@dataclass(frozen=True, eq=False)
 class FileSource:
-    """Images in files, decoded when read, as long as their content is what was hashed at first.
+    """Images in files, decoded when read, as long as their content is what was hashed at first."""
 
-    Args:
-        paths: one file per image.
-        hashes: of each file's bytes, as they were when the data were loaded.
-        image_size: the chosen side, in pixels.
-        channels: 1 or 3.
-        held: the pixels at that size; None to decode at each read.
-    """
+    paths: Sequence[Path]
+    hashes: Sequence[str]  # of each file's bytes, as they were when the data were loaded
+    image_size: int  # the chosen side, in pixels
+    channels: int  # 1 or 3
+    held: ArraySource | None = None  # the pixels at that size; None to decode at each read
 
-    def __init__(
-        self,
-        paths: Sequence[Path],
-        hashes: Sequence[str],
-        image_size: int,
-        channels: int,
-        held: ArraySource | None = None,
-    ) -> None:
-        self.paths, self.hashes = paths, hashes
-        self.image_size, self.channels = image_size, channels
-        self.held, self.streamed = held, held is None
+    @property
+    def streamed(self) -> bool:
+        return self.held is None
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         """Return images as (k, size, size, channels) uint8; ``size`` is the chosen one if None.
@@ -87,13 +79,10 @@ class FileSource:
         return pixels
 
     def resize(self, size: int) -> ImageSource:
-        return FileSource(self.paths, self.hashes, size, self.channels)
+        return replace(self, image_size=size, held=None)
 
     def share(self, path: Path) -> ImageSource:
-        if self.held is None:
-            return self
-        held = self.held.share(path)
-        return FileSource(self.paths, self.hashes, self.image_size, self.channels, held)
+        return self if self.held is None else replace(self, held=self.held.share(path))
 
 
 def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool = False) -> Dataset:

@@ -25,17 +25,11 @@ _MOST_BYTES = 64 * 2**20
 
 @dataclass(frozen=True)
 class IdxLayout:
-    """One data set of this form.
+    """One data set of this form."""
 
-    Attributes:
-        title: what its authors call it.
-        classes: their names, by label.
-        official: the SHA-256 of the unpacked images and labels of each of `PARTS`, where whole.
-    """
-
-    title: str
+    title: str  # what its authors call it
     classes: tuple[str, ...]
-    official: tuple[str, ...]
+    official: tuple[str, ...]  # SHA-256 of the unpacked images and labels of each of PARTS
 
 
 MNIST = IdxLayout(

@@ -30,19 +30,12 @@ class Published:
 
 @dataclass(frozen=True)
 class Named:
-    """Data with a name.
+    """Data with a name."""
 
-    Attributes:
-        read: reads the copy in a folder; None where there is none.
-        files: what is downloaded; none where the data come with the package.
-        folder: in the cache, where the files' own names do not say whose they are.
-        shapes: what a copy may look like, in words.
-    """
-
-    read: Callable[[Path], Dataset | None]
-    files: tuple[Published, ...] = ()
-    folder: str = ""
-    shapes: str = ""
+    read: Callable[[Path], Dataset | None]  # of the copy in a folder; None where there is none
+    files: tuple[Published, ...] = ()  # to download; none where the data come with the package
+    folder: str = ""  # in the cache, where the files' own names do not say whose they are
+    shapes: str = ""  # what a copy may look like, in words
 
 
 _TORONTO = "https://www.cs.toronto.edu/~kriz"
