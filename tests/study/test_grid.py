@@ -62,7 +62,7 @@ def test_several_processes_vary_settings_to_the_same_figures(tmp_path: Path) -> 
         (["--vary", "width=8,8"], "must differ"),
         (["--vary", "width=8"], "at least two sizes"),
         (["--vary", "val_acc=1,2"], "val_acc"),
-        (["--vary", "dropout=0,0.5"], "no say in model simple"),
+        (["--vary", "dropout=0,0.5"], "settings of model simple"),
         (["--vary", "lr=1,2", "--protocol", "notebook"], "vary on val"),
     ],
 )

@@ -21,7 +21,7 @@ class ResnetSettings(NetworkSettings):
     """
 
     name: Literal["resnet"] = "resnet"
-    width: Positive = Field(default=32, description="Filters of the first stage.")
+    width: Positive = Field(default=16, description="Filters of the first stage.")
     blocks: Annotated[int, Field(ge=1, le=9)] = Field(
         default=1, description="Residual blocks of a stage, of two convolutions each."
     )
