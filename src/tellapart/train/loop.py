@@ -31,6 +31,7 @@ from tellapart.train.checkpoint import (
     BEST,
     copy_state,
     finish_run,
+    is_finite,
     save_weights,
     write_args,
     write_history,
@@ -44,13 +45,11 @@ from tellapart.train.progress import (
     Tick,
     Watch,
     ignore_epoch,
-    ignore_step,
     name_training,
     read_progress,
     save_progress,
     start_tally,
 )
-from tellapart.train.resume import is_finite
 from tellapart.workspace import STATUS, expand_path, write_json
 
 
@@ -91,14 +90,14 @@ def fit_network(
     task: Task,
     folder: Path,
     watch: Watch = ignore_epoch,
-    tick: Tick = ignore_step,
+    tick: Tick = lambda epochs: None,
 ) -> RunRecord:
     """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
     recipe, truth, classes = task.recipe, dataset.labels[rows.watch], len(dataset.classes)
     score = find_score(task.metric).function
     learner = make_learner(dataset, rows.train, task)
     key = name_training(dataset, (rows.train, rows.watch), task, learner)
-    write_args(folder, dataset, task.settings, recipe)
+    write_args(folder, dataset, task.model, recipe)
     held = hold_images(dataset, learner.device)
     pulse = Pulse(task.every)
     with Meter() as meter, use_threads(learner.threads):
@@ -150,10 +149,10 @@ def fit_network(
     record = RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
-        model=task.name,
-        label=task.label,
-        description=task.description,
-        settings=task.describe(),
+        model=task.model.name,
+        label=task.model.label,
+        description=task.model.description,
+        settings=task.model.describe() | recipe.model_dump(exclude={"seed"}),
         seed=recipe.seed,
         parameters=count_parameters(learner.network),
         best_epoch=progress.best_row.epoch,
