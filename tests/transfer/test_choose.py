@@ -18,6 +18,9 @@ from tellapart.transfer.resources import Resources
 from .backbones import make_tiny
 
 
+SIZES = (96, 128, 160, 224)
+
+
 @dataclass(frozen=True)
 class KnownScreen(Screen):
     """Knows how many of 100 images each resolution gets right."""
@@ -25,12 +28,11 @@ class KnownScreen(Screen):
     hits: tuple[int, ...] = ()
 
     def try_backbone(self, backbone: Backbone) -> ScreenRecord:
-        sizes = (96, 128, 160, 224)
         return ScreenRecord(
             name=backbone.name,
             image_size=backbone.image_size,
             parameters=backbone.parameters,
-            val_accuracy=estimate_proportion(self.hits[sizes.index(backbone.image_size)], 100),
+            val_score=estimate_proportion(self.hits[SIZES.index(backbone.image_size)], 100),
             seconds=1.0,
             computed=100,
         )
@@ -51,7 +53,7 @@ def test_no_higher_resolution_is_tried_once_one_does_no_better(
     rows = Rows(digits_split.train, digits_split.val)
     screen = KnownScreen(digits, rows, Resources("cpu"), 0, hits=hits)
     said: list[str] = []
-    chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), 8, said.append)
+    chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), SIZES, said.append)
     assert [one.image_size for one in screened] == tried
     assert len(said) == len(tried)
     assert chosen.image_size == taken

@@ -87,7 +87,7 @@ def test_resolutions_that_do_not_fit_are_left_out_and_named(
     said: list[str] = []
     rows = Rows(digits_split.train, digits_split.val)
     screen = Screen(digits, rows, Resources("cpu"), 0)
-    chosen, screened = choose_resolution(screen, backbone, 8, said.append)
+    chosen, screened = choose_resolution(screen, backbone, (96, 128, 160, 224), said.append)
     assert {record.image_size for record in screened} <= {96, 128, 160}
     assert chosen.image_size in (96, 128, 160)
     assert said[0] == "hub/tiny:one at 224 px: left out, it takes too much memory"

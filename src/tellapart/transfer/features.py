@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from tempfile import TemporaryFile
 
 import numpy as np
@@ -25,8 +25,8 @@ from tellapart.transfer.resources import Resources, choose_load
 from tellapart.transfer.store import (
     FORMAT,
     FeatureStore,
+    FeatureTable,
     Rows16,
-    Vectors,
     explain_cache,
     locate_features,
 )
@@ -51,32 +51,10 @@ class Features:
     ``seconds`` and ``computed`` images are this start's; the others were in the cache.
     """
 
-    vectors: Vectors
+    vectors: FeatureTable
     engine: str
     seconds: float
     computed: int
-
-    def place(self, rows: Indices, count: int) -> Features:
-        """Return them as a table of ``count`` rows; what is at others than these is of no use."""
-        places = np.zeros(count, np.int64)
-        places[rows] = np.arange(len(rows))
-        return replace(self, vectors=Placed(self.vectors, places))
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Features that are taken by the rows of a larger table."""
-
-    table: Vectors
-    places: Indices
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As many rows as the larger table has."""
-        return (len(self.places), self.table.shape[1])
-
-    def __getitem__(self, rows: Indices) -> Rows16:
-        return self.table[self.places[rows]]
 
 
 def extract_features(
@@ -94,9 +72,7 @@ def extract_features(
     disk as it is used. Where none is missing, no engine is made.
 
     Args:
-        resources: the device, and the memory that limits how many images it has at once.
         progress: is told how many images are done, of how many.
-        view: how the images are shown.
         rows: of the dataset, the others are not computed; all of them unless told. The result has
             them in this order.
 
@@ -110,7 +86,7 @@ def extract_features(
     rows = np.arange(len(dataset), dtype=np.int64) if rows is None else rows
     hashes = [dataset.hashes[row] for row in rows.tolist()]
     name = name_engine(resources.device)
-    store = open_store(backbone, name, view)
+    store = _open_store(backbone, name, view)
     missing = rows[store.find_missing(hashes)]
     seconds, first, count = 0.0, 0, LEAST
     if len(missing):
@@ -120,7 +96,7 @@ def extract_features(
         engine = make_engine(backbone, sample, resources.device, load)
         if engine.name != name:  # the other one's: what it computed before is elsewhere
             name = engine.name
-            store = open_store(backbone, name, view)
+            store = _open_store(backbone, name, view)
             missing = rows[store.find_missing(hashes)]
     done = len(rows) - len(missing)
     progress(done, len(rows))
@@ -152,7 +128,7 @@ def time_backbone(
         Interrupted, WorkspaceError, BackboneError, DataError, BudgetError: as `extract_features`.
     """
     hashes = [dataset.hashes[row] for row in rows.tolist()]
-    store = open_store(backbone, name_engine(resources.device), PLAIN)
+    store = _open_store(backbone, name_engine(resources.device), PLAIN)
     missing = rows[store.find_missing(hashes)]
     few = np.random.default_rng(0).permutation(missing)
     pace = 0.0
@@ -197,8 +173,7 @@ def _read_batches(
         yield read_view(dataset, rows[first : first + batch], size, view)
 
 
-def open_store(backbone: Backbone, engine: str, view: View) -> FeatureStore:
-    """Open the set of features of a backbone, an engine and a view, in tellapart's cache."""
+def _open_store(backbone: Backbone, engine: str, view: View) -> FeatureStore:
     key = {
         "weights": backbone.key,
         "image_size": backbone.image_size,
