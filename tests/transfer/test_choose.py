@@ -17,7 +17,6 @@ from tellapart.transfer.resources import Resources
 
 from .backbones import make_tiny
 
-
 SIZES = (96, 128, 160, 224)
 
 
@@ -53,7 +52,9 @@ def test_no_higher_resolution_is_tried_once_one_does_no_better(
     rows = Rows(digits_split.train, digits_split.val)
     screen = KnownScreen(digits, rows, Resources("cpu"), 0, hits=hits)
     said: list[str] = []
-    chosen, screened = choose_resolution(screen, resize_backbone(make_tiny(), 224), SIZES, said.append)
+    chosen, screened = choose_resolution(
+        screen, resize_backbone(make_tiny(), 224), SIZES, said.append
+    )
     assert [one.image_size for one in screened] == tried
     assert len(said) == len(tried)
     assert chosen.image_size == taken

@@ -34,7 +34,7 @@ def cast_forward(device: torch.device, precision: Precision) -> torch.autocast:
 def has_norm(network: nn.Module) -> bool:
     """Return whether a network normalises over a batch, which must then go through as a whole.
 
-    One that is fine-tuned does not: its norms are ``frozen`` at the statistics they came with.
+    The norms of one that is fine-tuned are ``frozen`` at the statistics they came with.
     """
     return any(
         isinstance(layer, nn.BatchNorm2d) and not getattr(layer, "frozen", False)
@@ -94,7 +94,7 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Return (len(rows), classes) float32 logits, in the order of ``rows``, which may be none.
 
-    ``mirrored``: the mean of the logits of each image and of its mirror image, left to right.
+    ``mirrored``: the mean of those of each image and of its mirror image, left to right.
     """
     device = next(network.parameters()).device
     chunk = limit_chunk(network, dataset, device)

@@ -12,7 +12,7 @@ from torch import nn
 
 from tellapart.config import HeadSettings, Share
 from tellapart.models.backbone import PixelBackbone
-from tellapart.models.head import make_head
+from tellapart.models.layers import make_head
 from tellapart.models.network import NetworkSettings, Shape
 from tellapart.models.weights import build_network
 from tellapart.records import Scalar
@@ -36,21 +36,14 @@ class TunedSettings(NetworkSettings):
     decay: Share = 0.7
 
     def describe(self) -> dict[str, Scalar]:
-        """Return the settings that a record shows."""
         return self.model_dump(include={"backbone", "image_size", "depth", "decay"})
 
     @property
     def description(self) -> str:
-        """What the network is made of, in words."""
         parts = [f"{name} {value}" for name, value in self.describe().items()]
         return f"a tuned network ({', '.join(parts)})"
 
     def build(self, shape: Shape) -> nn.Module:
-        """Return the network with fresh weights.
-
-        Raises:
-            BackboneError: the settings are not those of a network alone.
-        """
         body = build_network(self.architecture)
         pixel = PixelBackbone(body, self.image_size, self.mean, self.std)
         return TunedNetwork(pixel, make_head(self.features, shape.classes, self.head))
@@ -80,10 +73,7 @@ class TunedNetwork(nn.Module):
         return self
 
     def list_layers(self) -> list[list[nn.Parameter]]:
-        """Return the backbone's weights layer by layer, from the image to the features.
-
-        A layer is what the architecture calls a stage, or a part of a plain sequence.
-        """
+        """Return the backbone's weights from the image on, by the stages of its architecture."""
         body = self.body.network
         if hasattr(body, "group_matcher"):
             from timm.models import group_parameters
@@ -96,7 +86,7 @@ class TunedNetwork(nn.Module):
         return [layer for layer in layers if layer]
 
     def set_rates(self, settings: TunedSettings) -> list[tuple[float, list[nn.Parameter]]]:
-        """Freeze what stays; return what is trained, with learning rates over the recipe's."""
+        """Freeze what stays; return the rest with rates over the recipe's, from the image on."""
         layers = self.list_layers()
         kept = 0 if settings.depth == "all" else len(layers) - math.ceil(len(layers) / 3)
         for layer in layers[:kept]:

@@ -115,8 +115,7 @@ def write_args(
 def load_model(folder: Path, weights: str) -> tuple[nn.Module, NetworkArgs]:
     """Return the network of a run folder with its best weights, and its ``args.json``.
 
-    Args:
-        weights: their SHA-256, which the run's record has.
+    ``weights`` is their SHA-256, which the run's record has.
 
     Raises:
         DataError: weights of another network, or not finite.
@@ -135,7 +134,7 @@ def is_finite(tensor: torch.Tensor) -> bool:
 
 
 def load_strictly(network: nn.Module, state: State, where: Path) -> None:
-    """Load weights that must match the network name by name and shape by shape.
+    """Load weights that must match the network by name and shape.
 
     Raises:
         DataError: a name or a shape differs.

@@ -109,8 +109,8 @@ class Learner:
     def advance_average(self, step: int) -> None:
         """Take the weights after so many steps into the average.
 
-        It is exponential, over ``span`` steps; the first steps count for less than that would
-        have them, so that what the training began with is soon forgotten.
+        It is exponential, over ``span`` steps; the first steps count for less, so that what it
+        began with is soon forgotten.
         """
         if self.average is not None:
             decay = min(1 - 1 / self.span, step / (step + 9)) if self.span > 1 else 0.0
@@ -118,11 +118,7 @@ class Learner:
 
 
 def make_learner(dataset: Dataset, rows: Indices, task: Task) -> Learner:
-    """Return a network that is ready to be trained.
-
-    Args:
-        rows: training images; the network may look at some before it is trained.
-    """
+    """Return a network that is ready to be trained on these rows; it may look at some before."""
     recipe, device = task.recipe, choose_device(task.device)
     prepare_process(recipe.seed)
     shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
@@ -169,15 +165,13 @@ class HeldSource:
         self.pixels = torch.from_numpy(pixels).to(device)
 
     def read(self, indices: Indices, size: int | None = None) -> Any:
-        """Return images as a tensor on the device; `prepare_batch` takes it as it takes arrays."""
         return self.pixels[torch.from_numpy(indices).to(self.pixels.device)]
 
 
 def hold_images(dataset: Dataset, device: torch.device) -> Dataset:
     """Return the dataset with its images on the GPU, where all of them take little of its memory.
 
-    Each batch is then gathered there, and nothing but row numbers travels. On other devices, and
-    where images are decoded at each read, the dataset itself is returned.
+    Else, and where images are decoded at each read, the dataset itself is returned.
     """
     if device.type != "cuda" or dataset.source.streamed:
         return dataset

@@ -67,10 +67,9 @@ def train_model(
 ) -> RunRecord:
     """Train a network and leave its best weights, history and record in ``folder``.
 
-    ``watch`` is called after each epoch. The order of images, the augmentation, dropout and the
-    first weights are functions of the recipe's seed. Called again after a stop or a kill, it
-    goes on from the newest checkpoint, and on a CPU, with as many threads and the same torch,
-    comes to the same weights to the bit.
+    The order of images, the augmentation, dropout and the first weights are functions of the
+    recipe's seed. Called again after a stop or a kill, it goes on from the newest checkpoint, and
+    on a CPU, with as many threads and the same torch, comes to the same weights to the bit.
 
     Raises:
         NotFinite: the loss, or an output, was not finite; the best weights so far are kept.
@@ -186,10 +185,9 @@ def train_epoch(
     """Train what is left of one epoch, a step each time the caller asks; give the part done.
 
     ``tally`` sums loss (nats) and hits over the epoch while the weights move, as Keras reports
-    them, on the augmented images, and counts the steps; those that it has counted already are not
-    done again. Where images are mixed (mixup, cutmix), a hit is against the class with most weight
-    in each, so accuracy stays low: compare accuracies on val. A batch goes through in chunks that
-    fit in memory; the gradient is that of the whole batch.
+    them, on the augmented images; steps that it has counted already are not done again. Where
+    images are mixed, a hit is against the class with most weight in each, so accuracy stays low. A
+    batch goes through in chunks that fit in memory; the gradient is that of the whole batch.
     """
     network, optimizer, device = learner.network, learner.optimizer, learner.device
     draws = draw_augmentation(

@@ -3,8 +3,7 @@
 The order of images, the augmentation and dropout are functions of seed, epoch and step, so no
 generator is kept. A checkpoint is one file, ``resume/<epochs>-<steps>-<checksum>.safetensors``:
 the tensors, and in the metadata the rest as JSON. Its name holds the first digits of the SHA-256
-of its bytes, so that name and content come to be in one act. The newest two are kept: where the
-last one is damaged, the one before it serves.
+of its bytes. The newest two are kept: where the last one is damaged, the one before it serves.
 """
 
 from __future__ import annotations
@@ -116,10 +115,7 @@ def start_tally(device: torch.device) -> Tally:
 def name_training(
     dataset: Dataset, rows: tuple[Indices, Indices], task: Task, learner: Learner
 ) -> str:
-    """Return a hash of all that a training is a function of: a checkpoint serves no other.
-
-    ``rows`` are those to train on, and those to choose on.
-    """
+    """Return a hash of all that a training is a function of: a checkpoint serves no other."""
     digests = [hashlib.sha256(part.tobytes()).hexdigest() for part in rows]
     machine = (learner.device.type, learner.precision)
     what = (task.model, task.recipe, task.metric, task.key, *machine)
@@ -129,9 +125,7 @@ def name_training(
 def save_progress(
     folder: Path, key: str, learner: Learner, progress: Progress, meter: Meter
 ) -> float:
-    """Write a checkpoint of a training and return the seconds that it took.
-
-    Nothing is written where a weight, or anything else, is not finite.
+    """Write a checkpoint, where all is finite, and return the seconds that it took.
 
     Raises:
         WorkspaceError: the disk is full; older checkpoints stay.
@@ -155,10 +149,7 @@ def save_progress(
 
 
 def read_progress(folder: Path, key: str, learner: Learner) -> Progress:
-    """Bring what is trained to the newest checkpoint of a training, and return the rest.
-
-    Where there is none, they stay as they are and nothing is done yet.
-    """
+    """Bring what is trained to the newest checkpoint of a training, if any, and return the rest."""
     tree, device = read_checkpoint(folder, key), learner.device
     if tree is None:
         return Progress(start_tally(device))
@@ -179,15 +170,14 @@ def read_progress(folder: Path, key: str, learner: Learner) -> Progress:
 def write_checkpoint(
     folder: Path, place: tuple[int, int], key: str, tree: dict[str, Any]
 ) -> Path | None:
-    """Write a checkpoint of a run folder, then remove all but the newest two.
+    """Write a checkpoint of a run folder, then remove all but the newest two; return its file.
+
+    Nothing is written, and None returned, where a number is not finite.
 
     Args:
         place: epochs done, and steps of the epoch at work; higher is newer.
         key: names the training, and all that its course depends on.
         tree: tensors and what JSON can hold, by name, in dicts and lists.
-
-    Returns:
-        the file, or None where a number is not finite: nothing is written then.
 
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. Older checkpoints stay.
@@ -229,10 +219,9 @@ def read_checkpoint(folder: Path, key: str) -> dict[str, Any] | None:
 def _pack(key: str, tree: dict[str, Any]) -> list[bytes | memoryview] | None:
     """Return a checkpoint's bytes in parts, or None where a number is not finite.
 
-    The parts are the tensors' own memory: the package's ``save`` copies all of it twice. The
-    format: the length of the header in 8 bytes, the header as JSON, the tensors; largest numbers
-    first, so that each begins at a multiple of its numbers' size
-    (github.com/huggingface/safetensors).
+    The parts are the tensors' own memory, for the package's ``save`` copies all of it twice. The
+    format: the header's length in 8 bytes, the header as JSON, the tensors; largest numbers first,
+    so that each begins at a multiple of its size (github.com/huggingface/safetensors).
     """
     tensors: State = {}
 

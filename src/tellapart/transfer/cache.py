@@ -38,8 +38,7 @@ class FeatureSet:
 def list_sets(check: bool = False) -> tuple[FeatureSet, ...]:
     """Return all sets of features in the cache, the one used last first.
 
-    Args:
-        check: whether to compare checksums, which reads everything.
+    ``check`` compares checksums, which reads everything.
 
     Raises:
         WorkspaceError: a shard cannot be opened now.

@@ -68,8 +68,7 @@ class Screen:
 def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
     """Return the resolutions worth trying: its own, and lower ones where images are smaller.
 
-    Args:
-        side: of the images, in pixels.
+    ``side`` is that of the images, in pixels.
     """
     own = backbone.image_size
     if backbone.fixed or side >= own:

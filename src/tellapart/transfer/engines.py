@@ -110,8 +110,7 @@ def name_engine(device: DeviceName) -> str:
 def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName, load: Load) -> Engine:
     """Return OpenVINO on a CPU, PyTorch on any other device, and for what OpenVINO cannot compile.
 
-    Args:
-        sample: (1, h, w, channels) uint8, an image such as will come.
+    ``sample`` is (1, h, w, channels) uint8, an image such as will come.
     """
     if choose_device(device).type == "cpu":
         try:

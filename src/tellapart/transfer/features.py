@@ -73,8 +73,7 @@ def extract_features(
 
     Args:
         progress: is told how many images are done, of how many.
-        rows: of the dataset, the others are not computed; all of them unless told. The result has
-            them in this order.
+        rows: of the dataset, in the order of the result; all of them unless told.
 
     Raises:
         Interrupted: a stop was asked for; finished shards are kept.

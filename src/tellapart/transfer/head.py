@@ -29,7 +29,7 @@ from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.scores import compute_loss, estimate_score, find_score
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward
-from tellapart.models.head import Standardize, make_head
+from tellapart.models.layers import Standardize, make_head
 from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import (
@@ -275,10 +275,7 @@ class HeadArgs(Settings):
 
 
 def load_head(folder: Path, backbone_key: str, weights: str) -> nn.Module:
-    """Return the head of a run folder.
-
-    Args:
-        weights: the SHA-256 of its weights, which the run's record has.
+    """Return the head of a run folder; ``weights`` is the SHA-256 in the run's record.
 
     Raises:
         DataError: it was fitted on another backbone: the shapes may fit, the numbers would not.

@@ -23,7 +23,7 @@ from tellapart.config import HeadSettings
 from tellapart.device import Meter, count_threads, release_memory
 from tellapart.errors import NotFinite
 from tellapart.metrics.scores import estimate_score
-from tellapart.models.head import make_head
+from tellapart.models.layers import make_head
 from tellapart.records import EpochRow, Estimate, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import copy_state

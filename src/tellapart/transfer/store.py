@@ -56,7 +56,6 @@ class FeatureTable:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """As of an array."""
         return (len(self.places), self.width)
 
     def __getitem__(self, rows: Indices) -> Rows16:
@@ -90,10 +89,8 @@ Vectors = Rows16 | FeatureTable
 class FeatureStore:
     """One set of features, opened: whole shards alone count, each checked.
 
-    Args:
-        folder: of the set; made at the first write.
-        width: features an image.
-        key: what the numbers depend on, kept beside them for ``cache list``.
+    The ``folder`` is made at the first write; ``width`` is features an image; ``key`` is what the
+    numbers depend on, kept beside them for ``cache list``.
 
     Raises:
         WorkspaceError: a shard cannot be opened now; it stays.
@@ -174,8 +171,7 @@ def pack_shard(hashes: Sequence[str], vectors: Rows16) -> bytes:
 def read_shard(path: Path, check: bool = True) -> Shard | None:
     """Read what a shard's file holds, or return None where it is not whole, or is gone.
 
-    Args:
-        check: whether to compare the checksum, which reads all of the file.
+    ``check`` compares the checksum, which reads all of the file.
 
     Raises:
         WorkspaceError: it cannot be opened now, so that nobody knows whether it is whole.
@@ -209,11 +205,7 @@ def read_shard(path: Path, check: bool = True) -> Shard | None:
 
 @contextmanager
 def explain_cache(path: Path) -> Iterator[None]:
-    """Say of the cache, not of ``--out``, that something there cannot be read or written.
-
-    Raises:
-        WorkspaceError: such a thing.
-    """
+    """Say of the cache, not of ``--out``, that something there cannot be read or written."""
     try:
         yield
     except (OSError, ValueError, WorkspaceError) as error:

@@ -29,9 +29,8 @@ def prepare_tuning(
 ) -> tuple[Dataset, Task]:
     """Return the images as the backbone sees them, and the training, for `train_model`.
 
-    Args:
-        head: the run folder of a head on this backbone's features.
-        weights: the SHA-256 of the head's weights.
+    It begins with the head of a run folder, on this backbone's features; ``weights`` is the SHA-256
+    of the head's, in that run's record.
 
     Raises:
         DataError: the head was fitted on another backbone.
