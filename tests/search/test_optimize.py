@@ -11,7 +11,7 @@ import pytest
 from tellapart.config import TrainSettings
 from tellapart.errors import DeviceError, Hopeless, NotFinite, TellapartError, WorkspaceError
 from tellapart.models import NetworkSettings, Shape, make_model
-from tellapart.models.deep import DEEP
+from tellapart.models.stages import DEEP
 from tellapart.models.network import AUGMENTS
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.importance import ENOUGH
