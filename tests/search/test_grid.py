@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tellapart.search.executor import InlineExecutor
 
 from tellapart.config import TrainSettings
 from tellapart.models import SimpleSettings

@@ -3,7 +3,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from tellapart.search.executor import InlineExecutor
 
 from tellapart.config import TrainSettings
 from tellapart.errors import NotFinite

@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
-from tellapart.search.executor import InlineExecutor
 
 from tellapart.config import EQUIVALENCE, TrainSettings
 from tellapart.errors import CellDied, NotFinite, SettingError

@@ -21,7 +21,7 @@ from tellapart.study.rules import (
     scale_rate,
 )
 from tellapart.study.settings import StudySettings, SweepSettings, TransferSettings
-from tellapart.study.study import name_steps
+from tellapart.study.start import name_steps
 
 HOLDOUT, REFERENCE = StudySettings(), StudySettings(protocol="notebook")
 SMALL = Shape(1, 8, 10)

@@ -266,7 +266,7 @@ def prepare_worker(parent: int) -> None:
 
     # loky replaces, with a warning, a worker that has grown by 300 MB since its first call; a
     # large network after a small one takes as much, and gives it back
-    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # type: ignore[attr-defined]  # private
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
     prepare_libraries()
 
 
