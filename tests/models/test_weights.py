@@ -15,9 +15,9 @@ import torch
 from safetensors.torch import load_file
 
 from tellapart.errors import BackboneError
-from tellapart.models import backbone
+from tellapart.models import Shape, backbone
 from tellapart.models.backbone import make_backbone, resize_backbone
-from tellapart.models.tuned import TunedSettings, make_tuned
+from tellapart.models.tuned import TunedSettings
 from tellapart.models.weights import build_network, hash_weights, read_network
 
 from .weights import ARCHITECTURE, State, change_config, change_weights, save_weights
@@ -229,7 +229,7 @@ def test_only_settings_of_a_network_build_one(
     tuned = {"backbone": "x", "image_size": 32, "features": 256, "head": {}}
     tuned |= {"mean": [0.0] * 3, "std": [1.0] * 3, "architecture": architecture}
     with pytest.raises(BackboneError, match="a backbone must"):
-        make_tuned(TunedSettings.model_validate(tuned), 2)
+        TunedSettings.model_validate(tuned).build(Shape(3, 32, 2))
 
 
 @pytest.fixture

@@ -15,9 +15,9 @@ import traceback
 from pathlib import Path
 
 from tellapart.data.digits import load_digits
+from tellapart.train.checkpoint import list_checkpoints
 from tellapart.train.learner import make_learner
-from tellapart.train.progress import name_training
-from tellapart.train.resume import list_checkpoints, read_checkpoint
+from tellapart.train.progress import name_training, read_checkpoint
 
 from .runs import ROWS, TASK, read_end, train_small
 

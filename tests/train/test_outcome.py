@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import builtins
+import errno
 import math
+import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,16 +14,15 @@ from safetensors.numpy import load_file
 
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
-from tellapart.errors import NotFinite
+from tellapart.errors import NotFinite, WorkspaceError
 from tellapart.records import EpochRow
-from tellapart.train.checkpoint import read_failure
+from tellapart.train.checkpoint import list_checkpoints, read_failure
 from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
 from tellapart.train.optim import schedule_rate
-from tellapart.train.resume import list_checkpoints
 from tellapart.workspace import STATUS, read_json
 
-from .runs import EPOCH_STEPS, MODEL, RECIPE, ROWS
+from .runs import EPOCH_STEPS, MODEL, RECIPE, ROWS, TASK, read_end
 
 BAD = {"lr": 1e30, "schedule": "constant", "optimizer": "sgd"}
 
@@ -81,3 +84,73 @@ def test_the_last_good_weights_are_kept(
     assert {name: tensor.tobytes() for name, tensor in best.items()} == {
         name: tensor.tobytes() for name, tensor in first.items()
     }
+
+
+class HalfStream:
+    """Writes half of what it is given to a file, and then there is no room."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def __enter__(self) -> HalfStream:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+
+    def write(self, content: bytes) -> None:
+        self._stream.write(content[: len(content) // 2])
+        refuse()
+
+
+def refuse(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def fill_disk(patch: pytest.MonkeyPatch, after: int, where: str = "open") -> list[str]:
+    """Let so many files be written, and of the next no more than up to ``where``.
+
+    Returns the list of the names that were opened for writing.
+    """
+    opened: list[str] = []
+    real = builtins.open
+
+    def count(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
+        if "w" not in mode and "x" not in mode:
+            return real(file, mode, *rest, **named)
+        opened.append(Path(file).name)
+        full = len(opened) > after
+        if full and where == "open":
+            refuse()
+        stream = real(file, mode, *rest, **named)
+        if full and where in ("fsync", "replace"):
+            patch.setattr(os, where, refuse)
+        return HalfStream(stream) if full and where == "write" else stream
+
+    patch.setattr("tellapart.workspace.open", count, raising=False)
+    return opened
+
+
+@pytest.mark.parametrize("where", ["open", "write", "fsync", "replace"])
+def test_a_disk_that_fills_at_any_write_costs_no_result(
+    where: str,
+    digits: Dataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with monkeypatch.context() as patch:
+        opened = fill_disk(patch, 10**9)
+        train_model(digits, ROWS, TASK, tmp_path / "whole")
+    end, writes = read_end(tmp_path / "whole"), len(opened)
+    assert writes == 1 + RECIPE.epochs * EPOCH_STEPS + 4
+    for after in range(0, writes, 1 if where == "replace" else 3):
+        folder = tmp_path / str(after)
+        with monkeypatch.context() as patch:
+            fill_disk(patch, after, where)
+            with pytest.raises(WorkspaceError, match="No space left on device") as got:
+                train_model(digits, ROWS, TASK, folder)
+        assert got.value.exit_code == 2
+        assert not list(folder.glob("**/.*.tmp"))
+        assert len(list_checkpoints(folder)) == min(2, max(0, min(after - 1, 12)))
+        train_model(digits, ROWS, TASK, folder)
+        assert read_end(folder) == end, after

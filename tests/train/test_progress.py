@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
 import os
 from collections.abc import Iterator
@@ -11,15 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file
 
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import Interrupted, WorkspaceError
 from tellapart.stop import clear_stop
+from tellapart.train.checkpoint import list_checkpoints, remove_checkpoints
 from tellapart.train.learner import Task
 from tellapart.train.loop import train_model
-from tellapart.train.progress import SHARE, Pulse
-from tellapart.train.resume import list_checkpoints
+from tellapart.train.progress import (
+    SHARE,
+    TYPES,
+    Pulse,
+    read_checkpoint,
+    write_checkpoint,
+)
 
 from .runs import AVERAGED, EPOCH_STEPS, MUON, RECIPE, ROWS, SGD, SPEED, TASK, count_reads, read_end
 
@@ -124,77 +131,6 @@ def test_a_damaged_checkpoint_is_passed_over(
     assert not before.exists()
 
 
-class HalfStream:
-    """Writes half of what it is given to a file, and then there is no room."""
-
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
-
-    def __enter__(self) -> HalfStream:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stream.close()
-
-    def write(self, content: bytes) -> None:
-        self._stream.write(content[: len(content) // 2])
-        refuse()
-
-
-def refuse(*_: object) -> None:
-    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def fill_disk(patch: pytest.MonkeyPatch, after: int, where: str = "open") -> list[str]:
-    """Let so many files be written, and of the next no more than up to ``where``.
-
-    Returns the list of the names that were opened for writing.
-    """
-    opened: list[str] = []
-    real = builtins.open
-
-    def count(file: Any, mode: str = "r", *rest: Any, **named: Any) -> Any:
-        if "w" not in mode and "x" not in mode:
-            return real(file, mode, *rest, **named)
-        opened.append(Path(file).name)
-        full = len(opened) > after
-        if full and where == "open":
-            refuse()
-        stream = real(file, mode, *rest, **named)
-        if full and where in ("fsync", "replace"):
-            patch.setattr(os, where, refuse)
-        return HalfStream(stream) if full and where == "write" else stream
-
-    patch.setattr("tellapart.workspace.open", count, raising=False)
-    return opened
-
-
-@pytest.mark.parametrize("where", ["open", "write", "fsync", "replace"])
-def test_a_disk_that_fills_at_any_write_costs_no_result(
-    where: str,
-    digits: Dataset,
-    ends: dict[str, Any],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    with monkeypatch.context() as patch:
-        opened = fill_disk(patch, 10**9)
-        train_model(digits, ROWS, TASK, tmp_path / "whole")
-    writes = len(opened)
-    assert writes > RECIPE.epochs * EPOCH_STEPS + 3
-    for after in range(writes):
-        folder = tmp_path / str(after)
-        with monkeypatch.context() as patch:
-            fill_disk(patch, after, where)
-            with pytest.raises(WorkspaceError, match="No space left on device") as got:
-                train_model(digits, ROWS, TASK, folder)
-        assert got.value.exit_code == 2
-        assert not list(folder.glob("**/.*.tmp"))
-        assert len(list_checkpoints(folder)) == min(2, max(0, min(after - 1, 12)))
-        train_model(digits, ROWS, TASK, folder)
-        assert read_end(folder) == ends["adam"], after
-
-
 def test_the_next_checkpoint_waits_longer_where_one_is_dear() -> None:
     pulse = Pulse(0.01)
     assert not pulse.is_due()
@@ -205,3 +141,123 @@ def test_the_next_checkpoint_waits_longer_where_one_is_dear() -> None:
     always = Pulse(0.0)
     always.rest(cost=1.0)
     assert always.is_due()
+
+
+KEY = "a-training"
+
+
+def make_tree(number: int) -> dict[str, Any]:
+    return {
+        "weights": {"conv": torch.full((2, 3), float(number))},
+        "state": {"0": {"step": torch.tensor(float(number)), "seen": None}},
+        "betas": [0.9, 0.999],
+        "number": number,
+    }
+
+
+def write(folder: Path, number: int) -> Path:
+    path = write_checkpoint(folder, (number // 10, number % 10), KEY, make_tree(number))
+    assert path is not None
+    return path
+
+
+def read(folder: Path, key: str = KEY) -> int | None:
+    tree = read_checkpoint(folder, key)
+    if tree is None:
+        return None
+    number = int(tree["number"])
+    assert torch.equal(tree["weights"]["conv"], make_tree(number)["weights"]["conv"])
+    assert tree["state"]["0"]["step"] == number
+    assert tree["betas"] == [0.9, 0.999]
+    return number
+
+
+def test_the_newest_is_read_and_the_last_two_are_kept(tmp_path: Path) -> None:
+    assert read(tmp_path) is None
+    for number in (9, 10, 11, 100):
+        write(tmp_path, number)
+        assert read(tmp_path) == number
+    assert [path.name[:15] for path in list_checkpoints(tmp_path)] == [
+        "000010-00000000",
+        "000001-00000001",
+    ]
+    remove_checkpoints(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    remove_checkpoints(tmp_path)
+
+
+def test_a_checkpoint_is_a_safetensors_file(tmp_path: Path) -> None:
+    tensors = load_file(write(tmp_path, 7))
+    assert sorted(tensor.numel() for tensor in tensors.values()) == [1, 6]
+
+
+def test_tensors_come_back_as_they_lay(tmp_path: Path) -> None:
+    tree: dict[str, Any] = {
+        str(kind): torch.arange(number % 3 * 5, dtype=torch.float32).to(kind).view(-1, 5)
+        for number, kind in enumerate(TYPES)
+    }
+    tree["channels-last"] = torch.rand(4, 3, 5, 5).to(memory_format=torch.channels_last)
+    tree["transposed"] = torch.rand(6, 4).t()
+    tree["a number"] = torch.tensor(3.5)
+    assert write_checkpoint(tmp_path, (0, 1), KEY, tree) is not None
+    found = read_checkpoint(tmp_path, KEY)
+    assert found is not None and found.keys() == tree.keys()
+    for name, tensor in tree.items():
+        assert torch.equal(found[name], tensor)
+        assert (found[name].dtype, found[name].stride()) == (tensor.dtype, tensor.stride())
+
+
+def flip_a_bit(content: bytes) -> bytes:
+    return content[:-5] + bytes([content[-5] ^ 1]) + content[-4:]
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [flip_a_bit, lambda content: content[:-1], lambda content: b""],
+    ids=["a bit", "an end", "all"],
+)
+def test_a_damaged_newest_falls_back_to_the_one_before(damage: Any, tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    newest = write(tmp_path, 2)
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert read(tmp_path) == 1
+    write(tmp_path, 2)  # the same step again, whole
+    assert read(tmp_path) == 2
+    assert len(list_checkpoints(tmp_path)) == 2
+
+
+def test_two_damaged_ones_are_none(tmp_path: Path) -> None:
+    for number in (1, 2):
+        path = write(tmp_path, number)
+        path.write_bytes(flip_a_bit(path.read_bytes()))
+    assert read(tmp_path) is None
+
+
+def test_a_checkpoint_of_another_training_is_none(tmp_path: Path) -> None:
+    write(tmp_path, 50)
+    assert read(tmp_path, "another") is None
+    assert list_checkpoints(tmp_path) == []  # else it would pass for newer than what comes
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_what_is_not_finite_is_not_written(bad: float, tmp_path: Path) -> None:
+    write(tmp_path, 1)
+    tree = make_tree(2)
+    tree["weights"]["conv"][1, 2] = bad
+    assert write_checkpoint(tmp_path, (0, 2), KEY, tree) is None
+    assert read(tmp_path) == 1
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_a_full_disk_leaves_the_checkpoint_before(
+    call: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    write(tmp_path, 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(WorkspaceError, match=r"No space left.*checkpoint before is kept"):
+            write(tmp_path, 2)
+    assert read(tmp_path) == 1

@@ -17,6 +17,8 @@ from tellapart.transfer.resources import Resources
 
 from .backbones import make_tiny
 
+SIZES = (96, 128, 160, 224)
+
 
 @dataclass(frozen=True)
 class KnownScreen(Screen):
@@ -25,12 +27,11 @@ class KnownScreen(Screen):
     hits: tuple[int, ...] = ()
 
     def try_backbone(self, backbone: Backbone) -> ScreenRecord:
-        sizes = (96, 128, 160, 224)
         return ScreenRecord(
             name=backbone.name,
             image_size=backbone.image_size,
             parameters=backbone.parameters,
-            val_score=estimate_proportion(self.hits[sizes.index(backbone.image_size)], 100),
+            val_score=estimate_proportion(self.hits[SIZES.index(backbone.image_size)], 100),
             seconds=1.0,
             computed=100,
         )
@@ -52,7 +53,7 @@ def test_no_higher_resolution_is_tried_once_one_does_no_better(
     screen = KnownScreen(digits, rows, Resources("cpu"), 0, hits=hits)
     said: list[str] = []
     chosen, screened = choose_resolution(
-        screen, resize_backbone(make_tiny(), 224), (96, 128, 160, 224), said.append
+        screen, resize_backbone(make_tiny(), 224), SIZES, said.append
     )
     assert [one.image_size for one in screened] == tried
     assert len(said) == len(tried)

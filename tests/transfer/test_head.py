@@ -11,7 +11,7 @@ from tellapart.config import HeadSettings
 from tellapart.data.dataset import Labels
 from tellapart.errors import DataError, NotFinite, TellapartError, WorkspaceError
 from tellapart.models import count_parameters
-from tellapart.models.head import Standardize, make_head
+from tellapart.models.layers import Standardize, make_head
 from tellapart.train.checkpoint import BEST
 from tellapart.train.loop import Rows
 from tellapart.transfer.head import (

@@ -24,11 +24,7 @@ from tellapart.models.backbone import (
 )
 from tellapart.models.forward import has_norm, predict_logits
 from tellapart.models.packaged import PACKAGED
-from tellapart.models.tuned import (
-    TunedNetwork,
-    TunedSettings,
-    list_layers,
-)
+from tellapart.models.tuned import TunedNetwork, TunedSettings
 from tellapart.stop import clear_stop
 from tellapart.train.checkpoint import load_model
 from tellapart.train.learner import Task, make_learner
@@ -36,7 +32,7 @@ from tellapart.train.loop import Rows, train_model
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples, HeadArgs, fit_head, predict_head
 from tellapart.transfer.resources import Resources
-from tellapart.transfer.tune import TunedOrigin, prepare_tuning
+from tellapart.transfer.tune import prepare_tuning
 from tellapart.workspace import write_json
 
 from ..train.runs import count_reads, read_end
@@ -90,8 +86,8 @@ def settings_of(depth: str, epochs: int = 2) -> TuneSettings:
 def test_it_begins_with_what_the_frozen_head_says(digits: Dataset, tmp_path: Path) -> None:
     backbone = make_small()
     seen, task = plan(digits, backbone, tmp_path, settings_of("all"))
-    assert task.origin is not None
-    network = task.origin.make_network()
+    assert task.start is not None
+    network = task.start()
     assert isinstance(network, TunedNetwork)
     vectors = extract_features(digits, backbone, Resources("cpu")).vectors
     found = predict_logits(network, seen, ROWS.watch, "float32")
@@ -108,7 +104,7 @@ def test_what_may_change_does_and_nothing_else(depth: str, digits: Dataset, tmp_
     run = train_model(seen, ROWS, task, tmp_path / "tuned")
     network, _ = load_model(tmp_path / "tuned", run.weights)
     assert isinstance(network, TunedNetwork)
-    layers = list_layers(network)
+    layers = network.list_layers()
     names = {id(weight): name for name, weight in network.body.named_parameters()}
     free = layers if depth == "all" else layers[-(-len(layers) * 2 // 3) :]
     changeable = {names[id(weight)] for layer in free for weight in layer}
@@ -123,16 +119,15 @@ def test_what_may_change_does_and_nothing_else(depth: str, digits: Dataset, tmp_
 
 def test_rates_fall_towards_the_image(digits: Dataset, tmp_path: Path) -> None:
     _, task = plan(digits, make_small(), tmp_path, settings_of("all"))
-    assert isinstance(task.origin, TunedOrigin)
-    tuned = task.origin.tuned.model_copy(update={"decay": 0.5})
-    origin = dataclasses.replace(task.origin, tuned=tuned)
-    network = origin.make_network()
+    assert task.start is not None and isinstance(task.model, TunedSettings)
+    network = task.start()
     assert isinstance(network, TunedNetwork)
-    layers = list_layers(network)
+    layers = network.list_layers()
     stem = network.body.network.conv_stem
     assert isinstance(stem, torch.nn.Module)
     assert any(weight is stem.weight for weight in layers[0])
-    rates = [rate for rate, _ in origin.scale_weights(network)]
+    settings = task.model.model_copy(update={"decay": 0.5})
+    rates = [rate for rate, _ in network.set_rates(settings)]
     assert rates == [0.5**k for k in range(len(layers), 0, -1)] + [1.0]
 
 

@@ -23,11 +23,10 @@ from tellapart.evaluate import Seal
 from tellapart.models import Network, Shape, count_planned
 from tellapart.records import RunRecord
 from tellapart.stop import check_stop
-from tellapart.train.checkpoint import finish_run, read_failure
+from tellapart.train.checkpoint import finish_run, read_failure, remove_checkpoints
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.progress import Watch, ignore_epoch
-from tellapart.train.resume import remove_checkpoints
 from tellapart.workspace import read_record
 
 PIXELS = ".pixels.bin"

@@ -24,11 +24,10 @@ def compare_pairs(
 ) -> tuple[Comparison, ...]:
     """Compare every two models by which of the same n images each got right.
 
-    The p-value is the exact McNemar test (a binomial test on the images where just one of the two
-    is right), corrected for the number of comparisons by Holm's method; the interval of the
-    difference is Agresti and Min's (Statistics in Medicine 24:729, 2005), for where two models
-    hardly differ the bootstrap's, which is given beside it, has no width. The interval is of one
-    comparison, not corrected.
+    The p-value is the exact McNemar test's (a binomial test on the images where just one of the two
+    is right), corrected for the number of comparisons by Holm's method. The interval of the
+    difference, of one comparison, is Agresti and Min's (Statistics in Medicine 24:729, 2005): that
+    of the bootstrap, given beside it, has no width where two models hardly differ.
 
     Args:
         correct: (n,) booleans of each model.
@@ -94,9 +93,8 @@ def interval_difference(only_first: int, only_second: int, n: int) -> tuple[floa
 def bootstrap_difference(only_first: int, only_second: int, n: int) -> tuple[float, float]:
     """Return the 95 % percentile interval of the paired bootstrap of (second - first) accuracy.
 
-    Images are drawn with replacement, ``RESAMPLES`` times, each with what both models made of it
-    (Efron and Tibshirani 1993, chapter 13). An image says one of three things, so that their
-    counts are drawn instead. The same counts give the same interval.
+    Efron and Tibshirani 1993, chapter 13. Images are drawn ``RESAMPLES`` times, each with what both
+    models made of it: one of three things, of which the counts are drawn instead.
     """
     shares = [only_first / n, only_second / n, 1 - (only_first + only_second) / n]
     counts = np.random.default_rng(0).multinomial(n, shares, RESAMPLES)
@@ -107,10 +105,10 @@ def bootstrap_difference(only_first: int, only_second: int, n: int) -> tuple[flo
 def find_detectable(differing: int, n: int, alpha: float = ALPHA) -> float:
     """Return the smallest difference of accuracy that McNemar's test would show, of n images.
 
-    The difference d for which the test at level ``alpha`` has a power of ``POWER``, where the
-    models disagree about as many images as they did: the root of Connor's formula (Biometrics
-    43:207, 1987), ``d sqrt(n) = z(1 - alpha/2) sqrt(q) + z(power) sqrt(q - d^2)``, q being the
-    share of images on which they disagree, at least d. 1 where no difference would do.
+    The difference d for which the test at level ``alpha`` has a power of ``POWER``: the root of
+    Connor's formula (Biometrics 43:207, 1987), ``d sqrt(n) = z(1 - alpha/2) sqrt(q) + z(power)
+    sqrt(q - d^2)``, q being the share of images on which the models disagree, at least d. 1 where
+    no difference would do.
 
     >>> round(find_detectable(100, 1000), 3)
     0.028
@@ -134,10 +132,10 @@ def correct_holm(p_values: Sequence[float]) -> list[float]:
     >>> correct_holm([0.01, 0.04, 0.03])
     [0.03, 0.06, 0.06]
     """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted = [0.0] * len(p_values)
-    highest = 0.0
-    for rank, index in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = highest
-    return adjusted
+    given = np.asarray(p_values, float)
+    order = np.argsort(given, kind="stable")
+    raised = np.minimum(1.0, given[order] * np.arange(len(given), 0, -1))
+    adjusted = np.empty_like(given)
+    adjusted[order] = np.maximum.accumulate(raised)
+    found: list[float] = adjusted.tolist()
+    return found

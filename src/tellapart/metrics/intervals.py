@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
 from scipy import stats
 
 from tellapart.records import Estimate
@@ -36,10 +37,7 @@ def pool_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     freedom = sum(len(group) - 1 for group in groups)
     if freedom <= 0:
         return math.nan, 0
-    means = [sum(group) / len(group) for group in groups]
-    squares = sum(
-        (value - mean) ** 2 for group, mean in zip(groups, means, strict=True) for value in group
-    )
+    squares = sum(len(group) * float(np.var(group)) for group in groups if len(group))
     return math.sqrt(squares / freedom), freedom
 
 
@@ -48,8 +46,7 @@ def estimate_mean(values: Sequence[float], n: int, spread: float, freedom: int) 
 
     On each side, the half-width of the seeds (``spread`` over the root of their number, with
     Student's t on ``freedom``) and that of the n images (Wilson) add as squares (Zou and Donner
-    2008), so that a perfect score is not certain. With one seed, or no measured spread, it is
-    the Wilson interval of the images alone.
+    2008). With one seed, or no measured spread, it is that of the images alone.
     """
     mean = sum(values) / len(values)
     images = estimate_proportion(round(mean * n), n)

@@ -24,24 +24,18 @@ class Layout:
     weights: NDArray[np.float64]
 
     def scale_error(self, first: int, second: int) -> float:
-        """Return the standard error of a difference of two sizes, over ``spread``.
-
-        With J seeds of each it is sqrt(2 / J).
-        """
+        """Return the standard error of a difference of two sizes, over ``spread``."""
         own = self.weights
         variance = own[first, first] + own[second, second] - 2 * own[first, second]
         return math.sqrt(max(0.0, float(variance)))
 
 
 def fit_layout(groups: Sequence[Mapping[int, float]]) -> Layout:
-    """Fit sizes and seeds to accuracies; a size may lack seeds that others have.
+    """Fit sizes and seeds to the accuracy by seed of each size; a size may lack seeds.
 
-    A seed that trained several sizes may have been lucky with all of them (they saw the same
-    images in the same order), which says nothing about sizes: that part is taken out. Two sizes
-    with the same seeds are compared as by the paired t-test.
-
-    Args:
-        groups: for each size, the accuracy by seed.
+    A seed may have been lucky with all sizes (they saw the same images in the same order), which
+    says nothing about sizes: that part is taken out. Two sizes with the same seeds are compared as
+    by the paired t-test.
 
     >>> fit = fit_layout([{0: 0.5, 1: 0.6}, {0: 0.7, 1: 0.8}])
     >>> [round(mean, 2) for mean in fit.means], fit.freedom

@@ -23,10 +23,7 @@ POWERS = (0.05, 2.0)
 
 @dataclass(frozen=True)
 class Curve:
-    """``error = floor + scale * (size / largest) ** -power``: an inverse power law.
-
-    The size is that of the training data, in images, or that of a network.
-    """
+    """``error = floor + scale * (size / largest) ** -power``, of images or of networks."""
 
     floor: float
     scale: float
@@ -50,14 +47,13 @@ class Gain:
 def fit_curve(
     sizes: Sequence[float], accuracies: Sequence[float], weights: ArrayLike | None = None
 ) -> Curve:
-    """Fit an inverse power law to accuracies by least squares (Figueroa et al. 2012).
+    """Fit an inverse power law to (k,) mean accuracies by least squares (Figueroa et al. 2012).
 
     For a given power the other two parameters are a straight line's, so that the power alone is
-    searched for, and the best of all is found. The floor is not below 0, nor the scale.
+    searched for. The floor is not below 0, nor the scale.
 
     Args:
         sizes: of the training data, or of networks, (k,), at least three.
-        accuracies: means, (k,).
         weights: how much each mean counts, such as its number of seeds, (k,); None: all the same.
     """
     largest = float(max(sizes))
@@ -93,7 +89,7 @@ def _fit_line(x: Numbers, y: Numbers, weights: Numbers) -> tuple[float, float]:
 def foresee_gain(
     images: Sequence[float], groups: Sequence[Sequence[float]], times: float = 2.0
 ) -> Gain | None:
-    """Return what ``times`` the data should bring over all that there is, or None.
+    """Return what ``times`` the data should bring over all that there is.
 
     The interval is a parametric bootstrap's: means are drawn again within the chance of seeds
     (pooled over all sizes), the curve is fitted to each draw, and the middle 95 % of what these

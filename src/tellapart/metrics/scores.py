@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import special
 
 from tellapart.errors import SettingError, suggest_name
 from tellapart.metrics.intervals import LEVEL, estimate_proportion
@@ -21,10 +22,9 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True)
 class Score:
-    """A figure that choices are made by, higher is better.
+    """A figure that choices are made by, higher is better, and its name in words.
 
-    ``function`` takes the true and the predicted classes, (n,) each, and how many classes there
-    are. ``title`` is its name in words.
+    ``function`` takes the true and the predicted classes, (n,) each, and how many there are.
     """
 
     title: str
@@ -133,12 +133,10 @@ def score_classes(confusion: Counts, names: Sequence[str]) -> tuple[ClassScore, 
 
 def compute_loss(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """Return the mean cross-entropy in nats of (n, classes) logits."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    log_sum = np.log(np.exp(shifted).sum(axis=1))
-    return float((log_sum - shifted[np.arange(len(truth)), truth]).mean())
+    logs = special.log_softmax(logits.astype(np.float64), axis=1)
+    return float(-logs[np.arange(len(truth)), truth].mean())
 
 
 def compute_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the softmax of (n, classes) logits."""
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+    return np.asarray(special.softmax(logits.astype(np.float64), axis=1))

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import BeforeValidator, SerializeAsAny
 
 from tellapart.errors import SettingError, suggest_name
-from tellapart.models.deep import DeepSettings
 from tellapart.models.network import NetworkSettings, Shape, Space
 from tellapart.models.resnet import ResnetSettings
 from tellapart.models.simple import SimpleSettings
 from tellapart.models.speed import SpeedSettings
-from tellapart.models.stages import StagesSettings
+from tellapart.models.stages import DeepSettings, StagesSettings
 
 if TYPE_CHECKING:
     from torch import nn
@@ -53,11 +52,7 @@ def make_network_settings(name: str, **values: Any) -> NetworkSettings:
 
 
 def read_network(given: object) -> NetworkSettings:
-    """Return the network that settings, a dict with a ``name``, or a name alone mean.
-
-    Raises:
-        SettingError: as `make_network_settings`.
-    """
+    """Return the network that settings, a dict with a ``name``, or a name alone mean."""
     if isinstance(given, NetworkSettings):
         return given
     if isinstance(given, dict):

@@ -55,8 +55,7 @@ class PixelBackbone(nn.Module):
             images = functional.interpolate(
                 images, (self.size, self.size), mode="bilinear", align_corners=False
             )
-        features = self.network((images - self.mean) / self.std)
-        assert isinstance(features, torch.Tensor)
+        features: torch.Tensor = self.network((images - self.mean) / self.std)
         return features
 
 
@@ -141,9 +140,12 @@ def resize_backbone(backbone: Backbone, size: int) -> Backbone:
         )
     old = backbone.network
     pixel = PixelBackbone(old.network, size, old.mean.tolist(), old.std.tolist()).eval()
-    width = _measure_width(backbone.name, pixel, "use a larger --image-size")
-    key = _hash_network(pixel, backbone.architecture)
-    return replace(backbone, network=pixel, features=width, key=key)
+    return replace(
+        backbone,
+        network=pixel,
+        features=_measure_width(backbone.name, pixel, "use a larger --image-size"),
+        key=_hash_network(pixel, backbone.architecture),
+    )
 
 
 def _measure_width(name: str, network: PixelBackbone, remedy: str) -> int:
@@ -186,7 +188,6 @@ def list_here() -> tuple[str, ...]:
 
 
 def _hash_network(network: PixelBackbone, architecture: dict[str, Any]) -> str:
-    """Return a hash of all that features depend on: how the network is built, and its tensors."""
     built = json.dumps(architecture, sort_keys=True, default=str)
     digest = hashlib.sha256(
         f"{built} {network.size} {network.mean.tolist()} {network.std.tolist()}".encode()

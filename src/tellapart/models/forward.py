@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -31,7 +34,7 @@ def cast_forward(device: torch.device, precision: Precision) -> torch.autocast:
 def has_norm(network: nn.Module) -> bool:
     """Return whether a network normalises over a batch, which must then go through as a whole.
 
-    One that is fine-tuned does not: its norms are ``frozen`` at the statistics they came with.
+    The norms of one that is fine-tuned are ``frozen`` at the statistics they came with.
     """
     return any(
         isinstance(layer, nn.BatchNorm2d) and not getattr(layer, "frozen", False)
@@ -40,10 +43,9 @@ def has_norm(network: nn.Module) -> bool:
 
 
 def limit_chunk(network: nn.Module, dataset: Dataset, device: torch.device) -> int:
-    """Return how many images may go through a network at once, a power of two up to ``CHUNK``.
+    """Return how many images may go through a network at once, a power of two.
 
-    The outputs of all its layers together stay within ``CHUNK_BYTES`` at two bytes a number; on a
-    GPU both bounds are larger.
+    The outputs of all its layers together fit the room that there is.
     """
     most = GPU_CHUNK if device.type == "cuda" else CHUNK
     fit = max(1, measure_room(device) // measure_outputs(network, dataset, device))
@@ -58,27 +60,29 @@ def measure_room(device: torch.device) -> int:
 
 
 def measure_outputs(network: nn.Module, dataset: Dataset, device: torch.device) -> int:
-    """Return the bytes of the outputs of all layers for one image, at two bytes a number.
+    """Return the bytes of the outputs of all layers for one image, at two bytes a number."""
+    sizes: list[int] = []
 
-    Measured by sending one blank image through.
-    """
-    total = 0
-
-    def add(layer: nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
-        nonlocal total
+    def add(inputs: tuple[torch.Tensor, ...], output: torch.Tensor) -> None:
         if output.data_ptr() != inputs[0].data_ptr():  # else a view, which takes no memory
-            total += output.numel()
+            sizes.append(2 * output.numel())
 
-    hooks = [m.register_forward_hook(add) for m in network.modules() if not list(m.children())]
+    side = dataset.image_size
+    send_blank(network, torch.zeros(1, dataset.channels, side, side, device=device), add)
+    return sum(sizes)
+
+
+def send_blank(network: nn.Module, blank: torch.Tensor, look: Callable[[Any, Any], None]) -> None:
+    """Send a blank image through, and show each innermost layer's inputs and output."""
+    layers = [layer for layer in network.modules() if not list(layer.children())]
+    hooks = [layer.register_forward_hook(lambda _, *both: look(*both)) for layer in layers]
     training = network.training
     network.eval()
-    side = dataset.image_size
     with torch.inference_mode():
-        network(torch.zeros(1, dataset.channels, side, side, device=device))
+        network(blank)
     network.train(training)
     for hook in hooks:
         hook.remove()
-    return 2 * total
 
 
 def predict_logits(
@@ -90,7 +94,7 @@ def predict_logits(
 ) -> NDArray[np.float32]:
     """Return (len(rows), classes) float32 logits, in the order of ``rows``, which may be none.
 
-    ``mirrored``: the mean of the logits of each image and of its mirror image, left to right.
+    ``mirrored``: the mean of those of each image and of its mirror image, left to right.
     """
     device = next(network.parameters()).device
     chunk = limit_chunk(network, dataset, device)

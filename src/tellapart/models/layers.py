@@ -8,6 +8,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from tellapart.config import HeadSettings
+
 LEVELS = 256
 """On CPUs, the share that dropout drops is one of so many, plus one."""
 PAIRS = 12
@@ -53,7 +55,7 @@ class Dropout(nn.Dropout):
 
     Srivastava et al. (2014), JMLR 15:1929. PyTorch draws each number's fate by itself, in one
     thread: at a head of 2,048 units that took two fifths of a training step. On a CPU a byte is
-    drawn for each here: the share is rounded to whole 256ths, and the scale is that of it.
+    drawn for each here, so that the share is rounded to whole 256ths.
     """
 
     def forward(self, input: torch.Tensor) -> torch.Tensor:
@@ -140,8 +142,7 @@ class Group(nn.Module):
 class Residual(nn.Module):
     """Two convolutions, and what went in added to what comes out of them.
 
-    Where there are more filters than before, the image is halved, and what went in is halved and
-    widened by a convolution of one pixel.
+    Where there are more filters than before, the image is halved, and what went in with it.
     """
 
     def __init__(self, before: int, width: int) -> None:
@@ -163,11 +164,32 @@ class Residual(nn.Module):
         return functional.relu(self.main(images) + self.shortcut(images))
 
 
+class Standardize(nn.Module):
+    """Features less their mean, over their standard deviation, both of the training images."""
+
+    mean: torch.Tensor
+    scale: torch.Tensor
+
+    def __init__(self, features: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(features))
+        self.register_buffer("scale", torch.ones(features))
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        return (features - self.mean) * self.scale
+
+
 def make_dense(features: int, units: int, classes: int, dropout: float = 0.0) -> list[nn.Module]:
     """Return a dense layer (none for 0 units), dropout where there is any, and the last layer."""
     layers: list[nn.Module] = [nn.Linear(features, units), nn.ReLU()] if units else []
     layers += [Dropout(dropout)] if dropout else []
     return [*layers, nn.Linear(units or features, classes)]
+
+
+def make_head(features: int, classes: int, settings: HeadSettings) -> nn.Sequential:
+    """Return what comes behind the features of a backbone: standardisation, and dense layers."""
+    dense = make_dense(features, settings.dense, classes, settings.dropout)
+    return nn.Sequential(Standardize(features), *dense)
 
 
 def initialize(network: nn.Module) -> nn.Module:
@@ -183,9 +205,8 @@ def initialize(network: nn.Module) -> nn.Module:
 def adapt_model(network: nn.Module, read_images: Callable[[], torch.Tensor]) -> None:
     """Compute what a network takes from the images alone, before it is trained.
 
-    Args:
-        read_images: gives (n, channels, side, side) floats in [0, 1] on the network's device;
-            called only if the network looks at them.
+    ``read_images`` gives (n, channels, side, side) floats in [0, 1] on the network's device; it is
+    called only if the network looks at them.
     """
     for layer in network.modules():
         if isinstance(layer, Whiten):

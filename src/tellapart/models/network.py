@@ -56,11 +56,6 @@ class NetworkSettings(Settings):
     searched: ClassVar[bool] = False
 
     def __init__(self, **values: Any) -> None:
-        """Check values.
-
-        Raises:
-            SettingError: a setting that this network does not have, or a value outside its rule.
-        """
         for name in values.keys() - type(self).model_fields.keys():
             others = ", ".join(self.list_sizes()) or "none"
             own = type(self).model_fields["name"].default

@@ -30,19 +30,16 @@ class ResnetSettings(NetworkSettings):
 
     @property
     def label(self) -> str:
-        """The network's name in a table."""
         return f"resnet {self.width}, {self.blocks} a stage"
 
     @property
     def description(self) -> str:
-        """What the network is made of, in words."""
         return (
             f"a residual network of 3 stages ({self.width}, {2 * self.width}, {4 * self.width} "
             f"filters, {self.blocks} block{'s' if self.blocks != 1 else ''} each)"
         )
 
     def build(self, shape: Shape) -> nn.Module:
-        """Return the network."""
         from torch import nn
 
         from tellapart.models.layers import GlobalMean, Residual

@@ -30,12 +30,10 @@ class SimpleSettings(NetworkSettings):
 
     @property
     def label(self) -> str:
-        """The network's name in a table."""
         return f"simple {self.width}/{self.dense}"
 
     @property
     def description(self) -> str:
-        """What the network is made of, in words."""
         return f"the simple network with {self.width} filters and a dense layer of {self.dense}"
 
     def build(self, shape: Shape) -> nn.Module:

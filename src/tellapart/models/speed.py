@@ -43,19 +43,16 @@ class SpeedSettings(NetworkSettings):
 
     @property
     def label(self) -> str:
-        """The network's name in a table."""
         return f"speed {self.width}, {self.convs} a group"
 
     @property
     def description(self) -> str:
-        """What the network is made of, in words."""
         return (
             f"a speednet with {self.width} filters in its first group, {self.convs} convolutions "
             "a group"
         )
 
     def build(self, shape: Shape) -> nn.Module:
-        """Return the network."""
         from torch import nn
 
         from tellapart.models.layers import Group, Peak, Scale, Whiten

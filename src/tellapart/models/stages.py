@@ -39,12 +39,10 @@ class StagesSettings(NetworkSettings):
 
     @property
     def label(self) -> str:
-        """The network's name in a table."""
         return f"stages {self._list_widths('-')}, dense {self.dense}"
 
     @property
     def description(self) -> str:
-        """What the network is made of, in words."""
         convs = f"{self.convs} convolution{'s' if self.convs != 1 else ''}"
         filters = f"{self._list_widths(', ')} filters"
         parts = [f"a network of {self.stages} stages ({filters}, {convs} each)"]
@@ -108,3 +106,20 @@ class StagesSettings(NetworkSettings):
 
     def _list_widths(self, between: str) -> str:
         return between.join(str(self.width * 2**stage) for stage in range(self.stages))
+
+
+DEEP = StagesSettings(width=32, dense=2048, stages=3)
+
+
+class DeepSettings(NetworkSettings):
+    """The reference study's best network from scratch: stages of 32, 64 and 128 filters."""
+
+    name: Literal["deep"] = "deep"
+    recipe: ClassVar[TrainSettings] = OPTIMIZERS["muon"]
+
+    @property
+    def description(self) -> str:
+        return "the deep network (32, 64, 128 filters, dense layer of 2048)"
+
+    def build(self, shape: Shape) -> nn.Module:
+        return DEEP.build(shape)

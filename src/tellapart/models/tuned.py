@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
+import math
+from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from tellapart.config import (
-    HeadSettings,
-    Settings,
-    Share,
-)
+from tellapart.config import HeadSettings, Share
 from tellapart.models.backbone import PixelBackbone
-from tellapart.models.head import make_head
+from tellapart.models.layers import make_head
+from tellapart.models.network import NetworkSettings, Shape
 from tellapart.models.weights import build_network
+from tellapart.records import Scalar
 
-Depth = Literal["last", "all"]
 
-
-class TunedSettings(Settings):
+class TunedSettings(NetworkSettings):
     """A backbone that is fine-tuned: all that builds it, weights apart.
 
     ``depth`` and ``decay`` are those of `TuneSettings`.
@@ -34,8 +32,21 @@ class TunedSettings(Settings):
     std: tuple[float, float, float]
     features: Annotated[int, Field(ge=1)]
     head: HeadSettings
-    depth: Depth = "last"
+    depth: Literal["last", "all"] = "last"
     decay: Share = 0.7
+
+    def describe(self) -> dict[str, Scalar]:
+        return self.model_dump(include={"backbone", "image_size", "depth", "decay"})
+
+    @property
+    def description(self) -> str:
+        parts = [f"{name} {value}" for name, value in self.describe().items()]
+        return f"a tuned network ({', '.join(parts)})"
+
+    def build(self, shape: Shape) -> nn.Module:
+        body = build_network(self.architecture)
+        pixel = PixelBackbone(body, self.image_size, self.mean, self.std)
+        return TunedNetwork(pixel, make_head(self.features, shape.classes, self.head))
 
 
 class TunedNetwork(nn.Module):
@@ -61,30 +72,33 @@ class TunedNetwork(nn.Module):
             norm.eval()
         return self
 
+    def list_layers(self) -> list[list[nn.Parameter]]:
+        """Return the backbone's weights from the image on, by the stages of its architecture."""
+        body = self.body.network
+        if hasattr(body, "group_matcher"):
+            from timm.models import group_parameters
 
-def make_tuned(settings: TunedSettings, classes: int) -> TunedNetwork:
-    """Return a network as settings have it, its weights fresh.
+            matcher = body.group_matcher(coarse=True)  # type: ignore[operator]  # a method on timm's
+            found = group_parameters(body, matcher, return_values=True)
+            layers = [list(found[number]) for number in sorted(found)]
+        else:
+            layers = [list(child.parameters()) for child in body.children()]
+        return [layer for layer in layers if layer]
 
-    Raises:
-        BackboneError: the settings are not those of a network alone.
-    """
-    body = build_network(settings.architecture)
-    pixel = PixelBackbone(body, settings.image_size, settings.mean, settings.std)
-    return TunedNetwork(pixel, make_head(settings.features, classes, settings.head))
+    def set_rates(self, settings: TunedSettings) -> list[tuple[float, list[nn.Parameter]]]:
+        """Freeze what stays; return the rest with rates over the recipe's, from the image on."""
+        layers = self.list_layers()
+        kept = 0 if settings.depth == "all" else len(layers) - math.ceil(len(layers) / 3)
+        for layer in layers[:kept]:
+            for weight in layer:
+                weight.requires_grad_(False)
+        layers = [*layers[kept:], list(self.head.parameters())]
+        scales = (settings.decay**depth for depth in reversed(range(len(layers))))
+        return list(zip(scales, layers, strict=True))
 
-
-def list_layers(network: TunedNetwork) -> list[list[nn.Parameter]]:
-    """Return the backbone's weights layer by layer, from the image to the features.
-
-    A layer is what the architecture calls a stage, or a part of a plain sequence.
-    """
-    body = network.body.network
-    if hasattr(body, "group_matcher"):
-        from timm.models import group_parameters
-
-        matcher = body.group_matcher(coarse=True)  # type: ignore[operator]  # a method on timm's
-        found = group_parameters(body, matcher, return_values=True)
-        layers = [list(found[number]) for number in sorted(found)]
-    else:
-        layers = [list(child.parameters()) for child in body.children()]
-    return [layer for layer in layers if layer]
+    def save_memory(self) -> None:
+        """Checkpoint gradients (Chen et al. 2016, arXiv 1604.06174), where timm's network can."""
+        body = self.body.network
+        if hasattr(body, "set_grad_checkpointing"):
+            with suppress(AssertionError):  # how some say that they cannot
+                body.set_grad_checkpointing(True)  # type: ignore[operator]  # a method on timm's

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 from torch.nn.modules.module import register_module_module_registration_hook
 
@@ -45,10 +44,8 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
 
     All of its tensors come from the file, and all of the file's are used, but for a classifier,
     of whatever size, and the counters of norms. ``architecture`` and ``model_args`` build it again.
-
-    Args:
-        fetch: whether weights may be fetched; else they are those of a plain timm name that lie
-            in the hub's cache, and nothing is asked or opened for any other name.
+    Where ``fetch`` is false, only weights of plain timm names in the hub's cache are read, and
+    nothing is asked or opened for any other name.
 
     Raises:
         BackboneError: no such name, its weights cannot be had here, or they do not fit.
@@ -57,8 +54,7 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     if ":" in name and not fetch:
         raise BackboneError(f"--backbone {name}: only names of timm's list are read here")
     timm = import_timm()
-    # timm is strict with some networks only, and not where a classifier is left out: with these
-    # two it never is, and what is missing or left over is checked afterwards
+    # with these two timm is strict with no network; what is missing or left over is checked below
     overlay: dict[str, Any] = {"num_classes": -1, "classifier": ()}
     if scheme == "local-dir":
         _check_config(name)
@@ -88,20 +84,19 @@ def read_network(name: str, fetch: bool = True) -> tuple[nn.Module, dict[str, An
     cfg: dict[str, Any] = dict(network.pretrained_cfg)  # type: ignore[arg-type]  # a dict on timm's
     args: dict[str, Any] = dict(getattr(network, "_model_args", {}))
     args.pop("num_classes", None)
+    cfg["model_args"] = args
     _check_preprocessing(name, cfg)
     if cfg.get("fixed_input_size"):
         args.setdefault("img_size", list(cfg["input_size"][-2:]))
-    built = {"name": cfg["architecture"], "settings": args}
-    _check_tensors(name, network, built, loaded)
-    return network, cfg | {"model_args": args}
+    _check_tensors(name, network, cfg, loaded)
+    return network, cfg
 
 
 def build_network(architecture: dict[str, Any], classes: int = 0) -> nn.Module:
     """Return timm's network without weights, from its ``name`` and the ``settings`` of that.
 
     Raises:
-        BackboneError: the name is no plain name of timm's, or the settings are not those of a
-            network: they could make a request, or open a file.
+        BackboneError: no plain name of timm's, or settings that could open a file or the network.
     """
     name: Any = architecture.get("name")
     settings: Any = architecture.get("settings")
@@ -109,13 +104,12 @@ def build_network(architecture: dict[str, Any], classes: int = 0) -> nn.Module:
     if fault:
         raise BackboneError(f"a backbone {fault}; use files from a source that you trust")
     try:
-        network: nn.Module = import_timm().create_model(name, num_classes=classes, **settings)
+        return import_timm().create_model(name, num_classes=classes, **settings)  # type: ignore[no-any-return]  # untyped in timm
     except Exception as error:  # whatever timm's networks raise on settings of another
         raise BackboneError(
             f"a backbone must have the settings of a {name}, but timm cannot build one from "
             f"{settings} ({_shorten(error)}); give back the args.json or config.json that it had"
         ) from error
-    return network
 
 
 def locate_weights(name: str) -> Path:
@@ -130,12 +124,12 @@ def hash_weights(name: str) -> str:
         BackboneError: one of them cannot be read.
     """
     digest = hashlib.sha256()
-    for path in _find_files(name):
-        try:
+    try:
+        for path in _find_files(name):
             with path.open("rb") as stream:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
-        except OSError as error:
-            raise BackboneError(f"--backbone {name}: {path} cannot be read ({error})") from error
+    except OSError as error:
+        raise BackboneError(f"--backbone {name} cannot be read ({error})") from error
     return digest.hexdigest()[:16]
 
 
@@ -180,15 +174,14 @@ def _find_files(name: str) -> tuple[Path, Path]:
 
 
 def _check_config(name: str) -> None:
-    """Refuse a folder whose configuration is not that of an image network alone."""
     path, _ = _find_files(name)
     try:
-        config = json.loads(path.read_text("utf-8"))
+        read = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise BackboneError(
             f"--backbone {name}: {path} cannot be read ({error}); put timm's file there"
         ) from error
-    config = config if isinstance(config, dict) else {}
+    config: dict[str, Any] = read if isinstance(read, dict) else {}
     if "architecture" not in config:
         raise BackboneError(
             f"--backbone {name} must be an image network of timm, but its {CONFIG} names no "
@@ -221,7 +214,6 @@ def _find_fault(name: object, settings: object) -> str:
 
 
 def _check_preprocessing(name: str, cfg: dict[str, Any]) -> None:
-    """Refuse a size, mean or standard deviation that images cannot be brought to."""
     for key, rule, kind, fits in (
         ("input_size", "3 and two sizes in pixels", int, lambda x: x[0] == 3 and min(x) > 0),
         ("mean", "three numbers", (int, float), lambda x: True),
@@ -239,10 +231,7 @@ def _check_preprocessing(name: str, cfg: dict[str, Any]) -> None:
 
 @contextmanager
 def _watch_loading() -> Iterator[list[Any]]:
-    """Collect what torch finds missing and left over in weights; timm does not hand it on.
-
-    The last of what is collected is of the whole network.
-    """
+    """Collect what torch finds missing and left over in weights, last that of the whole network."""
     found: list[Any] = []
     handles: list[Any] = []
 
@@ -258,14 +247,13 @@ def _watch_loading() -> Iterator[list[Any]]:
             handle.remove()
 
 
-def _check_tensors(
-    name: str, network: nn.Module, architecture: dict[str, Any], loaded: list[Any]
-) -> None:
+def _check_tensors(name: str, network: nn.Module, cfg: dict[str, Any], loaded: list[Any]) -> None:
     """Refuse weights that lack a tensor, have others left over, or numbers that are none."""
     missing, left = loaded[-1] if loaded else (list(network.state_dict()), [])
     left = [one for one in left if not one.endswith(COUNTER)]
     if left:  # a classifier is what the whole network has beside its layers
-        whole = build_network(architecture, classes=2).state_dict().keys()
+        built = {"name": cfg["architecture"], "settings": cfg["model_args"]}
+        whole = build_network(built, classes=2).state_dict().keys()
         left = [one for one in left if one not in whole]
     parts = [
         f"{kind}: {', '.join(some[:3])}" + (f" and {len(some) - 3} more" if len(some) > 3 else "")
@@ -275,14 +263,14 @@ def _check_tensors(
     if parts:
         raise BackboneError(
             f"--backbone {name}: the weights do not fit their {CONFIG} (they are not those of a "
-            f"{architecture['name']}; {'; '.join(parts)}); {WHOLE}"
+            f"{cfg['architecture']}; {'; '.join(parts)}); {WHOLE}"
         )
-    for key, tensor in network.state_dict().items():
-        if not torch.isfinite(tensor).all():
-            raise BackboneError(
-                f"--backbone {name}: weights must be finite numbers, but those of {key} are not; "
-                "take another copy of them"
-            )
+    odd = [key for key, tensor in network.state_dict().items() if not tensor.isfinite().all()]
+    if odd:
+        raise BackboneError(
+            f"--backbone {name}: weights must be finite numbers, but those of {odd[0]} are not; "
+            "take another copy of them"
+        )
 
 
 def _shorten(error: Exception) -> str:

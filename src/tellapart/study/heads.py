@@ -128,7 +128,7 @@ class TuneCell(Cell):
     def list_parts(self, context: CellContext) -> list[object]:
         task = self.task
         device = choose_device(context.device).type
-        return [task.settings, task.recipe, task.key, device, len(self.rows.train)]
+        return [task.model, task.recipe, task.key, device, len(self.rows.train)]
 
     def train(
         self, context: CellContext, folder: Path, show: TrainingWatch, follow: Watch

@@ -27,10 +27,9 @@ FILL = 0.5
 def make_examples(
     dataset: Dataset, draws: Draws, batch: Batch, device: torch.device
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a batch as training sees it: augmented images, and what they should be told as.
+    """Return a batch as training sees it: augmented images, and what they should be classified as.
 
-    A row that is mixed has its partner's pixels read, and the partner augmented as it is in the
-    epoch itself, but for the mixing.
+    The partner of a row that is mixed is augmented as it is in the epoch itself.
 
     Returns:
         images (n, c, h, w) float32 in [0, 1], channels-last; and labels (n,) int64, or, where the
@@ -59,15 +58,10 @@ def make_examples(
 
 
 def augment_images(images: torch.Tensor, draws: Draws, rows: Indices) -> torch.Tensor:
-    """Do to a batch all that was drawn for its rows, but for mixing.
+    """Do to (n, c, h, w) float32 images all that was drawn for their (n,) rows, but for mixing.
 
-    Args:
-        images: (n, c, h, w) float32 in [0, 1], channels-last; kept as they are.
-        draws: of the epoch.
-        rows: the dataset row of each image, (n,) int64.
-
-    Returns:
-        images of the same shape, range and layout; the input itself where nothing was drawn.
+    They are in [0, 1], channels-last, and kept as they are; those returned are of the same kind, or
+    the input itself where nothing was drawn.
     """
     assert draws.size == images.shape[2] == images.shape[3], (draws.size, images.shape)
     if draws.flips is not None or draws.shifts is not None:
@@ -85,12 +79,9 @@ def augment_images(images: torch.Tensor, draws: Draws, rows: Indices) -> torch.T
 def move_images(
     images: torch.Tensor, flips: NDArray[np.bool_] | None, shifts: Indices | None
 ) -> torch.Tensor:
-    """Mirror images left to right, then shift them, borders reflected; pixels stay exact.
-
-    One look-up of whole pixels does both.
+    """Mirror (n, c, h, w) images left to right, then shift them, borders reflected; exact.
 
     Args:
-        images: (n, c, h, w), channels-last.
         flips: (n,) bool; None for none.
         shifts: (n, 2) int64, pixels down and right, shorter than the side; None for none.
     """
@@ -112,12 +103,11 @@ def move_images(
 def turn_images(
     images: torch.Tensor, angles: NDArray[Any] | None, zooms: NDArray[Any] | None
 ) -> torch.Tensor:
-    """Rotate and scale images about their centres, by one bilinear look-up.
+    """Rotate and scale (n, c, h, w) images about their centres, by one bilinear look-up.
 
     What lies beyond a border is its reflection about the centres of the border's pixels.
 
     Args:
-        images: (n, c, h, w) float32, channels-last.
         angles: (n,) radians, clockwise; None for none.
         zooms: (n,) factors above 0, above 1 enlarges; None for none.
     """
@@ -145,11 +135,7 @@ def tint_images(images: torch.Tensor, tints: NDArray[Any]) -> torch.Tensor:
     """Scale brightness, then contrast about the mean grey, then saturation about each grey.
 
     The three are one linear map of each image, clipped to [0, 1] once. Images with other than
-    three channels have no saturation.
-
-    Args:
-        images: (n, c, h, w) float32 in [0, 1], channels-last.
-        tints: (n, 3) factors of brightness, contrast and saturation; 1 changes nothing.
+    three channels have no saturation. ``tints`` are (n, 3) factors; 1 changes nothing.
     """
     channels = images.shape[1]
     factors = _send(tints.astype(np.float32), images)[:, :, None, None, None]
@@ -193,22 +179,16 @@ def blend_labels(
 ) -> torch.Tensor:
     """Return the weights of the classes, (n, classes) float32, each row's adding up to 1.
 
-    Args:
-        labels: (n,) int64, of the images themselves.
-        partners: (n,) int64, of what was mixed into them.
-        shares: (n,) float32 in [0, 1]: the weight of ``labels``; ``partners`` have the rest.
-        classes: how many there are.
+    ``labels`` (n,) have the weight ``shares`` (n,) in [0, 1], ``partners`` (n,) the rest.
     """
     own, other = (functional.one_hot(part, classes) for part in (labels, partners))
     return torch.lerp(other.to(shares.dtype), own.to(shares.dtype), shares[:, None])
 
 
 def count_hits(logits: torch.Tensor, truth: torch.Tensor) -> torch.Tensor:
-    """Count the images told right; of mixed ones, the class with most weight is the right one.
+    """Count the images that are right; of mixed ones, the class with most weight is.
 
-    Args:
-        logits: (n, classes).
-        truth: (n,) int64 labels, or (n, classes) weights, as from :func:`make_examples`.
+    ``logits`` are (n, classes), ``truth`` (n,) int64 labels or (n, classes) weights.
     """
     labels = truth.argmax(1) if truth.ndim == 2 else truth
     return (logits.argmax(1) == labels).sum()

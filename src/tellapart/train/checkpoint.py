@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -18,10 +19,9 @@ from torch import nn
 from tellapart.config import Positive, Settings, TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.errors import DataError, NotFinite
-from tellapart.models import Network, Shape, make_model
-from tellapart.models.tuned import TunedSettings, make_tuned
+from tellapart.models import Network, NetworkSettings, Shape, make_model
+from tellapart.models.tuned import TunedSettings
 from tellapart.records import EpochRow, RunRecord, StatusRecord
-from tellapart.train.resume import is_finite, remove_checkpoints
 from tellapart.workspace import (
     STATUS,
     read_checked,
@@ -90,7 +90,9 @@ def read_weights(path: Path, digest: str) -> State:
     return state
 
 
-def write_args(folder: Path, dataset: Dataset, model: Settings, recipe: TrainSettings) -> None:
+def write_args(
+    folder: Path, dataset: Dataset, model: NetworkSettings, recipe: TrainSettings
+) -> None:
     """Write ``args.json``: settings, class names and preprocessing of the model in a folder."""
     args = {
         "kind": "tuned" if isinstance(model, TunedSettings) else "network",
@@ -113,8 +115,7 @@ def write_args(folder: Path, dataset: Dataset, model: Settings, recipe: TrainSet
 def load_model(folder: Path, weights: str) -> tuple[nn.Module, NetworkArgs]:
     """Return the network of a run folder with its best weights, and its ``args.json``.
 
-    Args:
-        weights: their SHA-256, which the run's record has.
+    ``weights`` is their SHA-256, which the run's record has.
 
     Raises:
         DataError: weights of another network, or not finite.
@@ -122,17 +123,18 @@ def load_model(folder: Path, weights: str) -> tuple[nn.Module, NetworkArgs]:
     """
     args = read_record(folder / ARGS, NetworkArgs)
     shape = Shape(args.preprocessing.channels, args.preprocessing.image_size, len(args.classes))
-    network: nn.Module
-    if isinstance(args.model, TunedSettings):
-        network = make_tuned(args.model, shape.classes)
-    else:
-        network = make_model(args.model, shape)
+    network = make_model(args.model, shape)
     load_strictly(network, read_weights(folder / BEST, weights), folder)
     return network, args
 
 
+def is_finite(tensor: torch.Tensor) -> bool:
+    """Return whether a tensor holds neither infinities nor what is not a number."""
+    return not tensor.is_floating_point() or bool(torch.isfinite(tensor).all())
+
+
 def load_strictly(network: nn.Module, state: State, where: Path) -> None:
-    """Load weights that must match the network name by name and shape by shape.
+    """Load weights that must match the network by name and shape.
 
     Raises:
         DataError: a name or a shape differs.
@@ -161,6 +163,19 @@ def finish_run(folder: Path, record: RunRecord) -> None:
     write_json(folder / RECORD, record)
     (folder / STATUS).unlink(missing_ok=True)
     remove_checkpoints(folder)
+
+
+def list_checkpoints(folder: Path) -> list[Path]:
+    """Return the checkpoints of a run folder, the newest first."""
+    return sorted((folder / "resume").glob("*.safetensors"), reverse=True)
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove all checkpoints of a run folder, where that can be done."""
+    with suppress(OSError):
+        for path in (folder / "resume").glob("*"):
+            path.unlink()
+        (folder / "resume").rmdir()
 
 
 def read_failure(folder: Path) -> NotFinite | None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from tellapart.config import Settings, TrainSettings
+from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.loader import cut_epoch, shuffle_order
 from tellapart.device import (
@@ -31,7 +32,7 @@ from tellapart.models.forward import (
     prepare_batch,
 )
 from tellapart.models.layers import adapt_model
-from tellapart.records import Scalar
+from tellapart.models.tuned import TunedNetwork, TunedSettings
 from tellapart.train.optim import make_optimizer
 from tellapart.train.replay import Replay
 
@@ -48,40 +49,11 @@ Below it two were measured to gain nothing, and to lose where the machine has ot
 """
 
 
-class Origin(Protocol):
-    """What a network starts from, where that is more than its settings and a seed.
-
-    ``settings`` build it again without its weights, ``key`` names those that it starts with.
-    """
-
-    @property
-    def settings(self) -> Settings: ...
-
-    @property
-    def key(self) -> str: ...
-
-    @property
-    def name(self) -> str:
-        """What kind of network it is."""
-
-    def describe(self) -> dict[str, Scalar]:
-        """Return the settings that a record shows."""
-
-    def make_network(self) -> nn.Module:
-        """Return the network as its training begins; what stays as it is requires no gradient."""
-
-    def scale_weights(self, network: nn.Module) -> list[tuple[float, list[nn.Parameter]]]:
-        """Return the weights that are trained, with their learning rates over the recipe's."""
-
-    def save_memory(self, network: nn.Module) -> None:
-        """Let it compute outputs again on the way back, where those of one image take too much."""
-
-
 @dataclass(frozen=True)
 class Task:
     """One training: the network, the recipe, the device, and whether weights are kept.
 
-    ``origin`` has the network where it is not fresh; ``model`` then has no say.
+    ``start`` makes the network with its first weights, which ``key`` names; fresh ones unless told.
     ``keep`` is ``both`` (best and last), or ``best`` where many trainings share a disk. A
     checkpoint to go on from is written about ``every`` so many seconds, and removed at the end.
     ``metric`` is the score on val that the best epoch is chosen by.
@@ -96,50 +68,12 @@ class Task:
     keep: Literal["both", "best"] = "both"
     every: float = 30.0
     precision: Precision | Literal["auto"] = "auto"
-    origin: Origin | None = None
+    start: Callable[[], nn.Module] | None = None
+    key: str = ""
     metric: str = "accuracy"
 
     def __post_init__(self) -> None:
         find_score(self.metric)
-
-    @property
-    def name(self) -> str:
-        """What kind of network is trained."""
-        return self.model.name if self.origin is None else self.origin.name
-
-    @property
-    def label(self) -> str:
-        """The network's name in a table."""
-        return self.model.label if self.origin is None else self.origin.name
-
-    @property
-    def description(self) -> str:
-        """What the network is made of, in words."""
-        if self.origin is None:
-            return self.model.description
-        parts = [f"{name} {value}" for name, value in self.origin.describe().items()]
-        return f"a {self.origin.name} network ({', '.join(parts)})"
-
-    @property
-    def settings(self) -> Settings:
-        """What builds the network."""
-        return self.model if self.origin is None else self.origin.settings
-
-    @property
-    def key(self) -> str:
-        """The name of the weights that it starts with; none where they are fresh."""
-        return "" if self.origin is None else self.origin.key
-
-    def describe(self) -> dict[str, Scalar]:
-        """Return the settings that have a say; the seed is recorded beside them."""
-        own = (self.origin or self.model).describe()
-        return own | self.recipe.model_dump(exclude={"seed"})
-
-    def choose_precision(self) -> Precision:
-        """Return the number format; ``auto`` is the best that the device has."""
-        if self.precision == "auto":
-            return choose_precision(choose_device(self.device))
-        return self.precision
 
 
 @dataclass
@@ -175,8 +109,8 @@ class Learner:
     def advance_average(self, step: int) -> None:
         """Take the weights after so many steps into the average.
 
-        It is exponential, over ``span`` steps; the first steps count for less than that would
-        have them, so that what the training began with is soon forgotten.
+        It is exponential, over ``span`` steps; the first steps count for less, so that what it
+        began with is soon forgotten.
         """
         if self.average is not None:
             decay = min(1 - 1 / self.span, step / (step + 9)) if self.span > 1 else 0.0
@@ -184,24 +118,22 @@ class Learner:
 
 
 def make_learner(dataset: Dataset, rows: Indices, task: Task) -> Learner:
-    """Return a network that is ready to be trained.
-
-    Args:
-        rows: training images; the network may look at some before it is trained.
-    """
+    """Return a network that is ready to be trained on these rows; it may look at some before."""
     recipe, device = task.recipe, choose_device(task.device)
     prepare_process(recipe.seed)
     shape = Shape(dataset.channels, dataset.image_size, len(dataset.classes))
-    network = make_model(task.model, shape) if task.origin is None else task.origin.make_network()
+    network = task.start() if task.start else make_model(task.model, shape)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
-    if task.origin is None:
+    if not task.start:
         seen = np.sort(rows[shuffle_order(len(rows), recipe.seed, 0)][:ADAPT_IMAGES])
         adapt_model(network, lambda: prepare_batch(dataset.source.read(seen), device))
     outputs = measure_outputs(network, dataset, device)
-    if task.origin is not None and outputs > measure_room(device):
-        task.origin.save_memory(network)
-    precision = task.choose_precision()
-    layers = None if task.origin is None else task.origin.scale_weights(network)
+    precision = choose_precision(device) if task.precision == "auto" else task.precision
+    layers = None
+    if isinstance(network, TunedNetwork) and isinstance(task.model, TunedSettings):
+        layers = network.set_rates(task.model)
+        if outputs > measure_room(device):
+            network.save_memory()
     optimizer = make_optimizer(network, recipe, precision, layers)
     chunk = limit_chunk(network, dataset, device)
     if has_norm(network):
@@ -233,15 +165,13 @@ class HeldSource:
         self.pixels = torch.from_numpy(pixels).to(device)
 
     def read(self, indices: Indices, size: int | None = None) -> Any:
-        """Return images as a tensor on the device; `prepare_batch` takes it as it takes arrays."""
         return self.pixels[torch.from_numpy(indices).to(self.pixels.device)]
 
 
 def hold_images(dataset: Dataset, device: torch.device) -> Dataset:
     """Return the dataset with its images on the GPU, where all of them take little of its memory.
 
-    Each batch is then gathered there, and nothing but row numbers travels. On other devices, and
-    where images are decoded at each read, the dataset itself is returned.
+    Else, and where images are decoded at each read, the dataset itself is returned.
     """
     if device.type != "cuda" or dataset.source.streamed:
         return dataset

@@ -31,6 +31,7 @@ from tellapart.train.checkpoint import (
     BEST,
     copy_state,
     finish_run,
+    is_finite,
     save_weights,
     write_args,
     write_history,
@@ -44,13 +45,11 @@ from tellapart.train.progress import (
     Tick,
     Watch,
     ignore_epoch,
-    ignore_step,
     name_training,
     read_progress,
     save_progress,
     start_tally,
 )
-from tellapart.train.resume import is_finite
 from tellapart.workspace import STATUS, expand_path, write_json
 
 
@@ -68,10 +67,9 @@ def train_model(
 ) -> RunRecord:
     """Train a network and leave its best weights, history and record in ``folder``.
 
-    ``watch`` is called after each epoch. The order of images, the augmentation, dropout and the
-    first weights are functions of the recipe's seed. Called again after a stop or a kill, it
-    goes on from the newest checkpoint, and on a CPU, with as many threads and the same torch,
-    comes to the same weights to the bit.
+    The order of images, the augmentation, dropout and the first weights are functions of the
+    recipe's seed. Called again after a stop or a kill, it goes on from the newest checkpoint, and
+    on a CPU, with as many threads and the same torch, comes to the same weights to the bit.
 
     Raises:
         NotFinite: the loss, or an output, was not finite; the best weights so far are kept.
@@ -91,14 +89,14 @@ def fit_network(
     task: Task,
     folder: Path,
     watch: Watch = ignore_epoch,
-    tick: Tick = ignore_step,
+    tick: Tick = lambda epochs: None,
 ) -> RunRecord:
     """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
     recipe, truth, classes = task.recipe, dataset.labels[rows.watch], len(dataset.classes)
     score = find_score(task.metric).function
     learner = make_learner(dataset, rows.train, task)
     key = name_training(dataset, (rows.train, rows.watch), task, learner)
-    write_args(folder, dataset, task.settings, recipe)
+    write_args(folder, dataset, task.model, recipe)
     held = hold_images(dataset, learner.device)
     pulse = Pulse(task.every)
     with Meter() as meter, use_threads(learner.threads):
@@ -150,10 +148,10 @@ def fit_network(
     record = RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
-        model=task.name,
-        label=task.label,
-        description=task.description,
-        settings=task.describe(),
+        model=task.model.name,
+        label=task.model.label,
+        description=task.model.description,
+        settings=task.model.describe() | recipe.model_dump(exclude={"seed"}),
         seed=recipe.seed,
         parameters=count_parameters(learner.network),
         best_epoch=progress.best_row.epoch,
@@ -187,10 +185,9 @@ def train_epoch(
     """Train what is left of one epoch, a step each time the caller asks; give the part done.
 
     ``tally`` sums loss (nats) and hits over the epoch while the weights move, as Keras reports
-    them, on the augmented images, and counts the steps; those that it has counted already are not
-    done again. Where images are mixed (mixup, cutmix), a hit is against the class with most weight
-    in each, so accuracy stays low: compare accuracies on val. A batch goes through in chunks that
-    fit in memory; the gradient is that of the whole batch.
+    them, on the augmented images; steps that it has counted already are not done again. Where
+    images are mixed, a hit is against the class with most weight in each, so accuracy stays low. A
+    batch goes through in chunks that fit in memory; the gradient is that of the whole batch.
     """
     network, optimizer, device = learner.network, learner.optimizer, learner.device
     draws = draw_augmentation(

@@ -31,7 +31,6 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]  # no closure is called
-        """Change every weight that has a gradient."""
         for group in self.param_groups:
             lr, momentum = group["lr"], group["momentum"]
             for weight in group["params"]:
@@ -54,13 +53,10 @@ def make_orthogonal(
     """Return a matrix with the singular vectors of ``matrix`` and singular values near 1.
 
     A Newton-Schulz iteration: products alone, no decomposition. Each step multiplies the matrix
-    by a polynomial of its product with itself, (rows, rows), from the left. Where a matrix has far
-    more columns, the polynomials are multiplied first, so that it is gone through twice whatever
-    the number of steps. A zero matrix stays zero.
-
-    Args:
-        kind: number format of the products with the matrix and of what is returned; the matrix's
-            own unless told.
+    by a polynomial of its product with itself, (rows, rows), from the left. Where it has far more
+    columns, the polynomials are multiplied first, so that it is gone through twice whatever the
+    number of steps. A zero matrix stays zero. ``kind`` is the number format of the products with
+    the matrix and of what is returned; its own unless told.
     """
     a, b, c = COEFFICIENTS
     tall = matrix.shape[0] > matrix.shape[1]

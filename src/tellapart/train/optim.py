@@ -37,12 +37,8 @@ def make_optimizer(
 ) -> torch.optim.Optimizer:
     """Return the recipe's optimiser; weight decay leaves biases and norms alone.
 
-    Muon has products of its own, in the number format ``precision``, and rates of its own.
-
-    ``adam`` with a weight decay is AdamW (decoupled); epsilon is 1e-7, as in Keras.
-
-    Args:
-        layers: rates that differ from layer to layer; all weights at one rate unless told.
+    ``adam`` is AdamW (decoupled), its epsilon 1e-7, as in Keras. Muon has rates of its own, and
+    products in the number format ``precision``. ``layers`` have rates of their own where told.
     """
     layers = layers or [(1.0, [p for p in network.parameters() if p.requires_grad])]
     groups: list[dict[str, Any]] = []
@@ -112,11 +108,8 @@ def weigh_classes(
 ) -> torch.Tensor | None:
     """Return the weight of each class in the loss, (classes,) float32, or None where all are 1.
 
-    ``balanced`` is ``n / (k * n_c)``, as in scikit-learn: of n training images in the k classes
-    that have any, n_c are of class c; their mean over the images is 1.
-
-    Args:
-        labels: of the training images, (n,) int64.
+    ``balanced`` is ``n / (k * n_c)``, as in scikit-learn: of n training images with (n,) int64
+    labels in k classes, n_c are of class c; their mean over the images is 1.
     """
     if recipe.class_weights == "none":
         return None

@@ -16,11 +16,10 @@ REPEATS = 4
 
 
 def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
-    """Return the seconds that a training takes for one image.
+    """Return the seconds that a training takes for one of its images, ``rows``.
 
     The first step, which pays for memory and for choosing kernels, is not counted, and of several
-    measurements the fastest holds: other work on the machine only ever slows one. Rows are
-    training images; what is trained is thrown away.
+    measurements the fastest holds: other work on the machine only ever slows one.
     """
     learner = make_learner(dataset, rows, task)
     dataset = hold_images(dataset, learner.device)

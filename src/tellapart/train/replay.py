@@ -39,8 +39,7 @@ class Replay:
     """What a network in training gives for a batch; on a GPU the pass is recorded and replayed.
 
     Weights must stay where they are in memory, and a second backward pass must not be added to a
-    gradient that is still there: it lies where the recorded pass writes. ``seconds`` is what the
-    recording took, the warm-up of a training.
+    gradient that is still there. ``seconds`` is what the recording took.
     """
 
     def __init__(self, network: nn.Module, precision: Precision) -> None:

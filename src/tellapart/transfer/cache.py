@@ -38,27 +38,21 @@ class FeatureSet:
 def list_sets(check: bool = False) -> tuple[FeatureSet, ...]:
     """Return all sets of features in the cache, the one used last first.
 
-    Args:
-        check: whether to compare checksums, which reads everything.
+    ``check`` compares checksums, which reads everything.
 
     Raises:
         WorkspaceError: a shard cannot be opened now.
     """
     found = []
     for folder in locate_features().glob("*"):
-        key = _read_key(folder)
-        if key is not None and all(p.is_file() and p.suffix in OWN for p in folder.iterdir()):
-            found.append(_read_set(folder, key, check))
-    return tuple(sorted(found, key=lambda one: (-one.used, one.folder.name)))
-
-
-def _read_key(folder: Path) -> dict[str, Any] | None:
-    """Return the key that tellapart, of whatever version, left in a set; None of another folder."""
-    try:
-        key = read_json(folder / KEY)
-    except WorkspaceError:
-        return None
-    return key if isinstance(key, dict) and isinstance(key.get("format"), int) else None
+        with suppress(WorkspaceError):  # no folder of features
+            key = read_json(folder / KEY)
+            if not isinstance(key, dict) or not isinstance(key.get("format"), int):
+                continue
+            if all(p.is_file() and p.suffix in OWN for p in folder.iterdir()):
+                found.append((folder, key))
+    sets = [_read_set(folder, key, check) for folder, key in found]
+    return tuple(sorted(sets, key=lambda one: (-one.used, one.folder.name)))
 
 
 def _read_set(folder: Path, key: dict[str, Any], check: bool) -> FeatureSet:
@@ -83,22 +77,19 @@ def prune_sets(
 ) -> tuple[FeatureSet, ...]:
     """Remove sets of features, and damaged shards of the others; return the sets that went.
 
-    Those go that this version cannot read; and of the others those that were not used for so many
-    days, and are of that backbone, where these are told. Without either, no other goes.
+    Those go that this version cannot read, and where either is told, those that were not used for
+    so many days and are of that backbone.
 
     Raises:
         WorkspaceError: a folder cannot be removed.
     """
     before = time.time() - DAY * (unused_days or 0)
+    told = unused_days is not None or backbone is not None
     gone: list[FeatureSet] = []
     for one in sets:
-        chosen = (
-            (unused_days is not None or backbone is not None)
-            and (unused_days is None or one.used <= before)
-            and (backbone is None or one.key.get("backbone") == backbone)
-        )
+        old = unused_days is None or one.used <= before
         try:
-            if chosen or not one.key:
+            if not one.key or (told and old and backbone in (None, one.key.get("backbone"))):
                 shutil.rmtree(one.folder)
                 gone.append(one)
             else:

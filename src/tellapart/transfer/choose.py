@@ -41,29 +41,18 @@ class Screen:
     metric: str = "accuracy"
     watch: Callable[[Backbone], Progress] = lambda backbone: lambda done, total: None
 
-    def take_rows(self) -> Rows:
-        """Return a few training images and a few of val, class by class."""
+    def try_backbone(self, backbone: Backbone) -> ScreenRecord:
+        """Return how well a backbone does on a few training images and a few of val."""
 
         def take(rows: Indices, most: int) -> Indices:
             return take_share(self.dataset, rows, min(1.0, most / len(rows)), self.seed)
 
-        train, watch = take(self.rows.train, TRAIN_IMAGES), take(self.rows.watch, WATCH_IMAGES)
-        return Rows(train, watch, self.rows.chosen_on)
-
-    def count_images(self) -> int:
-        """Return how many images a candidate is screened on."""
-        rows = self.take_rows()
-        return len(rows.train) + len(rows.watch)
-
-    def try_backbone(self, backbone: Backbone) -> ScreenRecord:
-        """Return how well a backbone does on the few."""
-        few = self.take_rows()
-        rows = np.concatenate([few.train, few.watch])
+        train = take(self.rows.train, TRAIN_IMAGES)
+        rows = np.concatenate([train, take(self.rows.watch, WATCH_IMAGES)])
         found = extract_features(
             self.dataset, backbone, self.resources, self.watch(backbone), rows=rows
         )
-        places = np.arange(len(rows))
-        own = Rows(places[: len(few.train)], places[len(few.train) :])
+        own = Rows(np.arange(len(train)), np.arange(len(train), len(rows)))
         examples = Examples(found.vectors, self.dataset.labels[rows])
         fit = fit_best(examples, own, metric=self.metric)
         return ScreenRecord(
@@ -79,8 +68,7 @@ class Screen:
 def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
     """Return the resolutions worth trying: its own, and lower ones where images are smaller.
 
-    Args:
-        side: of the images, in pixels.
+    ``side`` is that of the images, in pixels.
     """
     own = backbone.image_size
     if backbone.fixed or side >= own:
@@ -92,11 +80,10 @@ def list_resolutions(backbone: Backbone, side: int) -> tuple[int, ...]:
 def choose_resolution(
     screen: Screen, backbone: Backbone, sizes: Sequence[int], say: Callable[[str], None]
 ) -> tuple[Backbone, tuple[ScreenRecord, ...]]:
-    """Return a backbone at the resolution that does best, the lowest of equals.
+    """Return a backbone at the resolution that does best, the lowest of equals; one is not tried.
 
     They are tried from the lowest up, until a higher one, which costs more, does no better. One is
-    left out for which memory does not suffice, and that is said. Nothing is screened where
-    there is one resolution.
+    left out for which memory does not suffice, and that is said.
     """
     every = [resize_backbone(backbone, size) for size in sizes]
     fitting = [one for one in every if fits_memory(one, screen.resources)] or every[:1]
@@ -110,7 +97,8 @@ def choose_resolution(
         found.append(screen.try_backbone(one))
         share = 100 * found[-1].val_score.value
         say(f"{one.name} at {one.image_size} px, on a part of the images: {share:.1f} %")
-        best = max(found, key=lambda record: record.val_score.value)
-        if best is not found[-1]:
+        scores = [record.val_score.value for record in found]
+        best = scores.index(max(scores))
+        if best < len(found) - 1:
             break
-    return fitting[found.index(best)], tuple(found)
+    return fitting[best], tuple(found)

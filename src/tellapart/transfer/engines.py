@@ -32,11 +32,9 @@ class OpenvinoEngine:
     """The backbone compiled by OpenVINO, several batches in flight: the fast way on CPUs."""
 
     def __init__(self, backbone: Backbone, sample: Pixels, streams: int | None = None) -> None:
-        """Compile a backbone for any number of images such as the one of ``sample``.
-
-        It is traced on one image and without gradients: the trace keeps what every layer put out.
-        """
+        """Compile a backbone for any number of images such as the one of ``sample``."""
         openvino = import_openvino()
+        # traced on one image and without gradients: the trace keeps what every layer put out
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of tracing: all but the batch is fixed on purpose
             model = openvino.convert_model(
@@ -52,9 +50,8 @@ class OpenvinoEngine:
         }
         if streams is not None:
             settings["NUM_STREAMS"] = streams
-        self._queue = openvino.AsyncInferQueue(
-            openvino.Core().compile_model(model, "CPU", settings)
-        )
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        self._queue = openvino.AsyncInferQueue(compiled)
 
     def compute(self, batches: Iterator[Pixels]) -> Rows16:
         found: dict[int, Rows16] = {}
@@ -80,7 +77,7 @@ class TorchEngine:
 
     def __init__(self, backbone: Backbone, device: DeviceName) -> None:
         self._device = choose_device(device)
-        self.name = _name_torch(self._device)
+        self.name = f"torch {version('torch').split('+')[0]} {self._device.type} float32"
         # a copy, for the backbone at another resolution has these weights too: they stay there
         network = deepcopy(backbone.network)
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
@@ -95,11 +92,7 @@ class TorchEngine:
 
 
 def import_openvino() -> Any:
-    """Import OpenVINO without its telemetry.
-
-    Its converter would otherwise fork this process, memory and all, to send usage data home.
-    With the telemetry package barred it takes its own stub.
-    """
+    """Import OpenVINO, its telemetry barred, which would fork this process to send data home."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
     import openvino
 
@@ -111,24 +104,18 @@ def name_engine(device: DeviceName) -> str:
     chosen = choose_device(device)
     if chosen.type == "cpu":
         return f"openvino {version('openvino')} {choose_precision(chosen)}"
-    return _name_torch(chosen)
-
-
-def _name_torch(device: torch.device) -> str:
-    return f"torch {version('torch').split('+')[0]} {device.type} float32"
+    return f"torch {version('torch').split('+')[0]} {chosen.type} float32"
 
 
 def make_engine(backbone: Backbone, sample: Pixels, device: DeviceName, load: Load) -> Engine:
     """Return OpenVINO on a CPU, PyTorch on any other device, and for what OpenVINO cannot compile.
 
-    Args:
-        sample: (1, h, w, channels) uint8, an image such as will come.
+    ``sample`` is (1, h, w, channels) uint8, an image such as will come.
     """
     if choose_device(device).type == "cpu":
         try:
             return OpenvinoEngine(backbone, sample, load.streams)
-        except (MemoryError, OSError):
-            raise
-        except Exception:  # its converter raises anything on what it does not know
-            pass
+        except Exception as error:  # its converter raises anything on what it does not know
+            if isinstance(error, MemoryError | OSError):
+                raise
     return TorchEngine(backbone, device)

@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from tempfile import TemporaryFile
 
 import numpy as np
@@ -26,19 +25,20 @@ from tellapart.transfer.resources import Resources, choose_load
 from tellapart.transfer.store import (
     FORMAT,
     FeatureStore,
+    FeatureTable,
     Rows16,
-    Vectors,
     explain_cache,
     locate_features,
 )
 from tellapart.transfer.views import PLAIN, View, read_view
 
-FIRST, LEAST, MOST = 8, 64, 1024
-"""Images in the first shard that is computed, and the bounds of the others."""
+MOST, LEAST = 1024, 64
+"""Images in one shard on disk."""
 SHARD_SECONDS = 20.0
 """What a shard should take, between those bounds: a kill costs as much."""
+TIMED = (8, LEAST)
+"""Images that a backbone is timed on: the first few of an engine, then more if they were quick."""
 TIMED_SECONDS = 1.0
-"""What the first shard has to take, for a backbone to be timed on it alone."""
 
 Progress = Callable[[int, int], None]
 RESOURCES = Resources()
@@ -51,33 +51,10 @@ class Features:
     ``seconds`` and ``computed`` images are this start's; the others were in the cache.
     """
 
-    vectors: Vectors
+    vectors: FeatureTable
     engine: str
     seconds: float
     computed: int
-
-    def place(self, rows: Indices, count: int) -> Features:
-        """Return them as a table of ``count`` rows; what is at others than these is of no use."""
-        places = np.zeros(count, np.int64)
-        places[rows] = np.arange(len(rows))
-        return replace(self, vectors=Placed(self.vectors, places))
-
-
-@dataclass(frozen=True)
-class Placed:
-    """Features that are taken by the rows of a larger table."""
-
-    table: Vectors
-    places: Indices
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """As many rows as the larger table has."""
-        return (len(self.places), self.table.shape[1])
-
-    def __getitem__(self, rows: Indices) -> Rows16:
-        found: Rows16 = self.table[self.places[rows]]
-        return found
 
 
 def extract_features(
@@ -95,11 +72,8 @@ def extract_features(
     disk as it is used. Where none is missing, no engine is made.
 
     Args:
-        resources: the device, and the memory that limits how many images it has at once.
         progress: is told how many images are done, of how many.
-        view: how the images are shown.
-        rows: of the dataset, the others are not computed; all of them unless told. The result has
-            them in this order.
+        rows: of the dataset, in the order of the result; all of them unless told.
 
     Raises:
         Interrupted: a stop was asked for; finished shards are kept.
@@ -111,9 +85,9 @@ def extract_features(
     rows = np.arange(len(dataset), dtype=np.int64) if rows is None else rows
     hashes = [dataset.hashes[row] for row in rows.tolist()]
     name = name_engine(resources.device)
-    store = open_store(backbone, name, view)
+    store = _open_store(backbone, name, view)
     missing = rows[store.find_missing(hashes)]
-    seconds, first, count = 0.0, 0, FIRST
+    seconds, first, count = 0.0, 0, LEAST
     if len(missing):
         check_cache()
         load = choose_load(backbone, resources)
@@ -121,7 +95,7 @@ def extract_features(
         engine = make_engine(backbone, sample, resources.device, load)
         if engine.name != name:  # the other one's: what it computed before is elsewhere
             name = engine.name
-            store = open_store(backbone, name, view)
+            store = _open_store(backbone, name, view)
             missing = rows[store.find_missing(hashes)]
     done = len(rows) - len(missing)
     progress(done, len(rows))
@@ -135,15 +109,11 @@ def extract_features(
         store.add([dataset.hashes[row] for row in some.tolist()], vectors)
         first += len(some)
         progress(done + first, len(rows))
-        count = max(LEAST, min(MOST, 8 * count, int(SHARD_SECONDS / seconds * first)))
+        count = max(LEAST, min(MOST, int(SHARD_SECONDS / seconds * first)))
     if first:
         del engine
         release_memory()
     return Features(store.take(hashes), name, seconds, len(missing))
-
-
-class _Enough(Exception):
-    """Ends an extraction that was only to be timed."""
 
 
 def time_backbone(
@@ -151,26 +121,23 @@ def time_backbone(
 ) -> float:
     """Return the seconds that the features of these images take, over their number.
 
-    One or two shards of those that are missing are computed, and kept; those in the cache take no
-    time.
+    A few of those that are missing are computed, and kept; those in the cache take no time.
 
     Raises:
         Interrupted, WorkspaceError, BackboneError, DataError, BudgetError: as `extract_features`.
     """
-    seen: list[tuple[float, int]] = []
-
-    def watch(done: int, total: int) -> None:
-        seen.append((time.perf_counter(), done))
-        if len(seen) > 2 or (len(seen) == 2 and seen[1][0] - seen[0][0] > TIMED_SECONDS):
-            raise _Enough
-
-    with suppress(_Enough):
-        some = np.random.default_rng(0).permutation(rows)
-        extract_features(dataset, backbone, resources, watch, rows=some)
-    if len(seen) < 2:
-        return 0.0
-    (before, done), (now, more) = seen[-2:]
-    return (now - before) / (more - done) * (1 - seen[0][1] / len(rows))
+    hashes = [dataset.hashes[row] for row in rows.tolist()]
+    store = _open_store(backbone, name_engine(resources.device), PLAIN)
+    missing = rows[store.find_missing(hashes)]
+    few = np.random.default_rng(0).permutation(missing)
+    pace = 0.0
+    for count in TIMED:
+        found = extract_features(dataset, backbone, resources, rows=few[:count])
+        if found.computed:
+            pace = found.seconds / found.computed
+        if found.seconds > TIMED_SECONDS:
+            break
+    return pace * len(missing) / max(1, len(rows))
 
 
 def check_cache() -> None:
@@ -205,8 +172,7 @@ def _read_batches(
         yield read_view(dataset, rows[first : first + batch], size, view)
 
 
-def open_store(backbone: Backbone, engine: str, view: View) -> FeatureStore:
-    """Open the set of features of a backbone, an engine and a view, in tellapart's cache."""
+def _open_store(backbone: Backbone, engine: str, view: View) -> FeatureStore:
     key = {
         "weights": backbone.key,
         "image_size": backbone.image_size,

@@ -51,11 +51,7 @@ def cut_folds(dataset: Dataset, rows: Indices, count: int, seed: int) -> tuple[F
 
 
 def check_counts(dataset: Dataset, rows: Indices, count: int) -> None:
-    """Refuse a class of fewer images than folds need.
-
-    Raises:
-        DataError: it is named.
-    """
+    """Raise a `DataError` that names a class of fewer images than folds need."""
     counts = np.bincount(dataset.labels[rows], minlength=len(dataset.classes))
     fewest = int(counts.argmin())
     needed = max(count, LEAST)
@@ -72,10 +68,8 @@ def cross_validate(
 ) -> tuple[NDArray[np.bool_], tuple[float, ...]]:
     """Return which of the held rows, sorted, were classified right, and each fold's accuracy.
 
-    Each fold's head, its penalty too, is chosen without its held rows.
-
-    Args:
-        watch: is given each fold's accuracy.
+    Each fold's head, its penalty too, is chosen without its held rows. ``watch`` is given each
+    fold's accuracy.
 
     Raises:
         NotFinite: a feature is not finite.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,17 +26,15 @@ from tellapart.device import (
     release_memory,
 )
 from tellapart.errors import DataError, NotFinite
-from tellapart.metrics.intervals import estimate_proportion
-from tellapart.metrics.scores import compute_loss, estimate_score
+from tellapart.metrics.scores import compute_loss, estimate_score, find_score
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward
-from tellapart.models.head import Standardize, make_head
-from tellapart.records import EpochRow, Estimate, RunRecord
+from tellapart.models.layers import Standardize, make_head
+from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import (
     ARGS,
     BEST,
-    State,
     copy_state,
     load_strictly,
     read_weights,
@@ -58,13 +55,9 @@ HELD_BYTES = 400_000_000
 
 @dataclass(frozen=True)
 class Examples:
-    """What a head learns from.
+    """What a head learns from: (n, width) float16 of all images as they are, (n,) int64 labels.
 
-    Attributes:
-        vectors: (n, width) float16 of all images as they are.
-        labels: (n,) int64.
-        views: of the training images alone, in the order of the training rows: (k, width) float16
-            of each augmented view.
+    ``views`` are of the training images alone, in their order: (k, width) of each augmented one.
     """
 
     vectors: Vectors
@@ -72,12 +65,7 @@ class Examples:
     views: tuple[Vectors, ...] = ()
 
     def take(self, rows: Indices, places: Indices, epoch: int) -> Rows16:
-        """Return the vectors that an epoch shows of training images: each view has its turn.
-
-        Args:
-            rows: the training rows.
-            places: of the images among them.
-        """
+        """Return what an epoch shows of the images at ``places`` of training rows, view by view."""
         view = epoch % (1 + len(self.views))
         return self.vectors[rows[places]] if view == 0 else self.views[view - 1][places]
 
@@ -109,7 +97,6 @@ def fit_head(
         NotFinite: the loss, or an output, was not finite.
         Interrupted: a stop was asked for; a head is fitted anew, in seconds.
     """
-    folder = expand_path(folder)
     examples = examples.hold()
     vectors, labels = examples.vectors, examples.labels
     prepare_process(settings.seed)
@@ -153,7 +140,7 @@ def fit_head(
                 hits += int((logits.argmax(1) == truth).sum())
                 check_stop()
             try:
-                scored = score_head(network, examples, rows.watch, metric)
+                scores = score_head(network, examples, rows.watch, metric)
             except NotFinite:
                 loss_sum = math.nan
             if not math.isfinite(loss_sum):
@@ -167,42 +154,41 @@ def fit_head(
                 lr=rate,
                 loss=loss_sum / len(rows.train),
                 accuracy=hits / len(rows.train),
-                val_loss=scored.loss,
-                val_accuracy=scored.accuracy,
-                val_score=scored.score.value,
+                val_loss=scores[0],
+                val_accuracy=scores[1],
+                val_score=scores[2],
             )
             history.append(row)
             if best is None or row.val_score > best.val_score:
-                best, best_state, val_score = row, copy_state(network), scored.score
+                best, best_state = row, copy_state(network)
             watch(row)
             if settings.patience and row.epoch - best.epoch >= settings.patience:
                 break
-    fitted = Fitted(network, best_state, history, meter, val_score, metric, precision)
-    record = record_head(folder, settings, rows, fitted)
+    network.load_state_dict(best_state)
+    fitted = Fitted(network, tuple(history), meter, metric, precision)
+    record = record_head(expand_path(folder), settings, examples, rows, fitted)
     release_memory()
     return record
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """A head with its last weights, its best ones, an epoch a row, and what it took."""
+    """A head with its best weights, an epoch a row, and what it took."""
 
     network: nn.Module
-    best: State
-    history: Sequence[EpochRow]
+    history: tuple[EpochRow, ...]
     meter: Meter
-    val_score: Estimate
     metric: str
     precision: Precision = "float32"
 
 
-def record_head(folder: Path, settings: HeadSettings, rows: Rows, fitted: Fitted) -> RunRecord:
+def record_head(
+    folder: Path, settings: HeadSettings, examples: Examples, rows: Rows, fitted: Fitted
+) -> RunRecord:
     """Write weights and ``history.csv`` of a head, and return its record."""
-    weights = save_weights(folder / BEST, fitted.best)
-    save_weights(folder / "weights" / "last.safetensors", copy_state(fitted.network))
-    write_history(folder / "history.csv", fitted.history)
-    best = max(fitted.history, key=lambda row: row.val_score)
-    count = len(rows.watch)
+    logits = predict_head(fitted.network, examples.vectors, rows.watch)
+    found = (examples.labels[rows.watch], logits.argmax(1), logits.shape[1])
+    write_history(folder / "history.csv", fitted.history, fitted.metric)
     return RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
@@ -212,7 +198,7 @@ def record_head(folder: Path, settings: HeadSettings, rows: Rows, fitted: Fitted
         settings=settings.model_dump(exclude={"seed"}),
         seed=settings.seed,
         parameters=count_parameters(fitted.network),
-        best_epoch=best.epoch,
+        best_epoch=max(fitted.history, key=lambda row: row.val_score).epoch,
         chosen_on=rows.chosen_on,
         seconds=fitted.meter.seconds,
         peak_memory_mb=fitted.meter.peak_memory_mb,
@@ -220,10 +206,10 @@ def record_head(folder: Path, settings: HeadSettings, rows: Rows, fitted: Fitted
         threads=count_threads(),
         precision=fitted.precision,
         metric=fitted.metric,
-        val_accuracy=estimate_proportion(round(best.val_accuracy * count), count),
-        val_score=fitted.val_score,
-        history=tuple(fitted.history),
-        weights=weights,
+        val_accuracy=estimate_score("accuracy", *found),
+        val_score=estimate_score(fitted.metric, *found),
+        history=fitted.history,
+        weights=save_weights(folder / BEST, copy_state(fitted.network)),
     )
 
 
@@ -262,27 +248,18 @@ def predict_head(network: nn.Module, vectors: Vectors, rows: Indices) -> NDArray
     return logits
 
 
-@dataclass(frozen=True)
-class Scored:
-    """Mean cross-entropy in nats, accuracy, and the score by a metric."""
-
-    loss: float
-    accuracy: float
-    score: Estimate
-
-
 def score_head(
-    network: nn.Module, examples: Examples, rows: Indices, metric: str = "accuracy"
-) -> Scored:
-    """Return how well a head does on some rows.
+    network: nn.Module, examples: Examples, rows: Indices, metric: str
+) -> tuple[float, float, float]:
+    """Return mean cross-entropy in nats, accuracy, and the score by a metric, of some rows.
 
     Raises:
         NotFinite: an output is not finite.
     """
     logits, truth = predict_head(network, examples.vectors, rows), examples.labels[rows]
     predicted = logits.argmax(1)
-    score = estimate_score(metric, truth, predicted, logits.shape[1])
-    return Scored(compute_loss(logits, truth), float((predicted == truth).mean()), score)
+    score = find_score(metric).function(truth, predicted, logits.shape[1])
+    return compute_loss(logits, truth), float((predicted == truth).mean()), score
 
 
 class HeadArgs(Settings):
@@ -298,10 +275,7 @@ class HeadArgs(Settings):
 
 
 def load_head(folder: Path, backbone_key: str, weights: str) -> nn.Module:
-    """Return the head of a run folder.
-
-    Args:
-        weights: the SHA-256 of its weights, which the run's record has.
+    """Return the head of a run folder; ``weights`` is the SHA-256 in the run's record.
 
     Raises:
         DataError: it was fitted on another backbone: the shapes may fit, the numbers would not.

@@ -22,7 +22,8 @@ from torch import nn
 from tellapart.config import HeadSettings
 from tellapart.device import Meter, count_threads, release_memory
 from tellapart.errors import NotFinite
-from tellapart.models.head import Standardize, make_head
+from tellapart.metrics.scores import estimate_score
+from tellapart.models.layers import make_head
 from tellapart.records import EpochRow, Estimate, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import copy_state
@@ -30,6 +31,7 @@ from tellapart.train.loop import Rows
 from tellapart.transfer.head import (
     Examples,
     Fitted,
+    predict_head,
     record_head,
     score_head,
     set_scale,
@@ -47,15 +49,10 @@ PART = 4096
 
 LARGE = 1_000_000_000
 """Numbers in a product of features and weights from which several threads pay."""
-PLAIN = {
-    "kind": "logistic",
-    "dense": 0,
-    "dropout": 0.0,
-    "label_smoothing": 0.0,
-    "epochs": 1,
-    "patience": 0,
-}
-"""Settings of a logistic head, its penalty aside."""
+PLAIN = HeadSettings(
+    kind="logistic", dense=0, dropout=0.0, label_smoothing=0.0, epochs=1, patience=0
+)
+"""A logistic head, its penalty aside."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ def fit_best(
     from threadpoolctl import threadpool_limits
 
     classes, width = int(examples.labels.max()) + 1, examples.vectors.shape[1]
-    network = make_head(width, classes, HeadSettings.model_validate(PLAIN))
+    network = make_head(width, classes, PLAIN)
     set_scale(network, examples.vectors, rows.train)
     inputs = _standardize(examples, rows, network)
     labels = np.tile(examples.labels[rows.train], 1 + len(examples.views))
@@ -96,7 +93,7 @@ def fit_best(
     # of two classes it fits the difference, the square of which is twice that of both
     count = len(labels) / 2 if len(np.unique(labels)) == 2 else len(labels)
     threads = count_threads() if inputs.size * classes > LARGE else 1
-    best: Fit | None = None
+    best: tuple[float, float] | None = None
     tired = 0
     for penalty in PENALTIES:
         check_stop()
@@ -106,30 +103,30 @@ def fit_best(
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(inputs, labels)
         _fill(network, model)
-        scored = score_head(network, examples, rows.watch, metric)
-        watch(penalty, scored.score.value)
-        if best is None or scored.score.value > best.score.value:
-            best, state, tired = Fit(penalty, scored.score, network), copy_state(network), 0
+        score = score_head(network, examples, rows.watch, metric)[2]
+        watch(penalty, score)
+        if best is None or score > best[0]:
+            best, state, tired = (score, penalty), copy_state(network), 0
         else:
             tired += 1
         if tired == TIRED:
             break
     assert best is not None
     network.load_state_dict(state)
-    return best
+    predicted = predict_head(network, examples.vectors, rows.watch).argmax(1)
+    truth = examples.labels[rows.watch]
+    return Fit(best[1], estimate_score(metric, truth, predicted, classes), network)
 
 
 def _standardize(examples: Examples, rows: Rows, network: nn.Sequential) -> NDArray[np.float32]:
     """Return the training rows, in each view, as (k, width) float32."""
-    standardize = network[0]
-    assert isinstance(standardize, Standardize)
     count = len(rows.train)
     found = np.empty((count * (1 + len(examples.views)), examples.vectors.shape[1]), np.float32)
     for view in range(1 + len(examples.views)):
         for first in range(0, count, PART):
             places = np.arange(first, min(first + PART, count))
             part = torch.from_numpy(examples.take(rows.train, places, view)).float()
-            found[view * count + places] = standardize(part).numpy()
+            found[view * count + places] = network[0](part).numpy()
     if not np.isfinite(found).all():
         raise NotFinite("features must be finite, but some are not; look at the data")
     return found
@@ -169,20 +166,21 @@ def fit_logistic(
     """
     with Meter() as meter:
         best = fit_best(examples, rows, watch, metric)
-        train = score_head(best.network, examples, rows.train)
-        val = score_head(best.network, examples, rows.watch, metric)
+        loss, accuracy, _ = score_head(best.network, examples, rows.train, metric)
+        val_loss, val_accuracy, val_score = score_head(best.network, examples, rows.watch, metric)
     row = EpochRow(
         epoch=1,
         seconds=meter.seconds,
         lr=0.0,
-        loss=train.loss,
-        accuracy=train.accuracy,
-        val_loss=val.loss,
-        val_accuracy=val.accuracy,
-        val_score=val.score.value,
+        loss=loss,
+        accuracy=accuracy,
+        val_loss=val_loss,
+        val_accuracy=val_accuracy,
+        val_score=val_score,
     )
-    chosen = settings.model_copy(update=PLAIN | {"weight_decay": best.penalty})
-    fitted = Fitted(best.network, copy_state(best.network), [row], meter, val.score, metric)
-    record = record_head(folder, chosen, rows, fitted)
+    chosen = PLAIN.model_copy(update={"weight_decay": best.penalty, "seed": settings.seed})
+    record = record_head(
+        folder, chosen, examples, rows, Fitted(best.network, (row,), meter, metric)
+    )
     release_memory()
     return record

@@ -7,11 +7,9 @@ output of the layer that it is at, and what a shortcut keeps beside them.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
-from torch import nn
 
 from tellapart.device import (
     DeviceName,
@@ -22,6 +20,7 @@ from tellapart.device import (
 )
 from tellapart.errors import BudgetError
 from tellapart.models.backbone import Backbone
+from tellapart.models.forward import send_blank
 
 MOST = {"cpu": 8, "mps": 64, "cuda": 256}
 """Images in one call of an engine, at most, by the kind of device."""
@@ -85,27 +84,22 @@ def choose_load(backbone: Backbone, resources: Resources) -> Load:
 
 def fits_memory(backbone: Backbone, resources: Resources) -> bool:
     """Return whether memory suffices for one image at a time."""
-    with suppress(BudgetError):
+    try:
         choose_load(backbone, resources)
-        return True
-    return False
+    except BudgetError:
+        return False
+    return True
 
 
 def measure_widest(backbone: Backbone) -> int:
     """Return the bytes that the input and output of a layer take at most, for a blank image."""
-    widest = 0
+    sizes: list[int] = []
 
-    def look(layer: nn.Module, inputs: tuple[object, ...], output: object) -> None:
-        nonlocal widest
+    def look(inputs: tuple[object, ...], output: object) -> None:
         both = [part for part in (*inputs, output) if isinstance(part, torch.Tensor)]
-        widest = max(widest, 4 * sum(part.numel() for part in both))
+        sizes.append(4 * sum(part.numel() for part in both))
 
     network = backbone.network
-    hooks = [m.register_forward_hook(look) for m in network.modules() if not list(m.children())]
-    device = network.mean.device
-    blank = torch.zeros(1, network.size, network.size, 3, dtype=torch.uint8, device=device)
-    with torch.inference_mode():
-        network(blank)
-    for hook in hooks:
-        hook.remove()
-    return widest
+    shape = (1, network.size, network.size, 3)
+    send_blank(network, torch.zeros(shape, dtype=torch.uint8, device=network.mean.device), look)
+    return max(sizes)

@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,15 +32,6 @@ SUFFIX = ".safetensors"
 Rows16 = NDArray[np.float16]
 
 
-class Vectors(Protocol):
-    """(n, width) float16 that are taken by rows: an array, or a table that reads them."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-
-    def __getitem__(self, rows: Indices, /) -> Rows16: ...
-
-
 @dataclass(frozen=True)
 class Shard:
     """A file with some images' features: their hashes, and where in it the vectors begin."""
@@ -51,16 +42,21 @@ class Shard:
     begin: int
 
 
+@dataclass(frozen=True)
 class FeatureTable:
     """(n, width) float16 that are read from shards when they are asked for, by rows.
 
-    No file is kept open in between: there may be more shards than a process may have open files.
+    ``places`` (n, 2) has the number of a row's shard, and the row in it. No file is kept open in
+    between: there may be more shards than a process may have open files.
     """
 
-    def __init__(self, shards: Sequence[Shard], places: NDArray[np.int32], width: int) -> None:
-        """Take (n, 2) places: the number of a row's shard, and the row in it."""
-        self._shards, self._places = tuple(shards), places
-        self.shape = (len(places), width)
+    shards: tuple[Shard, ...]
+    places: NDArray[np.int32]
+    width: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.places), self.width)
 
     def __getitem__(self, rows: Indices) -> Rows16:
         """Return (k, width) float16 in the order of k rows.
@@ -68,10 +64,10 @@ class FeatureTable:
         Raises:
             WorkspaceError: a shard was removed meanwhile, or cannot be opened.
         """
-        places = self._places[rows]
-        found = np.empty((len(places), self.shape[1]), np.float16)
+        places = self.places[rows]
+        found = np.empty((len(places), self.width), np.float16)
         for number in np.unique(places[:, 0]).tolist():
-            shard = self._shards[number]
+            shard = self.shards[number]
             here = np.flatnonzero(places[:, 0] == number)
             with explain_cache(shard.path):
                 shape = (len(shard.hashes), shard.width)
@@ -79,14 +75,22 @@ class FeatureTable:
                 found[here] = mapped[places[here, 1]]
         return found
 
+    def place(self, rows: Indices, count: int) -> FeatureTable:
+        """Return a table of ``count`` rows with these at ``rows``; the others are void."""
+        places = np.zeros((count, 2), np.int32)
+        places[rows] = self.places
+        return FeatureTable(self.shards, places, self.width)
+
+
+Vectors = Rows16 | FeatureTable
+"""(n, width) float16 that are taken by rows."""
+
 
 class FeatureStore:
     """One set of features, opened: whole shards alone count, each checked.
 
-    Args:
-        folder: of the set; made at the first write.
-        width: features an image.
-        key: what the numbers depend on, kept beside them for ``cache list``.
+    The ``folder`` is made at the first write; ``width`` is features an image; ``key`` is what the
+    numbers depend on, kept beside them for ``cache list``.
 
     Raises:
         WorkspaceError: a shard cannot be opened now; it stays.
@@ -126,13 +130,12 @@ class FeatureStore:
             if not (self.folder / KEY).is_file():
                 write_json(self.folder / KEY, {"format": FORMAT, **self._key})
             write_bytes(path, content)
-        begin = len(content) - vectors.nbytes
-        self._keep(Shard(path, tuple(hashes), vectors.shape[1], begin))
+        self._keep(Shard(path, tuple(hashes), self.width, len(content) - vectors.nbytes))
 
     def take(self, hashes: Sequence[str]) -> FeatureTable:
         """Return the features of images, row for row; all of them must be there."""
         places = np.array([self._places[name] for name in hashes], np.int32).reshape(-1, 2)
-        return FeatureTable(self._shards, places, self.width)
+        return FeatureTable(tuple(self._shards), places, self.width)
 
     def _keep(self, shard: Shard) -> None:
         for row, name in enumerate(shard.hashes):
@@ -151,11 +154,9 @@ def list_shards(folder: Path) -> list[Path]:
     Raises:
         WorkspaceError: the folder cannot be opened now.
     """
-    with explain_cache(folder):
-        try:
-            return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
-        except (FileNotFoundError, NotADirectoryError):
-            return []
+    with explain_cache(folder), suppress(FileNotFoundError, NotADirectoryError):
+        return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
+    return []
 
 
 def pack_shard(hashes: Sequence[str], vectors: Rows16) -> bytes:
@@ -170,8 +171,7 @@ def pack_shard(hashes: Sequence[str], vectors: Rows16) -> bytes:
 def read_shard(path: Path, check: bool = True) -> Shard | None:
     """Read what a shard's file holds, or return None where it is not whole, or is gone.
 
-    Args:
-        check: whether to compare the checksum, which reads all of the file.
+    ``check`` compares the checksum, which reads all of the file.
 
     Raises:
         WorkspaceError: it cannot be opened now, so that nobody knows whether it is whole.
@@ -183,11 +183,10 @@ def read_shard(path: Path, check: bool = True) -> Shard | None:
             return None
         with stream:
             size = os.fstat(stream.fileno()).st_size
-            head = stream.read(8)
-            length = int.from_bytes(head, "little")
-            if len(head) < 8 or 8 + length > size:
+            begin = 8 + int.from_bytes(stream.read(8), "little")
+            if not 8 < begin <= size:
                 return None
-            header = stream.read(length)
+            header = stream.read(begin - 8)
             content = stream.read() if check else b""
     try:
         parts = json.loads(header)
@@ -196,21 +195,17 @@ def read_shard(path: Path, check: bool = True) -> Shard | None:
         first, last = entry["data_offsets"]
         rows, width = entry["shape"]
         whole = (entry["dtype"], rows, first) == ("F16", len(hashes), 0)
-        whole = whole and last == 2 * rows * width == size - 8 - length
+        whole = whole and last == 2 * rows * width == size - begin
         if not whole or (check and about["sha256"] != _sum_up(hashes, content)):
             return None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
-    return Shard(path, hashes, int(width), 8 + length)
+    return Shard(path, hashes, int(width), begin)
 
 
 @contextmanager
 def explain_cache(path: Path) -> Iterator[None]:
-    """Let what cannot be read or written in the cache be said of the cache, not of ``--out``.
-
-    Raises:
-        WorkspaceError: such a thing.
-    """
+    """Say of the cache, not of ``--out``, that something there cannot be read or written."""
     try:
         yield
     except (OSError, ValueError, WorkspaceError) as error:

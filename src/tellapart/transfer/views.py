@@ -33,7 +33,6 @@ class View:
 
     @property
     def name(self) -> str:
-        """What features are told apart by."""
         return f"{self.augment} {self.number} seed {self.seed}" if self.number else "plain"
 
 

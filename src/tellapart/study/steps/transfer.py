@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -98,7 +99,8 @@ def _extract(context: Context, plan: TransferPlan, name: str, backbone: Backbone
     plain, *others = find_views(context)
     found = extract(plain)
     if every is not None:
-        found = found.place(every, len(context.dataset))
+        table = found.vectors.place(every, len(context.dataset))
+        found = replace(found, vectors=table)
     return Extracted(name, backbone, rows, found, tuple((view, extract(view)) for view in others))
 
 
