@@ -25,32 +25,35 @@ RISE = {"onecycle": 5, "cosine": 20}
 """Schedules that climb first, and into how many parts a training is cut of which one climbs."""
 
 
-Layers = list[tuple[float, list[nn.Parameter]]]
-"""Weights, and their learning rate over the recipe's."""
-
-
 def make_optimizer(
     network: nn.Module,
     recipe: TrainSettings,
     precision: Precision = "float32",
-    layers: Layers | None = None,
+    layers: list[tuple[float, list[nn.Parameter]]] | None = None,
 ) -> torch.optim.Optimizer:
     """Return the recipe's optimiser; weight decay leaves biases and norms alone.
 
     ``adam`` is AdamW (decoupled), its epsilon 1e-7, as in Keras. Muon has rates of its own, and
     products in the number format ``precision``. ``layers`` have rates of their own where told.
     """
-    layers = layers or [(1.0, [p for p in network.parameters() if p.requires_grad])]
+    trained = [p for p in network.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = []
-    for scale, weights in layers:
+    if recipe.optimizer == "muon":
+        kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        last = next(p for p in reversed(trained) if p.ndim > 1)
+        filters = [p for p in trained if p.ndim > 1 and p is not last]
+        groups += [
+            {"params": filters, "filters": True, "momentum": 0.6},
+            {"params": [last], "scale": HEAD_SCALE},
+            {"params": [p for p in trained if p.ndim <= 1], "scale": BIAS_SCALE},
+        ]
+        return Muon([group for group in groups if group["params"]], recipe.lr, kind)
+    for scale, weights in layers or [(1.0, trained)]:
         filters = [p for p in weights if p.ndim > 1]
         others = [p for p in weights if p.ndim <= 1]
         groups.append({"params": filters, "weight_decay": recipe.weight_decay, "scale": scale})
         groups.append({"params": others, "weight_decay": 0.0, "scale": scale})
     groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "muon":
-        kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        return Muon(group_weights(network, recipe), recipe.lr, kind)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=recipe.lr, eps=1e-7, fused=True)
@@ -67,19 +70,6 @@ def clear_tiny(optimizer: torch.optim.Optimizer) -> None:
         for kept in state.values():
             if isinstance(kept, torch.Tensor) and kept.ndim:
                 kept.copy_(functional.hardshrink(kept, TINY))
-
-
-def group_weights(network: nn.Module, recipe: TrainSettings) -> list[dict[str, Any]]:
-    """Divide weights for Muon: filters, the last layer, and biases, each with its own rate."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    last = next(p for p in reversed(trained) if p.ndim > 1)
-    filters = [p for p in trained if p.ndim > 1 and p is not last]
-    groups: list[dict[str, Any]] = [
-        {"params": filters, "filters": True, "momentum": 0.6},
-        {"params": [last], "scale": HEAD_SCALE},
-        {"params": [p for p in trained if p.ndim <= 1], "scale": BIAS_SCALE},
-    ]
-    return [group for group in groups if group["params"]]
 
 
 def schedule_rate(recipe: TrainSettings, step: int, steps: int) -> float:

@@ -26,7 +26,6 @@ from tellapart.transfer.store import (
     FORMAT,
     FeatureStore,
     FeatureTable,
-    Rows16,
     explain_cache,
     locate_features,
 )
@@ -105,7 +104,14 @@ def extract_features(
         batches = _read_batches(dataset, some, load.batch, backbone.image_size, view)
         vectors = engine.compute(batches)
         seconds += time.perf_counter() - start
-        _check_finite(dataset, backbone, some, vectors)
+        wrong = some[~np.isfinite(vectors).all(axis=1)]
+        if len(wrong):
+            image = dataset.files[wrong[0]] if dataset.files else f"image {wrong[0]}"
+            raise BackboneError(
+                f"features must be finite in half precision, but --backbone {backbone.name} gives "
+                f"others for {len(wrong)} of {len(some)} images, the first {image}; "
+                "take another backbone"
+            )
         store.add([dataset.hashes[row] for row in some.tolist()], vectors)
         first += len(some)
         progress(done + first, len(rows))
@@ -151,17 +157,6 @@ def check_cache() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
-
-
-def _check_finite(dataset: Dataset, backbone: Backbone, rows: Indices, vectors: Rows16) -> None:
-    wrong = rows[~np.isfinite(vectors).all(axis=1)]
-    if len(wrong):
-        image = dataset.files[wrong[0]] if dataset.files else f"image {wrong[0]}"
-        raise BackboneError(
-            f"features must be finite in half precision, but --backbone {backbone.name} gives "
-            f"others for {len(wrong)} of {len(rows)} images, the first {image}; "
-            "take another backbone"
-        )
 
 
 def _read_batches(
