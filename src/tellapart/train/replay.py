@@ -23,18 +23,6 @@ MOST = 2
 """Shapes that are recorded: even batches differ by one image at most, so there are two."""
 
 
-class Body(nn.Module):
-    """A network in a module of its own, so that recording leaves the network's methods alone."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(images)
-        return logits
-
-
 class Replay:
     """What a network in training gives for a batch; on a GPU the pass is recorded and replayed.
 
@@ -71,7 +59,8 @@ class Replay:
             torch.autocast(kind, torch.bfloat16, enabled=reduced, cache_enabled=False),
         ):
             warnings.simplefilter("ignore")  # of the first backward pass, which makes its context
-            body, sample = Body(self.network), (images.clone(),)
+            # in a module of its own, so that recording leaves the network's methods alone
+            body, sample = nn.Sequential(self.network), (images.clone(),)
             graphed = torch.cuda.make_graphed_callables(body, sample, allow_unused_input=True)
             found = cast("Pass", graphed)
         with torch.no_grad():
