@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: study test test-slow lint bench docs clean
+.PHONY: study test test-slow test-ray lint bench docs clean
 
 study: $(READY)  ## Run the study on the embedded digits and say where the report is.
 	@echo "== study: six steps on the embedded digits, no network needed"
@@ -16,6 +16,11 @@ test: lint  ## Format, lint, types, tests, doc examples.
 test-slow: $(READY)  ## The heavier checks: real data, kills, whole studies.
 	@echo "== test-slow: heavier checks"
 	$(BIN)/python -m pytest -m slow
+
+test-ray: $(READY)  ## Install Ray beside the rest, and run the tests of its executor.
+	@echo "== test-ray: a Ray of this machine alone, started and ended by the tests"
+	$(BIN)/python -m pip install --quiet --editable ".[ray]"
+	$(BIN)/python -m pytest tests/cells/test_executors.py
 
 lint: $(READY)  ## Format, lint, types.
 	@echo "== lint: format, lint, types"

@@ -25,8 +25,8 @@ from tellapart.config import RecipeSettings, choose_recipe, make_settings
 from tellapart.data import load_images
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models import make_network_settings
-from tellapart.plan.rules import scale_rate
 from tellapart.records import EpochRow
+from tellapart.study.rules import scale_rate
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
 

@@ -20,7 +20,8 @@ import torch
 
 from tellapart.data import load_images
 from tellapart.models import make_network_settings
-from tellapart.plan import StudySettings, plan_recipe
+from tellapart.study.rules import plan_recipe
+from tellapart.study.settings import StudySettings
 from tellapart.train import loop
 from tellapart.train.learner import Task, make_learner
 from tellapart.train.loop import train_epoch

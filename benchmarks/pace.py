@@ -20,7 +20,7 @@ import numpy as np
 from tellapart.config import NOTEBOOK
 from tellapart.data import load_images
 from tellapart.models import make_network_settings
-from tellapart.plan.rules import scale_rate
+from tellapart.study.rules import scale_rate
 from tellapart.train.learner import Task, hold_images, make_learner
 from tellapart.train.loop import train_epoch
 from tellapart.train.progress import start_tally

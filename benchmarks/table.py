@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from tellapart.records import InspectStep, StudyRecord
+from tellapart.records import ModelStep, StudyRecord
 from tellapart.report.wording import say_estimate, say_memory, say_seconds
 from tellapart.workspace import read_record
 
@@ -22,17 +22,18 @@ def main() -> None:
         f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gb']} GB; "
         f"{record.command}\n"
     )
-    print("| step | model | test accuracy | val accuracy | parameters | time | peak memory |")
+    print("| step | model | test | val | parameters | time (given) | peak memory |")
     print("|---|---|---|---|---|---|---|")
     for name, step in record.steps.items():
-        cost = f"{say_seconds(step.seconds)} | {say_memory(step.peak_memory_mb)}"
-        if isinstance(step, InspectStep):
+        given = f" ({say_seconds(step.given)})" if step.given is not None else ""
+        cost = f"{say_seconds(step.seconds)}{given} | {say_memory(step.peak_memory_mb)}"
+        if not isinstance(step, ModelStep):
             print(f"| {name} | | | | | {cost} |")
             continue
         mark = " (optimistic)" if step.test.optimistic else ""
         print(
-            f"| {name} | {step.model} | {say_estimate(step.test_accuracy)}{mark} | "
-            f"{100 * step.val_accuracy.value:.1f} % (n = {step.val_accuracy.n:,}) | "
+            f"| {name} | {step.model} | {say_estimate(step.test_score)}{mark} | "
+            f"{100 * step.val_score.value:.1f} % (n = {step.val_score.n:,}) | "
             f"{step.parameters:,} | {cost} |"
         )
     print(f"| all | | | | | {say_seconds(record.seconds)} | {say_memory(record.peak_memory_mb)} |")

@@ -21,7 +21,8 @@ from tellapart.data.dataset import ArraySource, Dataset
 from tellapart.data.digits import load_digits
 from tellapart.data.split import make_split
 from tellapart.models import make_network_settings
-from tellapart.plan import StudySettings, plan_recipe
+from tellapart.study.rules import plan_recipe
+from tellapart.study.settings import StudySettings
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
 

@@ -17,9 +17,9 @@ import pytest
 from PIL import Image
 from rich.console import Console
 
+from tellapart.cells.reporter import TrainingWatch
 from tellapart.console import ConsoleReporter
 from tellapart.records import EpochRow
-from tellapart.study.reporter import TrainingWatch
 from tellapart.words import show_controls
 
 
@@ -50,7 +50,7 @@ def test_no_time_is_named_while_nothing_is_done(watched: Watched) -> None:
     watched.reporter.skip(0, "nothing read")
     watched.now += 20
     watched.reporter.advance(5000, "features")
-    assert watched.say_last() == "6 transfer: 10 %, about 3 min 00 s left; features"
+    assert watched.say_last() == "Transfer: 10 %, about 3 min 00 s left; features"
 
 
 def test_time_left_follows_the_pace_of_the_last_part(watched: Watched) -> None:
@@ -58,14 +58,14 @@ def test_time_left_follows_the_pace_of_the_last_part(watched: Watched) -> None:
     watched.reporter.begin("search", 100)
     watched.now += 100
     watched.reporter.advance(10, "slow")
-    assert watched.say_last() == "5 search: 10 %, about 15 min 00 s left; slow"
+    assert watched.say_last() == "Search: 10 %, about 15 min 00 s left; slow"
     for _ in range(9):
         watched.now += 15
         watched.reporter.advance(5, "quick")
-    assert watched.say_last().startswith("5 search: 50 %")  # 55 % is in no new tenth
+    assert watched.say_last().startswith("Search: 50 %")  # 55 % is in no new tenth
     watched.now += 15
     watched.reporter.advance(5, "quick")
-    assert watched.say_last() == "5 search: 60 %, about 2 min 00 s left; quick"
+    assert watched.say_last() == "Search: 60 %, about 2 min 00 s left; quick"
 
 
 def test_trainings_that_end_together_do_not_halve_what_is_left(watched: Watched) -> None:
@@ -73,7 +73,7 @@ def test_trainings_that_end_together_do_not_halve_what_is_left(watched: Watched)
     watched.now += 100
     watched.reporter.advance(4, "one")
     watched.reporter.advance(4, "two")
-    assert watched.say_last() == "3 conv sweep: 20 %, about 6 min 40 s left; two"
+    assert watched.say_last() == "Convolution size: 20 %, about 6 min 40 s left; two"
 
 
 def test_another_kind_of_work_has_its_own_pace(watched: Watched) -> None:
@@ -83,7 +83,7 @@ def test_another_kind_of_work_has_its_own_pace(watched: Watched) -> None:
     watched.reporter.expect(10)
     watched.now += 10
     watched.reporter.advance(5, "the winner")
-    assert watched.say_last() == "5 search: 83 %, about 10 s left; the winner"
+    assert watched.say_last() == "Search: 83 %, about 10 s left; the winner"
 
 
 def test_what_was_done_before_took_no_time(watched: Watched) -> None:
@@ -92,7 +92,7 @@ def test_what_was_done_before_took_no_time(watched: Watched) -> None:
     watched.reporter.skip(20, "read")
     watched.now += 10
     watched.reporter.advance(10, "trained")
-    assert watched.say_last() == "3 conv sweep: 50 %, about 10 s left; trained"
+    assert watched.say_last() == "Convolution size: 50 %, about 10 s left; trained"
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "utf-8"])
@@ -107,15 +107,21 @@ def test_a_line_fits_44_columns(encoding: str) -> None:
         reporter.advance(0.5, "a training with a name that is far too long for the line")
     (last,) = [line for line in re.split(r"[\r\n]|\x1b\[2K", raw.getvalue().decode(encoding))
                if "45 %" in line][-1:]  # fmt: skip
-    assert len(last.rstrip()) <= 44 and last.startswith("4 dense sweep ")
+    assert len(last.rstrip()) <= 44 and last.startswith("Dense size ")
     assert re.search("[-━]{3}", last) and "\\u" not in last
 
 
 def make_row(epoch: int) -> EpochRow:
     return EpochRow(
-        epoch=epoch, seconds=9.0, lr=0.1, loss=0.5, accuracy=0.5, val_loss=0.5, val_accuracy=0.75,
+        epoch=epoch,
+        seconds=9.0,
+        lr=0.1,
+        loss=0.5,
+        accuracy=0.5,
+        val_loss=0.5,
+        val_accuracy=0.75,
         val_score=0.75,
-    )  # fmt: skip
+    )
 
 
 def test_a_long_epoch_shows_its_batches(watched: Watched) -> None:
@@ -124,7 +130,7 @@ def test_a_long_epoch_shows_its_batches(watched: Watched) -> None:
     for step in range(80):
         watched.now += 1
         show.show_part((step + 1) / 80)
-    assert watched.say_last() == "2 baseline: 90 %, about 8.0 s left; simple: epoch 1, 90 % of it"
+    assert watched.say_last() == "Baseline: 90 %, about 8.0 s left; simple: epoch 1, 90 % of it"
     show(make_row(1))
 
 
@@ -134,11 +140,11 @@ def test_short_epochs_show_no_batches_and_earlier_ones_are_skipped(watched: Watc
     show.show_part(6.5)
     watched.now += 1
     show(make_row(7))
-    assert watched.say_last() == "2 baseline: 25 %; simple: epoch 7, accuracy 75.0 %"
+    assert watched.say_last() == "Baseline: 25 %; simple: epoch 7, val score 75.0 %"
     watched.now += 1
     show(make_row(8))
     assert watched.say_last() == (
-        "2 baseline: 50 %, about 2.0 s left; simple: epoch 8, accuracy 75.0 %"
+        "Baseline: 50 %, about 2.0 s left; simple: epoch 8, val score 75.0 %"
     )
 
 
@@ -163,7 +169,7 @@ def test_line_breaks_of_an_answer_stay() -> None:
 def test_a_reporter_sends_nothing_to_the_terminal(watched: Watched) -> None:
     watched.reporter.begin("search", 1)
     watched.reporter.say("[red]\x1b[2J\nname")
-    assert watched.say_last() == r"5 search: [red]\x1b[2J\nname"
+    assert watched.say_last() == r"Search: [red]\x1b[2J\nname"
 
 
 @pytest.fixture(scope="module")

@@ -16,6 +16,7 @@ import torch
 from tellapart import device
 from tellapart.device import (
     PRECISION_VARIABLE,
+    SPINS,
     DeviceName,
     Meter,
     choose_device,
@@ -26,6 +27,7 @@ from tellapart.device import (
     measure_gain,
     measure_tree_memory,
     prepare_process,
+    wait_shortly,
 )
 from tellapart.errors import DeviceError
 
@@ -171,42 +173,48 @@ def test_the_machine_is_described_without_its_name() -> None:
     assert not host or not any(host == str(value) for value in found.values())
 
 
-def show_waiting(program: str, **environment: str) -> str:
-    """Return what OpenMP says of itself when a program loads it."""
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [({}, "1000"), ({SPINS: "7"}, "7"), ({"OMP_WAIT_POLICY": "passive"}, None)],
+)
+def test_threads_spin_but_shortly_unless_the_environment_says_otherwise(
+    given: dict[str, str], spins: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (SPINS, "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, "")  # so that it is undone
+        monkeypatch.delenv(name)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "torch")
+        wait_shortly()
+    assert os.environ.get(SPINS) == spins
+
+
+TRAIN = """
+import sys
+from tellapart.device import prepare_libraries
+prepare_libraries()
+import torch
+layer = torch.nn.Linear(2, 2)
+step = torch.optim.AdamW(layer.parameters(), fused=True)
+layer(torch.ones(1, 2)).sum().backward()
+step.step()
+print([name for name in sys.modules if name.startswith("triton.")])
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the words are those of GNU's OpenMP")
+@pytest.mark.parametrize("program", [TRAIN, "import tellapart; tellapart.train_model; print([])"])
+def test_a_process_of_its_own_spins_but_shortly_and_loads_no_triton(program: str) -> None:
+    """PyTorch's optimisers load Triton where it is: this fails where they do so, or need it."""
     plain = {name: os.environ[name] for name in os.environ if not name.startswith(("OMP", "GOMP"))}
     done = subprocess.run(
         [sys.executable, "-c", program],
-        env=plain | {"OMP_DISPLAY_ENV": "verbose"} | environment,
+        env=plain | {"OMP_DISPLAY_ENV": "verbose"},
         capture_output=True,
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    return done.stderr
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="the words are those of GNU's OpenMP")
-@pytest.mark.parametrize(
-    "program",
-    [
-        "from tellapart.device import prepare_libraries; prepare_libraries(); import torch",
-        "import tellapart; tellapart.train_model",
-    ],
-)
-def test_threads_spin_but_shortly_while_they_wait(program: str) -> None:
-    assert "GOMP_SPINCOUNT = '1000'" in show_waiting(program)
-    assert "GOMP_SPINCOUNT = '7'" in show_waiting(program, GOMP_SPINCOUNT="7")
-    assert "OMP_WAIT_POLICY = 'PASSIVE'" in show_waiting(program, OMP_WAIT_POLICY="passive")
-
-
-def test_a_process_of_its_own_trains_without_triton() -> None:
-    """PyTorch's optimisers load it where it is: this fails where they do so here, or need it."""
-    program = (
-        "import sys; from tellapart.device import prepare_libraries; prepare_libraries(); "
-        "import torch; "
-        "layer = torch.nn.Linear(2, 2); step = torch.optim.AdamW(layer.parameters(), fused=True); "
-        "layer(torch.ones(1, 2)).sum().backward(); step.step(); "
-        "print([name for name in sys.modules if name.startswith('triton.')])"
-    )
-    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    assert found.stdout.strip() == "[]"
+    assert "GOMP_SPINCOUNT = '1000'" in done.stderr
+    assert done.stdout.strip() == "[]"

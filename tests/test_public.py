@@ -54,6 +54,7 @@ def test_the_public_list() -> None:
         "load_images",
         "make_network_settings",
         "make_split",
+        "plan_study",
         "read_history",
         "run_search",
         "run_study",
@@ -99,7 +100,7 @@ def test_folders_are_str_or_path_and_reprs_are_short(
     again = str(tmp_path / "again")
     tellapart.run_study(data, settings.model_copy(update={"seed": 1}), again)
     assert len(tellapart.compare_models([folder, again]).runs) == 2
-    parts = [data, record, *record.steps.values(), record.data, record.plan]
+    parts = [data, record, *record.steps.values(), record.data]
     assert all(len(shown) <= 300 for part in parts for shown in (repr(part), str(part)))
     assert repr(data) == "Dataset('photos': 24 images of 2 classes, 16 px, 3 channels)"
     assert repr(record).startswith("StudyRecord(version='")

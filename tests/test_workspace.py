@@ -186,7 +186,7 @@ def test_a_file_that_was_altered_is_refused(tmp_path: Path) -> None:
 
 def test_an_out_that_is_a_dangling_link_is_said_to_be_one(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to("nowhere")
-    with pytest.raises(WorkspaceError, match=r"out is a link to nowhere, which is not there"):
+    with pytest.raises(WorkspaceError, match="out is a link to nothing"):
         check_folder(tmp_path / "out", OURS)
 
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tellapart.study.evaluate import evaluate_run
     from tellapart.study.history import read_history
     from tellapart.study.settings import StudySettings, SweepSettings, TransferSettings
-    from tellapart.study.study import run_study
+    from tellapart.study.study import plan_study, run_study
     from tellapart.train.learner import Task
     from tellapart.train.loop import Rows, train_model
     from tellapart.transfer.features import extract_features
@@ -57,6 +57,7 @@ _HOMES = {
     "load_images": "tellapart.data",
     "make_network_settings": "tellapart.models",
     "make_split": "tellapart.data.split",
+    "plan_study": "tellapart.study.study",
     "read_history": "tellapart.study.history",
     "run_search": "tellapart.search.optimize",
     "run_study": "tellapart.study.study",
@@ -87,6 +88,7 @@ __all__ = [
     "load_images",
     "make_network_settings",
     "make_split",
+    "plan_study",
     "read_history",
     "run_search",
     "run_study",

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from tellapart.data.dataset import Dataset, Indices, count_labels
+from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.folder import MOST_SIZE
 from tellapart.data.split import Split, count_leaks
 from tellapart.records import ROLES, DataRecord, InspectStep
@@ -36,7 +36,7 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
         fingerprint=dataset.fingerprint,
         classes=dataset.classes,
         counts={
-            role: count_labels(dataset.labels[rows], dataset.classes)
+            role: _count_classes(dataset, rows)
             for role, rows in zip(ROLES, (split.train, split.val, split.test), strict=True)
         },
         image_size=dataset.image_size,
@@ -50,27 +50,29 @@ def describe_data(dataset: Dataset, split: Split) -> DataRecord:
     )
 
 
+def _count_classes(dataset: Dataset, rows: Indices | slice) -> dict[str, int]:
+    counts = np.bincount(dataset.labels[rows], minlength=len(dataset.classes)).tolist()
+    return dict(zip(dataset.classes, counts, strict=True))
+
+
 def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectStep:
     """Check a dataset and draw samples of each class into ``folder/samples.png``.
 
     ``seconds`` and ``peak_memory_mb`` are left at 0 for the caller, who measures.
     """
     folder = expand_path(folder)
-    record = describe_data(dataset, split)
-    totals = count_labels(dataset.labels, dataset.classes)
+    totals = _count_classes(dataset, slice(None))
     most, least = max(totals.values()), min(totals.values())
-    duplicates = len(dataset) - len(set(dataset.hashes))
-    leaked = count_leaks(dataset, split)
-    balance = describe_balance(totals)
     draw_samples(dataset, split.train, folder / "samples.png")
     return InspectStep(
-        data=record,
-        balance=balance,
+        data=describe_data(dataset, split),
+        balance=describe_balance(totals),
         imbalance_ratio=most / max(1, least),
         majority_share=most / len(dataset),
-        duplicates=duplicates,
-        leaked=leaked,
+        duplicates=len(dataset) - len(set(dataset.hashes)),
+        leaked=count_leaks(dataset, split),
         samples=f"{folder.name}/samples.png",
+        sampled=min(len(dataset.classes), MOST_CLASSES),
     )
 
 
@@ -87,11 +89,12 @@ def describe_balance(totals: dict[str, int]) -> str:
             f"Every class has {most:,} images: balance is no issue, and plain accuracy is a fair "
             "measure."
         )
+    ratio = most / max(1, least)
     sizes = (
-        f"The largest class ({large}, {most:,}) has {most / max(1, least):.1f} times the images "
-        f"of the smallest ({small}, {least:,})"
+        f"The largest class ({large}, {most:,}) has {ratio:.1f} times the images of the smallest "
+        f"({small}, {least:,})"
     )
-    if most / max(1, least) < MATTERS:
+    if ratio < MATTERS:
         return f"{sizes}: close enough to balanced that it is no issue."
     return (
         f"{sizes}: balance matters. Always answering {large} would be right "
@@ -106,9 +109,6 @@ def draw_samples(dataset: Dataset, rows: Indices, path: Path) -> Path:
 
     Of more than ``MOST_CLASSES``, so many evenly spaced ones are shown. The ground is transparent,
     and the names have a grey that reads on light and dark paper.
-
-    Raises:
-        Interrupted: a stop was asked for.
     """
     shown = spread_evenly(len(dataset.classes), MOST_CLASSES)
     names = [_Name(name) for name in shorten_names([dataset.classes[i] for i in shown], 60)]
@@ -147,8 +147,6 @@ def spread_evenly(count: int, most: int) -> Indices:
 def _read_tiles(dataset: Dataset, rows: Indices, side: int) -> Iterator[Image.Image]:
     """Return images at a size to look at; the pixels of small ones are enlarged, not blurred."""
     larger = dataset.image_size >= MOST_SIZE  # the files may hold more than networks see
-    if not len(rows):
-        return
     for pixels in dataset.source.read(rows, side if larger else None):
         tile = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
         times = -(-side // tile.width)

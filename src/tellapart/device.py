@@ -9,6 +9,7 @@ import ctypes
 import gc
 import os
 import platform
+import re
 import sys
 import threading
 import time
@@ -32,15 +33,10 @@ Precision = Literal["float32", "bfloat16"]
 SPINS = "GOMP_SPINCOUNT"
 _MMAP_THRESHOLD, _TRIM_THRESHOLD = -3, -1
 PRECISION_VARIABLE = "TELLAPART_PRECISION"
-"""Names the number format to train in, whatever the processor has."""
 
 
 def choose_device(name: DeviceName = "auto") -> torch.device:
-    """Return the device asked for, or the fastest one here.
-
-    Raises:
-        DeviceError: the device is not on this machine.
-    """
+    """Return the device asked for, or the fastest one; a DeviceError if it is not here."""
     import torch
 
     present = ["cuda"] if torch.cuda.is_available() else []
@@ -59,9 +55,6 @@ def choose_precision(device: torch.device) -> Precision:
 
     That is bfloat16 where the processor multiplies it natively, and was measured to do so faster
     than float32; elsewhere it is emulated, and many times slower.
-
-    Raises:
-        DeviceError: the variable names no number format.
     """
     import torch
 
@@ -91,20 +84,19 @@ def measure_gain() -> float:
     import torch
 
     pairs = [torch.ones(2, 512, 512, dtype=kind) for kind in (torch.float32, torch.bfloat16)]
-    times: list[list[float]] = [[], []]
-    for _ in range(6):
-        for own, (first, second) in zip(times, pairs, strict=True):
-            start = time.perf_counter()
-            torch.mm(first, second)
-            own.append(time.perf_counter() - start)
-    return min(times[0]) / min(times[1])
+    best = [float("inf")] * 2
+    for turn in range(12):
+        start = time.perf_counter()
+        torch.mm(*pairs[turn % 2])
+        best[turn % 2] = min(best[turn % 2], time.perf_counter() - start)
+    return best[0] / best[1]
 
 
 def prepare_process(seed: int | None = None) -> None:
     """Keep freed memory for reuse, and seed torch.
 
-    The C library hands large blocks back to the system at every free, and a training step then
-    spends its time on page faults. ``benchmarks/allocator.py`` measures what keeping them does.
+    The C library hands large blocks back at every free, and a training step then spends its time
+    on page faults: see ``benchmarks/allocator.py``.
     """
     import torch
 
@@ -124,20 +116,16 @@ def return_memory() -> None:
 
 
 def release_memory() -> None:
-    """Give freed memory back to the system, between two pieces of work.
-
-    Nothing of a training is in a cycle of references, so it is free without a collection, which
-    takes a quarter of a second among the objects of so many libraries; but for the passes that are
-    recorded on a GPU, whose memory one has to free.
-    """
+    """Give freed memory back to the system, between two pieces of work."""
     torch = sys.modules.get("torch")
+    # only passes recorded on a GPU are in a cycle of references, and to collect takes long
     if torch is not None and torch.cuda.is_initialized():
         gc.collect()
     _ask_allocator("malloc_trim", 0)
 
 
 def _ask_allocator(function: str, *values: int) -> int:
-    """Call a function of GNU's C library; return 0 where there is another one."""
+    """Call a function of GNU's C library; return 0 where there is another."""
     if sys.platform == "linux":
         with suppress(OSError, AttributeError):
             return int(getattr(ctypes.CDLL("libc.so.6"), function)(*values))
@@ -170,52 +158,43 @@ def count_threads() -> int:
 
 
 def seed_step(device: torch.device, seed: int, epoch: int, step: int) -> None:
-    """Seed the device's generator for one step, as a pure function of whole numbers.
-
-    What dropout draws then needs no earlier step, so nothing has to be restored when training
-    goes on.
-    """
+    """Seed the device's generator as a pure function of numbers: dropout needs no earlier step."""
     import torch
     from numpy.random import SeedSequence
 
     number = int(SeedSequence((seed, epoch, step)).generate_state(1)[0])
-    if device.type == "cuda":
-        torch.cuda.manual_seed(number)
-    elif device.type == "mps":
-        torch.mps.manual_seed(number)
-    else:
+    if device.type == "cpu":
         torch.default_generator.manual_seed(number)
+    else:
+        getattr(torch, device.type).manual_seed(number)
 
 
 def wait_shortly() -> None:
     """Let OpenMP's threads spin but shortly while they wait, unless the environment says otherwise.
 
-    GNU's, which PyTorch has on Linux, spin for milliseconds, and beside any other work a training
-    then takes many times as long; to sleep at once costs more than a step of a small network. To
-    be called before PyTorch is loaded; ``benchmarks/waiting.py`` measures what it does.
+    GNU's spin for milliseconds, and beside any other work a training then takes many times as long;
+    to sleep at once costs more than a step of a small network: see ``benchmarks/waiting.py``. To be
+    called before PyTorch is loaded.
     """
     if "torch" not in sys.modules and not {"OMP_WAIT_POLICY", SPINS} & os.environ.keys():
         os.environ[SPINS] = "1000"
 
 
 def prepare_libraries() -> None:
-    """Say how libraries are to be loaded, in a process that is this package's own.
-
-    PyTorch's optimisers load Triton for a compiler that is not used here: 70 MB of memory.
-    """
+    """Say how libraries are to be loaded, in a process that is this package's own."""
     wait_shortly()
+    # optimisers load it for a compiler that is not used: 70 MB of memory
     sys.modules.setdefault("triton", None)  # type: ignore[arg-type]  # None bars it
 
 
 def count_cores() -> int:
     """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    bound = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return bound or 1
 
 
 def measure_free_memory() -> int:
-    """Return the bytes of memory that can be taken without swapping, within a container's limit."""
+    """Return the bytes that can be taken without swapping, within a container's limit."""
     free = int(psutil.virtual_memory().available)
     group = Path("/sys/fs/cgroup")
     with suppress(OSError, ValueError):  # no such limit: `max` is no number
@@ -225,23 +204,13 @@ def measure_free_memory() -> int:
 
 
 def measure_tree_memory() -> int:
-    """Return the resident bytes of this process and all its children.
-
-    Of children it is what they share with no other process: the rest, as the code of the libraries,
-    is this process's too.
-    """
+    """Return the resident bytes of this process, and of its children what they share with none."""
     own = psutil.Process()
     total = int(own.memory_info().rss)
     for process in own.children(recursive=True):
-        try:
+        with suppress(psutil.Error):  # it ended between the listing and the look
             total += int(process.memory_full_info().uss)
-        except psutil.Error:  # it ended between the listing and the look
-            continue
     return total
-
-
-REST = 50
-"""Times as long as a look at the memory takes that there is none."""
 
 
 class Meter:
@@ -268,7 +237,7 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Seconds of the block: so far, or in all once it has ended."""
+        """Of the block: so far, or in all once it has ended."""
         return (self._end or time.perf_counter()) - self._start if self._start else 0.0
 
     def _look(self) -> None:
@@ -279,8 +248,8 @@ class Meter:
         while not self._stop.wait(pause):
             start = time.perf_counter()
             self._look()
-            # a look at several processes takes long: it must not take a share that matters
-            pause = max(self._interval, REST * (time.perf_counter() - start))
+            # a look at several processes takes long: 2 % of the time at most is for that
+            pause = max(self._interval, 50 * (time.perf_counter() - start))
 
 
 def describe_environment() -> dict[str, Scalar]:
@@ -290,21 +259,16 @@ def describe_environment() -> dict[str, Scalar]:
     found: dict[str, Scalar] = {
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": _name_processor(),
+        "processor": platform.processor() or platform.machine(),
         "cores": count_cores(),
         "memory_gb": round(psutil.virtual_memory().total / 1e9, 1),
     }
+    with suppress(OSError):  # no such file: the generic name stays
+        named = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text("utf-8"))
+        found["processor"] = named[1] if named else found["processor"]
     for package in ("tellapart", "torch", "timm", "openvino", "optuna", "numpy", "pillow"):
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             found[package] = None
     return found
-
-
-def _name_processor() -> str:
-    with suppress(OSError):  # no such file: the generic name below
-        for line in Path("/proc/cpuinfo").read_text("utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()

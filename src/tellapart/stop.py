@@ -1,11 +1,8 @@
 """Stopping when asked: a signal sets a flag, and the work looks at it where stopping is safe.
 
-The handler does nothing else, so a save is never cut by the signal that asked for it. A second
-signal stops at once, wherever the work is; a third one kills.
-
-Python runs handlers in its main thread alone, and between two of its own instructions. Where that
-thread waits for others, or for a library's function to return, the second signal would do nothing:
-a thread of its own hears of signals too, and ends the process where it is not over soon after.
+So a save is never cut by the signal that asked for it. A second signal stops at once, wherever the
+work is; a third one kills. Python runs handlers between two instructions of its main thread alone:
+where that waits for a library's function, a thread that hears of signals too ends the process.
 """
 
 from __future__ import annotations
@@ -64,7 +61,7 @@ def catch_signals() -> Iterator[None]:
 
 
 def ask_stop(number: int = signal.SIGTERM) -> None:
-    """Ask the work to stop where it is safe, as the signal ``number`` would."""
+    """Ask the work to stop where it is safe, as the signal would."""
     _asked.append(signal.Signals(number))
 
 
@@ -84,20 +81,13 @@ def find_stop() -> signal.Signals | None:
 
 
 def check_stop() -> None:
-    """Return if the work may go on.
-
-    Raises:
-        Interrupted: a stop was asked for.
-    """
+    """Raise Interrupted if a stop was asked for."""
     if _asked:
         raise Interrupted(f"stopped by {_asked[0].name}; the same command goes on from here")
 
 
 def _watch(reader: int, over: threading.Event) -> None:
-    """End the process if the work is not over soon after a second signal.
-
-    Nothing is flushed, for a stream may be what the work hangs in; files are written whole anyway.
-    """
+    """End the process, unflushed, if the work is not over soon after a second signal."""
     count = 0
     while number := os.read(reader, 1):  # empty once the other end is closed
         count += number[0] in SIGNALS and not (count and number[0] == HANGUP)

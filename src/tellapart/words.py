@@ -20,10 +20,7 @@ _CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def show_controls(text: str, lines: bool = False) -> str:
-    r"""Return a text with its control characters as escapes.
-
-    Args:
-        lines: whether line breaks are the text's own, and stay.
+    r"""Return a text with its control characters as escapes; with ``lines``, line breaks stay.
 
     >>> show_controls("\x1b]0;title\x07.png")
     '\\x1b]0;title\\x07.png'
@@ -66,7 +63,7 @@ def choose_font(text: str) -> tuple[str, str]:
 
 
 def _spell(text: str, files: Sequence[str]) -> str:
-    """Return a text with what no font has in Latin letters, and emoji by their names."""
+    """Return a text with what these fonts lack in Latin letters, and emoji by their names."""
     from anyascii import anyascii
 
     known = frozenset().union(*map(_list_characters, files))

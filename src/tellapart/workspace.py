@@ -29,16 +29,12 @@ CACHE_VARIABLE = "TELLAPART_CACHE"
 
 Content = TypeVar("Content")
 
-
 _BESIDE = re.compile(r"\..*\.(\d{1,9})\.[0-9a-f]{8}\.tmp")
 """The names that are written to first, with the number of the process."""
 
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
     """Write a file whole or not at all: beside, fsync, ``os.replace``, fsync of the folder.
-
-    Args:
-        parts: the content; in parts where to join them would take memory.
 
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. An older file stays.
@@ -48,8 +44,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(beside, "wb") as stream:
-                for part in parts:
-                    stream.write(part)
+                stream.writelines(parts)
                 stream.flush()
                 os.fsync(stream.fileno())
             os.replace(beside, path)
@@ -68,7 +63,7 @@ def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
 def remove_leftovers(folder: Path) -> None:
     """Remove what writes left half done, here and below, whose process was killed.
 
-    This process has none: it calls before it writes there, and may have the number of another.
+    Called before this process writes there: it may have the number of one that is dead.
     """
     with suppress(OSError):  # a file too many does no harm
         for path in folder.rglob(".*.tmp"):
@@ -96,22 +91,14 @@ def write_text(path: Path, text: str) -> Path:
 
 
 def write_json(path: Path, content: Any) -> Path:
-    """Write a record, or plain data, as JSON.
-
-    Raises:
-        ValueError: a number is not finite, for which JSON has no word.
-    """
+    """Write a record, or plain data, as JSON; a ValueError if a number is not finite."""
     plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
     text = json.dumps(plain, indent=1, ensure_ascii=False, allow_nan=False)
     return write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
-    """Read JSON that tellapart wrote.
-
-    Raises:
-        WorkspaceError: the file is missing or damaged.
-    """
+    """Read JSON that tellapart wrote; a WorkspaceError if it is missing or damaged."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -139,11 +126,7 @@ def read_record(path: Path, kind: type[Content]) -> Content:
 
 
 def read_checked(path: Path, digest: str) -> bytes:
-    """Read a file whose SHA-256, hexadecimal, a record has.
-
-    Raises:
-        WorkspaceError: it is missing, or was altered.
-    """
+    """Read a file whose SHA-256, hexadecimal, a record has; a WorkspaceError if it has another."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -152,18 +135,14 @@ def read_checked(path: Path, digest: str) -> bytes:
         ) from error
     if hashlib.sha256(content).hexdigest() != digest:
         raise WorkspaceError(
-            f"{path} was altered since it was written (its SHA-256 is not the record's);"
-            " restore it, or run the step again in another folder"
+            f"{path} was altered since it was written (its SHA-256 is not the record's); "
+            "restore it, or run the step again in another folder"
         )
     return content
 
 
 def open_folder(folder: Path, identity: dict[str, Any]) -> Path:
-    """Make or reopen an output folder whose files belong to ``identity``.
-
-    Raises:
-        WorkspaceError: not ours, of another identity, or not writable; it is left as it is.
-    """
+    """Make or reopen an output folder, as `check_folder` allows."""
     if not check_folder(folder, identity):
         write_json(folder / IDENTITY, identity)
     return folder
@@ -177,8 +156,7 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
     """
     try:
         if os.path.lexists(folder) and not folder.is_dir():
-            dangling = folder.is_symlink() and not folder.exists()
-            what = f"a link to {os.readlink(folder)}, which is not there" if dangling else "a file"
+            what = "a file" if folder.exists() else "a link to nothing"
             raise WorkspaceError(f"--out must be a folder, but {folder} is {what}; name another")
         holds = folder.is_dir() and any(
             not file.name.startswith(f".{IDENTITY}.") for file in folder.iterdir()
@@ -190,16 +168,10 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
     if not holds:
         return False
     if not (folder / IDENTITY).is_file():
-        raise WorkspaceError(
-            f"--out must be new or hold the same work, but {folder} holds other files; "
-            "name another folder"
-        )
+        raise WorkspaceError(f"--out {folder} must be new, but holds other files; name another")
     found = read_record(folder / IDENTITY, dict[str, Any])
     if "made by" in found and found.keys() != identity.keys():
-        raise WorkspaceError(
-            f"--out {folder} holds work of another version of tellapart, which this one cannot go "
-            "on with; name another folder"
-        )
+        raise WorkspaceError(f"--out {folder} holds another version's work; name another folder")
     for key in sorted(identity.keys() | found.keys()):
         if found.get(key) != identity.get(key):
             raise WorkspaceError(
@@ -237,11 +209,7 @@ def expand_path(name: str | Path) -> Path:
 
 
 def check_home() -> None:
-    """Find out now whether there is a home, which libraries look for in the middle of the work.
-
-    Raises:
-        WorkspaceError: neither ``HOME`` nor the system's list of users names one.
-    """
+    """Raise a WorkspaceError now if there is no home, which libraries look for amid the work."""
     if os.path.expanduser("~") == "~":
         raise WorkspaceError(
             "a home folder is needed for caches, but neither HOME nor the system's list of users "
@@ -250,11 +218,7 @@ def check_home() -> None:
 
 
 def locate_cache(environ: dict[str, str] | None = None) -> Path:
-    """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place.
-
-    Raises:
-        WorkspaceError: there is no home folder that it could be in.
-    """
+    """Return tellapart's cache folder: ``TELLAPART_CACHE``, else the platform's own place."""
     named = (os.environ if environ is None else environ).get(CACHE_VARIABLE)
     if named:
         return expand_path(named)

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tellapart.data import cifar, load_images
-from tellapart.data.cifar import CIFAR10, parse_binary, parse_python, read_cifar, to_pixels
+from tellapart.data import load_images
+from tellapart.data.cifar import CIFAR10, parse_batch, read_cifar, to_pixels
 from tellapart.data.dataset import Dataset
 from tellapart.errors import DataError
 
@@ -90,7 +90,7 @@ def test_a_test_batch_alone_is_refused(folder: Path) -> None:
 def test_a_truncated_batch_is_refused(folder: Path) -> None:
     path = folder / "data_batch_2.bin"
     path.write_bytes(path.read_bytes()[:-100])
-    with pytest.raises(DataError, match=r"data_batch_2\.bin is truncated"):
+    with pytest.raises(DataError, match=r"data_batch_2\.bin is truncated.*fetch cifar10"):
         load(folder)
 
 
@@ -124,9 +124,8 @@ def test_the_real_copy_is_official(real_data: Path) -> None:
     first = real_data / "cifar-10-batches-bin" / "data_batch_1.bin"
     altered = bytearray(first.read_bytes())
     altered[3073 * 77 + 5] ^= 1
-    records = np.frombuffer(bytes(altered), np.uint8).reshape(-1, 3073)
     with pytest.raises(DataError, match="altered"):
-        cifar._check_official(CIFAR10, "binary", "data_batch_1.bin", b"", records)
+        parse_batch("data_batch_1.bin", bytes(altered))
 
 
 def write_tar(path: Path, members: dict[str, bytes]) -> Path:
@@ -179,12 +178,12 @@ def test_python_batches_written_by_python3(protocol: int, order: str) -> None:
     records = make_records(7)
     data = np.asarray(records[:, 1:], order=order)  # type: ignore[call-overload]
     content = pickle.dumps({b"data": data, b"labels": records[:, 0].tolist()}, protocol)
-    np.testing.assert_array_equal(parse_python("data_batch_1", content), records)
+    np.testing.assert_array_equal(parse_batch("data_batch_1", content), records)
 
 
 def test_python_batches_written_by_python2() -> None:
     records = make_records(20)
-    found = parse_python("data_batch_1", write_python2_pickle(records))
+    found = parse_batch("data_batch_1", write_python2_pickle(records))
     np.testing.assert_array_equal(found, records)
 
 
@@ -200,7 +199,7 @@ def test_a_malicious_pickle_runs_nothing(tmp_path: Path) -> None:
     canary = tmp_path / "canary"
     content = pickle.dumps({"data": Canary(canary), "labels": [1]})
     with pytest.raises(DataError, match=r"data_batch_1 is refused.*open"):
-        parse_python("data_batch_1", content)
+        parse_batch("data_batch_1", content)
     assert not canary.exists()
 
 
@@ -220,28 +219,28 @@ def test_a_malicious_pickle_runs_nothing(tmp_path: Path) -> None:
 )
 def test_python_batches_that_are_none_are_refused(content: bytes) -> None:
     with pytest.raises(DataError, match="data_batch_2"):
-        parse_python("data_batch_2", content)
+        parse_batch("data_batch_2", content)
 
 
 def test_a_truncated_binary_batch_is_named_with_its_size() -> None:
     content = make_records(4).tobytes()[:-1]
-    with pytest.raises(DataError, match=r"data_batch_3\.bin is truncated.*12,291 bytes.*fetch"):
-        parse_binary("data_batch_3.bin", content)
+    with pytest.raises(DataError, match=r"data_batch_3\.bin is truncated.*12,291 bytes"):
+        parse_batch("data_batch_3.bin", content)
     with pytest.raises(DataError, match="truncated"):
-        parse_binary("data_batch_3.bin", b"")
+        parse_batch("data_batch_3.bin", b"")
 
 
 def test_a_label_above_nine_means_altered() -> None:
     records = make_records(4)
     records[2, 0] = 10
     with pytest.raises(DataError, match=r"test_batch\.bin is altered.*one is 10"):
-        parse_binary("test_batch.bin", records.tobytes())
+        parse_batch("test_batch.bin", records.tobytes())
 
 
 def test_too_many_records_mean_altered() -> None:
     records = np.zeros((10_001, 3073), np.uint8)
     with pytest.raises(DataError, match="at most 10,000"):
-        parse_binary("test_batch.bin", records.tobytes())
+        parse_batch("test_batch.bin", records.tobytes())
 
 
 def load_tar(path: Path) -> Dataset:
@@ -250,13 +249,11 @@ def load_tar(path: Path) -> Dataset:
     return found
 
 
-def test_an_archive_is_read_and_strange_members_are_passed_over(tmp_path: Path) -> None:
-    good, evil = make_records(5), make_records(5, seed=1)
+def test_an_archive_is_read_and_nothing_is_unpacked(tmp_path: Path) -> None:
+    good = make_records(5)
     path = write_tar(
         tmp_path / "cifar-10-binary.tar.gz",
         {
-            "../data_batch_1.bin": evil.tobytes(),
-            "/data_batch_2.bin": evil.tobytes(),
             "cifar-10-batches-bin/readme.html": b"<html>",
             "cifar-10-batches-bin/data_batch_1.bin": good.tobytes(),
             "cifar-10-batches-bin/batches.meta.txt": "\n".join("abcdefghij").encode() + b"\n\n",
@@ -311,7 +308,7 @@ def test_a_bomb_is_refused_before_it_is_read(tmp_path: Path) -> None:
     info.size = 2**40
     squeezed = zlib.compressobj(wbits=31)
     path.write_bytes(squeezed.compress(info.tobuf()) + squeezed.flush())
-    with pytest.raises(DataError, match="not an official"):
+    with pytest.raises(DataError, match="a file in it has 1,099,511,627,776 bytes"):
         load_tar(path)
 
 

@@ -41,7 +41,7 @@ def test_the_environment_names_a_place_and_nothing_is_downloaded(
 def test_every_entry_is_published_over_https_or_embedded() -> None:
     for name, entry in NAMED.items():
         assert name == "digits" or entry.files
-        assert len({file.name for file in entry.files}) == len(entry.files)
+        assert len({file.url for file in entry.files}) == len(entry.files)
         for file in entry.files:
             assert file.url.startswith("https://")
             assert len(bytes.fromhex(file.sha256)) == hashlib.sha256().digest_size

@@ -89,9 +89,9 @@ def test_images_too_small_are_refused(name: str) -> None:
         ("resnet", {"dense": 5}, "^model resnet has no setting 'dense'; it has width, blocks$"),
         ("deep", {"width": 64}, "^model deep has no setting 'width'; it has none$"),
         ("resnt", {}, "model must be one of simple, .*, but got 'resnt'; did you mean 'resnet'"),
-        ("simple", {"width": 0}, "width must be at least 1, but got 0"),
-        ("stages", {"stages": 6}, "stages must be at most 5, but got 6"),
-        ("simple", {"width": "wide"}, "width must be a whole number, but got 'wide'"),
+        ("simple", {"width": 0}, "width .* 1, but got 0"),
+        ("stages", {"stages": 6}, "stages .* 5, but got 6"),
+        ("simple", {"width": "wide"}, "width .*whole number.* but got 'wide'"),
     ],
 )
 def test_what_a_network_does_not_have_is_refused(

@@ -277,7 +277,7 @@ def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
             answer="10 classes, nearly balanced: the balance is no problem.",
             balance="The largest class has 1.08 times the images of the smallest.",
             imbalance_ratio=1.08, majority_share=0.104, duplicates=4, leaked=1,
-            samples="inspect/samples.png",
+            samples="inspect/samples.png", sampled=3,
         ),
         "baseline": rec.BaselineStep(
             answer="The simple network is right six times in ten.",

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
 
 from tellapart.config import TrainSettings
 from tellapart.models import SimpleSettings
 from tellapart.records import Level, RunRecord
-from tellapart.search.executor import InlineExecutor
 from tellapart.search.grid import keep_levels, run_grid
-from tellapart.search.sweep import Cell, Seeds
+from tellapart.search.sweep import Point, Seeds, Train
 
 from .runs import make_run
 
@@ -21,19 +18,20 @@ LEVELS: tuple[Level, ...] = tuple(
 )
 
 
-def draw(truth: list[float], spread: float, start: int = 0) -> Callable[[Cell], RunRecord]:
+def draw(truth: list[float], spread: float, start: int = 0) -> Train:
     """Return trainings whose accuracy is the truth and chance; later levels take longer."""
 
-    def run(cell: Cell) -> RunRecord:
-        chance = np.random.default_rng([start, cell.size, cell.seed]).normal(0, spread)
-        run = make_run(SimpleSettings(), TrainSettings(seed=cell.seed), truth[cell.size] + chance)
-        return run.model_copy(update={"seconds": 1.0 + cell.size})
+    def run(point: Point) -> RunRecord:
+        level, number = point
+        chance = np.random.default_rng([start, level, number]).normal(0, spread)
+        run = make_run(SimpleSettings(), TrainSettings(seed=number), truth[level] + chance)
+        return run.model_copy(update={"seconds": 1.0 + level})
 
-    return run
+    return lambda points: [run(point) for point in points]
 
 
 def test_a_clear_winner_is_named_alone() -> None:
-    found = run_grid(LEVELS, Seeds(3, 10), draw([0.5, 0.6, 0.8, 0.55], 0.004), InlineExecutor())
+    found = run_grid(LEVELS, Seeds(3, 10), draw([0.5, 0.6, 0.8, 0.55], 0.004))
     verdict = found.verdict
     assert (verdict.best, verdict.take, verdict.tied) == (2, 2, (2,))
     assert verdict.firm
@@ -44,7 +42,7 @@ def test_a_clear_winner_is_named_alone() -> None:
 
 
 def test_of_those_not_told_apart_the_cheapest_is_taken() -> None:
-    found = run_grid(LEVELS, Seeds(3, 3), draw([0.5, 0.797, 0.5, 0.8], 0.004), InlineExecutor())
+    found = run_grid(LEVELS, Seeds(3, 3), draw([0.5, 0.797, 0.5, 0.8], 0.004))
     verdict = found.verdict
     assert set(verdict.tied) == {1, 3}
     assert verdict.take == 1  # the third level is dearer
@@ -53,23 +51,23 @@ def test_of_those_not_told_apart_the_cheapest_is_taken() -> None:
 
 def test_more_seeds_go_to_what_is_open_and_to_nothing_else() -> None:
     truth = [0.5, 0.797, 0.5, 0.8]
-    found = run_grid(LEVELS, Seeds(2, 8), draw(truth, 0.015, 5), InlineExecutor())
+    found = run_grid(LEVELS, Seeds(2, 8), draw(truth, 0.015, 5))
     counts = [len(level.seeds) for level in found.sizes]
     assert counts[0] == counts[2] == 2
     assert min(counts[1], counts[3]) > 2
 
 
 def test_one_seed_cannot_tell() -> None:
-    found = run_grid(LEVELS, Seeds(1, 1), draw([0.5, 0.6, 0.8, 0.55], 0.0), InlineExecutor())
+    found = run_grid(LEVELS, Seeds(1, 1), draw([0.5, 0.6, 0.8, 0.55], 0.0))
     assert not found.verdict.firm
     assert found.verdict.sentence.startswith("Cannot tell: with one seed")
 
 
 @pytest.mark.parametrize("spread", [0.006, 0.03])
 def test_where_all_are_equal_a_winner_is_seldom_named(spread: float) -> None:
-    repeats, wrong = 200, 0
+    repeats, wrong = 100, 0
     for start in range(repeats):
         runs = draw([0.6] * 4, spread, start)
-        found = run_grid(LEVELS, Seeds(3, 10), runs, InlineExecutor())
+        found = run_grid(LEVELS, Seeds(3, 10), runs)
         wrong += len(found.verdict.tied) < len(LEVELS)
     assert wrong / repeats <= 0.05 + 2 * (0.05 * 0.95 / repeats) ** 0.5

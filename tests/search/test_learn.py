@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
 from tellapart.config import TrainSettings
@@ -7,7 +9,6 @@ from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Gain
 from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
-from tellapart.search.executor import InlineExecutor
 from tellapart.search.learn import (
     SHARES,
     Portion,
@@ -16,6 +17,7 @@ from tellapart.search.learn import (
     say_crossing,
     say_gain,
 )
+from tellapart.search.sweep import Failure
 
 from .runs import make_run
 
@@ -26,20 +28,24 @@ def count(share: float) -> int:
     return round(TOTAL * share)
 
 
-def train(portion: Portion) -> RunRecord:
+def run_portion(portion: Portion) -> RunRecord:
     """Accuracy follows a power law; seeds differ by a little."""
     accuracy = 0.9 - 0.1 * portion.share**-0.4 + 0.002 * (portion.seed - 1)
     return make_run(SimpleSettings(), TrainSettings(seed=portion.seed), accuracy)
 
 
+def train(portions: Sequence[Portion]) -> list[RunRecord]:
+    return [run_portion(portion) for portion in portions]
+
+
 def test_every_share_runs_with_every_seed_and_the_curve_looks_ahead() -> None:
     asked: list[Portion] = []
 
-    def note(portion: Portion) -> RunRecord:
-        asked.append(portion)
-        return train(portion)
+    def note(portions: Sequence[Portion]) -> list[RunRecord]:
+        asked.extend(portions)
+        return train(portions)
 
-    found = run_learning(SHARES, 3, count, note, InlineExecutor())
+    found = run_learning(SHARES, 3, count, note)
     assert asked == [Portion(share, seed) for share in SHARES for seed in range(3)]
     assert [point.images for point in found.points] == [250, 500, 1000, 2000, 4000]
     assert all(len(point.seeds) == 3 for point in found.points)
@@ -52,27 +58,27 @@ def test_every_share_runs_with_every_seed_and_the_curve_looks_ahead() -> None:
     assert f"from 2,000 to 4,000 images it was +{100 * (0.1 * 2**0.4 - 0.1):.1f}" in found.sentence
 
 
-def test_a_training_that_is_not_finite_is_left_out() -> None:
-    def fail(portion: Portion) -> RunRecord:
-        if portion.share == 0.25 or portion == Portion(1.0, 0):
-            raise NotFinite("not finite")
-        return train(portion)
+@pytest.mark.parametrize("failure", [NotFinite("not finite"), None])
+def test_a_training_that_came_to_nothing_is_left_out(failure: Failure | None) -> None:
+    def fail(portions: Sequence[Portion]) -> list[RunRecord | Failure | None]:
+        return [
+            failure if one.share == 0.25 or one == Portion(1.0, 0) else run_portion(one)
+            for one in portions
+        ]
 
-    found = run_learning(SHARES, 3, count, fail, InlineExecutor())
+    found = run_learning(SHARES, 3, count, fail)
     assert [point.images for point in found.points] == [250, 500, 2000, 4000]
     assert len(found.points[-1].seeds) == 2
 
-    def fail_whole(portion: Portion) -> RunRecord:
-        if portion.share == 1.0:
-            raise NotFinite("not finite")
-        return train(portion)
+    def fail_whole(portions: Sequence[Portion]) -> list[RunRecord | Failure | None]:
+        return [failure if one.share == 1.0 else run_portion(one) for one in portions]
 
     with pytest.raises(NotFinite):
-        run_learning(SHARES, 2, count, fail_whole, InlineExecutor())
+        run_learning(SHARES, 2, count, fail_whole)
 
 
 def test_one_seed_cannot_tell() -> None:
-    found = run_learning(SHARES, 1, count, train, InlineExecutor())
+    found = run_learning(SHARES, 1, count, train)
     assert found.gain is None
     assert "Cannot tell whether more data would help" in found.sentence
 

@@ -2,29 +2,46 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
+import time
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tellapart.cells.local import LocalExecutor
 from tellapart.config import TrainSettings
 from tellapart.errors import DeviceError, Hopeless, NotFinite, TellapartError, WorkspaceError
 from tellapart.models import NetworkSettings, Shape, make_model
-from tellapart.models.stages import DEEP
 from tellapart.models.network import AUGMENTS
+from tellapart.models.stages import DEEP
 from tellapart.records import RunRecord, TrialRecord
 from tellapart.search.importance import ENOUGH
 from tellapart.search.optimize import Budget, run_search
 from tellapart.search.space import (
     GIVEN,
-    NOTEBOOK_TRIAL,
     fit_space,
     split_settings,
 )
 
-from .runs import N, make_run
-from .searches import SPACE, TRIALS, Follow, climb, ignore, list_states, score, search
+from .runs import (
+    SPACE,
+    TRIALS,
+    Follow,
+    N,
+    climb,
+    ignore,
+    list_states,
+    make_run,
+    score,
+    search,
+    submit_here,
+)
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::optuna.exceptions.ExperimentalWarning"  # of the journal that list_states opens
@@ -65,7 +82,11 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
 
     journal = tmp_path / "trials.journal"
     found = run_search(
-        SPACE, Budget(4), note, journal, lambda trial, of: seen.append((trial.number, of))
+        SPACE,
+        Budget(4),
+        submit_here(note),
+        journal,
+        lambda trial, of: seen.append((trial.number, of)),
     )
     trials, number, best = found.trials, found.best, found.run
     assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
@@ -74,14 +95,14 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
         assert named.pop("model") == run.model
         assert named.items() <= run.settings.items()
         assert (trial.cell, trial.parameters) == (run.cell, run.parameters)
-        assert trial.val_accuracy is not None
-        assert trial.val_accuracy.n == run.val_accuracy.n
-        assert trial.val_accuracy.value == pytest.approx(run.val_accuracy.value, abs=0.501 / N)
+        assert trial.val_score is not None
+        assert trial.val_score.n == run.val_score.n
+        assert trial.val_score.value == pytest.approx(run.val_score.value, abs=0.501 / N)
         assert run.settings["epochs"] == SPACE.epochs
         assert run.settings["batch_size"] == SPACE.batch_size
         assert isinstance(run.settings["width"], int)
         assert run.settings["width"] <= SPACE.width
-    assert best == max(given, key=lambda run: run.val_accuracy.value)
+    assert best == max(given, key=lambda run: run.val_score.value)
     assert trials[number - 1].cell == best.cell
 
 
@@ -112,7 +133,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(
 KILLED = """
 import os, sys
 from pathlib import Path
-from tests.search.searches import score, search
+from tests.search.runs import score, search
 
 journal = Path(sys.argv[1])
 calls = []
@@ -167,11 +188,13 @@ def test_a_finished_search_is_read_and_longer_ones_begin_with_it(
 
 def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path) -> None:
     def fail(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        if model.model_dump()["convs"] < 2:
+        if getattr(model, "convs", 0) < 2:
             raise TellapartError("the loss was not finite")
         return score(model, recipe)
 
-    found = run_search(SPACE, Budget(TRIALS), fail, tmp_path / "trials.journal", ignore)
+    found = run_search(
+        SPACE, Budget(TRIALS), submit_here(fail), tmp_path / "trials.journal", ignore
+    )
     trials, number, best = found.trials, found.best, found.run
     failed = [trial for trial in trials if trial.status == "failed"]
     assert trials[0] in failed
@@ -199,33 +222,36 @@ def test_stages_fit_the_image(size: int, stages: int) -> None:
 
 def test_the_smallest_images_can_be_searched(tmp_path: Path) -> None:
     space = fit_space(2, 64, TrainSettings())
-    trials = run_search(space, Budget(3), score, tmp_path / "trials.journal", ignore).trials
+    trials = run_search(
+        space, Budget(3), submit_here(score), tmp_path / "trials.journal", ignore
+    ).trials
     assert {trial.settings["stages"] for trial in trials} == {1}
 
 
-def test_trials_end_when_their_seconds_are_spent(tmp_path: Path) -> None:
+def test_no_trial_begins_when_the_time_is_over_but_the_first(tmp_path: Path) -> None:
     journal = tmp_path / "trials.journal"
-    each = score(*split_settings(dict(NOTEBOOK_TRIAL), SPACE)).seconds
-    trials = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore).trials
-    assert len(trials) == 4
-    again = run_search(SPACE, Budget(TRIALS, 3.5 * each), score, journal, ignore).trials
-    assert again == trials
-
-
-def test_the_given_trials_run_whatever_the_seconds(tmp_path: Path) -> None:
-    trials = search(tmp_path, trials=TRIALS, seconds=0.0)
-    assert len(trials) == len(GIVEN)
+    over = Budget(TRIALS, lambda: True)
+    assert len(run_search(SPACE, over, submit_here(score), journal, ignore).trials) == 1
+    done: list[int] = []
+    later = Budget(TRIALS, lambda: len(done) == 2)
+    found = run_search(
+        SPACE, later, submit_here(score), journal, lambda trial, of: done.append(trial.number)
+    )
+    assert done == [2, 3]
+    again = run_search(SPACE, over, submit_here(score), journal, ignore)
+    assert again.trials == found.trials
 
 
 @pytest.mark.parametrize(("size", "width"), [(32, 16), (64, 24), (2, 16), (4, 64)])
 def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> None:
     space = fit_space(size, width, TrainSettings())
     journal = tmp_path / "trials.journal"
-    trials = run_search(space, Budget(len(GIVEN) + 2), score, journal, ignore).trials
+    trials = run_search(space, Budget(len(GIVEN) + 2), submit_here(score), journal, ignore).trials
     for trial in trials:
         model, _ = split_settings(trial.settings, space)
-        widest = max(width, DEEP.width) if model.name == "stages" else width
-        assert model.model_dump()["width"] <= widest
+        assert getattr(model, "width", 0) <= (
+            max(width, DEEP.width) if model.name == "stages" else width
+        )
         make_model(model, Shape(3, size, 10))
     assert trials[0].settings["width"] == DEEP.width
     models = {trial.settings["model"] for trial in trials}
@@ -238,13 +264,13 @@ def test_hopeless_trials_are_stopped_and_have_no_accuracy(tmp_path: Path) -> Non
     done = [trial for trial in trials if trial.status == "done"]
     assert stopped and len(done) + len(stopped) == 16
     assert all(trial.number > len(GIVEN) for trial in stopped)
-    medians = sorted(trial.val_accuracy.value for trial in done if trial.val_accuracy)
+    medians = sorted(trial.val_score.value for trial in done if trial.val_score)
     for trial in stopped:
-        assert trial.val_accuracy is None
+        assert trial.val_score is None
         assert trial.note.startswith("stopped after epoch 2 at ")
         assert trial.seconds == 2 * 0.25
         model, recipe = split_settings(trial.settings, SPACE)
-        assert score(model, recipe).val_accuracy.value < medians[-1]
+        assert score(model, recipe).val_score.value < medians[-1]
     assert list_states(tmp_path).count("PRUNED") == len(stopped)
     assert search(tmp_path, climb, trials=16) == trials
 
@@ -290,15 +316,111 @@ def test_a_trial_that_fails_late_has_its_seconds_counted(tmp_path: Path) -> None
 def test_importances_name_the_setting_that_decides(tmp_path: Path) -> None:
     def decide(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
         return make_run(
-            model, recipe, 0.5 + model.model_dump()["width"] / 200 + 0.001 * (recipe.lr < 0.05)
+            model, recipe, 0.5 + getattr(model, "width", 0) / 200 + 0.001 * (recipe.lr < 0.05)
         )
 
-    found = run_search(SPACE, Budget(40), decide, tmp_path / "trials.journal", ignore)
+    found = run_search(SPACE, Budget(40), submit_here(decide), tmp_path / "trials.journal", ignore)
     assert found.importances
     for kind, shares in found.importances.items():
         counted = [t for t in found.trials if t.settings["model"] == kind and t.status == "done"]
         assert len(counted) >= ENOUGH
         assert sum(shares.values()) == pytest.approx(1)
         assert max(shares, key=lambda name: shares[name]) == "width"
-    few = run_search(SPACE, Budget(5), decide, tmp_path / "few.journal", ignore)
+    few = run_search(SPACE, Budget(5), submit_here(decide), tmp_path / "few.journal", ignore)
     assert few.importances == {}
+
+
+def search_in_twos(folder: Path, objective: Any = climb, trials: int = 12) -> list[TrialRecord]:
+    budget = Budget(trials, workers=2)
+    with LocalExecutor(2) as executor:
+        submit = partial(executor.submit, objective)
+        found = run_search(SPACE, budget, submit, folder / "trials.journal", ignore)
+    return list(found.trials)
+
+
+def test_two_trials_at_once_do_not_depend_on_which_ends_first(tmp_path: Path) -> None:
+    pairs = search_in_twos(tmp_path / "several")
+    assert search_in_twos(tmp_path / "slow", Slow(tmp_path)) == pairs
+    assert [trial.number for trial in pairs] == list(range(1, 13))
+    assert len({repr(trial.settings) for trial in pairs}) == 12
+
+
+@dataclass(frozen=True)
+class Slow:
+    """Takes longer over every second trial; a process dies over one of them, once."""
+
+    folder: Path
+
+    def __call__(self, model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        calls = len(list(self.folder.glob("call-*")))
+        (self.folder / f"call-{calls}-{os.getpid()}").touch()
+        time.sleep(0.1 * (calls % 2))
+        if calls == 6 and not (self.folder / "died").exists():
+            (self.folder / "died").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return climb(model, recipe, follow)
+
+
+KILLED_PAIR = """
+import os, sys
+from pathlib import Path
+from tests.search.test_optimize import KillsDriver, search_in_twos
+
+search_in_twos(Path(sys.argv[1]), KillsDriver(os.getpid(), Path(sys.argv[1])))
+"""
+
+
+@dataclass(frozen=True)
+class KillsDriver:
+    """Kills the process that asks, in the middle of a trial."""
+
+    driver: int
+    folder: Path
+
+    def __call__(self, model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
+        calls = len(list(self.folder.glob("call-*")))
+        (self.folder / f"call-{calls}-{os.getpid()}").touch()
+        if calls >= 6:
+            os.kill(self.driver, signal.SIGKILL)
+            time.sleep(60)
+        return climb(model, recipe, follow)
+
+
+def test_a_driver_killed_over_two_trials_leaves_none_running_and_none_twice(
+    tmp_path: Path,
+) -> None:
+    root = Path(__file__).resolve().parents[2]
+    folder = tmp_path / "killed"
+    folder.mkdir()
+    environment = os.environ | {"PYTHONPATH": str(root)}
+    code = [sys.executable, "-c", KILLED_PAIR, str(folder)]
+    done = subprocess.run(code, cwd=root, check=False, env=environment, timeout=120)
+    assert done.returncode == -signal.SIGKILL
+    assert list_states(folder).count("RUNNING") in (1, 2)
+    after = search_in_twos(folder)
+    assert after == search_in_twos(tmp_path / "whole")
+    states = list_states(folder)
+    assert "RUNNING" not in states and "WAITING" not in states
+    assert states.count("COMPLETE") + states.count("PRUNED") == 12
+
+
+@pytest.mark.parametrize("told", [5, 6, 7, 8])
+def test_a_search_stopped_after_one_of_two_was_told_goes_on_with_the_other(
+    told: int, tmp_path: Path
+) -> None:
+    whole = run_in_twos(tmp_path / "whole")
+
+    def stop(trial: TrialRecord, of: int) -> None:
+        if trial.number == told:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_twos(tmp_path / "cut", stop)
+    assert run_in_twos(tmp_path / "cut") == whole
+    assert any(trial.status == "stopped" for trial in whole), "limits had no say"
+
+
+def run_in_twos(folder: Path, watch: Any = ignore) -> list[TrialRecord]:
+    budget = Budget(16, workers=2)
+    found = run_search(SPACE, budget, submit_here(climb), folder / "trials.journal", watch)
+    return list(found.trials)

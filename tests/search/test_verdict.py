@@ -36,7 +36,7 @@ def make_sizes(
             size=size,
             parameters=size,
             seconds=1.0,
-            val_accuracy=Estimate(value=sum(group) / len(group), low=0, high=1, n=n),
+            val_score=Estimate(value=sum(group) / len(group), low=0, high=1, n=n),
             seeds=tuple(group),
             seed_numbers=tuple(range(len(group))),
             best_epochs=(1,) * len(group),

@@ -14,26 +14,18 @@ from tellapart.data.split import make_split, write_split
 from tellapart.errors import DataError, UserError, WorkspaceError
 from tellapart.evaluate import read_correct
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.plan import StudySettings, SweepSettings
 from tellapart.report.wording import say_comparison
-from tellapart.study import run_study
 from tellapart.study.compare import compare_models, describe_comparison
+from tellapart.study.settings import StudySettings
+from tellapart.study.study import run_study
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two trainings of one network with two seeds, and a study of two steps."""
-    folder = tmp_path_factory.mktemp("runs")
-    digits = load_images("digits")
-    for seed in (0, 1):
-        settings = StudySettings(epochs=2, seed=seed, steps=("baseline",))
-        run_study(digits, settings, folder / f"train-{seed}")
-    two = StudySettings(
-        epochs=1,
-        sweep=SweepSettings(seeds=1, sizes={"conv": (2, 4)}),
-        steps=("inspect", "baseline", "conv"),
-    )
-    run_study(digits, two, folder / "study")
+@pytest.fixture
+def folder(trained: Path, finished: Path, tmp_path: Path) -> Path:
+    """Two trainings of one network with two seeds, and a study."""
+    folder = tmp_path / "runs"
+    shutil.copytree(trained, folder)
+    shutil.copytree(finished, folder / "study")
     return folder
 
 
@@ -50,12 +42,13 @@ def test_two_runs_are_compared_on_their_common_images(folder: Path) -> None:
 
 def test_a_study_stands_for_its_models_and_a_step_for_its_own(folder: Path) -> None:
     whole = compare_models([folder / "study"])
-    assert [run.name for run in whole.runs] == ["baseline", "conv"]
+    assert [run.name for run in whole.runs] == ["baseline", "conv", "dense", "search", "transfer"]
     mixed = compare_models([folder / "study" / "conv", folder / "train-0"])
     assert [run.name for run in mixed.runs] == ["study", "train-0"]
     three = compare_models([folder / "study", folder / "train-0"])
-    assert [run.name for run in three.runs] == ["study/baseline", "study/conv", "train-0/baseline"]
-    assert len(three.comparisons) == 3
+    names = [run.name for run in three.runs]
+    assert names[:2] == ["study/baseline", "study/conv"] and names[-1] == "train-0/baseline"
+    assert len(three.comparisons) == 15
 
 
 def test_a_run_whose_epoch_was_chosen_on_test_is_marked(folder: Path, tmp_path: Path) -> None:

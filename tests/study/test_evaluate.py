@@ -11,30 +11,19 @@ import pytest
 from tellapart.cli import main
 from tellapart.data import load_images
 from tellapart.errors import BackboneError, DataError, SettingError, WorkspaceError
-from tellapart.plan import StudySettings, TransferSettings
-from tellapart.records import AnyStep, LookRecord, ModelStep, StudyRecord
-from tellapart.study import run_study
+from tellapart.records import LookRecord, ModelStep, StudyRecord
 from tellapart.study.evaluate import describe_evaluation, evaluate_run
+from tellapart.study.settings import StudySettings
+from tellapart.study.study import run_study
 from tellapart.train.checkpoint import BEST
 from tellapart.workspace import read_record
 from tests.transfer.backbones import make_tiny
 
 
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory, small_backbone: str) -> Path:
-    folder = tmp_path_factory.mktemp("studies") / "study"
-    settings = StudySettings(
-        steps=("baseline", "transfer"),
-        epochs=3,
-        transfer=TransferSettings(backbones=(small_backbone,)),
-    )
-    run_study(load_images("digits"), settings, folder)
-    return folder
-
-
 @pytest.fixture
-def study(whole: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(whole, tmp_path / "study"))
+def train(trained: Path, tmp_path: Path) -> Path:
+    """A copy of a study of one training."""
+    return Path(shutil.copytree(trained / "train-0", tmp_path / "train"))
 
 
 def read_results(folder: Path) -> StudyRecord:
@@ -42,7 +31,7 @@ def read_results(folder: Path) -> StudyRecord:
 
 
 def read_model(folder: Path, step: str) -> ModelStep:
-    found: AnyStep = read_results(folder).steps[step]  # type: ignore[index]  # a step's name
+    found = read_results(folder).steps[step]
     assert isinstance(found, ModelStep)
     return found
 
@@ -54,37 +43,35 @@ def read_ledger(folder: Path) -> list[LookRecord]:
 def test_val_is_looked_at_without_a_trace(study: Path, small_backbone: str) -> None:
     before = {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
     found = evaluate_run(load_images("digits"), study, backbone=small_backbone)
-    assert [(model.step, model.look) for model in found.models] == [
-        ("baseline", None),
-        ("transfer", None),
-    ]
+    steps = ("baseline", "conv", "dense", "search", "transfer")
+    assert [(model.step, model.look) for model in found.models] == [(one, None) for one in steps]
     for model in found.models:
-        assert model.accuracy == read_model(study, model.step).val_accuracy
+        assert model.score == read_model(study, model.step).val_score
     assert before == {path: path.read_bytes() for path in study.rglob("*") if path.is_file()}
 
 
-def test_each_look_at_test_is_counted_and_marked(study: Path) -> None:
+def test_each_look_at_test_is_counted_and_marked(train: Path) -> None:
     digits = load_images("digits")
-    own = len(read_ledger(study))
-    found = evaluate_run(digits, study / "baseline", "test")
+    own = len(read_ledger(train))
+    found = evaluate_run(digits, train / "baseline", "test")
     assert [model.look for model in found.models] == [own + 1]
-    assert found.models[0].accuracy == read_model(study, "baseline").test_accuracy
-    again = evaluate_run(digits, study / "baseline", "test")
+    assert found.models[0].score == read_model(train, "baseline").test_score
+    again = evaluate_run(digits, train / "baseline", "test")
     assert [model.look for model in again.models] == [own + 2]
     assert again.beyond == 2
-    ledger = read_ledger(study)
+    ledger = read_ledger(train)
     assert [entry.beyond for entry in ledger] == [False] * own + [True, True]
-    assert read_results(study).ledger == tuple(ledger)
-    assert (study / "report.html").read_text().count("beyond the study</span>") == 2
+    assert read_results(train).ledger == tuple(ledger)
+    assert (train / "report.html").read_text().count("beyond the study</span>") == 2
     assert "2 looks at test beyond the study's own" in describe_evaluation(again)
 
 
 def test_the_command_knows_the_data_by_name(
-    study: Path, small_backbone: str, capsys: pytest.CaptureFixture[str]
+    train: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["evaluate", str(study), "--split", "test", "--backbone", small_backbone]) == 0
+    assert main(["evaluate", str(train), "--split", "test"]) == 0
     said = capsys.readouterr().out
-    assert "baseline  test" in said and "look 3 at test" in said
+    assert "baseline  test" in said and "look 2 at test" in said
 
 
 def test_other_images_another_backbone_and_what_is_no_study_are_refused(
@@ -99,7 +86,7 @@ def test_other_images_another_backbone_and_what_is_no_study_are_refused(
         evaluate_run(digits, tmp_path)
     (study / "identity.json").write_text(json.dumps(identity))
     with monkeypatch.context() as patch:
-        patch.setattr("tellapart.study.evaluate.make_backbone", lambda name: make_tiny())
+        patch.setattr("tellapart.study.evaluate.make_backbone", lambda *args, **named: make_tiny())
         with pytest.raises(DataError, match="backbone"):
             evaluate_run(digits, study / "transfer", backbone="hub/tiny:one")
 

@@ -8,19 +8,16 @@ from pathlib import Path
 import pytest
 
 from tellapart.cli import main
-from tellapart.data import load_images
 from tellapart.errors import SettingError
-from tellapart.plan import StudySettings
-from tellapart.records import ModelStep
-from tellapart.study import run_study
+from tellapart.records import ModelStep, StudyRecord
 from tellapart.study.history import METRICS, describe_history, read_history
+from tellapart.workspace import read_record
 
 
-@pytest.fixture(scope="module")
-def study(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ModelStep]:
-    folder = tmp_path_factory.mktemp("history") / "study"
-    settings = StudySettings(steps=("baseline",), epochs=3)
-    step = run_study(load_images("digits"), settings, folder).steps["baseline"]
+@pytest.fixture
+def study(trained: Path) -> tuple[Path, ModelStep]:
+    folder = trained / "train-0"
+    step = read_record(folder / "results.json", StudyRecord).steps["baseline"]
     assert isinstance(step, ModelStep)
     return folder, step
 

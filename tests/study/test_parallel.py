@@ -1,133 +1,104 @@
-"""When a network's trainings go several at once: by what was measured, memory, and who asked."""
+"""How many workers train: by what was measured, by memory, and by what the user named."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
 
-from tellapart.device import count_threads, limit_threads
-from tellapart.models import NetworkSettings, Shape, SimpleSettings
-from tellapart.plan import LEAST_GAIN, StudySettings, SweepSettings
-from tellapart.study import parallel
-from tellapart.study.parallel import (
-    MODEST,
-    count_processes,
-    find_gain,
-    fit_processes,
-    measure_room,
-    measure_with_one,
-    share_machine,
-)
+from tellapart.cells.reporter import SilentReporter
+from tellapart.data.dataset import Dataset
+from tellapart.data.split import Split
+from tellapart.evaluate import Seal
+from tellapart.models import SimpleSettings
+from tellapart.study import study as module
+from tellapart.study.context import LEAST_GAIN, LEAST_SAVED, Context
+from tellapart.study.settings import StudySettings
 
-SHAPE = Shape(1, 8, 10)
-AUTO = StudySettings(device="cpu")
-TWO = StudySettings(device="cpu", sweep=SweepSettings(processes=2))
-SMALL, LARGE = SimpleSettings(width=8), SimpleSettings(width=512)
-WIDE = SimpleSettings(width=4096, dense=1024)
+LONG = 1e4
+SMALL = SimpleSettings(width=8)
+Make = Callable[[StudySettings, float], Context]
 
 
 @pytest.fixture
-def two_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "count_threads", lambda: 2)
+def make(
+    digits: Dataset, digits_split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Make:
+    """Return what makes a context in which one core is so many times as slow as all."""
+
+    def build(settings: StudySettings, slower: float) -> Context:
+        def measure(
+            self: Context, model: object, recipe: object = None, alone: bool = False
+        ) -> float:
+            return slower if alone else 1.0
+
+        monkeypatch.setattr(Context, "measure_epoch", measure)
+        return Context(
+            dataset=digits,
+            seal=Seal(digits, digits_split, tmp_path),
+            folder=tmp_path,
+            reporter=SilentReporter(),
+            device="cpu",
+            settings=settings,
+            workers=2,
+        )
+
+    return build
 
 
-def measure(model: NetworkSettings) -> float:
-    return 1.0
+AUTO = StudySettings(device="cpu")
 
 
-def measure_alone(model: NetworkSettings) -> float:
-    return 1.1 if model == SMALL else 2 / (LEAST_GAIN - 0.01)
+def test_workers_train_where_they_gain_enough_together(make: Make) -> None:
+    assert make(AUTO, 1.25).choose_workers([SMALL], LONG) == (2, 1.6)
+    assert make(AUTO, 2 / (LEAST_GAIN - 0.01)).choose_workers([SMALL], LONG) == (1, 1.0)
+    assert make(AUTO, 0.5).choose_workers([SMALL], LONG) == (2, 2.0), "no more than there are"
+    assert make(AUTO, 1.0).choose_workers([SMALL], LEAST_SAVED) == (1, 1.0), "too short to start"
 
 
-@pytest.mark.usefixtures("two_threads")
-def test_what_gains_enough_goes_several_at_once() -> None:
-    gain = find_gain(AUTO, SHAPE, 2, measure, measure_alone)
-    assert gain(SMALL) == pytest.approx(2 / 1.1)
-    assert gain(LARGE) == 1.0
+@pytest.mark.parametrize("named", [{"processes": "2"}, {"executor": "local"}])
+def test_what_the_user_named_stays(named: dict[str, str], make: Make) -> None:
+    settings = StudySettings.model_validate({"device": "cpu", **named})
+    assert make(settings, 4.0).choose_workers([SMALL], LONG) == (2, 0.5)
 
 
-@pytest.mark.usefixtures("two_threads")
-def test_a_number_that_was_named_holds_for_every_network() -> None:
-    assert find_gain(TWO, SHAPE, 2, measure, measure_alone)(LARGE) == pytest.approx(
-        LEAST_GAIN - 0.01
-    )
+def test_one_worker_is_not_measured(make: Make) -> None:
+    context = replace(make(AUTO, float("nan")), workers=1)
+    assert context.choose_workers([SMALL], LONG) == (1, 1.0)
 
 
-@pytest.mark.usefixtures("two_threads")
-def test_networks_that_do_not_fit_side_by_side_go_one_after_another(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(parallel, "measure_room", lambda: 1.9e9)
-    assert find_gain(AUTO, SHAPE, 2, measure, measure_alone)(SMALL) == 1.0
-    assert fit_processes(AUTO, SHAPE) == 1
-    assert fit_processes(TWO, SHAPE) == 2  # as was named
-
-
-def test_no_more_are_reckoned_with_than_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parallel, "count_threads", lambda: 64)
-    monkeypatch.setattr(parallel, "measure_room", lambda: 6.5e9)
-    assert fit_processes(AUTO, SHAPE) == 6
-    gain = find_gain(AUTO, SHAPE, 6, measure, measure_alone)
-    assert gain(SMALL) == pytest.approx(6 / 1.1)
-    assert gain(WIDE) == pytest.approx(3 * (LEAST_GAIN - 0.01) / 2)  # of which three fit
-
-
-def refuse(model: NetworkSettings) -> float:
-    raise AssertionError("nothing was to be measured")
-
-
-@pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize(
-    "settings",
+    ("settings", "threads", "room", "workers"),
     [
-        StudySettings(device="cpu", sweep=SweepSettings(processes=1)),
-        StudySettings(device="cpu", protocol="notebook"),
+        ({}, 2, 6.5e9, 2),
+        ({}, 64, 6.5e9, 6),  # as many as fit in the memory
+        ({}, 2, 1.9e9, 1),
+        ({}, 1, 6.5e9, 1),
+        ({"processes": "3"}, 2, 1.9e9, 3),  # as was named
+        ({"executor": "inline"}, 2, 6.5e9, 1),
+        ({"protocol": "notebook"}, 2, 6.5e9, 1),
     ],
 )
-def test_one_process_is_not_measured(settings: StudySettings) -> None:
-    assert count_processes(settings) == 1
-    assert find_gain(settings, SHAPE, fit_processes(settings, SHAPE), refuse, refuse)(SMALL) == 1.0
-
-
-def test_every_gpu_has_a_process_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As far as can be told without one: which networks go there, and what each process sees."""
-    monkeypatch.setattr(parallel, "choose_device", lambda name: torch.device("cuda"))
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    monkeypatch.setattr(parallel, "count_threads", lambda: 8)
-    settings = StudySettings()
-    assert count_processes(settings) == fit_processes(settings, SHAPE) == 3
-    assert find_gain(settings, SHAPE, 3, refuse, refuse)(LARGE) == 3.0
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    threads, own = share_machine(settings, 3)
-    assert threads == 2
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in own] == ["0", "1", "2"]
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4, GPU-7a,1")
-    assert [one["CUDA_VISIBLE_DEVICES"] for one in share_machine(settings, 4)[1]] == [
-        "4",
-        "GPU-7a",
-        "1",
-        "4",
-    ]
-
-
-def test_one_thread_has_nothing_to_share() -> None:
-    before = count_threads()
-    limit_threads(1)
-    try:
-        assert count_processes(AUTO) == 1
-    finally:
-        limit_threads(before)
-
-
-def test_a_look_with_one_thread_leaves_the_number_as_it_was() -> None:
-    before = count_threads()
-    assert measure_with_one(lambda: float(count_threads())) == 1.0
-    assert count_threads() == before
-
-
-def test_the_memory_for_processes_is_modest_where_there_is_little(
+def test_there_are_as_many_workers_as_cores_that_fit(
+    settings: dict[str, str],
+    threads: int,
+    room: float,
+    workers: int,
+    make: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for free, room in ((1e9, 0.8e9), (8e9, MODEST), (20e9, MODEST), (200e9, 20e9)):
-        monkeypatch.setattr(parallel, "measure_free_memory", lambda free=free: free)
-        assert measure_room() == pytest.approx(room)
+    monkeypatch.setattr(module, "count_threads", lambda: threads)
+    monkeypatch.setattr(module, "measure_room", lambda: room)
+    context = make(StudySettings.model_validate({"device": "cpu", **settings}), 1.0)
+    assert module._plan_common(context).workers == workers
+
+
+def test_every_gpu_has_a_worker(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As far as can be told without one."""
+    monkeypatch.setattr(module, "choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(module, "choose_precision", lambda device: "float32")
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
+    assert module._plan_common(make(StudySettings(), 1.0)).workers == 3

@@ -14,44 +14,27 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tellapart.config import HeadSettings, TrainSettings
 from tellapart.data import load_images
 from tellapart.data.dataset import Dataset
-from tellapart.errors import UserError, WorkspaceError
+from tellapart.errors import BudgetError, SettingError, UserError, WorkspaceError
 from tellapart.models import SimpleSettings
-from tellapart.plan import StudySettings, SweepSettings, TransferSettings
-from tellapart.records import STEPS, RunRecord, StudyRecord, SweepStep
-from tellapart.study import run_study
-from tellapart.train.learner import Task
-from tellapart.train.loop import Rows, fit_network
+from tellapart.records import ModelStep, RunRecord, StudyRecord, SweepStep
+from tellapart.study import study as module
+from tellapart.study.deadline import Deadline
+from tellapart.study.settings import StudySettings, TransferSettings
+from tellapart.study.start import name_steps
+from tellapart.study.steps import STEPS
+from tellapart.study.study import describe_plan, plan_study, run_study
+from tellapart.train.loop import fit_network
 from tellapart.workspace import read_record
+from tests.study.conftest import SETTINGS
+from tests.study.contexts import Sayings
 
-SMALL = StudySettings(
-    epochs=2,
-    trials=2,
-    sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8), "dense": (8, 16)}),
+USUAL = name_steps(StudySettings())
+MODELS = ("baseline", "conv", "dense", "search", "transfer")
+TINY = StudySettings(
+    steps=("baseline",), epochs=1, model=SimpleSettings(width=4, dense=8), device="cpu"
 )
-
-
-def make_small(backbone: str) -> StudySettings:
-    """Return the settings of a small study, with a backbone for step 6."""
-    transfer = TransferSettings(backbones=(backbone,), head=HeadSettings(dense=32))
-    return SMALL.model_copy(update={"transfer": transfer})
-
-
-@pytest.fixture(scope="module")
-def small(small_backbone: str) -> StudySettings:
-    return make_small(small_backbone)
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory, small: StudySettings) -> Path:
-    """A finished small study."""
-    folder = tmp_path_factory.mktemp("studies") / "digits"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TELLAPART_CACHE", str(tmp_path_factory.mktemp("cache")))
-        run_study(load_images("digits"), small, folder, command="tellapart study digits")
-    return folder
 
 
 def list_cells(folder: Path) -> dict[str, int]:
@@ -70,104 +53,55 @@ def test_an_easy_set_has_a_report_and_is_read_back(tmp_path: Path) -> None:
             shade = tuple(max(0, value - number) for value in colour)
             Image.new("RGB", (8, 8), shade).save(tmp_path / "photos" / name / f"{number}.png")
     dataset = load_images(str(tmp_path / "photos"))
-    settings = StudySettings(
-        steps=("conv", "dense", "search"),
-        epochs=2,
-        trials=2,
-        sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8), "dense": (8, 16)}),
-        device="cpu",
-    )
+    settings = SETTINGS.model_copy(update={"steps": ("conv", "search"), "epochs": 2})
     record = run_study(dataset, settings, tmp_path / "study")
-    for step in ("conv", "dense"):
-        sweep = record.steps[step]
-        assert isinstance(sweep, SweepStep)
-        assert {one.val_accuracy.value for one in sweep.runs} == {1.0}
-        assert sweep.verdict.kind == "flat" and "Size does not matter" in sweep.verdict.sentence
+    sweep = record.steps["conv"]
+    assert isinstance(sweep, SweepStep)
+    assert {one.val_score.value for one in sweep.runs} == {1.0}
+    assert sweep.verdict.kind == "flat" and "Size does not matter" in sweep.verdict.sentence
     assert (tmp_path / "study" / "report.html").is_file()
     assert run_study(dataset, settings, tmp_path / "study") == record
 
 
-def test_results_hold_what_the_design_lists(finished: Path) -> None:
-    results = json.loads((finished / "results.json").read_text())
-    assert list(results["steps"]) == list(STEPS)
-    assert {"data", "protocol", "environment", "seconds", "peak_memory_mb"} <= results.keys()
-    assert results["seconds"] > 0 and results["peak_memory_mb"] > 50
-    counts = results["data"]["counts"]
-    assert sum(sum(part.values()) for part in counts.values()) == 1797
-    for name in STEPS[1:]:
-        step = results["steps"][name]
-        assert step["status"] == "done" and step["seconds"] > 0 and step["answer"]
-        for figure in (step["val_accuracy"], step["test_accuracy"]):
-            assert 0 <= figure["low"] <= figure["value"] <= figure["high"] <= 1
-            assert figure["n"] == 269
+def test_results_hold_what_each_step_came_to(whole: tuple[StudyRecord, Path]) -> None:
+    record, folder = whole
+    assert read_record(folder / "results.json", StudyRecord) == record
+    assert tuple(record.steps) == USUAL and not record.coming and not record.left_out
+    assert record.seconds > 0 and record.peak_memory_mb > 50
+    assert (record.minutes, record.metric, record.command) == (
+        *(15.0, "accuracy", "tellapart study digits"),
+    )
+    assert sum(sum(part.values()) for part in record.data.counts.values()) == 1797
+    for name, step in record.steps.items():
+        assert step.seconds > 0 and step.answer and step.given is not None
+        if not isinstance(step, ModelStep):
+            continue
+        for figure in (step.val_score, step.test_score):
+            assert 0 <= figure.low <= figure.value <= figure.high <= 1
+            assert figure.n == 269
+        hits = sum(step.test.confusion[i][i] for i in range(10))
+        assert sum(map(sum, step.test.confusion)) == 269
+        assert step.test.accuracy.value == pytest.approx(hits / 269)
+        assert name in MODELS
     for name in ("conv", "dense"):
-        assert [size["size"] for size in results["steps"][name]["sizes"]]
-        assert all(len(size["seeds"]) == 2 for size in results["steps"][name]["sizes"])
-        assert results["steps"][name]["verdict"]["sentence"]
-    assert results["steps"]["transfer"]["backbones"][0]["name"] == "small"
-    assert len(results["comparisons"]) == 10
+        sweep = record.steps[name]
+        assert isinstance(sweep, SweepStep)
+        assert [len(size.seeds) for size in sweep.sizes] == [2, 2]
+        assert sweep.verdict.sentence in sweep.answer
+    assert len(record.comparisons) == 10
 
 
-def test_whether_more_data_would_help_is_asked_after_the_steps(finished: Path) -> None:
-    record = read_record(finished / "results.json", StudyRecord)
-    assert record.learning is not None
-    search = record.steps["search"]
-    assert record.learning.model == search.model  # type: ignore[union-attr]  # all but inspect
-    train = sum(record.data.counts["train"].values())
-    images = [point.images for point in record.learning.points]
-    assert images[-1] == train and images == sorted(images)
-    assert all(len(point.seeds) == 2 for point in record.learning.points)
-    assert record.learning.sentence in (finished / "report.html").read_text().replace("&nbsp;", " ")
-    assert not [look for look in record.ledger if look.step == "learn"]
+def test_test_is_opened_once_a_model(whole: tuple[StudyRecord, Path]) -> None:
+    record, folder = whole
+    looks = [
+        (look["step"], look["look"]) for look in json.loads((folder / "ledger.json").read_text())
+    ]
+    assert looks == [(name, number) for number, name in enumerate((*MODELS, "transfer"), 1)]
+    assert [entry.step for entry in record.ledger] == [step for step, _ in looks]
 
 
-def test_a_study_keeps_the_number_format_that_it_began_with(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    settings = SMALL.model_copy(update={"steps": ("conv",)})
-    monkeypatch.setenv("TELLAPART_PRECISION", "bfloat16")
-    trained = 0
-
-    def stop_in_the_second(*args: Any) -> RunRecord:
-        nonlocal trained
-        trained += 1
-        if trained == 2:
-            raise KeyboardInterrupt
-        return fit_network(*args)
-
-    with monkeypatch.context() as patch:
-        patch.setattr("tellapart.study.bench.fit_network", stop_in_the_second)
-        with pytest.raises(KeyboardInterrupt):
-            run_study(load_images("digits"), settings, tmp_path / "study")
-    before = list_cells(tmp_path / "study")
-    monkeypatch.setenv("TELLAPART_PRECISION", "float32")
-    run_study(load_images("digits"), settings, tmp_path / "study")
-    after = list_cells(tmp_path / "study")
-    assert len(before) == 1 and len(after) == 4
-    assert before.items() <= after.items()
-    for cell in after:
-        run = read_record(tmp_path / "study" / cell / "record.json", RunRecord)
-        assert run.precision == "bfloat16"
-
-
-def test_confusion_counts_every_test_image_once(finished: Path) -> None:
-    record = read_record(finished / "results.json", StudyRecord)
-    for name in STEPS[1:]:
-        test = record.steps[name].test  # type: ignore[union-attr]  # all but inspect
-        hits = sum(test.confusion[i][i] for i in range(10))
-        assert sum(map(sum, test.confusion)) == 269
-        assert test.accuracy.value == pytest.approx(hits / 269)
-
-
-def test_test_split_is_opened_once_a_step(finished: Path) -> None:
-    ledger = json.loads((finished / "ledger.json").read_text())
-    assert [look["step"] for look in ledger] == list(STEPS[1:])
-    assert [look["look"] for look in ledger] == [1, 2, 3, 4, 5]
-
-
-def test_every_cell_leaves_its_files(finished: Path) -> None:
-    final = finished / "baseline"
-    folder = next(path.parent for path in final.glob("*/record.json"))
+def test_every_cell_leaves_its_files(whole: tuple[StudyRecord, Path]) -> None:
+    folder = next(path.parent for path in (whole[1] / "baseline").glob("*/record.json"))
     names = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert {
         "args.json",
@@ -179,61 +113,160 @@ def test_every_cell_leaves_its_files(finished: Path) -> None:
         "results.png",
         "predictions.csv",
     } <= names
-    assert not [path for path in finished.rglob("*.tmp")]
+    left = {path.name for path in whole[1].rglob("*.tmp")} | {
+        path.name for path in whole[1].glob(".*")
+    }
+    assert not left
+    for name in ("plan.json", "environment.json", "status.json", "split.json", "report.html"):
+        assert (whole[1] / name).is_file()
 
 
-def test_first_trial_is_the_reference_network(finished: Path) -> None:
-    trial = json.loads((finished / "results.json").read_text())["steps"]["search"]["trials"][0]
-    assert trial["settings"]["stages"] == 3 and trial["settings"]["width"] == 32
-    assert trial["settings"]["dense"] == 2048 and not trial["settings"]["norm"]
-
-
-def test_finished_study_is_read_not_redone(finished: Path, small: StudySettings) -> None:
+def test_a_finished_study_is_read_not_done_again(
+    finished: Path, digits: Dataset, settings: StudySettings, whole: tuple[StudyRecord, Path]
+) -> None:
     before = list_cells(finished)
-    start = time.perf_counter()
-    run_study(load_images("digits"), small, finished)
+    again = run_study(digits, settings, finished, command="tellapart study digits")
+    assert again.steps == whole[0].steps
     assert list_cells(finished) == before
-    assert time.perf_counter() - start < 60
 
 
-def test_other_settings_are_refused(finished: Path, small: StudySettings) -> None:
-    other = small.model_copy(update={"sweep": small.sweep.model_copy(update={"seeds": 3})})
-    with pytest.raises(WorkspaceError, match="its seeds is 2"):
-        run_study(load_images("digits"), other, finished)
+def test_other_settings_are_refused(
+    finished: Path, digits: Dataset, settings: StudySettings
+) -> None:
+    other = settings.model_copy(update={"epochs": 3})
+    with pytest.raises(WorkspaceError, match="its epochs is 1, this command's is 3"):
+        run_study(digits, other, finished)
 
 
-def test_notebook_protocol_is_marked(tmp_path: Path) -> None:
-    settings = StudySettings(steps=("baseline",), epochs=2, protocol="notebook")
-    record = run_study(load_images("digits"), settings, tmp_path / "n")
+def test_who_trains_and_where_may_change(
+    finished: Path, digits: Dataset, settings: StudySettings
+) -> None:
+    other = settings.model_copy(update={"executor": "inline", "processes": "auto"})
+    run_study(digits, other, finished)
+
+
+@pytest.mark.parametrize("name", ["plan.json", "conv/plan.json", "conv/record.json"])
+@pytest.mark.parametrize("content", ["{}", "{"])
+def test_an_altered_file_is_refused_by_name(
+    name: str, content: str, study: Path, digits: Dataset, settings: StudySettings
+) -> None:
+    if name == "conv/plan.json":
+        (study / "conv" / "record.json").unlink()
+    (study / name).write_text(content)
+    with pytest.raises(WorkspaceError, match=name.replace(".", r"\.")):
+        run_study(digits, settings, study)
+
+
+@pytest.mark.parametrize("content", ['"x"', "{"])
+def test_a_decision_that_was_altered_is_refused_by_name(
+    content: str, study: Path, digits: Dataset, settings: StudySettings
+) -> None:
+    (study / "search" / "record.json").unlink()
+    (study / "search" / "longer.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=r"longer\.json"):
+        run_study(digits, settings, study)
+
+
+def test_a_study_keeps_the_number_format_that_it_began_with(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = SETTINGS.model_copy(update={"steps": ("conv",)})
+    monkeypatch.setenv("TELLAPART_PRECISION", "bfloat16")
+    trained = 0
+
+    def stop_in_the_second(*args: Any) -> RunRecord:
+        nonlocal trained
+        trained += 1
+        if trained == 2:
+            raise KeyboardInterrupt
+        return fit_network(*args)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("tellapart.cells.cell.fit_network", stop_in_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            run_study(digits, settings, tmp_path / "study")
+    status = json.loads((tmp_path / "study" / "status.json").read_text())
+    assert status["status"] == "stopped"
+    before = list_cells(tmp_path / "study")
+    monkeypatch.setenv("TELLAPART_PRECISION", "float32")
+    run_study(digits, settings, tmp_path / "study")
+    after = list_cells(tmp_path / "study")
+    assert len(before) == 1 and len(after) == 4
+    assert before.items() <= after.items()
+    for cell in after:
+        run = read_record(tmp_path / "study" / cell / "record.json", RunRecord)
+        assert run.precision == "bfloat16"
+
+
+def test_results_and_report_are_written_after_every_step(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = TINY.model_copy(update={"steps": ("inspect", "baseline")})
+
+    def stop(*args: Any) -> RunRecord:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tellapart.cells.cell.fit_network", stop)
+    with pytest.raises(KeyboardInterrupt):
+        run_study(digits, settings, tmp_path / "study")
+    record = read_record(tmp_path / "study" / "results.json", StudyRecord)
+    assert (tuple(record.steps), record.coming) == (("inspect",), ("baseline",))
+    assert (tmp_path / "study" / "report.html").is_file()
+
+
+def test_the_notebooks_figures_are_marked(tmp_path: Path, digits: Dataset) -> None:
+    settings = TINY.model_copy(update={"protocol": "notebook"})
+    record = run_study(digits, settings, tmp_path / "n")
     step = record.steps["baseline"]
-    assert step.test.optimistic  # type: ignore[union-attr]  # a baseline
+    assert isinstance(step, ModelStep)
+    assert step.test.optimistic and step.honest_score is not None
     assert "optimistic" in step.answer
     assert "optimistic" in (tmp_path / "n" / "report.html").read_text()
     assert record.ledger[0].purpose == "choose the best epoch (protocol notebook)"
+    assert record.minutes is None and step.given is None
     args = json.loads(next((tmp_path / "n" / "baseline").glob("*/args.json")).read_text())
     assert args["recipe"]["batch_size"] == 64 and args["recipe"]["schedule"] == "constant"
 
 
-def test_killed_study_ends_with_the_same_cells(
-    finished: Path, small_backbone: str, tmp_path: Path
-) -> None:
-    folder = tmp_path / "killed"
+def test_choices_are_made_by_the_metric_that_was_named(tmp_path: Path, digits: Dataset) -> None:
+    settings = TINY.model_copy(update={"metric": "macro_f1", "epochs": 2})
+    step = run_study(digits, settings, tmp_path / "f1").steps["baseline"]
+    assert isinstance(step, ModelStep)
+    assert step.run.metric == step.test.metric == "macro_f1"
+    best = max(step.run.history, key=lambda row: row.val_score)
+    assert step.run.best_epoch == best.epoch and step.val_score.value == best.val_score
+    heading = next((tmp_path / "f1").glob("*/*/history.csv")).read_text().splitlines()[0]
+    assert heading.endswith("val_loss,val_accuracy,val_macro_f1")
+
+
+def run_elsewhere(folder: Path, backbone: str, cache: Path) -> subprocess.Popen[bytes]:
+    """Start the study of the killed test in another process."""
     code = (
         "import sys; from pathlib import Path; from tellapart.data import load_images;"
-        "from tellapart.study import run_study; from tests.study.test_study import make_small;"
-        "run_study(load_images('digits'), make_small(sys.argv[2]), Path(sys.argv[1]))"
+        "from tellapart.study.study import run_study; from tests.study.test_study import choose;"
+        "run_study(load_images('digits'), choose(sys.argv[2]), Path(sys.argv[1]))"
     )
-    environment = os.environ | {"TELLAPART_CACHE": str(tmp_path / "cache")}
+    return subprocess.Popen(
+        [sys.executable, "-c", code, str(folder), backbone],
+        cwd=Path(__file__).parents[2],
+        env=os.environ | {"TELLAPART_CACHE": str(cache)},
+    )
 
-    def start() -> subprocess.Popen[bytes]:
-        root = Path(__file__).parents[2]
-        return subprocess.Popen(
-            [sys.executable, "-c", code, str(folder), small_backbone], cwd=root, env=environment
-        )
 
+def choose(backbone: str) -> StudySettings:
+    """Return the study that is killed in each kind of step."""
+    own = TransferSettings(backbones=(backbone,), image_size=32)
+    changed = {"steps": ("conv", "search", "transfer"), "transfer": own}
+    return SETTINGS.model_copy(update=changed)
+
+
+def test_a_killed_study_ends_with_the_same_cells(
+    whole: tuple[StudyRecord, Path], small_backbone: str, tmp_path: Path
+) -> None:
+    folder, cache = tmp_path / "killed", whole[1].parent / "cache"
     done: dict[str, int] = {}
     for wanted in ("conv/*/record.json", "search/*/record.json", "transfer/*/args.json"):
-        process = start()
+        process = run_elsewhere(folder, small_backbone, cache)
         while not list(folder.glob(wanted)) and process.poll() is None:
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
@@ -241,70 +274,71 @@ def test_killed_study_ends_with_the_same_cells(
         cells = list_cells(folder)
         assert done.items() <= cells.items(), "a finished cell was done again"
         done = cells
-    process = start()
+    process = run_elsewhere(folder, small_backbone, cache)
     assert process.wait() == 0
     cells = list_cells(folder)
     assert done.items() <= cells.items()
-    assert cells.keys() == list_cells(finished).keys()
+    for step in ("conv", "search"):
+        own = {name for name in cells if name.startswith(step)}
+        assert own == {name for name in list_cells(whole[1]) if name.startswith(step)}
     ledger = json.loads((folder / "ledger.json").read_text())
-    assert [look["step"] for look in ledger] == list(STEPS[1:])
+    assert [look["step"] for look in ledger] == ["conv", "search", "transfer"]
 
 
-def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path) -> None:
-    settings = StudySettings(
-        steps=("conv", "dense"),
-        epochs=1,
-        sweep=SweepSettings(seeds=1, sizes={"conv": (32, 64), "dense": (64, 128)}),
-    )
-    record = run_study(load_images("digits"), settings, tmp_path / "s")
-    conv, dense = record.steps["conv"].runs, record.steps["dense"].runs  # type: ignore[union-attr]  # sweeps
-    assert dense[1] == conv[1]
-    assert len(list_cells(tmp_path / "s")) == 3
-
-
-def test_a_failed_training_is_counted_and_not_done_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Width 8 fails with seed 1, and width 16 with both."""
-    failing = {(8, 1), (16, 0), (16, 1)}
-    tried: list[tuple[int, int]] = []
-
-    def fit(dataset: Dataset, rows: Rows, task: Task, folder: Path, *watch: Any) -> RunRecord:
-        place = (task.model.model_dump()["width"], task.recipe.seed)
-        tried.append(place)
-        if place in failing:
-            recipe = TrainSettings(epochs=1, lr=1e30, schedule="constant")
-            task = Task(SimpleSettings(width=4, dense=8), recipe, "cpu", precision="float32")
-        return fit_network(dataset, rows, task, folder, *watch)
-
-    monkeypatch.setattr("tellapart.study.bench.fit_network", fit)
-    settings = StudySettings(
-        steps=("conv",),
-        epochs=1,
-        sweep=SweepSettings(seeds=2, sizes={"conv": (4, 8, 16)}),
-        device="cpu",
-    )
-    record = run_study(load_images("digits"), settings, tmp_path / "s")
-    step = record.steps["conv"]
-    assert isinstance(step, SweepStep)
-    assert [(size.size, size.failed, len(size.seeds)) for size in step.sizes] == [
-        (4, 0, 2),
-        (8, 1, 1),
-    ]
-    assert [left.size for left in step.left_out] == [16]
-    assert "Not counted are trainings that failed: 1." in step.answer
-    assert "(1 failed)" in (tmp_path / "s" / "report.html").read_text()
-    assert len(tried) == 6
-    (tmp_path / "s" / "conv" / "record.json").unlink()
-    again = run_study(load_images("digits"), settings, tmp_path / "s").steps["conv"]
-    assert isinstance(again, SweepStep)
-    assert (again.sizes, again.verdict) == (step.sizes, step.verdict)
-    assert len(tried) == 6
-
-
-def test_refused_settings_leave_the_folder_free(tmp_path: Path) -> None:
+def test_refused_settings_leave_the_folder_free(tmp_path: Path, digits: Dataset) -> None:
     nowhere = TransferSettings(backbones=("local-dir:nowhere",))
-    wrong = SMALL.model_copy(update={"transfer": nowhere})
+    wrong = SETTINGS.model_copy(update={"transfer": nowhere})
     with pytest.raises(UserError, match="nowhere"):
-        run_study(load_images("digits"), wrong, tmp_path / "s")
+        run_study(digits, wrong, tmp_path / "s")
+    late = StudySettings(protocol="notebook", minutes=3)
+    with pytest.raises(SettingError, match=r"protocol notebook trains as long .*--minutes 3"):
+        run_study(digits, late, tmp_path / "s")
     assert not (tmp_path / "s").exists()
+
+
+def test_minutes_in_which_nothing_can_be_trained_are_refused_with_those_that_would_do(
+    tmp_path: Path, digits: Dataset
+) -> None:
+    with pytest.raises(BudgetError, match=r"at least 0\.\d+ for 6 steps .*, but got 0.01; allow"):
+        run_study(digits, StudySettings(minutes=0.01), tmp_path / "s")
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_step_that_time_does_not_suffice_for_is_left_out_and_named(
+    tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The search has a second; the baseline has what it needs."""
+    share = module._share
+
+    def share_little(context: Any, names: list[str], name: str) -> Deadline:
+        return Deadline(time.monotonic() + 1) if name == "search" else share(context, names, name)
+
+    monkeypatch.setattr(module, "_share", share_little)
+    settings = TINY.model_copy(update={"steps": ("baseline", "search")})
+    reporter = Sayings()
+    record = run_study(digits, settings, tmp_path / "s", reporter)
+    assert tuple(record.steps) == ("baseline",) and list(record.left_out) == ["search"]
+    assert "it needs about" in record.left_out["search"]
+    assert any(said.startswith("left out: it needs about") for said in reporter.said)
+    assert "it needs about" in (tmp_path / "s" / "report.html").read_text().replace("\u00a0", " ")
+    plan = plan_study(digits, settings, tmp_path / "none")
+    assert "search: left out: it needs about" in describe_plan(plan)
+
+
+def test_a_plan_says_each_step_and_writes_nothing(
+    tmp_path: Path, digits: Dataset, settings: StudySettings
+) -> None:
+    plan = plan_study(digits, settings, tmp_path / "s")
+    assert tuple(plan.steps) == USUAL and plan.minutes == 15
+    lines = describe_plan(plan).splitlines()
+    assert [line.partition(":")[0] for line in lines[:-1]] == list(USUAL)
+    assert "conv: sizes 4, 8; 2 seeds of 1 epoch" in lines[2]
+    assert lines[-1] == "ends after 15 min (--minutes M changes that)"
+    assert not (tmp_path / "s").exists()
+    free = StudySettings(protocol="notebook", steps=("search",))
+    said = describe_plan(plan_study(digits, free, tmp_path / "s"))
+    assert "search: 1 trial of 50 epochs" in said and "no limit of time" in said
+
+
+def test_all_steps_but_vary_are_usual() -> None:
+    assert set(USUAL) | {"vary"} == set(STEPS)

@@ -29,7 +29,7 @@ from tellapart.train.loop import Rows, fit_network
 from tellapart.train.progress import Watch, ignore_epoch
 from tellapart.workspace import read_record
 
-PIXELS = ".pixels.npy"
+PIXELS = ".pixels.bin"
 TRAINING_BYTES, PARAMETER_BYTES = 1_000_000_000, 28
 """What a training takes: by itself, and for each weight (gradient, momentum, copies)."""
 

@@ -7,7 +7,6 @@ themselves.
 
 from __future__ import annotations
 
-import importlib
 import math
 import os
 import queue
@@ -32,6 +31,8 @@ WAIT = 0.1
 IDLE = 5.0
 """Seconds without calls after which a worker ends; the next call starts another."""
 PARENT_WAIT = 0.5
+SAFE_PATH = "PYTHONSAFEPATH"
+"""Keeps a file in the working folder from hiding a module of Python or a library."""
 
 
 @dataclass(frozen=True)
@@ -67,14 +68,15 @@ class LocalExecutor:
         self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._gate = Gate(memory)
         self._closing = threading.Event()
-        threads_too = {"OMP_NUM_THREADS": str(threads)}
-        self._own = [Worker(threads_too | own) for own in environments or [{}] * workers]
+        common = {"OMP_NUM_THREADS": str(threads), SAFE_PATH: "1"}
+        self._own = [Worker(common | own) for own in environments or [{}] * workers]
         self._threads = [
             threading.Thread(target=self._serve, args=(worker,), daemon=True)
             for worker in self._own
         ]
 
     def __enter__(self) -> LocalExecutor:
+        start_trackers()
         for thread in self._threads:
             thread.start()
         return self
@@ -229,6 +231,26 @@ class Gate:
                 self._changed.notify_all()
 
 
+def start_trackers() -> None:
+    """Start the processes that clean up, without their warning of what a killed parent left."""
+    from multiprocessing import resource_tracker
+
+    from joblib.externals.loky.backend import resource_tracker as own_tracker
+
+    own = {"PYTHONWARNINGS": "ignore", SAFE_PATH: "1"}
+    before = {name: os.environ.get(name) for name in own}
+    os.environ.update(own)
+    try:
+        own_tracker.ensure_running()
+        resource_tracker.ensure_running()
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
 def prepare_worker(parent: int) -> None:
     """Get a process ready for calls.
 
@@ -240,10 +262,11 @@ def prepare_worker(parent: int) -> None:
             signal.signal(number, lambda number, frame: ask_stop(number))
     threading.Thread(target=_follow_parent, args=(parent,), daemon=True).start()
     os.dup2(2, 1)  # what libraries print is no answer of the command
-    process_executor = importlib.import_module("joblib.externals.loky.process_executor")
+    from joblib.externals.loky import process_executor
+
     # loky replaces, with a warning, a worker that has grown by 300 MB since its first call; a
     # large network after a small one takes as much, and gives it back
-    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf  # type: ignore[attr-defined]  # private
+    process_executor._MAX_MEMORY_LEAK_SIZE = math.inf
     prepare_libraries()
 
 

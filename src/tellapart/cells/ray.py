@@ -8,15 +8,16 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
 from tellapart.cells.executor import LITTLE, Resources, Result, call_portably
 from tellapart.device import limit_threads, prepare_libraries
 from tellapart.errors import CellDied, Interrupted, SettingError
-from tellapart.stop import ask_stop, clear_stop, find_stop
+from tellapart.stop import SIGNALS, ask_stop, clear_stop, find_stop
 
 WAIT = 0.1
 """Seconds between two looks at whether a stop was asked for."""
@@ -47,11 +48,12 @@ class RayExecutor:
             # as Ray will do by itself: a task without a GPU sees what its machine lets it see
             os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
             try:
-                ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
+                with keep_handlers():
+                    ray.init(log_to_driver=False, logging_level="error", include_dashboard=False)
             except (ConnectionError, RuntimeError, ValueError) as error:
                 raise SettingError(
                     f"--executor ray found no cluster at RAY_ADDRESS="
-                    f"{os.environ.get('RAY_ADDRESS', '')} ({error!s:.200}); start one with "
+                    f"{os.environ.get('RAY_ADDRESS', '')} ({_shorten(error)}); start one with "
                     "ray start --head, or take another --executor"
                 ) from error
         self.workers = max(1, int(ray.cluster_resources().get("CPU", 1)))
@@ -122,11 +124,17 @@ class RayExecutor:
         if error is None:
             future.set_result(done.result())
         elif isinstance(error, exceptions.RayTaskError):
-            future.set_exception(error.cause)
+            cause = error.cause
+            if isinstance(cause, exceptions.RayError):  # the call never began
+                cause = SettingError(
+                    "--executor ray needs this tellapart and what it needs on each machine of the "
+                    f"cluster, but a worker said {_shorten(cause)}; install it there"
+                )
+            future.set_exception(cause)
         elif future in self._told or isinstance(error, exceptions.TaskCancelledError):
             future.set_exception(Interrupted("stopped; the same command goes on from here"))
         else:
-            future.set_exception(CellDied(f"its worker died 2 times ({error!s:.200})"))
+            future.set_exception(CellDied(f"its worker died 2 times ({_shorten(error)})"))
         self._tasks.pop(future, None)
 
     def _watch(self) -> None:
@@ -139,6 +147,17 @@ class RayExecutor:
                         self._ray.cancel(task)
 
 
+@contextmanager
+def keep_handlers() -> Iterator[None]:
+    """Put handlers of signals back after a ``with`` block: Ray's SIGTERM ends without saving."""
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    yield
+    if threading.current_thread() is threading.main_thread():
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+
+
 def _call(function: Callable[..., Any], args: tuple[object, ...], cores: int) -> Any:
     """Call a function in a worker, whom Ray asks to stop by an interrupt."""
     prepare_libraries()
@@ -149,3 +168,8 @@ def _call(function: Callable[..., Any], args: tuple[object, ...], cores: int) ->
     finally:
         signal.signal(signal.SIGINT, before)
         clear_stop()
+
+
+def _shorten(error: BaseException) -> str:
+    """Return the first line of what Ray says, of which there may be many."""
+    return str(error).partition("\n")[0][:200]

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from tellapart.data.dataset import Dataset
@@ -14,33 +12,7 @@ from tellapart.data.named import NAMED, fetch_named, load_named
 from tellapart.errors import DataError, suggest_name
 from tellapart.workspace import expand_path
 
-__all__ = ["KINDS", "NAMED", "Asked", "Dataset", "fetch_data", "load_images"]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What `load_images` was called with; ``path`` says whether ``data`` is written as one."""
-
-    data: str
-    path: bool
-    data_dir: Path | None
-    download: bool
-    progress: Progress | None
-    memory_limit: int | None
-    follow_links: bool
-
-
-KINDS: dict[str, tuple[Callable[[Asked], bool], Callable[[Asked], Dataset]]] = {
-    "a name": (
-        lambda asked: asked.data in NAMED and not asked.path,
-        lambda asked: load_named(asked.data, asked.data_dir, asked.download, asked.progress),
-    ),
-    "a folder": (
-        lambda asked: bool(asked.data) and expand_path(asked.data).is_dir(),
-        lambda asked: load_folder(expand_path(asked.data), asked.memory_limit, asked.follow_links),
-    ),
-}
-"""Each kind of data in words -> whether it is asked for, and its reader; the first that fits."""
+__all__ = ["NAMED", "Dataset", "fetch_data", "load_images"]
 
 
 def load_images(
@@ -70,23 +42,19 @@ def load_images(
     >>> load_images("digits").classes[:3]
     ('0', '1', '2')
     """
-    name = str(data)
+    name, folder = str(data), expand_path(data)
     marks = (os.sep, os.altsep or os.sep)
     path = isinstance(data, Path) or name.startswith((".", "~")) or any(m in name for m in marks)
-    folder = None if data_dir is None else Path(data_dir)
-    asked = Asked(name, path, folder, download, progress, memory_limit, follow_links)
-    for fits, load in KINDS.values():
-        if fits(asked):
-            return load(asked)
-    kinds = " or ".join(KINDS)
-    if name and expand_path(name).exists():
-        raise DataError(f"DATA must be {kinds}, but {name} is a file; give its folder")
+    if name in NAMED and not path:
+        place = None if data_dir is None else Path(data_dir)
+        return load_named(name, place, download, progress)
+    if name and folder.is_dir():
+        return load_folder(folder, memory_limit, follow_links)
+    if name and folder.exists():
+        raise DataError(f"DATA must be a name or a folder, but {name} is a file; give its folder")
     if path:
-        raise DataError(f"DATA must be {kinds}, but the folder {name} does not exist")
-    raise DataError(
-        f"DATA {name!r} is not known{suggest_name(name, NAMED)}; "
-        f"give one of {', '.join(NAMED)}, or give a folder"
-    )
+        raise DataError(f"DATA must be a name or a folder, but the folder {name} does not exist")
+    raise DataError(f"{_list_known(name)}, or give a folder")
 
 
 def fetch_data(name: str, progress: Progress | None = None) -> Path | None:
@@ -96,7 +64,9 @@ def fetch_data(name: str, progress: Progress | None = None) -> Path | None:
         DataError: an unknown name, no network, or no space.
     """
     if name not in NAMED:
-        raise DataError(
-            f"{name!r} is not known{suggest_name(name, NAMED)}; give one of {', '.join(NAMED)}"
-        )
+        raise DataError(_list_known(name))
     return fetch_named(name, progress)
+
+
+def _list_known(name: str) -> str:
+    return f"{name!r} is not known{suggest_name(name, NAMED)}; give one of {', '.join(NAMED)}"

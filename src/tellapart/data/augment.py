@@ -8,9 +8,8 @@ depends neither on its batch, nor on what was drawn before, nor on the other ope
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,23 +20,11 @@ from tellapart.data.dataset import Indices
 Floats = NDArray[np.float64]
 
 
-class Draw(Protocol):
-    """Gives random numbers of a stream, (numbers, total) in [0, 1)."""
+Draw = Callable[[str, int, int], Floats]
+"""Gives so many random numbers of a stream in an epoch, (numbers, total) in [0, 1)."""
 
-    def __call__(self, stream: str, numbers: int, epoch: int = ...) -> Floats: ...
-
-
-STREAMS = {
-    "flip": 1,
-    "shift": 2,
-    "rotation": 3,
-    "zoom": 4,
-    "cutout": 5,
-    "colour": 6,
-    "mixup": 7,
-    "cutmix": 8,
-    "partner": 9,
-}
+_NAMES = "flip shift rotation zoom cutout colour mixup cutmix partner"
+STREAMS = {name: number for number, name in enumerate(_NAMES.split(), 1)}
 """Each operation's stream of random numbers; stream 0 of the same key is the order of images."""
 
 LONGEST_SHIFT = 1 / 8
@@ -55,44 +42,28 @@ _WORD = 2**64 - 1
 
 @dataclass(frozen=True, eq=False)
 class Mix:
-    """What an epoch mixes into each row: a box of its partner, more or less opaque.
+    """What an epoch mixes into each row: a box of its partner, more or less opaque."""
 
-    Attributes:
-        partners: (total,) int64, dataset rows, all among the training rows.
-        boxes: (total, 4) int64, ``top, left, bottom, right`` in pixels, the ends excluded.
-        opacities: (total,) in [0, 1]; 0 for rows that stay as they are.
-        shares: (total,) in [0, 1], the weight of the row's own label; the partner has the rest.
-    """
-
-    partners: Indices
-    boxes: Indices
-    opacities: Floats
-    shares: Floats
+    partners: Indices  # (total,) dataset rows, all among the training rows
+    boxes: Indices  # (total, 4) pixels: top, left, bottom, right, the ends excluded
+    opacities: Floats  # (total,) in [0, 1]; 0 for rows that stay as they are
+    shares: (
+        Floats  # (total,) in [0, 1], the weight of the row's own label; the partner has the rest
+    )
 
 
 @dataclass(frozen=True, eq=False)
 class Draws:
-    """What one epoch does to every row of a dataset; None where an operation is not named.
+    """What one epoch does to every row of a dataset; None where an operation is not named."""
 
-    Attributes:
-        size: side of the square images, in pixels.
-        flips: (total,) bool, mirrored left to right.
-        shifts: (total, 2) int64, pixels down and right.
-        angles: (total,) radians, clockwise.
-        zooms: (total,) factors; above 1 enlarges.
-        holes: (total, 4) int64, the box that cutout fills, as in :class:`Mix`.
-        tints: (total, 3) factors of brightness, contrast and saturation.
-        mix: what mixup and cutmix do.
-    """
-
-    size: int
-    flips: NDArray[np.bool_] | None = None
-    shifts: Indices | None = None
-    angles: Floats | None = None
-    zooms: Floats | None = None
-    holes: Indices | None = None
-    tints: Floats | None = None
-    mix: Mix | None = None
+    size: int  # side of the square images, in pixels
+    flips: NDArray[np.bool_] | None = None  # (total,) mirrored left to right
+    shifts: Indices | None = None  # (total, 2) pixels down and right
+    angles: Floats | None = None  # (total,) radians, clockwise
+    zooms: Floats | None = None  # (total,) factors; above 1 enlarges
+    holes: Indices | None = None  # (total, 4) the box that cutout fills, as in Mix
+    tints: Floats | None = None  # (total, 3) factors of brightness, contrast and saturation
+    mix: Mix | None = None  # what mixup and cutmix do
 
 
 def draw_augmentation(
@@ -114,18 +85,15 @@ def draw_augmentation(
 
     Args:
         augment: a preset or operations, as in ``TrainSettings.augment``.
-        total: rows of the dataset.
-        rows: the training rows, (n,) int64: partners are among them. Read by mixing alone.
+        rows: the training rows, (n,) int64: partners are among them.
         size: side of the square images, in pixels.
-        seed: of the training.
         epoch: counted from 0.
 
     Raises:
         SettingError: an operation that is not known.
     """
 
-    def draw(stream: str, numbers: int, epoch: int = epoch) -> Floats:
-        """Return (numbers, total) in [0, 1); each row's numbers lie together in the stream."""
+    def draw(stream: str, numbers: int, epoch: int) -> Floats:  # a row's numbers lie together
         key = np.array([seed & _WORD, epoch & _WORD], np.uint64)
         philox = np.random.Philox(counter=[0, 0, 0, STREAMS[stream]], key=key)
         return np.random.Generator(philox).random((total, numbers)).T
@@ -136,38 +104,32 @@ def draw_augmentation(
 def draw_operations(
     named: Sequence[str], rows: Indices, size: int, draw: Draw, epoch: int
 ) -> Draws:
-    """Make draws from random numbers, as `draw_augmentation` does.
-
-    Args:
-        named: operations.
-        draw: gives (numbers, total) in [0, 1) of a stream; the epoch is its own unless named.
-    """
+    """Make draws of the operations named from random numbers, as `draw_augmentation` does."""
     flips = shifts = angles = zooms = holes = tints = mix = None
     if "flip" in named:
-        flips = (draw("flip", 1, epoch=0)[0] < 0.5) ^ (epoch % 2 == 1)
+        flips = (draw("flip", 1, 0)[0] < 0.5) ^ (epoch % 2 == 1)
     if "shift" in named:
         reach = min(max(1, int(size * LONGEST_SHIFT)), size - 1)
-        shifts = (draw("shift", 2).T * (2 * reach + 1)).astype(np.int64) - reach
+        shifts = (draw("shift", 2, epoch).T * (2 * reach + 1)).astype(np.int64) - reach
     if "rotation" in named:
-        angles = WIDEST_ANGLE * (2 * draw("rotation", 1)[0] - 1)
+        angles = WIDEST_ANGLE * (2 * draw("rotation", 1, epoch)[0] - 1)
     if "zoom" in named:
-        zooms = LARGEST_ZOOM ** (2 * draw("zoom", 1)[0] - 1)
+        zooms = LARGEST_ZOOM ** (2 * draw("zoom", 1, epoch)[0] - 1)
     if "cutout" in named:
-        centres = draw("cutout", 2)
+        centres = draw("cutout", 2, epoch)
         side = np.full(centres.shape[1], max(1, int(size * HOLE)))
         holes = place_boxes(centres, side, size)
     if "colour" in named:
-        tints = 1 + STRONGEST_TINT * (2 * draw("colour", 3).T - 1)
+        tints = 1 + STRONGEST_TINT * (2 * draw("colour", 3, epoch).T - 1)
     if "mixup" in named or "cutmix" in named:
-        coin, place = draw("partner", 2)
-        total = len(coin)
+        coin, place = draw("partner", 2, epoch)
         partners = rows[(place * len(rows)).astype(np.int64)]
-        boxes = np.tile(np.array([0, 0, size, size]), (total, 1))
-        opacities = np.zeros(total)
+        boxes = np.tile(np.array([0, 0, size, size]), (len(coin), 1))
+        opacities = np.zeros(len(coin))
         if "mixup" in named:
-            opacities = np.where(coin < 0.5, draw("mixup", 1)[0], opacities)
+            opacities = np.where(coin < 0.5, draw("mixup", 1, epoch)[0], opacities)
         if "cutmix" in named:
-            down, right, area = draw("cutmix", 3)
+            down, right, area = draw("cutmix", 3, epoch)
             side = np.rint(size * np.sqrt(area)).astype(np.int64)
             pasted = coin >= 0.5
             boxes[pasted] = place_boxes(np.stack((down, right)), side, size)[pasted]
@@ -180,9 +142,7 @@ def draw_operations(
 def place_boxes(centres: Floats, sides: Indices, size: int) -> Indices:
     """Return squares, (n, 4) as in :class:`Mix`, clipped at the borders of the image.
 
-    Args:
-        centres: (2, n) in [0, 1): how far down and right.
-        sides: (n,) int64 pixels.
+    Their centres are (2, n) in [0, 1), how far down and right; their sides (n,) int64 pixels.
 
     >>> place_boxes(np.array([[0.5, 0.0], [0.5, 0.9]]), np.array([4, 4]), 8).tolist()
     [[2, 2, 6, 6], [0, 5, 2, 8]]
@@ -193,7 +153,6 @@ def place_boxes(centres: Floats, sides: Indices, size: int) -> Indices:
 
 
 def measure_boxes(boxes: Indices) -> Indices:
-    """Return the areas, in pixels, of (n, 4) boxes."""
+    """Return the areas of (n, 4) boxes, (n,) pixels."""
     top, left, bottom, right = boxes.T
-    areas: Indices = (bottom - top) * (right - left)
-    return areas
+    return np.asarray((bottom - top) * (right - left), np.int64)

@@ -2,78 +2,61 @@
 
 Binary files hold records: the label (for CIFAR-100 the coarse one, then the fine one), then the
 red, green and blue planes of 32 x 32. Python files are pickles of the same. An archive is read as
-a stream; nothing is unpacked.
+a stream: nothing is unpacked, and nothing in a pickle is run.
 """
 
 from __future__ import annotations
 
-import hashlib
+import io
+import pickle
 import tarfile
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from functools import partial
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.data.dataset import Dataset, Part, Pixels, join_parts
-from tellapart.data.pickles import parse_fields
+from tellapart.data.download import check_digest
 from tellapart.errors import DataError
 
-Form = Literal["binary", "python"]
 Records = NDArray[np.uint8]
 """(n, label bytes + 3072): the label that counts is the last before the planes."""
 
 PLANES = 3072
+WHOLE = {"train": 50_000}
+"""Images of a file; of all others 10,000."""
 TEST_START = 1000
+"""Images at the start of CIFAR-10's test that are checked: a partial copy may end there."""
+FOLDERS = (
+    *(".", "{0}-batches-bin", "{0}-batches-py", "{0}-batches-py-target/{0}-batches-py"),
+    *("{0}-binary", "{0}-python", "{0}-python-target/{0}-python"),
+)
+"""Where Toronto's archives, torchvision and Keras have the files of ``cifar-10``, say."""
+ARCHIVES = ("{0}-binary.tar.gz", "{0}-python.tar.gz", "{0}-batches-py.tar.gz")
 _MOST_BYTES = 256 * 2**20
-_MOST_MEMBERS = 64
+"""More than any file of either has; what is longer is read no further."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the copies of one data set are laid out: names of files, folders and fields.
+    """How the copies of one of the two are laid out."""
 
-    Attributes:
-        parts: file name, without ``.bin`` -> the images that it holds.
-        official: file name -> the SHA-256 of what is ``hashed``.
-        hashed: the records, of a test the first 1,000 alone, or the python file as a whole.
-        folders: where the files lie, below a folder that is searched.
-        meta: the file with the names of the classes.
-        keys: the fields of the labels and of the classes' names, in the python form.
-        labels: how many a record has in the binary form.
-        classes: their names, for copies without ``meta``; if there are none here, it must be there.
-        count: of classes.
-    """
-
-    name: str
-    title: str
-    parts: Mapping[str, int]
-    official: Mapping[str, str]
-    hashed: Literal["records", "file"]
-    folders: tuple[str, ...]
-    archives: tuple[str, ...]
-    meta: Mapping[Form, str]
-    keys: tuple[str, str]
-    labels: int
-    classes: tuple[str, ...]
-    count: int
-
-    def refuse(self, said: str) -> DataError:
-        remedy = "replace it with a fresh copy, or remove it and run: tellapart fetch"
-        return DataError(f"{said}; {remedy} {self.name}")
-
-    def list_files(self, form: Form) -> list[str]:
-        return [f"{stem}.bin" if form == "binary" else stem for stem in self.parts]
+    title: str  # in small letters, names of folders begin with it
+    parts: Mapping[str, str]  # file, without .bin -> SHA-256 of its records, or of a whole pickle
+    forms: Mapping[str, tuple[str, str]]  # name -> ending of files, file with the classes' names
+    fine: str  # what the names of fields in the python form begin with
+    count: int  # of classes
+    classes: tuple[str, ...]  # their names, where no file need say them
 
 
 CIFAR10 = Layout(
-    name="cifar10",
     title="CIFAR-10",
-    parts={**{f"data_batch_{number}": 10_000 for number in range(1, 6)}, "test_batch": 10_000},
-    official={
+    parts={
         "data_batch_1": "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
         "data_batch_2": "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
         "data_batch_3": "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
@@ -81,39 +64,23 @@ CIFAR10 = Layout(
         "data_batch_5": "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
         "test_batch": "8314c96d7cd65618193bab23acdd5d4c4af15bf6dd00a1781d55beedf3be1ef5",
     },
-    hashed="records",
-    folders=(
-        *(".", "cifar-10-batches-bin", "cifar-10-batches-py"),
-        "cifar-10-batches-py-target/cifar-10-batches-py",
-    ),
-    archives=("cifar-10-binary.tar.gz", "cifar-10-python.tar.gz", "cifar-10-batches-py.tar.gz"),
-    meta={"binary": "batches.meta.txt", "python": "batches.meta"},
-    keys=("labels", "label_names"),
-    labels=1,
+    forms={"binary": (".bin", "batches.meta.txt"), "python": ("", "batches.meta")},
+    fine="",
+    count=10,
     classes=(
         "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
     ),
-    count=10,
 )  # fmt: skip
 CIFAR100 = Layout(
-    name="cifar100",
     title="CIFAR-100",
-    parts={"train": 50_000, "test": 10_000},
-    official={
+    parts={
         "train": "735e79b04f092ca3d2e6d07f368c0a7d70d48c48d28865950cc24454cf45129b",
         "test": "4b67687d9933c4db8f0831104447f15b93774f4f464bd0516f0f0f2ac83b7864",
     },
-    hashed="file",
-    folders=(
-        *(".", "cifar-100-binary", "cifar-100-python"),
-        "cifar-100-python-target/cifar-100-python",
-    ),
-    archives=("cifar-100-binary.tar.gz", "cifar-100-python.tar.gz"),
-    meta={"binary": "fine_label_names.txt", "python": "meta"},
-    keys=("fine_labels", "fine_label_names"),
-    labels=2,
-    classes=(),
+    forms={"binary": (".bin", "fine_label_names.txt"), "python": ("", "meta")},
+    fine="fine_",
     count=100,
+    classes=(),
 )
 
 
@@ -123,56 +90,146 @@ def read_cifar(place: Path, layout: Layout) -> Dataset | None:
     Raises:
         DataError: a file is truncated, altered or no batch, or no training batch is there.
     """
-    for name in layout.folders:
-        for form, meta in layout.meta.items():
-            folder = place / name
-            present = [name for name in layout.list_files(form) if (folder / name).is_file()]
-            named = (folder / meta).is_file()
-            if present and (named or layout.classes):
-                paths = [folder / name for name in [meta] * named + present]
-                return _assemble(layout, form, ((one.name, _read(layout, one)) for one in paths))
-    for name in layout.archives:
-        if (place / name).is_file():
-            return _read_archive(place / name, layout)
+    names = {stem + end for end, _ in layout.forms.values() for stem in layout.parts}
+    names |= {meta for _, meta in layout.forms.values()}
+    stem = layout.title.lower()
+    for folder in (place / name.format(stem) for name in FOLDERS):
+        present = {name for name in names if (folder / name).is_file()}
+        if found := _read_files(layout, present, partial(_read_file, folder)):
+            return found
+    for path in (place / name.format(stem) for name in ARCHIVES):
+        if path.is_file():
+            members = _read_archive(path, names)
+            if found := _read_files(layout, members, members.pop):
+                return found
+            first = next(iter(layout.parts))
+            raise DataError(f"{path} holds no {layout.title} batch such as {first}")
     return None
 
 
-def parse_binary(name: str, content: bytes, layout: Layout = CIFAR10) -> Records:
-    """Return the records of a binary file, (n, label bytes + 3072).
+def _read_file(folder: Path, name: str) -> bytes:
+    try:
+        with open(folder / name, "rb") as stream:
+            return stream.read(_MOST_BYTES)
+    except OSError as error:
+        raise DataError(f"{folder / name} cannot be read ({error.strerror})") from error
+
+
+def _read_archive(path: Path, names: Collection[str]) -> dict[str, bytes]:
+    """Read the regular files with these names alone."""
+    members: dict[str, bytes] = {}
+    try:
+        with tarfile.open(path, "r|gz") as archive:
+            for member in archive:
+                if member.size > _MOST_BYTES:
+                    raise DataError(f"{path} is altered: a file in it has {member.size:,} bytes")
+                name = member.name.rpartition("/")[2]
+                if member.isreg() and name in names:
+                    stream = archive.extractfile(member)
+                    assert stream is not None, "a regular file has content"
+                    members[name] = stream.read()
+    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise DataError(f"{path} is truncated or damaged ({error})") from error
+    return members
+
+
+def _read_files(
+    layout: Layout, present: Collection[str], read: Callable[[str], bytes]
+) -> Dataset | None:
+    """Check the files of one form, join them, and note what is missing; None if there are none."""
+    for form, (end, meta) in layout.forms.items():
+        stems = [stem for stem in layout.parts if stem + end in present]
+        if stems and (layout.classes or meta in present):
+            title = f"{layout.title}, {form} batches"
+            break
+    else:
+        return None
+    classes = layout.classes
+    if meta in present:
+        classes = _parse_classes(meta, read(meta), layout) or classes
+    if not classes:
+        raise DataError(f"{meta} must name {layout.count} classes, but does not")
+    parts, notes = [], []
+    for stem in stems:
+        records = parse_batch(stem + end, read(stem + end), layout)
+        role = "test" if stem.startswith("test") else "train"
+        parts.append(Part(role, records[:, -PLANES - 1].astype(np.int64), to_pixels(records)))
+        whole = WHOLE.get(stem, 10_000)
+        if len(records) < whole:
+            notes.append(
+                f"{stem + end} holds {len(records):,} of the official {whole:,} images: "
+                "a partial copy"
+            )
+    lost = [stem for stem in layout.parts if stem not in stems and not stem.startswith("test")]
+    if all(part.role == "test" for part in parts):
+        raise DataError(
+            f"{layout.title} needs at least one training batch, such as {lost[0]}, but the copy "
+            "holds only its test"
+        )
+    if lost:
+        notes.append(f"{', '.join(lost)} missing: a partial copy")
+    name = layout.title.lower().replace("-", "")
+    return join_parts(name, title, classes, parts, notes)
+
+
+def _parse_classes(name: str, content: bytes, layout: Layout) -> tuple[str, ...]:
+    """Return the names of the classes, or none where the file has no list of them."""
+    if name.endswith(".txt"):
+        names: Any = content.decode("utf-8", "replace").split()
+    else:
+        names = _parse_pickle(name, content).get(f"{layout.fine}label_names")
+    if not isinstance(names, list):
+        return ()
+    shown = tuple(item.decode() if isinstance(item, bytes) else str(item) for item in names)
+    return shown if len(shown) == len(set(shown)) == layout.count else ()
+
+
+def parse_batch(name: str, content: bytes, layout: Layout = CIFAR10) -> Records:
+    """Return the records of a file, binary or a pickle by its name.
 
     Raises:
-        DataError: the size is not a whole number of records, or there are too many.
+        DataError: it is truncated, altered or no batch, or a pickle asks for more than arrays.
     """
-    size = layout.labels + PLANES
+    stem = name.removesuffix(".bin")
+    records = (_parse_python if name == stem else _parse_binary)(name, content, layout)
+    whole = WHOLE.get(stem, 10_000)
+    if len(records) > whole:
+        raise DataError(
+            f"{name} is altered: it has at most {whole:,} images, but it holds {len(records):,}"
+        )
+    worst = int(records[:, -PLANES - 1].max())
+    if worst >= layout.count:
+        raise DataError(
+            f"{name} is altered: labels go from 0 to {layout.count - 1}, but one is {worst}"
+        )
+    count = TEST_START if stem == "test_batch" else whole
+    if len(records) < count or (layout.fine and name != stem):  # the binary form's is not known
+        return records
+    checked = content if layout.fine else np.ascontiguousarray(records[:count]).data
+    check_digest(name, checked, layout.parts[stem])
+    return records
+
+
+def _parse_binary(name: str, content: bytes, layout: Layout) -> Records:
+    size = PLANES + (2 if layout.fine else 1)
     count, rest = divmod(len(content), size)
     if rest or not count:
-        raise layout.refuse(
+        raise DataError(
             f"{name} is truncated: a batch is a whole number of {size}-byte records, "
             f"but it has {len(content):,} bytes"
         )
-    return _check_records(name, np.frombuffer(content, np.uint8).reshape(count, size), layout)
+    return np.frombuffer(content, np.uint8).reshape(count, size)
 
 
-def parse_python(name: str, content: bytes, layout: Layout = CIFAR10) -> Records:
-    """Return the records of a python file, (n, 1 + 3072), without running the pickle's code.
-
-    Raises:
-        DataError: the pickle asks for anything but plain arrays, or is no batch.
-    """
-    key = layout.keys[0]
-    fields = _parse_pickle(name, content, layout)
+def _parse_python(name: str, content: bytes, layout: Layout) -> Records:
+    fields, key = _parse_pickle(name, content), f"{layout.fine}labels"
     labels, pixels = fields.get(key), fields.get("data")
-    if not isinstance(labels, list) or not isinstance(pixels, np.ndarray):
-        raise layout.refuse(f"{name} must hold a list {key!r} and a byte array 'data'")
-    if pixels.shape != (len(labels), PLANES) or not labels:
-        raise layout.refuse(
-            f"{name} must hold {PLANES} bytes for each of its {len(labels):,} labels, "
-            f"but 'data' has the shape {pixels.shape}"
-        )
+    shape = pixels.shape if isinstance(pixels, np.ndarray) else ()
+    if not isinstance(labels, list) or not labels or shape != (len(labels), PLANES):
+        raise DataError(f"{name} must hold {PLANES} bytes of 'data' for each of its {key!r}")
     if not all(isinstance(label, int) and 0 <= label < layout.count for label in labels):
-        raise layout.refuse(f"{name} is altered: a label is not one of 0 to {layout.count - 1}")
-    records = np.concatenate([np.array(labels, np.uint8)[:, None], pixels], axis=1)
-    return _check_records(name, records, layout)
+        raise DataError(f"{name} is altered: a label is not one of 0 to {layout.count - 1}")
+    return np.concatenate([np.array(labels, np.uint8)[:, None], pixels], axis=1)
 
 
 def to_pixels(records: Records) -> Pixels:
@@ -181,119 +238,51 @@ def to_pixels(records: Records) -> Pixels:
     return np.ascontiguousarray(planes.transpose(0, 2, 3, 1))
 
 
-def _read(layout: Layout, path: Path) -> bytes:
+class _Plain:
+    """Stands in a pickle for an array and its number format: keeps their state, runs nothing."""
+
+    def __init__(self, *made: object) -> None:
+        self.made, self.state = made, ()
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+    def to_numpy(self) -> Pixels | None:
+        """Return (rows, columns) bytes, or None where the state is of anything else."""
+        match self.state:
+            case (_, (int(), int()) as shape, _Plain(made=("u1", *_)), order, raw):
+                content = raw.encode("latin1") if isinstance(raw, str) else raw
+                array = np.frombuffer(content, np.uint8)
+                return array.reshape(shape, order="F" if order else "C")
+        return None
+
+
+_PLAIN = {
+    *(("numpy.core.multiarray", "_reconstruct"), ("numpy._core.multiarray", "_reconstruct")),
+    *(("numpy", "ndarray"), ("numpy", "dtype")),
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == ("_codecs", "encode"):
+            return lambda text, _: text.encode("latin1")
+        if (module, name) in _PLAIN:
+            return _Plain
+        raise DataError(f"asks to run {module}.{name}, which a data file never needs")
+
+
+def _parse_pickle(name: str, content: bytes) -> dict[str, Any]:
+    """Return the fields of a pickled dict; byte arrays of two dimensions come as NumPy's."""
     try:
-        if path.stat().st_size > _MOST_BYTES:
-            raise layout.refuse(f"{path.name} is altered: it has over {_MOST_BYTES:,} bytes")
-        return path.read_bytes()
-    except OSError as error:
-        raise layout.refuse(f"{path} cannot be read ({error.strerror})") from error
-
-
-def _read_archive(path: Path, layout: Layout) -> Dataset:
-    """Read a gzipped tar archive as a stream: regular files with an expected name alone."""
-    members: dict[str, bytes] = {}
-    wanted = {name for form in layout.meta for name in layout.list_files(form)}
-    wanted.update(layout.meta.values())
-    try:
-        with tarfile.open(path, "r|gz") as archive:
-            for count, member in enumerate(archive, 1):
-                if count > _MOST_MEMBERS or member.size > _MOST_BYTES:
-                    raise layout.refuse(
-                        f"{path} is not an official {layout.title} archive: it holds more than "
-                        f"{_MOST_MEMBERS} files, or one of over {_MOST_BYTES:,} bytes"
-                    )
-                inside = PurePosixPath(member.name)
-                strange = inside.is_absolute() or ".." in inside.parts or inside.name in members
-                if member.isreg() and inside.name in wanted and not strange:
-                    stream = archive.extractfile(member)
-                    assert stream is not None, "a regular file has content"
-                    members[inside.name] = stream.read()
-    except (OSError, EOFError, tarfile.TarError, zlib.error) as error:
-        raise layout.refuse(f"{path} is truncated or damaged ({error})") from error
-    for form, meta in layout.meta.items():
-        names = [name for name in (meta, *layout.list_files(form)) if name in members]
-        if set(names) - {meta}:
-            return _assemble(layout, form, ((name, members[name]) for name in names))
-    raise layout.refuse(f"{path} holds no {layout.title} batch such as {next(iter(layout.parts))}")
-
-
-def _assemble(layout: Layout, form: Form, files: Iterable[tuple[str, bytes]]) -> Dataset:
-    """Check the files, join them, and note what is missing."""
-    classes, parts, notes = layout.classes, [], []
-    missing = list(layout.parts)
-    for name, content in files:
-        if name == layout.meta[form]:
-            classes = _parse_classes(layout, form, name, content) or classes
-            continue
-        stem = name.removesuffix(".bin")
-        records = (parse_binary if form == "binary" else parse_python)(name, content, layout)
-        _check_official(layout, form, name, content, records)
-        role = "test" if stem.startswith("test") else "train"
-        parts.append(Part(role, records[:, -PLANES - 1].astype(np.int64), to_pixels(records)))
-        missing.remove(stem)
-        if len(records) < layout.parts[stem]:
-            notes.append(
-                f"{name} holds {len(records):,} of the official {layout.parts[stem]:,} images: "
-                "a partial copy"
+        fields = _Unpickler(io.BytesIO(content), encoding="latin1").load().items()
+        return {
+            key.decode("latin1") if isinstance(key, bytes) else str(key): (
+                value.to_numpy() if isinstance(value, _Plain) else value
             )
-    if not classes:
-        raise layout.refuse(f"{layout.title} lacks its {layout.meta[form]}")
-    if all(part.role == "test" for part in parts):
-        raise layout.refuse(
-            f"{layout.name} needs at least one training batch, such as "
-            f"{next(iter(layout.parts))}, but the copy holds only its test"
-        )
-    if lost := [stem for stem in missing if not stem.startswith("test")]:
-        notes.append(f"{', '.join(lost)} missing: a partial copy")
-    return join_parts(layout.name, f"{layout.title}, {form} batches", classes, parts, notes)
-
-
-def _parse_pickle(name: str, content: bytes, layout: Layout) -> dict[str, Any]:
-    try:
-        return parse_fields(content)
+            for key, value in fields
+        }
     except DataError as error:
-        raise layout.refuse(f"{name} {error}") from error
-
-
-def _parse_classes(layout: Layout, form: Form, name: str, content: bytes) -> tuple[str, ...]:
-    """Return the names of the classes, or none where the file has no list of them."""
-    if form == "binary":
-        names: Any = content.decode("utf-8", "replace").split()
-    else:
-        names = _parse_pickle(name, content, layout).get(layout.keys[1])
-    if not isinstance(names, list):
-        return ()
-    shown = tuple(item.decode() if isinstance(item, bytes) else str(item) for item in names)
-    return shown if len(shown) == len(set(shown)) == layout.count else ()
-
-
-def _check_records(name: str, records: Records, layout: Layout) -> Records:
-    most = layout.parts.get(name.removesuffix(".bin"), max(layout.parts.values()))
-    if len(records) > most:
-        raise layout.refuse(
-            f"{name} is altered: it has at most {most:,} images, but it holds {len(records):,}"
-        )
-    worst = int(records[:, -PLANES - 1].max())
-    if worst >= layout.count:
-        raise layout.refuse(
-            f"{name} is altered: labels go from 0 to {layout.count - 1}, but one is {worst}"
-        )
-    return records
-
-
-def _check_official(
-    layout: Layout, form: Form, name: str, content: bytes, records: Records
-) -> None:
-    stem = name.removesuffix(".bin")
-    by_record, official = layout.hashed == "records", layout.official[stem]
-    count = TEST_START if by_record and stem.startswith("test") else layout.parts[stem]
-    if len(records) < count or (form == "binary" and not by_record):
-        return
-    checked = np.ascontiguousarray(records[:count]).data if by_record else content
-    found = hashlib.sha256(checked).hexdigest()
-    if found != official:
-        raise layout.refuse(
-            f"{name} is altered: its content must have the official SHA-256 {official[:12]}..., "
-            f"but has {found[:12]}..."
-        )
+        raise DataError(f"{name} is refused: it {error}") from error
+    except Exception as error:  # a damaged pickle can raise anything
+        raise DataError(f"{name} is truncated or damaged ({error})") from error

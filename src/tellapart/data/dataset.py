@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,30 +21,21 @@ Indices = NDArray[np.int64]
 
 
 class ImageSource(Protocol):
-    """Where pixels come from."""
+    """Where pixels come from.
 
-    streamed: bool
-    """Whether images are decoded at each read (True) or held in memory (False)."""
+    One that decodes files may have ``resize(size)`` too, and one that can be handed to other
+    processes without a copy of its pixels ``share(path)``; both return a source.
+    """
+
+    @property
+    def streamed(self) -> bool:
+        """Whether images are decoded at each read, and not held in memory."""
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         """Return images as (k, height, width, channels) uint8, of side ``size`` if it can.
 
         A source that holds pixels gives its own size, and the caller resizes.
         """
-
-
-@runtime_checkable
-class SharingSource(Protocol):
-    """A source that other processes can be handed without a copy of its pixels."""
-
-    def share(self, path: Path) -> ImageSource: ...
-
-
-@runtime_checkable
-class ResizingSource(Protocol):
-    """A source that can decode its images at any size."""
-
-    def resize(self, size: int) -> ImageSource: ...
 
 
 class ArraySource:
@@ -61,21 +50,22 @@ class ArraySource:
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         return self.pixels[indices]
 
-    def share(self, path: Path) -> ImageSource:
-        return write_pixels(self.pixels, path)
+    def share(self, path: Path) -> ArraySource:
+        write_bytes(path, np.ascontiguousarray(self.pixels).reshape(-1).data)
+        return MappedSource(path, self.pixels.shape)
 
 
 class MappedSource(ArraySource):
     """Images in a file that the system reads as they are needed, for several processes once."""
 
-    def __init__(self, path: Path) -> None:
-        super().__init__(np.load(path, mmap_mode="r"))
+    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
+        super().__init__(np.memmap(path, np.uint8, "r", shape=shape))
         self._path = path
 
-    def __reduce__(self) -> tuple[type[MappedSource], tuple[Path]]:
-        return MappedSource, (self._path,)
+    def __reduce__(self) -> tuple[type[MappedSource], tuple[Path, tuple[int, ...]]]:
+        return MappedSource, (self._path, self.pixels.shape)
 
-    def share(self, path: Path) -> ImageSource:
+    def share(self, path: Path) -> ArraySource:
         return self
 
 
@@ -146,42 +136,23 @@ def share_dataset(dataset: Dataset, path: Path) -> Dataset:
     """Return a dataset that other processes can be handed without a copy of its pixels.
 
     Pixels in memory are written to ``path``, which must stay while the dataset is in use.
-
-    Raises:
-        WorkspaceError: the file cannot be written.
     """
-    source = dataset.source
-    shared = source.share(path) if isinstance(source, SharingSource) else source
-    return replace(dataset, source=shared)
+    share = getattr(dataset.source, "share", None)
+    return dataset if share is None else replace(dataset, source=share(path))
 
 
 def resize_dataset(dataset: Dataset, size: int) -> Dataset:
     """Return a dataset whose images are read at another side, in pixels.
 
-    Where the source holds pixels and not files, the dataset itself is returned: whoever wants
-    another size resizes.
+    Where the source holds pixels and not files, it is the same: whoever wants another size resizes.
     """
-    source = dataset.source
-    if size == dataset.image_size or not isinstance(source, ResizingSource):
+    resize = getattr(dataset.source, "resize", None)
+    if size == dataset.image_size or resize is None:
         return dataset
-    return replace(dataset, source=source.resize(size), image_size=size)
+    return replace(dataset, source=resize(size), image_size=size)
 
 
-def write_pixels(pixels: Pixels, path: Path) -> MappedSource:
-    """Write images to a file, and return them as they are read from there.
-
-    Raises:
-        WorkspaceError: the file cannot be written.
-    """
-    head = io.BytesIO()
-    pixels = np.ascontiguousarray(pixels)
-    np.lib.format.write_array_header_1_0(head, np.lib.format.header_data_from_array_1_0(pixels))
-    write_bytes(path, head.getvalue(), pixels.reshape(-1).data)
-    return MappedSource(path)
-
-
-@dataclass(frozen=True, eq=False)
-class Part:
+class Part(NamedTuple):
     """Images in memory of one role, (n, height, width, channels) uint8, and their labels."""
 
     role: str
@@ -227,15 +198,14 @@ def join_parts(
     )
 
 
+def rank_content(text: str) -> bytes:
+    """Return what stands for a random number that depends on a text alone."""
+    return hashlib.blake2b(text.encode(), digest_size=16).digest()
+
+
 def hash_pixels(pixels: Pixels) -> tuple[str, ...]:
     """Return one hash per image of (n, height, width, channels) uint8."""
     shape = repr(pixels.shape[1:]).encode()
     return tuple(
         hashlib.blake2b(image.tobytes(), digest_size=12, key=shape).hexdigest() for image in pixels
     )
-
-
-def count_labels(labels: Labels, classes: Sequence[str]) -> dict[str, int]:
-    """Return the number of images per class name, in the order of ``classes``."""
-    counts = Counter(labels.tolist())
-    return {name: counts.get(index, 0) for index, name in enumerate(classes)}

@@ -14,7 +14,7 @@ import re
 import stat
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -35,22 +35,18 @@ MOST_BYTES = 512 * 2**20
 Values = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 _TOO_LARGE = f"{{:,}} pixels, at most {MOST_PIXELS:,} are allowed"
-_TILE = 2048
+_BAND = 2**22  # pixels that are converted at one time
 _MOST_STEP = 64  # Pillow's sums of larger blocks are rounded by more than a grey level
-_ORIENTATION = 0x0112
-_TRANSPOSES = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
+_UPRIGHT = (
+    *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
+    *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE),
+    Image.Transpose.ROTATE_90,
+)
+"""What turns an image upright, for the orientations from 2 on."""
 
 
 class _Room:
-    """Room that threads share; who needs more than is left waits."""
+    """What threads share; who needs more than is left waits."""
 
     def __init__(self, most: int) -> None:
         self._left = most
@@ -58,7 +54,6 @@ class _Room:
 
     @contextmanager
     def take(self, wanted: int) -> Iterator[None]:
-        """Hold so much of it, for the length of a ``with`` block."""
         with self._changed:
             self._changed.wait_for(lambda: self._left >= wanted)
             self._left -= wanted
@@ -82,25 +77,20 @@ def open_content(path: Path) -> Iterator[bytes]:
 
     Raises:
         DataError: there is no such file, it may not be read, is not a regular file or too large.
-        OSError: the file cannot be read now, which says nothing of the file.
+        OSError: what `explain_unreadable` raises.
     """
-    with _explain_failure():
-        status = path.stat()
-    if not stat.S_ISREG(status.st_mode):  # to open a FIFO or a device may never end
-        raise DataError("not a regular file")
-    _check_bytes(status.st_size)
-    with _BYTES.take(status.st_size):
-        with _explain_failure(), open(path, "rb") as stream:
-            content = stream.read(status.st_size)
+    with ExitStack() as held:
+        try:
+            status = path.stat()
+            if not stat.S_ISREG(status.st_mode):  # to open a FIFO or a device may never end
+                raise DataError("not a regular file")
+            _check_bytes(status.st_size)
+            held.enter_context(_BYTES.take(status.st_size))
+            with open(path, "rb") as stream:
+                content = stream.read(status.st_size)
+        except OSError as error:
+            raise DataError(explain_unreadable(error)) from error
         yield content
-
-
-@contextmanager
-def _explain_failure() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DataError(explain_unreadable(error)) from error
 
 
 def _check_bytes(count: int) -> None:
@@ -138,7 +128,6 @@ def decode_image(content: bytes, size: int, channels: int) -> Pixels:
     """Decode an image, given as the bytes of its file, to (size, size, channels) uint8.
 
     Args:
-        content: the bytes of a file.
         size: side of the square, in pixels.
         channels: 1 for grey, 3 for RGB.
 
@@ -156,10 +145,10 @@ def decode_image(content: bytes, size: int, channels: int) -> Pixels:
                 pixels = image.width * image.height
         with _PIXELS.take(pixels):
             image.load()
-            upright = _TRANSPOSES.get(_read_orientation(image))
+            orientation = _read_orientation(image)
             small = _shrink(image, size, "L" if channels == 1 else "RGB")
-            if upright is not None:
-                small = small.transpose(upright)
+            if 2 <= orientation <= 8:
+                small = small.transpose(_UPRIGHT[orientation - 2])
             return np.array(small, np.uint8).reshape(size, size, channels)
 
 
@@ -181,18 +170,14 @@ def _open_image(content: bytes) -> Iterator[Image.Image]:
     except Exception as error:  # decoders raise anything on damaged content
         if "out of memory" in str(error).casefold():  # as Pillow says it
             raise MemoryError(str(error)) from error
-        raise DataError(f"truncated or damaged ({_shorten(error)})") from error
-
-
-def _shorten(error: Exception) -> str:
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(text.split())[:100]
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise DataError(f"truncated or damaged ({' '.join(text.split())[:100]})") from error
 
 
 def _read_orientation(image: Image.Image) -> int:
     """Return the EXIF orientation that is left to apply; Pillow turns a TIFF as it loads it."""
     try:
-        return int(image.getexif().get(_ORIENTATION, 1))
+        return int(image.getexif().get(0x0112, 1))
     except Exception:  # damaged metadata: the pixels are still good
         return 1
 
@@ -200,27 +185,23 @@ def _read_orientation(image: Image.Image) -> int:
 def _shrink(image: Image.Image, size: int, mode: str) -> Image.Image:
     """Squash a loaded image to a square of ``size``, in ``mode``.
 
-    A large one is converted tile by tile, and each tile reduced to what leaves four times the
+    A large one is converted band by band, and each reduced to what leaves four times the
     target: every conversion of the whole would be one more copy of it.
     """
     width, height = image.size
-    if width * height <= _TILE**2:
+    if width * height <= _BAND:
         return _convert(image, mode).resize((size, size), Image.Resampling.BILINEAR)
     across, down = (max(1, min(side // (4 * size), _MOST_STEP)) for side in image.size)
-    wide, high = (_TILE // step * step for step in (across, down))
-    boxes = [
-        (left, top, min(left + wide, width), min(top + high, height))
-        for top in range(0, height, high)
-        for left in range(0, width, wide)
-    ]
+    high = max(1, _BAND // width // down) * down
+    bands = [(0, top, width, min(top + high, height)) for top in range(0, height, high)]
     reach = None
     if _is_wide_grey(image):
-        least, most = zip(*(find_reach(np.asarray(image.crop(box))) for box in boxes), strict=True)
+        least, most = zip(*(find_reach(np.asarray(image.crop(box))) for box in bands), strict=True)
         reach = min(least), max(most)
     reduced = Image.new(mode, (-(-width // across), -(-height // down)))
-    for box in boxes:
-        tile = _convert(image.crop(box), mode, reach).reduce((across, down))
-        reduced.paste(tile, (box[0] // across, box[1] // down))
+    for box in bands:
+        band = _convert(image.crop(box), mode, reach).reduce((across, down))
+        reduced.paste(band, (0, box[1] // down))
     whole = (0, 0, width / across, height / down)
     return reduced.resize((size, size), Image.Resampling.BILINEAR, whole)
 
@@ -252,11 +233,8 @@ def scale_grey(values: Values, reach: tuple[float, float] | None = None) -> Pixe
 
     16-bit whole numbers are divided by 257. Wider ones count as 16-bit while they fit, else
     as 31-bit. Fractions within [0, 1] are multiplied by 255, within [0, 255] kept, and else
-    stretched from their least to their greatest; what is not a number is black.
-
-    Args:
-        values: part of an image, or all of it.
-        reach: the least and greatest of the whole image; those of ``values`` if None.
+    stretched from their least to their greatest; what is not a number is black. ``reach`` is the
+    least and greatest of the whole image, where ``values`` are a part of it.
     """
     least, most = reach or find_reach(values)
     numbers = values.astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import time
@@ -23,17 +24,21 @@ Progress = Callable[[int, int], None]
 TIMEOUT_SECONDS = 30.0
 PAUSES = (0.0, 1.0, 4.0)
 """Seconds before each attempt."""
-_BLOCK = 1 << 20
 _SPARE = 64 << 20
 _WORTH_A_RETRY = (408, 425, 429, 500, 502, 503, 504)
 
 
-def check_address(url: str) -> None:
-    """Refuse an address that is not https.
+def check_digest(name: str, content: bytes | memoryview, official: str) -> None:
+    """Raise a DataError where content does not have the official SHA-256, hexadecimal."""
+    found = hashlib.sha256(content).hexdigest()
+    if found != official:
+        raise DataError(
+            f"{name} is altered, or of another data set: its content must have the official "
+            f"SHA-256 {official[:12]}..., but has {found[:12]}..."
+        )
 
-    Raises:
-        DataError: another scheme.
-    """
+
+def _check_address(url: str) -> None:
     if not url.lower().startswith("https://"):
         raise DataError(f"downloads go over https only, but the address is {url}; use https")
 
@@ -43,17 +48,14 @@ def _check_answer(answer: requests.Response, **options: object) -> None:
     answer.raw.headers.pop("Content-Encoding", None)  # some servers say it of any .gz file
     if answer.is_redirect:
         try:
-            check_address(urljoin(answer.url, answer.headers["location"]))
+            _check_address(urljoin(answer.url, answer.headers["location"]))
         except DataError:
             answer.close()
             raise
 
 
 def fetch_https(url: str, stream: BinaryIO, verify: bool | str) -> None:
-    """Write what an https address gives.
-
-    Args:
-        verify: the file or folder of certificates to trust, or True for certifi's.
+    """Write what an https address gives, trusting certificates in ``verify``, or certifi's if True.
 
     Raises:
         DataError: it leads to an address that is not https.
@@ -62,7 +64,7 @@ def fetch_https(url: str, stream: BinaryIO, verify: bool | str) -> None:
     import pooch
 
     pooch.HTTPDownloader(
-        chunk_size=_BLOCK,
+        chunk_size=1 << 20,
         timeout=TIMEOUT_SECONDS,
         verify=verify,
         hooks={"response": _check_answer},
@@ -84,11 +86,8 @@ def download_file(
     A failing connection is tried three times.
 
     Args:
-        url: an https address.
-        destination: the file to make; its folder is made if missing.
         size: expected bytes.
-        sha256: expected SHA-256, hexadecimal.
-        progress: called with (bytes done, bytes in all).
+        sha256: expected, hexadecimal.
         fetch: writes what an address gives; another one in tests.
 
     Raises:
@@ -98,7 +97,12 @@ def download_file(
     import requests
 
     def download(url: str, beside: str, _: object) -> None:
-        _check_space(destination.parent, size)
+        free = shutil.disk_usage(destination.parent).free
+        if free < size + _SPARE:
+            raise DataError(
+                f"{destination} needs {(size + _SPARE) / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB "
+                "are free; free space, or name another TELLAPART_CACHE"
+            )
         for number, pause in enumerate(PAUSES, 1):
             time.sleep(pause)
             os.unlink(beside)  # made anew with the rights that other files have
@@ -106,21 +110,23 @@ def download_file(
                 with open(beside, "xb") as file:
                     stream: Any = _Counted(file, size, progress)
                     fetch(url, stream, _choose_certificates(number))
-                    stream.end()
+                    if stream.done != size:
+                        raise requests.ConnectionError(f"{stream.done:,} of {size:,} bytes came")
+                    os.fsync(file.fileno())
                 return
             except requests.RequestException as error:
-                if number == len(PAUSES) or not _may_pass(error):
+                code = None if error.response is None else error.response.status_code
+                if number == len(PAUSES) or (code and code not in _WORTH_A_RETRY):
                     raise
 
-    check_address(url)
+    _check_address(url)
     pooch.get_logger().setLevel("WARNING")
+    name, folder = destination.name, destination.parent
     try:
-        pooch.retrieve(
-            url, f"sha256:{sha256}", destination.name, destination.parent, None, download
-        )
+        pooch.retrieve(url, f"sha256:{sha256}", name, folder, downloader=download)
     except requests.RequestException as error:
         raise DataError(
-            f"{destination.name} could not be downloaded ({_explain(error)}); on a machine with a "
+            f"{name} could not be downloaded ({_explain(error)}); on a machine with a "
             f"network fetch {url} and put it at {destination}"
         ) from error
     except ValueError as error:
@@ -141,30 +147,18 @@ class _Counted:
 
     def __init__(self, file: BinaryIO, size: int, progress: Progress | None) -> None:
         self._file, self._size, self._progress = file, size, progress
-        self._done = 0
+        self.flush, self.done = file.flush, 0
 
     def write(self, block: bytes) -> None:
-        self._done += len(block)
-        if self._done > self._size:
-            self._refuse(f"more than {self._size:,}")
+        import requests
+
+        self.done += len(block)
+        if self.done > self._size:
+            raise requests.ConnectionError(f"more than {self._size:,} bytes came")
         self._file.write(block)
         check_stop()
         if self._progress is not None:
-            self._progress(self._done, self._size)
-
-    def flush(self) -> None:
-        self._file.flush()
-
-    def end(self) -> None:
-        if self._done != self._size:
-            self._refuse(f"{self._done:,}")
-        self._file.flush()
-        os.fsync(self._file.fileno())
-
-    def _refuse(self, amount: str) -> None:
-        import requests
-
-        raise requests.ConnectionError(f"{amount} bytes came, {self._size:,} expected")
+            self._progress(self.done, self._size)
 
 
 def _choose_certificates(attempt: int) -> bool | str:
@@ -179,10 +173,6 @@ def _choose_certificates(attempt: int) -> bool | str:
     return named or (attempt % 2 == 0 and (paths.cafile or paths.capath)) or True
 
 
-def _may_pass(error: requests.RequestException) -> bool:
-    return error.response is None or error.response.status_code in _WORTH_A_RETRY
-
-
 def _explain(error: requests.RequestException) -> str:
     if error.response is not None:
         return f"the server answered {error.response.status_code}"
@@ -190,12 +180,3 @@ def _explain(error: requests.RequestException) -> str:
     with suppress(AttributeError):  # urllib3 wraps what it could not do
         cause = cause.reason  # type: ignore[attr-defined]
     return str(cause).partition("): ")[2] or str(cause) or "no answer"
-
-
-def _check_space(folder: Path, size: int) -> None:
-    free = shutil.disk_usage(folder).free
-    if free < size + _SPARE:
-        raise DataError(
-            f"the download needs {(size + _SPARE) / 1e6:,.0f} MB in {folder}, but "
-            f"{free / 1e6:,.0f} MB are free; free space, or name another TELLAPART_CACHE"
-        )

@@ -2,35 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from tellapart.data.dataset import ArraySource, Dataset, Pixels
-from tellapart.data.decode import GREY_MODES, open_content, read_header
-from tellapart.data.files import (
-    FileSource,
-    decode_file,
-    end_where_reading_fails,
-    hash_content,
-    work_through,
-)
+from tellapart.data.dataset import ArraySource, Dataset, ImageSource, Indices, Pixels
+from tellapart.data.decode import GREY_MODES, decode_image, open_content, read_header
 from tellapart.data.layout import LAYOUT
 from tellapart.data.tree import Tree, say_left_out, scan_tree, show_name, sort_naturally
-from tellapart.device import measure_free_memory, return_memory
+from tellapart.device import count_cores, measure_free_memory, return_memory
 from tellapart.errors import DataError, suggest_name
 from tellapart.records import Excluded
 from tellapart.stop import check_stop
 
 MOST_SIZE = 64
 LEAST_SIZE = 8
+
+Found = TypeVar("Found")
 
 
 class _Header(NamedTuple):
@@ -42,6 +41,50 @@ class _Header(NamedTuple):
     digest: str
 
 
+@dataclass(frozen=True, eq=False)
+class FileSource:
+    """Images in files, decoded when read, as long as their content is what was hashed at first."""
+
+    paths: Sequence[Path]
+    hashes: Sequence[str]  # of each file's bytes, as they were when the data were loaded
+    image_size: int  # the chosen side, in pixels
+    channels: int  # 1 or 3
+    held: ArraySource | None = None  # the pixels at that size; None to decode at each read
+
+    @property
+    def streamed(self) -> bool:
+        return self.held is None
+
+    def read(self, indices: Indices, size: int | None = None) -> Pixels:
+        """Return images as (k, size, size, channels) uint8; ``size`` is the chosen one if None.
+
+        Raises:
+            DataError: a file is gone, or is not what it was when the data were loaded.
+        """
+        side = size or self.image_size
+        if self.held is not None and side == self.image_size:
+            return self.held.read(indices)
+        pixels = np.empty((len(indices), side, side, self.channels), np.uint8)
+
+        def decode_one(position: int) -> None:
+            row = int(indices[position])
+            path = self.paths[row]
+            try:
+                pixels[position] = _decode_file(path, self.hashes[row], side, self.channels)
+            except DataError as error:
+                name = show_name(f"{path.parent.name}/{path.name}")
+                raise DataError(f"{name}: {error}; restore it, or start again") from error
+
+        _work_through(decode_one, len(indices))
+        return pixels
+
+    def resize(self, size: int) -> ImageSource:
+        return replace(self, image_size=size, held=None)
+
+    def share(self, path: Path) -> ImageSource:
+        return self if self.held is None else replace(self, held=self.held.share(path))
+
+
 def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool = False) -> Dataset:
     """Read a folder of images: ``<class>/...``, or ``train|val|test/<class>/...``.
 
@@ -49,7 +92,6 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
     ``excluded``.
 
     Args:
-        root: the folder.
         memory_limit: bytes of pixels that may be held; a quarter of the free memory if None.
         follow_links: whether links that lead out of the folder are followed.
 
@@ -57,24 +99,34 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
         DataError: no images, fewer than two classes, or a class that train does not have.
     """
     return_memory()
-    with end_where_reading_fails():
+    with _end_where_reading_fails():
         tree = scan_tree(root, follow_links)
-    headers = _read_headers(tree)
-    if not tree.files:
-        raise DataError(_say_nothing(root, tree))
+
+    def read_one(number: int) -> _Header:
+        with open_content(tree.files[number].path) as content:
+            return _Header(*read_header(content), _hash_content(content))
+
+    headers = _try_files(tree, read_one)
     size, reason = choose_size([min(header.width, header.height) for header in headers])
     channels = 1 if all(header.mode in GREY_MODES for header in headers) else 3
     limit = measure_free_memory() // 4 if memory_limit is None else memory_limit
     shape = (len(headers), size, size, channels)
     held = np.empty(shape, np.uint8) if math.prod(shape) <= limit else None
-    kept = _decode_files(tree, headers, size, channels, held)
+
+    def decode_one(number: int) -> int:
+        pixels = _decode_file(tree.files[number].path, headers[number].digest, size, channels)
+        if held is not None:
+            held[number] = pixels
+        return number
+
+    kept = _try_files(tree, decode_one)
     headers = [headers[number] for number in kept]
     if held is not None:
         for place, number in enumerate(kept):  # in place: the pixels are not held twice
             held[place] = held[number]
-        held = held[: len(kept)]
-    classes = _name_classes(root, tree)
+    classes = _name_classes(tree)
     index = {name: number for number, name in enumerate(classes)}
+    hashes = tuple(header.digest for header in headers)
     name = show_name(root.resolve().name)
     return Dataset(
         name=re.sub(r"[^a-z0-9]+", "-", name.casefold()).strip("-") or "images",
@@ -83,12 +135,12 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
         labels=np.array([index[file.class_name] for file in tree.files], np.int64),
         source=FileSource(
             [file.path for file in tree.files],
-            [header.digest for header in headers],
+            hashes,
             size,
             channels,
-            None if held is None else ArraySource(held),
+            None if held is None else ArraySource(held[: len(kept)]),
         ),
-        hashes=tuple(header.digest for header in headers),
+        hashes=hashes,
         roles=tuple(file.role for file in tree.files),
         image_size=size,
         size_reason=reason,
@@ -121,70 +173,75 @@ def choose_size(shorter_sides: Sequence[int]) -> tuple[int, str]:
     return size, reason
 
 
-def _read_headers(tree: Tree) -> list[_Header]:
-    """Read the header of every file and hash it; leave out what has no readable header."""
-    found: dict[int, _Header] = {}
-
-    def read_one(number: int) -> None:
-        with open_content(tree.files[number].path) as content:
-            found[number] = _Header(*read_header(content), hash_content(content))
-
-    return [found[number] for number in _try_files(tree, read_one)]
+def _decode_file(path: Path, digest: str, size: int, channels: int) -> Pixels:
+    with open_content(path) as content:
+        if _hash_content(content) != digest:
+            raise DataError("its content has changed since it was first read")
+        return decode_image(content, size, channels)
 
 
-def _decode_files(
-    tree: Tree, headers: list[_Header], size: int, channels: int, held: Pixels | None
-) -> list[int]:
-    """Decode every file in full, into ``held`` if given; return the numbers of the good ones."""
-
-    def decode_one(number: int) -> None:
-        pixels = decode_file(tree.files[number].path, headers[number].digest, size, channels)
-        if held is not None:
-            held[number] = pixels
-
-    return _try_files(tree, decode_one)
+def _hash_content(content: bytes) -> str:
+    return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 
-def _try_files(tree: Tree, function: Callable[[int], None]) -> list[int]:
-    """Call a function with each file's number; leave out those that it refuses, with the reason.
+def _work_through(function: Callable[[int], Found], count: int) -> list[Found]:
+    """Call a function with each number below ``count``, on all cores."""
+    with _end_where_reading_fails(), ThreadPoolExecutor(count_cores()) as pool:
+        return list(pool.map(function, range(count)))  # raises what the first failure did
 
-    Returns:
-        the numbers, as they were, of the files that are left.
-    """
-    reasons: dict[int, str] = {}
 
-    def try_one(number: int) -> None:
+@contextmanager
+def _end_where_reading_fails() -> Iterator[None]:
+    """Make a failure that says nothing of the file, such as too many open ones, a DataError."""
+    try:
+        yield
+    except OSError as error:
+        raise DataError(
+            f"{show_name(str(error.filename or 'a file of the data'))} could not be read just now "
+            f"({error.strerror or error}); the file may be well, so start the same command again, "
+            "and remove it if that does not help"
+        ) from error
+
+
+def _try_files(tree: Tree, function: Callable[[int], Found]) -> list[Found]:
+    """Call a function with each file's number; leave out those that it refuses, with the reason."""
+
+    def try_one(number: int) -> Found | DataError:
         check_stop()
         try:
-            function(number)
+            return function(number)
         except DataError as error:
-            reasons[number] = str(error)
+            return error
 
-    with warnings.catch_warnings(), end_where_reading_fails():
+    with warnings.catch_warnings():
         # odd metadata are no news, and images of too many pixels are refused with their size
         warnings.filterwarnings("ignore", module=r"PIL\.")
-        work_through(try_one, len(tree.files))
-    for number in sorted(reasons):
-        tree.excluded.append(Excluded(path=tree.files[number].shown, reason=reasons[number]))
-    kept = [number for number in range(len(tree.files)) if number not in reasons]
-    tree.files = [tree.files[number] for number in kept]
-    return kept
+        results = _work_through(try_one, len(tree.files))
+    files, found = [], []
+    for file, result in zip(tree.files, results, strict=True):
+        if isinstance(result, DataError):
+            tree.excluded.append(Excluded(path=file.shown, reason=str(result)))
+        else:
+            files.append(file)
+            found.append(result)
+    tree.files = files
+    if not files:
+        raise DataError(f"{tree.place} has no readable images{say_left_out(tree)}; {LAYOUT}")
+    return found
 
 
-def _name_classes(root: Path, tree: Tree) -> tuple[str, ...]:
+def _name_classes(tree: Tree) -> tuple[str, ...]:
     names = {file.class_name for file in tree.files}
-    if not names:
-        raise DataError(_say_nothing(root, tree))
     if len(names) < 2:
         raise DataError(
-            f"{show_name(str(root))} must have two classes or more, but has one "
+            f"{tree.place} must have two classes or more, but has one "
             f"({names.pop()}){say_left_out(tree)}; {LAYOUT}. If the classes lie one folder deeper, "
             "give that folder"
         )
     trained = {file.class_name for file in tree.files if file.role in ("", "train")}
     if not trained:
         raise DataError(
-            f"{show_name(str(root))} has no images to train on, only "
+            f"{tree.place} has no images to train on, only "
             f"{' and '.join(sorted({file.role for file in tree.files}))}; add a folder train"
         )
     for file in tree.files:
@@ -205,7 +262,3 @@ def _note_missing(tree: Tree, classes: Sequence[str]) -> list[str]:
         if present and missing:
             notes.append(f"{role} has no images of: {', '.join(missing)}")
     return notes
-
-
-def _say_nothing(root: Path, tree: Tree) -> str:
-    return f"{show_name(str(root))} has no readable images{say_left_out(tree)}; {LAYOUT}"

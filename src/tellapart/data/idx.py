@@ -7,7 +7,6 @@ lengths in 4 bytes each, the highest first, then the values.
 from __future__ import annotations
 
 import gzip
-import hashlib
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,44 +14,26 @@ from pathlib import Path
 import numpy as np
 
 from tellapart.data.dataset import Dataset, Part, Pixels, join_parts
+from tellapart.data.download import check_digest
 from tellapart.errors import DataError
 
 SIDE = 28
+PARTS = (("train", "train", 60_000), ("test", "t10k", 10_000))
+"""Each split, what its files' names begin with, and its images in all."""
 _MOST_BYTES = 64 * 2**20
-FILES = (
-    *("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
-    *("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
-)
-WHOLE = {"train": 60_000, "test": 10_000}
 
 
 @dataclass(frozen=True)
 class IdxLayout:
-    """One data set of this form.
+    """One data set of this form."""
 
-    Attributes:
-        name: what users call it here.
-        title: what its authors call it.
-        folders: where its files lie, below a folder that is searched.
-        classes: their names, by label.
-        official: the SHA-256 of the unpacked content of each of `FILES`, where it is whole.
-    """
-
-    name: str
-    title: str
-    folders: tuple[str, ...]
+    title: str  # what its authors call it
     classes: tuple[str, ...]
-    official: tuple[str, ...]
-
-    def refuse(self, said: str) -> DataError:
-        remedy = "replace it with a fresh copy, or remove it and run: tellapart fetch"
-        return DataError(f"{said}; {remedy} {self.name}")
+    official: tuple[str, ...]  # SHA-256 of the unpacked images and labels of each of PARTS
 
 
 MNIST = IdxLayout(
-    name="mnist",
     title="MNIST",
-    folders=("mnist", "MNIST/raw", "MNIST", "."),
     classes=tuple("0123456789"),
     official=(
         "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -60,11 +41,9 @@ MNIST = IdxLayout(
         "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
         "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
     ),
-)  # fmt: skip
+)
 FASHION = IdxLayout(
-    name="fashion-mnist",
     title="Fashion-MNIST",
-    folders=("fashion-mnist", "FashionMNIST/raw", "FashionMNIST", "."),
     classes=(
         "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
         "Ankle boot",
@@ -84,54 +63,61 @@ def read_idx(place: Path, layout: IdxLayout) -> Dataset | None:
     Raises:
         DataError: a file is truncated, altered or another data set's, or one is missing.
     """
-    for folder in (place / name for name in layout.folders):
-        paths = [_find(folder, stem) for stem in FILES]
-        if paths[0] is None:
-            continue
+    name, theirs = layout.title.lower(), layout.title.replace("-", "")
+    for folder in (place / inside for inside in (name, f"{theirs}/raw", theirs, ".")):
         parts, notes = [], []
-        for first, (role, whole) in zip((0, 2), WHOLE.items(), strict=True):
-            if paths[first : first + 2] == [None, None]:
+        official = iter(layout.official)
+        for role, start, whole in PARTS:
+            stems = [f"{start}-{kind}-ubyte" for kind in ("images-idx3", "labels-idx1")]
+            images, labels = (_read_file(folder, stem, whole, next(official)) for stem in stems)
+            if images is None and labels is None:
                 continue
-            values = []
-            for number in (first, first + 1):
-                path = paths[number]
-                if path is None:
-                    raise layout.refuse(f"{folder} must hold {FILES[number]} too")
-                values.append(_read_file(path, layout, whole, layout.official[number]))
-            parts.append(_join(layout, role, *values))
-            if len(values[0]) < whole:
+            if images is None or labels is None:
+                raise DataError(f"{folder} must hold both {' and '.join(stems)}")
+            parts.append(_make_part(layout, role, images, labels))
+            if (count := len(parts[-1].labels)) < whole:
                 notes.append(
-                    f"{role} has {len(values[0]):,} of the official {whole:,} images: "
-                    "a partial copy"
+                    f"{role} has {count:,} of the official {whole:,} images: a partial copy"
                 )
-        return join_parts(layout.name, f"{layout.title}, idx files", layout.classes, parts, notes)
+        if parts and parts[0].role == "train":
+            title = f"{layout.title}, idx files"
+            return join_parts(name, title, layout.classes, parts, notes)
     return None
 
 
-def _find(folder: Path, stem: str) -> Path | None:
-    """Return where a file lies, under one of the names that it is given when it is unpacked."""
+def _read_file(folder: Path, stem: str, whole: int, official: str) -> Pixels | None:
+    """Read a file under one of the names that it is given when it is unpacked, if it is there."""
     dotted = stem.replace("-idx", ".idx")
     names = (f"{stem}.gz", stem, f"{dotted}.gz", dotted)
-    return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-def _read_file(path: Path, layout: IdxLayout, whole: int, official: str) -> Pixels:
+    path = next((folder / name for name in names if (folder / name).is_file()), None)
+    if path is None:
+        return None
     try:
         with gzip.GzipFile(path) if path.suffix == ".gz" else open(path, "rb") as stream:
             content = stream.read(_MOST_BYTES + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise layout.refuse(f"{path} is truncated or damaged ({error})") from error
-    values = parse_idx(path.name, content, layout)
-    digest = hashlib.sha256(content).hexdigest()
-    if len(values) == whole and digest != official:
-        raise layout.refuse(
-            f"{path.name} is altered, or of another data set than {layout.title}: its content "
-            f"must have the official SHA-256 {official[:12]}..., but has {digest[:12]}..."
-        )
+        raise DataError(f"{path} is truncated or damaged ({error})") from error
+    values = parse_idx(path.name, content)
+    if len(values) == whole:
+        check_digest(path.name, content, official)
     return values
 
 
-def parse_idx(name: str, content: bytes, layout: IdxLayout) -> Pixels:
+def _make_part(layout: IdxLayout, role: str, images: Pixels, labels: Pixels) -> Part:
+    if images.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1:
+        raise DataError(
+            f"{layout.title} must have {SIDE} x {SIDE} images, each with a label, but {role} has "
+            f"the shapes {images.shape} and {labels.shape}"
+        )
+    if labels.max() >= len(layout.classes):
+        raise DataError(
+            f"{layout.title} has labels from 0 to {len(layout.classes) - 1}, but one in {role} is "
+            f"{labels.max()}"
+        )
+    return Part(role, labels.astype(np.int64), images[..., None])
+
+
+def parse_idx(name: str, content: bytes) -> Pixels:
     """Return the bytes of an idx file in their shape.
 
     Raises:
@@ -140,25 +126,11 @@ def parse_idx(name: str, content: bytes, layout: IdxLayout) -> Pixels:
     dimensions = content[3] if content[:3] == b"\0\0\x08" and len(content) > 3 else 0
     start = 4 + 4 * dimensions
     if not dimensions or len(content) < start or len(content) > _MOST_BYTES:
-        raise layout.refuse(f"{name} is no idx file of bytes")
+        raise DataError(f"{name} is no idx file of bytes")
     shape = tuple(np.frombuffer(content[4:start], ">u4").tolist())
     size = int(np.prod(shape, dtype=object))
     if len(content) - start != size or not size:
-        raise layout.refuse(
+        raise DataError(
             f"{name} is truncated: it must have {size:,} values, but has {len(content) - start:,}"
         )
     return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-def _join(layout: IdxLayout, role: str, images: Pixels, labels: Pixels) -> Part:
-    if images.shape != (len(labels), SIDE, SIDE) or labels.ndim != 1:
-        raise layout.refuse(
-            f"{layout.title} must have {SIDE} x {SIDE} images, each with a label, but {role} has "
-            f"the shapes {images.shape} and {labels.shape}"
-        )
-    if labels.max() >= len(layout.classes):
-        raise layout.refuse(
-            f"{layout.title} has labels from 0 to {len(layout.classes) - 1}, but one in {role} is "
-            f"{labels.max()}"
-        )
-    return Part(role, labels.astype(np.int64), images[..., None])

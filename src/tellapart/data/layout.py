@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,10 +22,7 @@ LAYOUT = "expected is FOLDER/<class>/<images>, or FOLDER/train/<class>/<images> 
 
 @dataclass(eq=False)
 class Folder:
-    """One folder: its images, the folders in it, the endings of its other files.
-
-    ``count`` is how many images lie in it and in all folders below.
-    """
+    """One folder: its images, the folders in it, the endings of its other files."""
 
     path: Path
     shown: str
@@ -32,18 +30,22 @@ class Folder:
     images: list[Path] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
-    count: int = 0
 
     @property
     def name(self) -> str:
         return self.shown.rpartition("/")[2]
 
-    @property
+    @cached_property
     def role(self) -> str:
         """The split that its name stands for, or an empty string."""
         return find_role(self.name)
 
-    @property
+    @cached_property
+    def count(self) -> int:
+        """How many images lie in it and in all folders below."""
+        return sum(len(folder.images) for folder in self.walk())
+
+    @cached_property
     def filled(self) -> list[Folder]:
         """The folders in it that hold images."""
         return [folder for folder in self.folders if folder.count]
@@ -87,16 +89,15 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
     Raises:
         DataError: splits without class folders, or what may be a split or a class.
     """
+    if inner := _split_classes(root):
+        _note_roles([(part.role, part.folder) for part in inner if part.role], notes)
+        return inner
     named = [folder for folder in root.filled if folder.role]
     others = [folder for folder in root.filled if not folder.role]
     exact = [folder for folder in named if folder.name.casefold() in ROLE_WORDS]
     splits = [folder for folder in named if _holds_classes(folder)]
     loose = exact if others else named
-    if inner := _split_classes(root):
-        _note_roles([(part.role, part.folder) for part in inner if part.role], notes)
-        return inner
-    roles = {folder.role for folder in loose}
-    if not splits and (len(roles) > 1 or (loose and len(root.filled) == 1)):
+    if not splits and (len({one.role for one in loose}) > 1 or (loose and len(root.filled) == 1)):
         raise DataError(
             f"{_join(loose)} must hold class folders, but hold images alone, and labels in file "
             f"names are not read; sort them into class folders: {LAYOUT}"
@@ -117,22 +118,29 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
         return [ClassFolder("", folder.name, folder) for folder in root.folders]
     if others:
         notes.append(f"folders beside {_join(splits)} left out: {_join(others)}")
-    return _read_splits(named, splits, notes)
+    for folder in named:
+        if strays := len(folder.images) if folder in splits else folder.count:
+            notes.append(
+                f"{strays:,} images of {folder.name} lie outside of all class folders: left out"
+            )
+    places = [(split.role, place) for split, place in zip(splits, _unwrap(splits), strict=True)]
+    _note_roles(places, notes)
+    return [
+        ClassFolder(role, inner.name, inner) for role, place in places for inner in place.folders
+    ]
 
 
 def _refuse_alike(root: Folder) -> None:
     """Refuse folders without images of their own that hold the same folders.
 
-    Raises:
-        DataError: they are splits whose names do not say so, or classes that are divided alike.
+    They are splits whose names do not say so, or classes that are divided alike.
     """
-    inside = [frozenset(inner.name for inner in top.filled) for top in root.filled]
-    if len(inside) < 2 or len(set(inside)) > 1 or len(inside[0]) < 2:
-        return
-    if not any(top.images for top in root.filled):
+    inside = {frozenset(inner.name for inner in top.filled) for top in root.filled}
+    loose = any(top.images for top in root.filled)
+    if len(root.filled) > 1 and len(inside) == 1 and not loose and len(names := inside.pop()) > 1:
         raise DataError(
             f"{_join(root.filled)} hold folders of the same names "
-            f"({', '.join(sorted(inside[0])[:10])}), so they may be splits or classes; name splits "
+            f"({', '.join(sorted(names)[:10])}), so they may be splits or classes; name splits "
             "train, val and test, or put the images of each class into one folder"
         )
 
@@ -155,11 +163,9 @@ def _split_classes(root: Folder) -> list[ClassFolder]:
 
 def _share_classes(splits: list[Folder]) -> bool:
     """Tell whether folders of different roles have inner folders of one name."""
-    roles: dict[str, set[str]] = {}
-    for split, inside in zip(splits, _unwrap(splits), strict=True):
-        for inner in inside.filled:
-            roles.setdefault(inner.name, set()).add(split.role)
-    return any(len(found) > 1 for found in roles.values())
+    places = zip(splits, _unwrap(splits), strict=True)
+    pairs = {(inner.name, split.role) for split, place in places for inner in place.filled}
+    return len({name for name, _ in pairs}) < len(pairs)
 
 
 def _unwrap(splits: list[Folder]) -> list[Folder]:
@@ -171,33 +177,15 @@ def _unwrap(splits: list[Folder]) -> list[Folder]:
     inside: list[Folder] = []
     while inside != splits:
         inside = splits
-        plain = [split for split in inside if not _wraps_one(split)]
-        names = {inner.name for split in plain for inner in split.filled}
-        splits = [
-            split if split in plain or split.filled[0].name in names else split.filled[0]
+        alone = {
+            split.shown: split.filled[0]
             for split in inside
-        ]
+            if len(split.filled) == 1 and not split.images and _holds_classes(split.filled[0])
+        }
+        names = {each.name for split in inside if split.shown not in alone for each in split.filled}
+        deeper = {shown: place for shown, place in alone.items() if place.name not in names}
+        splits = [deeper.get(split.shown, split) for split in inside]
     return splits
-
-
-def _wraps_one(folder: Folder) -> bool:
-    inside = folder.filled
-    return len(inside) == 1 and not folder.images and _holds_classes(inside[0])
-
-
-def _read_splits(named: list[Folder], splits: list[Folder], notes: list[str]) -> list[ClassFolder]:
-    inside = _unwrap(splits)
-    for folder in named:
-        strays = len(folder.images) if folder in splits else folder.count
-        if strays:
-            notes.append(
-                f"{strays:,} images of {folder.name} lie outside of all class folders: left out"
-            )
-    places = [(split.role, place) for split, place in zip(splits, inside, strict=True)]
-    _note_roles(places, notes)
-    return [
-        ClassFolder(role, inner.name, inner) for role, place in places for inner in place.folders
-    ]
 
 
 def _note_roles(places: list[tuple[str, Folder]], notes: list[str]) -> None:
@@ -211,6 +199,5 @@ def _note_roles(places: list[tuple[str, Folder]], notes: list[str]) -> None:
 
 
 def _join(folders: list[Folder]) -> str:
-    """Name folders, the first ten."""
     more = f" and {len(folders) - 10} more" if len(folders) > 10 else ""
     return ", ".join(folder.shown for folder in folders[:10]) + more

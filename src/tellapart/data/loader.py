@@ -22,9 +22,7 @@ def shuffle_order(n: int, seed: int, epoch: int) -> Indices:
     needs no earlier epoch, so nothing has to be restored when training goes on.
     """
     key = np.array([seed & _WORD, epoch & _WORD], np.uint64)
-    return (
-        np.random.Generator(np.random.Philox(key=key)).permutation(n).astype(np.int64, copy=False)
-    )
+    return np.random.Generator(np.random.Philox(key=key)).permutation(n).astype(np.int64)
 
 
 def cut_epoch(n: int, batch_size: int, even: bool = False) -> list[int]:
@@ -44,16 +42,11 @@ def cut_epoch(n: int, batch_size: int, even: bool = False) -> list[int]:
 
 
 def iterate_batches(
-    dataset: Dataset,
-    indices: Indices,
-    batch_size: int,
-    order: Indices | None = None,
+    dataset: Dataset, indices: Indices, batch_size: int, order: Indices | None = None
 ) -> Iterator[Batch]:
-    """Yield (pixels, labels, rows), as `read_batches` does; the last batch may be shorter.
+    """Yield (pixels, labels, rows) of (n,) rows of the dataset, as `read_batches` does.
 
-    Args:
-        indices: rows of the dataset, (n,) int64.
-        order: a permutation of ``range(n)``; as ``indices`` stand if None.
+    They are taken in ``order``, a permutation of ``range(n)``, if there is one.
     """
     ordered = indices if order is None else indices[order]
     bounds = cut_epoch(len(ordered), batch_size)

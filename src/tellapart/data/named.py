@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,26 +27,15 @@ class Published:
     size: int
     sha256: str
 
-    @property
-    def name(self) -> str:
-        return self.url.rpartition("/")[2]
-
 
 @dataclass(frozen=True)
 class Named:
-    """Data with a name.
+    """Data with a name."""
 
-    Attributes:
-        read: reads the copy in a folder; None where there is none.
-        files: what is downloaded; none where the data come with the package.
-        folder: in the cache, where the files' own names do not say whose they are.
-        shapes: what a copy may look like, in words.
-    """
-
-    read: Callable[[Path], Dataset | None]
-    files: tuple[Published, ...] = ()
-    folder: str = ""
-    shapes: str = ""
+    read: Callable[[Path], Dataset | None]  # of the copy in a folder; None where there is none
+    files: tuple[Published, ...] = ()  # to download; none where the data come with the package
+    folder: str = ""  # in the cache, where the files' own names do not say whose they are
+    shapes: str = ""  # what a copy may look like, in words
 
 
 _TORONTO = "https://www.cs.toronto.edu/~kriz"
@@ -121,18 +110,17 @@ def load_named(
         DataError: no copy is found, or one is truncated or altered.
     """
     entry = NAMED[name]
-    places = (
-        [data_dir]
-        if data_dir or not entry.files
-        else list_places(os.environ, Path.home(), Path.cwd())
-    )
-    for place in places:
-        found = entry.read(expand_path(place or "."))
-        if found is not None:
-            return found
+    if not entry.files:
+        places = [Path(".")]
+    elif data_dir:
+        places = [data_dir]
+    else:
+        places = list_places(os.environ, Path.home(), Path.cwd())
+    if found := _read_first(name, places):
+        return found
     if data_dir is None and download:
         fetch_named(name, progress)
-        found = entry.read(locate_cache() / "data")
+        found = _read_first(name, [locate_cache() / "data"])
         assert found is not None, "what was downloaded is read"
         return found
     remedy = "give its folder with --data-dir" if data_dir is None else "name another --data-dir"
@@ -140,6 +128,16 @@ def load_named(
         f"{name} must lie in one of {', '.join(map(str, places))} as one of {entry.shapes}, "
         f"but is not there; {remedy}, or run: tellapart fetch {name}"
     )
+
+
+def _read_first(name: str, places: Sequence[Path]) -> Dataset | None:
+    try:
+        copies = (NAMED[name].read(expand_path(place)) for place in places)
+        return next((copy for copy in copies if copy is not None), None)
+    except DataError as error:
+        raise DataError(
+            f"{error}; replace it with a fresh copy, or remove it and run: tellapart fetch {name}"
+        ) from error
 
 
 def fetch_named(name: str, progress: Progress | None = None) -> Path | None:
@@ -153,19 +151,18 @@ def fetch_named(name: str, progress: Progress | None = None) -> Path | None:
         return None
     folder = locate_cache() / "data" / entry.folder
     total, before = sum(file.size for file in entry.files), 0
-
-    def report(done: int, size: int) -> None:
-        if progress is not None:
-            progress(before + done, total)
-
     for number, file in enumerate(entry.files, 1):
-        path = folder / file.name
+        path = folder / file.url.rpartition("/")[2]
+
+        def report(done: int, size: int, before: int = before) -> None:
+            if progress is not None:
+                progress(before + done, total)
+
         try:
             download_file(file.url, path, file.size, file.sha256, report)
         except DataError as error:
-            if rest := ", ".join(other.url for other in entry.files[number:]):
-                raise DataError(f"{error}, and beside it {rest}") from error
-            raise
+            rest = ", ".join(other.url for other in entry.files[number:])
+            raise DataError(f"{error}, and beside it {rest}" if rest else str(error)) from error
         before += file.size
     return path if len(entry.files) == 1 else folder
 
@@ -173,11 +170,6 @@ def fetch_named(name: str, progress: Progress | None = None) -> Path | None:
 def list_places(environ: Mapping[str, str], home: Path, here: Path) -> list[Path]:
     """Return the folders that are searched for named data, in order."""
     keras = Path(environ.get("KERAS_HOME") or home / ".keras")
-    named = environ.get(DATA_VARIABLE)
-    return [
-        *([Path(named)] if named else []),
-        locate_cache(dict(environ)) / "data",
-        keras / "datasets",
-        here / "data",
-        home / "data",
-    ]
+    named = [Path(environ[DATA_VARIABLE])] if environ.get(DATA_VARIABLE) else []
+    cache = locate_cache(dict(environ)) / "data"
+    return [*named, cache, keras / "datasets", here / "data", home / "data"]

@@ -7,8 +7,7 @@ their order moves almost none. Equal images stay on one side.
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from tellapart.config import SplitSettings
-from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.dataset import Dataset, Indices, rank_content
 from tellapart.errors import DataError
 from tellapart.records import ROLES, Record
 from tellapart.workspace import read_record, write_json
@@ -55,11 +54,7 @@ class Manifest(Record):
 
 
 def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split:
-    """Divide a dataset into train, val and test.
-
-    Args:
-        dataset: its ``roles`` are kept where given.
-        settings: shares per class, the most images carved for one role, and the seed.
+    """Divide a dataset into train, val and test; the roles that it gives are kept.
 
     Raises:
         DataError: no training images, or a class with too few to divide.
@@ -77,8 +72,16 @@ def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split
     wanted = {role: share for role, share in shares.items() if not len(parts[role])}
     notes = []
     groups = _group_rows(dataset, pool)
-    if wanted:
-        _check_classes(dataset, groups)
+    small = [
+        f"{dataset.classes[label]!r} ({len(inside)})"
+        for label, inside in groups.items()
+        if len(inside) < FEWEST
+    ]
+    if wanted and small:
+        raise DataError(
+            f"every class must have {FEWEST} different images of its own to be split, but fewer "
+            f"are in {', '.join(small)}; add images, or remove these classes"
+        )
     whole = {label: sum(map(len, inside.values())) for label, inside in groups.items()}
     distinct = {label: len(inside) for label, inside in groups.items()}
     for role, share in wanted.items():
@@ -88,58 +91,45 @@ def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split
             limit = (distinct[label] - 1) // 2
             chosen += _choose_rows(inside, f"{role}:{settings.seed}", targets[label], limit)
         parts[role] = np.array(sorted(chosen), np.int64)
-        part = len(chosen) / len(pool)
         notes.append(
-            f"{role}: {len(chosen):,} images ({part:.0%}) carved from train, by class, "
-            f"seed {settings.seed}"
+            f"{role}: {len(chosen):,} images ({len(chosen) / len(pool):.0%}) carved from train, by "
+            f"class, seed {settings.seed}"
         )
-    held_out = np.concatenate([parts["val"], parts["test"]])
-    train = np.setdiff1d(pool, held_out)
+    train = np.setdiff1d(pool, np.concatenate([parts["val"], parts["test"]]))
     return Split(train, parts["val"], parts["test"], settings, tuple(notes))
 
 
 def write_split(path: Path, dataset: Dataset, split: Split) -> Path:
-    """Write the manifest: the dataset's fingerprint, and the images' hashes per role.
-
-    Raises:
-        WorkspaceError: the file cannot be written.
-    """
-    parts = zip(ROLES, (split.train, split.val, split.test), strict=True)
-    listed = {role: [dataset.hashes[row] for row in rows] for role, rows in parts}
+    """Write the manifest: the dataset's fingerprint, and the images' hashes per role."""
     about = {"fingerprint": dataset.fingerprint, "settings": split.settings, "notes": split.notes}
-    return write_json(path, Manifest.model_validate(about | listed))
+    return write_json(path, Manifest.model_validate(about | _list_hashes(dataset, split)))
 
 
 def read_split(path: Path, dataset: Dataset) -> Split:
-    """Rebuild a split of this very dataset from its manifest.
+    """Make the split of a manifest again, for it follows from the data and the settings.
 
     Raises:
-        DataError: the manifest is of other data.
+        DataError: the manifest is of other data, or lists other images.
         WorkspaceError: the file cannot be read, or is no manifest.
     """
     manifest = read_record(path, Manifest)
-    listed: dict[str, Counter[str]] = {role: Counter(getattr(manifest, role)) for role in ROLES}
     if manifest.fingerprint != dataset.fingerprint:
         raise DataError(
             f"{path} is a split of other data: its fingerprint is {manifest.fingerprint}, that of "
             f"{dataset.name} is {dataset.fingerprint}; restore the images, or use another --out"
         )
-    rows: dict[str, list[int]] = {role: [] for role in ROLES}
-    given = [role in ("val", "test") for role in dataset.roles]
-    for row in sorted(range(len(dataset)), key=lambda row: not given[row]):  # those first
-        digest = dataset.hashes[row]
-        parts = [dataset.roles[row]] if given[row] else ROLES
-        part = next((part for part in parts if given[row] or listed[part][digest] > 0), None)
-        if part is None:
-            raise DataError(f"{path} does not list image {digest} of the data; remove it")
-        rows[part].append(row)
-        listed[part][digest] -= 1
-    if any(count for counts in listed.values() for count in counts.values()):
-        raise DataError(f"{path} lists images that the data do not have; remove it")
-    if not all(rows.values()):
-        raise DataError(f"{path} has a role without images; remove it")
-    train, val, test = (np.array(rows[role], np.int64) for role in ROLES)
-    return Split(train, val, test, manifest.settings, manifest.notes)
+    split = make_split(dataset, manifest.settings)
+    for role, listed in _list_hashes(dataset, split).items():
+        if sorted(listed) != sorted(getattr(manifest, role)):
+            raise DataError(
+                f"{path} lists other images as {role} than its settings give; remove it"
+            )
+    return split
+
+
+def _list_hashes(dataset: Dataset, split: Split) -> dict[str, list[str]]:
+    parts = zip(ROLES, (split.train, split.val, split.test), strict=True)
+    return {role: [dataset.hashes[row] for row in rows] for role, rows in parts}
 
 
 def count_leaks(dataset: Dataset, split: Split) -> int:
@@ -164,19 +154,6 @@ def _group_rows(dataset: Dataset, pool: Indices) -> Groups:
     return groups
 
 
-def _check_classes(dataset: Dataset, groups: Groups) -> None:
-    small = [
-        f"{dataset.classes[label]!r} ({len(inside)})"
-        for label, inside in groups.items()
-        if len(inside) < FEWEST
-    ]
-    if small:
-        raise DataError(
-            f"every class must have {FEWEST} different images of its own to be split, but fewer "
-            f"are in {', '.join(small)}; add images, or remove these classes"
-        )
-
-
 def _set_targets(whole: Mapping[int, int], share: float, most: int) -> dict[int, int]:
     """Return how many rows of each class to carve: a share, at least one, ``most`` in all."""
     targets = {label: max(1, round(share * count)) for label, count in whole.items()}
@@ -194,17 +171,11 @@ def _choose_rows(
     inside: dict[str, list[int]], salt: str, target: int, most_groups: int
 ) -> list[int]:
     """Take whole groups out of ``inside``, in the order of their rank, up to ``target`` rows."""
-
-    def rank(digest: str) -> bytes:
-        return hashlib.blake2b(f"{salt}:{digest}".encode(), digest_size=16).digest()
-
-    order = sorted(inside, key=rank)
+    order = sorted(inside, key=lambda digest: rank_content(f"{salt}:{digest}"))
     taken: list[str] = []
     count = 0
     for digest in order:
-        if count == target or len(taken) == most_groups:
-            break
-        if count + len(inside[digest]) <= target:
+        if len(taken) < most_groups and count + len(inside[digest]) <= target:
             taken.append(digest)
             count += len(inside[digest])
     if not taken:  # every image has more copies than the target: take the fewest

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 
 import numpy as np
 
-from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.dataset import Dataset, Indices, rank_content
 
 
 def take_share(dataset: Dataset, rows: Indices, share: float, seed: int) -> Indices:
@@ -25,10 +24,6 @@ def take_share(dataset: Dataset, rows: Indices, share: float, seed: int) -> Indi
     labels = dataset.labels[rows]
     for label in np.unique(labels):
         own = rows[labels == label].tolist()
-        own.sort(key=lambda row: _rank(f"{seed}:{dataset.hashes[row]}"))
+        own.sort(key=lambda row: rank_content(f"{seed}:{dataset.hashes[row]}"))
         taken += own[: max(1, math.ceil(share * len(own) - 1e-9))]
     return np.array(sorted(taken), np.int64)
-
-
-def _rank(text: str) -> bytes:
-    return hashlib.blake2b(text.encode(), digest_size=16).digest()

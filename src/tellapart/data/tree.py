@@ -34,8 +34,9 @@ class ImageFile(NamedTuple):
 
 @dataclass
 class Tree:
-    """What a walk over a folder found."""
+    """What a walk over a folder found; ``place`` names it."""
 
+    place: str
     files: list[ImageFile] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     excluded: list[Excluded] = field(default_factory=list)
@@ -55,10 +56,7 @@ def sort_naturally(name: str) -> tuple[list[str | int], str]:
 
 
 def show_name(name: str) -> str:
-    """Return a file or class name as text that every encoder and terminal takes.
-
-    It is in one Unicode form; control characters, and those that turn the direction of text,
-    are written as escapes.
+    """Return a file or class name in one Unicode form, with control characters as escapes.
 
     >>> print(show_name("a\\nb"))
     a\\nb
@@ -80,23 +78,36 @@ def scan_tree(root: Path, follow_links: bool = False) -> Tree:
     Raises:
         DataError: the folder is empty or unreadable, or has images but no class folders.
     """
-    tree = Tree()
+    tree = Tree(show_name(str(root)))
     top = _read_folders(root, follow_links, tree)
-    place = show_name(str(root))
     if not top.folders:
         tree.others = top.others
-        if not top.images and not tree.own and not say_left_out(tree):
-            raise DataError(f"{place} is empty; {LAYOUT}")
+        left_out = say_left_out(tree)
+        if not top.images and not left_out:
+            raise DataError(f"{tree.place} is empty; {LAYOUT}")
         raise DataError(
-            f"{place} has {len(top.images):,} images but no class folders{say_left_out(tree)}; "
-            f"labels in file names are not read, so sort them into class folders: {LAYOUT}"
+            f"{tree.place} has {len(top.images):,} images but no class folders{left_out}; labels "
+            f"in file names are not read, so sort them into class folders: {LAYOUT}"
         )
     if top.images:
         tree.notes.append(f"{len(top.images):,} images lie outside of all class folders: left out")
     found = find_classes(top, tree.notes)
-    for part in found:
-        _take_images(part, tree)
-    _note_oddities(tree, found)
+    for role, name, folder in found:
+        for inner in folder.walk():
+            tree.others += inner.others
+            for path in inner.images:
+                shown = f"{inner.shown}/{show_name(path.name)}"
+                tree.files.append(ImageFile(path, shown, name, role))
+        if not folder.count and not any(own.startswith(f"{folder.shown}/") for own in tree.own):
+            tree.notes.append(f"class folder {folder.shown} holds no images")
+    tree.notes += _list_left_out(tree)
+    inside = [inner for part in found for inner in part.folder.walk() if inner != part.folder]
+    if deeper := [inner for inner in inside if inner.images]:
+        tree.notes.append(
+            f"{sum(len(inner.images) for inner in deeper):,} images lie in folders inside their "
+            f"class folder, such as {deeper[0].shown}"
+        )
+    tree.notes += _note_spellings(found)
     return tree
 
 
@@ -110,7 +121,6 @@ def say_left_out(tree: Tree) -> str:
 
 
 def _list_left_out(tree: Tree) -> list[str]:
-    """Return a sentence for each kind of thing that is no image to be read."""
     said = []
     if tree.others:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in tree.others.most_common(5))
@@ -126,12 +136,29 @@ def _list_left_out(tree: Tree) -> list[str]:
     return said
 
 
+def _note_spellings(found: list[ClassFolder]) -> list[str]:
+    """Note folders of classes whose names differ in Unicode form, case or spaces alone."""
+    alike: dict[str, set[str]] = {}
+    for part in found:
+        raw = part.folder.path.name  # of a class that is split inside it is the split's
+        name = raw if show_name(raw) == part.name else part.name
+        alike.setdefault(part.name.strip().casefold(), set()).add(name)
+    notes = []
+    for names in alike.values():
+        shown = " and ".join(ascii(name) for name in sorted(names))
+        if len({show_name(name) for name in names}) > 1:
+            notes.append(f"classes {shown} differ only in case or spaces")
+        elif len(names) > 1:
+            notes.append(f"{shown} differ only in Unicode form: read as one class")
+    return notes
+
+
 def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
     """List all folders from ``root`` on; not by recursion, for they may be nested deeply."""
     top = Folder(root, "")
-    real = os.path.realpath(root)
+    within = "" if follow_links else os.path.realpath(root)
     seen: set[tuple[int, int]] = set()
-    waiting, order = [top], list[Folder]()
+    waiting = [top]
     while waiting:
         folder = waiting.pop()
         try:
@@ -141,9 +168,7 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
         except OSError as error:
             reason = explain_unreadable(error)
             if folder is top:
-                raise DataError(
-                    f"{show_name(str(root))} {reason}; change its permissions"
-                ) from error
+                raise DataError(f"{tree.place} {reason}; change its permissions") from error
             tree.excluded.append(Excluded(path=folder.shown, reason=f"the folder {reason}"))
             continue
         if (status.st_dev, status.st_ino) in seen:
@@ -154,17 +179,12 @@ def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
         seen.add((status.st_dev, status.st_ino))
         if any(entry.name == IDENTITY for entry in entries):
             if folder is top:
-                raise DataError(f"{show_name(str(root))} holds results; give the folder of images")
+                raise DataError(f"{tree.place} holds results; give the folder of images")
             tree.own.append(folder.shown)
             continue
         if folder.parent is not None:
             folder.parent.folders.append(folder)
-        order.append(folder)
-        waiting += reversed(_sort_entries(folder, entries, "" if follow_links else real, tree))
-    for folder in reversed(order):
-        folder.count += len(folder.images)
-        if folder.parent is not None:
-            folder.parent.count += folder.count
+        waiting += reversed(_sort_entries(folder, entries, within, tree))
     return top
 
 
@@ -201,38 +221,3 @@ def _sort_entries(
         else:
             folder.images.append(path)
     return folders
-
-
-def _take_images(part: ClassFolder, tree: Tree) -> None:
-    role, name, folder = part
-    for inner in folder.walk():
-        tree.others += inner.others
-        for path in inner.images:
-            shown = f"{inner.shown}/{show_name(path.name)}"
-            tree.files.append(ImageFile(path, shown, name, role))
-    if not folder.count and not any(own.startswith(f"{folder.shown}/") for own in tree.own):
-        tree.notes.append(f"class folder {folder.shown} holds no images")
-
-
-def _note_oddities(tree: Tree, found: list[ClassFolder]) -> None:
-    tree.notes += _list_left_out(tree)
-    deeper = [part.folder for part in found if part.folder.count > len(part.folder.images)]
-    if deeper:
-        count = sum(folder.count - len(folder.images) for folder in deeper)
-        such = next(folder.filled[0].shown for folder in deeper)
-        tree.notes.append(
-            f"{count:,} images lie in folders inside their class folder, such as {such}"
-        )
-    forms: dict[str, set[str]] = {}
-    alike: dict[str, set[str]] = {}
-    for part in found:
-        forms.setdefault(part.name, set()).add(part.folder.path.name)
-        alike.setdefault(part.name.strip().casefold(), set()).add(part.name)
-    for name, spellings in forms.items():
-        if len(spellings) > 1 and all(show_name(each) == name for each in spellings):
-            shown = " and ".join(ascii(each) for each in sorted(spellings))
-            tree.notes.append(f"{shown} differ only in Unicode form: read as one class, {name}")
-    for names in alike.values():
-        if len(names) > 1:
-            shown = " and ".join(repr(name) for name in sorted(names))
-            tree.notes.append(f"classes {shown} differ only in case or spaces")

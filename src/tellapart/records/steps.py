@@ -79,7 +79,7 @@ class StepRecord(Record):
 
 
 class InspectStep(StepRecord):
-    """What is in the data."""
+    """What is in the data. ``samples`` shows images of so many (``sampled``) classes."""
 
     step: Literal["inspect"] = "inspect"
     data: DataRecord
@@ -89,6 +89,7 @@ class InspectStep(StepRecord):
     duplicates: int
     leaked: int
     samples: str
+    sampled: int
 
 
 class ModelStep(StepRecord):

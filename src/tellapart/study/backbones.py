@@ -13,6 +13,7 @@ from tellapart.errors import BackboneError
 from tellapart.models.backbone import Backbone, list_here, make_backbone, resize_backbone
 from tellapart.models.packaged import PACKAGED
 from tellapart.records import Record, ScreenRecord, TransferPlan
+from tellapart.search.sweep import check_sizes
 from tellapart.study.context import Context
 from tellapart.study.deadline import CAREFUL, FINISH, NoTime
 from tellapart.train.loop import Rows
@@ -79,7 +80,7 @@ def check_backbones(context: Context) -> None:
 
     Raises:
         BackboneError: one that was named, or its size, cannot be had, or two have one name.
-        SettingError: an augmentation that views cannot have.
+        SettingError: an augmentation that views cannot have, or sizes that repeat.
         DataError: a class has fewer images than there are folds.
         WorkspaceError: the cache of features cannot be written.
         BudgetError: the memory that was named does not suffice for one image of it; `auto` passes
@@ -87,6 +88,8 @@ def check_backbones(context: Context) -> None:
     """
     asked, split = context.settings.transfer, context.seal.split
     find_views(context)
+    if asked.head_sizes:
+        check_sizes(asked.head_sizes)
     if asked.folds is not None:
         check_counts(context.dataset, split.merge_train_val(), asked.folds)
     check_cache()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median_high
 from typing import Any
 
-from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells
+from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells, submit_cell
 from tellapart.cells.executor import Executor, InlineExecutor
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.device import choose_device, count_threads, use_threads
@@ -77,6 +77,15 @@ class Context(CellContext):
     ) -> list[Outcome | None]:
         """Train cells here, or by several workers; None are those for which no time was left."""
         return run_cells(self, cells, self.choose_executor(workers), is_over)
+
+    def train(self, cell: Cell) -> RunRecord:
+        """Train one cell, or read it.
+
+        Raises:
+            NotFinite, CellDied: it failed.
+            Interrupted: a stop was asked for.
+        """
+        return submit_cell(self, cell, self.choose_executor(1)).result()
 
     def choose_executor(self, workers: int) -> Executor:
         """Return who runs the trainings of a step that has so many workers."""

@@ -62,9 +62,9 @@ def make_optimizer(
 def clear_tiny(optimizer: torch.optim.Optimizer) -> None:
     """Set to 0 what an optimiser keeps of weights and is nearly 0.
 
-    Where a unit no longer fires, momentum falls by a fixed share a step, within a thousand steps
-    to numbers below 1e-38, with which processors compute many times more slowly
-    (``benchmarks/denormals.py``). No weight is large or small enough to be moved by what goes.
+    Where a unit no longer fires, momentum falls within a thousand steps to numbers below 1e-38,
+    with which processors compute far more slowly (``benchmarks/denormals.py``). No weight is so
+    small that it would be moved by what goes.
     """
     for state in optimizer.state.values():
         for kept in state.values():
@@ -76,8 +76,8 @@ def schedule_rate(recipe: TrainSettings, step: int, steps: int) -> float:
     """Return the learning rate of one step of ``steps``.
 
     ``onecycle`` climbs in a straight line over the first fifth, then falls along a half cosine
-    to nearly zero (after Smith and Topin 2018). ``cosine`` does so with a climb of a twentieth.
-    ``linear`` falls in a straight line to zero.
+    to nearly zero (after Smith and Topin 2018); ``cosine`` with a climb of a twentieth. ``linear``
+    falls in a straight line to zero.
 
     >>> recipe = TrainSettings(lr=1.0, schedule="onecycle")
     >>> [round(schedule_rate(recipe, step, 10), 2) for step in (0, 1, 2, 6, 9)]

@@ -166,12 +166,9 @@ def write_checkpoint(
 ) -> Path | None:
     """Write a checkpoint of a run folder, then remove all but the newest two; return its file.
 
-    Nothing is written, and None returned, where a number is not finite.
-
-    Args:
-        place: epochs done, and steps of the epoch at work; higher is newer.
-        key: names the training, and all that its course depends on.
-        tree: tensors, rows and what JSON can hold, by name, in dicts and lists.
+    Nothing is written, and None returned, where a number is not finite. ``place`` is epochs done,
+    and steps of the epoch at work; ``key`` names the training, and all that its course depends
+    on; the ``tree`` has tensors, rows and what JSON can hold, by name, in dicts and lists.
 
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. Older checkpoints stay.

@@ -1,7 +1,6 @@
-"""Forward and backward passes of a GPU, recorded once and replayed.
+"""Forward and backward passes of a GPU, recorded once and replayed as a whole (CUDA graphs).
 
-A small network's operations end sooner than the processor can launch the next. A recorded pass
-(a CUDA graph) is launched as a whole.
+A small network's operations end sooner than the processor can launch the next.
 """
 
 from __future__ import annotations

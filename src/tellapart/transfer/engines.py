@@ -65,9 +65,8 @@ class OpenvinoEngine:
 class TorchEngine:
     """The backbone in PyTorch, in float32: the reference, and the way on GPUs.
 
-    On a GPU nothing waits for a batch before the next is read: features stay there until the end.
-    Its bfloat16 is 1.5 times as fast there, but rounds before norms are folded in: MobileNetV2's
-    features are others then (cosine down to 0.87).
+    On a GPU features stay there until the end. Its bfloat16 is 1.5 times as fast there, but rounds
+    before norms are folded in: MobileNetV2's features are others then (cosine down to 0.87).
     """
 
     def __init__(self, backbone: Backbone, device: DeviceName) -> None:

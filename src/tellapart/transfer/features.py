@@ -1,8 +1,7 @@
 """Features of a frozen backbone: computed once, in bounded memory, kept on disk.
 
-The folder of a set of features is named by everything they depend on but the images: the weights
-and preprocessing of the backbone, the engine and its precision, the decoder, and the view. In it
-features are found by the content of their images.
+A set of them is named by everything they depend on but the images: the backbone's weights and
+preprocessing, the engine and its precision, the decoder, and the view.
 """
 
 from __future__ import annotations

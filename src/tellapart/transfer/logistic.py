@@ -164,10 +164,10 @@ def fit_logistic(
     watch: Watch = lambda penalty, score: None,
     metric: str = "accuracy",
 ) -> RunRecord:
-    """Fit a logistic head, its penalty chosen on ``rows.watch``, and leave it in ``folder``.
+    """Fit a logistic head to all views at once, its penalty chosen on ``rows.watch``.
 
-    It learns from all views at once. The record's settings have the penalty as ``weight_decay``;
-    its one row of history is that of the fit.
+    It is left in ``folder``. The record's settings have the penalty as ``weight_decay``; its one
+    row of history is that of the fit.
 
     Raises:
         NotFinite: a feature is not finite.

@@ -1,7 +1,6 @@
 """Views: an image as augmentation shows it once, so that its features can be kept.
 
-What happens to an image follows from its content, the view's number and the seed, so that an image
-added to a dataset changes no other's.
+What happens to an image follows from its content, the view's number and the seed.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[
         parts.append(f"{copies} of another, to the bit; copies stay on one side.")
     if data.excluded:
         parts.append(f"Files left out, for they cannot be read: {len(data.excluded):,}.")
+    if step.sampled < len(classes):
+        parts.append(f"The samples show {step.sampled} of the {len(classes):,} classes.")
     return " ".join(parts)
 
 

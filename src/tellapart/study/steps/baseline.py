@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tellapart.cells.cell import NetworkCell
-from tellapart.records import BaselineStep, RunRecord, TrainPlan
+from tellapart.records import BaselineStep, TrainPlan
 from tellapart.report.wording import say_count
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
@@ -42,10 +42,7 @@ def run_baseline(context: Context, plan: TrainPlan, deadline: Deadline) -> Basel
     recipe = recipe.model_copy(update={"epochs": plan.epochs})
     context.reporter.expect(recipe.epochs)
     cell = NetworkCell("baseline", model.name, model, recipe, plan.share, settings.seed)
-    (run,) = context.run([cell])
-    if not isinstance(run, RunRecord):
-        assert run is not None, "the first cell is always trained"
-        raise run
+    run = context.train(cell)
     test = context.test_run("baseline", run)
     return BaselineStep(**context.describe_model(run, test))
 

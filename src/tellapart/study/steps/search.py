@@ -215,10 +215,7 @@ def _search(context: Context, plan: SearchPlan, first: TrainSettings, deadline: 
 
 def _train_fixed(context: Context, model: NetworkSettings, recipe: TrainSettings) -> Winner:
     """Train the network that a preset has instead of a search, as its one trial."""
-    (run,) = context.run([NetworkCell("search", model.name, model, recipe)])
-    if not isinstance(run, RunRecord):
-        assert run is not None, "the first cell is always trained"
-        raise run
+    run = context.train(NetworkCell("search", model.name, model, recipe))
     trial = TrialRecord(
         number=1,
         status="done",

@@ -117,12 +117,7 @@ def _fit_heads(
         for count in range(len(extracted.views) + 1)
         for head in plan_heads(context.settings)
     ]
-    runs: list[tuple[RunRecord, int]] = []
-    for cell, run in zip(cells, context.run(cells), strict=True):
-        if not isinstance(run, RunRecord):
-            assert run is not None, "no deadline was given"
-            raise run
-        runs.append((run, cell.views))
+    runs = [(context.train(cell), cell.views) for cell in cells]
     run, _ = max(runs, key=lambda one: one[0].val_score.value)
     same = [
         one
@@ -215,10 +210,7 @@ def _tune(
     if not epochs:
         context.reporter.say("fine-tuning: left out, no epoch of it fits the time")
         return None
-    (run,) = context.run([prepare(epochs)])
-    if not isinstance(run, RunRecord):
-        assert run is not None, "the first cell is always trained"
-        raise run
+    run = context.train(prepare(epochs))
     own = context.folder / run.folder
     test = evaluate_model(
         context.seal,

@@ -7,15 +7,41 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-from collections.abc import Collection
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from cyclopts import Parameter
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
-from pydantic_core import ErrorDetails, PydanticCustomError
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 
+from tellapart.config.base import Settings, check_name, make_settings
 from tellapart.errors import SettingError, suggest_name
+
+__all__ = [
+    "EQUIVALENCE",
+    "NOTEBOOK",
+    "NOTEBOOK_EPOCHS",
+    "OPERATIONS",
+    "OPTIMIZERS",
+    "PRESETS",
+    "Augment",
+    "HeadSettings",
+    "OperationName",
+    "OptimizerName",
+    "Positive",
+    "Protocol",
+    "RecipeSettings",
+    "Schedule",
+    "Settings",
+    "Share",
+    "SplitSettings",
+    "TrainSettings",
+    "TuneSettings",
+    "check_name",
+    "choose_recipe",
+    "hash_settings",
+    "list_operations",
+    "make_settings",
+    "spell_augment",
+]  # fmt: skip
 
 Protocol = Literal["holdout", "notebook"]
 OperationName = Literal["flip", "shift", "rotation", "zoom", "colour", "cutout", "mixup", "cutmix"]
@@ -71,97 +97,6 @@ Positive = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, lt=1)]
 Schedule = Literal["constant", "cosine", "onecycle", "linear"]
 OptimizerName = Literal["adam", "sgd", "muon"]
-
-
-class Settings(BaseModel):
-    """Base of all options: frozen, and unknown names are refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-    def __init__(self, **values: Any) -> None:
-        """Check values, or say in tellapart's own words which is refused.
-
-        Raises:
-            SettingError: an unknown name (the nearest is named) or a value outside its rule.
-        """
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise _refuse(type(self), error) from error
-
-
-RULES = {
-    "greater_than": "above {gt:g}",
-    "greater_than_equal": "at least {ge:g}",
-    "less_than": "below {lt:g}",
-    "less_than_equal": "at most {le:g}",
-    "finite_number": "a finite number",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "string": "text",
-    "tuple": "a list",
-    "unknown_name": "one of {known}",
-}
-"""What a value must be, by the beginning of what pydantic calls the error."""
-
-
-def _refuse(kind: type[Settings], error: ValidationError) -> SettingError:
-    """Return what to raise for the first value that was refused."""
-    first = error.errors()[0]
-    context = first.get("ctx", {})
-    name = str(first["loc"][0]) if first["loc"] else ""
-    found = context.get("error")
-    if not isinstance(found, SettingError):
-        found = SettingError(_say_refusal(kind, first, name))
-        found.name = name
-    if not found.flag and name in kind.model_fields:
-        found.flag = find_flag(kind, name)
-    return found
-
-
-def _say_refusal(kind: type[Settings], first: ErrorDetails, name: str) -> str:
-    if first["type"] == "extra_forbidden":
-        return f"{kind.__name__} has no setting {name!r}{suggest_name(name, kind.model_fields)}"
-    said = first["msg"].removeprefix("Value error, ")
-    if not name:  # of several values together, which the message names
-        return said
-    context, near = dict(first.get("ctx", {})), ""
-    if first["type"] == "literal_error":
-        context["known"] = context["expected"].replace("'", "").replace(" or ", ", ")
-    if "known" in context:
-        near = suggest_name(str(first["input"]), context["known"].split(", "))
-        said = "must be one of {known}".format(**context)
-    for beginning, rule in RULES.items():
-        if re.match(rf"{beginning}(_type|_parsing|_from_float)?$", first["type"]):
-            must = "must be" if len(first["loc"]) == 1 else "must each be"
-            said = f"{must} {rule.format(**context)}"
-    return f"{name} {said}, but got {first['input']!r}{near}"
-
-
-def find_flag(kind: type[Settings], name: str) -> str:
-    """Return what a setting is on the command line, or an empty string.
-
-    >>> find_flag(HeadSettings, "lr"), find_flag(RecipeSettings, "batch_size")
-    ('--head-lr', '--batch-size')
-    """
-    for part in kind.model_fields[name].metadata:
-        if isinstance(part, Parameter):
-            return "" if part.parse is False else next(iter(part.name or ()), "")
-    return f"--{name.replace('_', '-')}"
-
-
-def check_name(known: Collection[str], *more: str) -> AfterValidator:
-    """Return what refuses a text that is in neither, with the nearest."""
-
-    def check(name: str) -> str:
-        if name not in known and name not in more:
-            raise PydanticCustomError(
-                "unknown_name", "{known}", {"known": ", ".join((*more, *known))}
-            )
-        return name
-
-    return AfterValidator(check)
 
 
 class SplitSettings(Settings):
@@ -343,17 +278,6 @@ OPTIMIZERS: dict[OptimizerName, TrainSettings] = {
 
 EQUIVALENCE = 0.02
 """Differences of accuracy up to this count as none in a verdict, unless told."""
-
-SettingsT = TypeVar("SettingsT", bound=Settings)
-
-
-def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
-    """Make settings from named values, leaving out those that are None.
-
-    >>> make_settings(TrainSettings, epochs=3, lr=None).epochs
-    3
-    """
-    return kind(**{name: value for name, value in values.items() if value is not None})
 
 
 def choose_recipe(own: TrainSettings, asked: RecipeSettings) -> TrainSettings:

@@ -1,0 +1,75 @@
+"""One finished study of all steps, which most tests here look at; each copies what it changes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tellapart.config import HeadSettings, TuneSettings
+from tellapart.data.dataset import Dataset
+from tellapart.records import StudyRecord
+from tellapart.study.settings import SearchSettings, StudySettings, SweepSettings, TransferSettings
+from tellapart.study.study import run_study
+
+TRANSFER = TransferSettings(
+    head=HeadSettings(dense=16),
+    head_sizes=(4, 32),
+    folds=3,
+    image_size=32,
+    tune=TuneSettings(depth="last", epochs=1),
+)
+SETTINGS = StudySettings(
+    epochs=1,
+    search=SearchSettings(trials=2),
+    sweep=SweepSettings(seeds="2", sizes={"conv": (4, 8), "dense": (8, 16)}),
+    device="cpu",
+    processes="1",
+)
+
+
+def make_settings(backbone: str) -> StudySettings:
+    """Return the settings of a small study of all that steps can do, with a backbone."""
+    transfer = TRANSFER.model_copy(update={"backbones": (backbone,)})
+    return SETTINGS.model_copy(update={"transfer": transfer})
+
+
+@pytest.fixture(scope="session")
+def settings(small_backbone: str) -> StudySettings:
+    return make_settings(small_backbone)
+
+
+@pytest.fixture(scope="session")
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, digits: Dataset, settings: StudySettings
+) -> tuple[StudyRecord, Path]:
+    """A finished small study. Nobody writes there."""
+    folder = tmp_path_factory.mktemp("whole") / "study"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
+        record = run_study(digits, settings, folder, command="tellapart study digits")
+    return record, folder
+
+
+@pytest.fixture
+def finished(whole: tuple[StudyRecord, Path], monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the finished study, with the features that it kept."""
+    monkeypatch.setenv("TELLAPART_CACHE", str(whole[1].parent / "cache"))
+    return whole[1]
+
+
+@pytest.fixture
+def study(finished: Path, tmp_path: Path) -> Path:
+    """A copy of the finished study."""
+    return Path(shutil.copytree(finished, tmp_path / "study"))
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
+    """A folder with trainings of one network with two seeds: train-0 and train-1."""
+    folder = tmp_path_factory.mktemp("trained")
+    for seed in (0, 1):
+        settings = StudySettings(epochs=3, seed=seed, steps=("baseline",), device="cpu")
+        run_study(digits, settings, folder / f"train-{seed}")
+    return folder
