@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -261,3 +263,16 @@ def test_a_full_disk_leaves_the_checkpoint_before(
         with pytest.raises(WorkspaceError, match=r"No space left.*checkpoint before is kept"):
             write(tmp_path, 2)
     assert read(tmp_path) == 1
+
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="each start is a fork")
+@pytest.mark.parametrize("kills", [5, pytest.param(200, marks=pytest.mark.slow)])
+def test_kills_at_random_times_change_nothing(kills: int, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "tests.train.killer", str(tmp_path), str(kills), "0"]
+    own = os.environ | {"CUDA_VISIBLE_DEVICES": ""}  # what uses a GPU cannot fork
+    done = subprocess.run(command, cwd=ROOT, env=own, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{kills} kills")

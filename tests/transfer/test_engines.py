@@ -89,7 +89,7 @@ def test_families_of_networks_take_any_batch(name: str, digits: Dataset) -> None
         assert find_cosines(fast, slow).min() > 0.99
 
 
-@pytest.mark.parametrize("shape", [(8, 8, 1), (32, 32, 3), (40, 40, 3)])
+@pytest.mark.parametrize("shape", [(8, 8, 1), (40, 40, 3)])
 def test_the_packaged_backbone_takes_grey_and_colour(shape: tuple[int, int, int]) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (5, *shape), np.uint8)
     backbone = resize_backbone(make_backbone(PACKAGED), 64)
@@ -103,10 +103,11 @@ def test_nothing_phones_home() -> None:
         "import sys, multiprocessing, numpy as np\n"
         "def refuse(*a, **k): raise AssertionError('a process was started')\n"
         "multiprocessing.Process.start = refuse\n"
-        "from tellapart.models.backbone import make_backbone\n"
+        "from tellapart.models.backbone import make_backbone, resize_backbone\n"
         "from tellapart.transfer.engines import OpenvinoEngine\n"
         "sample = np.zeros((2, 8, 8, 1), dtype=np.uint8)\n"
-        "OpenvinoEngine(make_backbone('efficientnet-lite0'), sample)\n"
+        "backbone = resize_backbone(make_backbone('efficientnet-lite0'), 32)\n"
+        "OpenvinoEngine(backbone, sample)\n"
         "assert sys.modules['openvino_telemetry'] is None\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

@@ -185,7 +185,7 @@ def test_what_makes_other_numbers_makes_another_set(
     assert extract_features(digits, backbone, Resources("cpu")).computed == len(digits)
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     before=st.sets(st.integers(0, 299), max_size=80),
     after=st.lists(st.integers(0, 299), min_size=1, max_size=80),

@@ -189,7 +189,7 @@ def test_the_packaged_backbone_can_be_tuned_and_read_again(digits: Dataset, tmp_
     seen, task = plan(digits, backbone, tmp_path, settings_of("last", epochs=1))
     run = train_model(seen, ROWS, task, tmp_path / "tuned")
     network, args = load_model(tmp_path / "tuned", run.weights)
-    assert args.kind == "tuned"
+    assert args.model.name == "tuned"
     assert isinstance(args.model, TunedSettings)
     assert args.model.architecture == {"name": "tf_efficientnet_lite0", "settings": {}}
     assert predict_logits(network, seen, ROWS.watch, "float32").shape == (80, 10)

@@ -25,9 +25,9 @@ def compare_pairs(
     """Compare every two models by which of the same n images each got right.
 
     The p-value is the exact McNemar test's (a binomial test on the images where just one of the two
-    is right), corrected for the number of comparisons by Holm's method. The interval of the
-    difference, of one comparison, is Agresti and Min's (Statistics in Medicine 24:729, 2005): that
-    of the bootstrap, given beside it, has no width where two models hardly differ.
+    is right), corrected by Holm's method. The interval of the difference, of one comparison, is
+    Agresti and Min's (Statistics in Medicine 24:729, 2005): that of the bootstrap, given beside it,
+    has no width where two models hardly differ.
 
     Args:
         correct: (n,) booleans of each model.

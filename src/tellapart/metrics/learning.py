@@ -58,32 +58,20 @@ def fit_curve(
     """
     largest = float(max(sizes))
     x, errors = np.asarray(sizes, float) / largest, 1 - np.asarray(accuracies, float)
-    counts = np.ones(len(x)) if weights is None else np.asarray(weights, float)
+    roots = np.ones(len(x)) if weights is None else np.sqrt(np.asarray(weights, float))
 
-    def miss(power: float) -> float:
-        floor, scale = _fit_line(x**-power, errors, counts)
-        return float(counts @ np.square(errors - floor - scale * x**-power))
+    def fit(power: float) -> tuple[Numbers, float]:
+        """Return floor and scale, neither below 0, and what they miss."""
+        design = np.stack((np.ones(len(x)), x**-power), 1)
+        found: tuple[Numbers, float] = optimize.nnls(design * roots[:, None], errors * roots)
+        return found
 
     grid = np.geomspace(*POWERS, 25)
-    start = int(np.argmin([miss(power) for power in grid]))
+    start = int(np.argmin([fit(power)[1] for power in grid]))
     bounds = (grid[max(0, start - 1)], grid[min(len(grid) - 1, start + 1)])
-    power = float(optimize.minimize_scalar(miss, bounds=bounds, method="bounded").x)
-    floor, scale = _fit_line(x**-power, errors, counts)
+    power = float(optimize.minimize_scalar(lambda p: fit(p)[1], bounds=bounds, method="bounded").x)
+    floor, scale = fit(power)[0].tolist()
     return Curve(floor, scale, power, largest)
-
-
-def _fit_line(x: Numbers, y: Numbers, weights: Numbers) -> tuple[float, float]:
-    """Return floor and scale of weighted least squares, neither below 0."""
-    shares = weights / weights.sum()
-    middle, level = float(shares @ x), float(shares @ y)
-    width = float(shares @ np.square(x - middle))
-    slope = float(shares @ ((x - middle) * (y - level))) / width if width else 0.0
-    if slope <= 0:
-        return level, 0.0
-    floor = level - slope * middle
-    if floor < 0:
-        return 0.0, float(shares @ (x * y)) / float(shares @ (x * x))
-    return floor, slope
 
 
 def foresee_gain(

@@ -86,9 +86,8 @@ class Backbone:
 def make_backbone(name: str, fetch: bool = True) -> Backbone:
     """Return a backbone with its pretrained weights; the same one while its files do not change.
 
-    Args:
-        name: ``PACKAGED``, any timm name, ``hf-hub:...`` or ``local-dir:<folder>``.
-        fetch: whether weights that are not cached may be fetched.
+    The name is ``PACKAGED``, any of timm's, ``hf-hub:...`` or ``local-dir:<folder>``; ``fetch``
+    says whether weights that are not cached may be fetched.
 
     Raises:
         BackboneError: no such name, or its weights cannot be had here, do not fit, or are not
@@ -189,9 +188,13 @@ def list_here() -> tuple[str, ...]:
 
 def _hash_network(network: PixelBackbone, architecture: dict[str, Any]) -> str:
     built = json.dumps(architecture, sort_keys=True, default=str)
-    digest = hashlib.sha256(
-        f"{built} {network.size} {network.mean.tolist()} {network.std.tolist()}".encode()
-    )
+    seen = f"{built} {network.size} {network.mean.tolist()} {network.std.tolist()}"
+    return hash_network(seen, network)
+
+
+def hash_network(about: str, network: nn.Module) -> str:
+    """Return a hash of a text and of a network's tensors, 16 hexadecimal digits."""
+    digest = hashlib.sha256(about.encode())
     for name, tensor in sorted(network.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().contiguous().cpu().numpy().tobytes())

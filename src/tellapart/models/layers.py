@@ -86,8 +86,8 @@ class Whiten(nn.Conv2d):
     def fit(self, images: torch.Tensor) -> None:
         """Set the filters from images, (n, channels, side, side) floats.
 
-        The eigenvectors of the patches' covariance, each divided by the root of its eigenvalue;
-        a small share of the mean eigenvalue is added, so that flat images divide by no zero.
+        The eigenvectors of the patches' covariance, each over the root of its eigenvalue, to which
+        a small share of the mean one is added, so that flat images divide by no zero.
         """
         (side, _), (stride, _) = self.kernel_size, self.stride
         width, device = self.weight[0].numel(), images.device

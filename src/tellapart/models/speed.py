@@ -1,9 +1,8 @@
 """A network for small images that reaches a high accuracy in few epochs.
 
-After the ideas of those who hold the records of training speed on CIFAR-10 (Page 2018; Jordan 2024,
-arXiv 2404.00498): a first layer that whitens small patches and is computed, not trained; pooling
-before anything costly; convolutions that start as the identity; batch normalisation without a
-scale; a global maximum; a linear head with a fixed scale.
+After Page (2018) and Jordan (2024, arXiv 2404.00498): a first layer that whitens small patches and
+is computed, not trained; pooling before anything costly; convolutions that start as the identity;
+batch normalisation without a scale; a global maximum; a linear head with a fixed scale.
 """
 
 from __future__ import annotations

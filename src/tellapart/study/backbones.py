@@ -19,7 +19,7 @@ from tellapart.study.deadline import CAREFUL, FINISH, NoTime
 from tellapart.train.loop import Rows
 from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
 from tellapart.transfer.features import Progress, check_cache, time_backbone
-from tellapart.transfer.folds import check_counts
+from tellapart.transfer.logistic import check_counts
 from tellapart.transfer.resources import Resources, choose_load, fits_memory
 from tellapart.transfer.views import View, list_views
 

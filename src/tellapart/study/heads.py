@@ -28,9 +28,8 @@ from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
 from tellapart.train.progress import Watch
 from tellapart.transfer.features import Features
-from tellapart.transfer.folds import cross_validate, cut_folds
 from tellapart.transfer.head import Examples, HeadArgs, fit_head
-from tellapart.transfer.logistic import fit_logistic
+from tellapart.transfer.logistic import cross_validate, cut_folds, fit_logistic
 from tellapart.transfer.views import View
 from tellapart.workspace import write_json
 

@@ -41,15 +41,15 @@ class Preprocessing(Settings):
 
     image_size: Positive
     channels: Annotated[int, Field(ge=1, le=3)]
-    resize: str
-    scale: str
+    resize: str = "whole image to a square, bilinear, antialiased"
+    scale: str = "uint8 / 255"
     views: tuple[str, ...]
 
 
 class NetworkArgs(Settings):
     """``args.json`` of a network: all that it takes to build it and to predict with it."""
 
-    kind: Literal["network", "tuned"]
+    kind: Literal["network"] = "network"
     model: TunedSettings | Network
     recipe: TrainSettings
     classes: tuple[str, ...]
@@ -94,21 +94,19 @@ def write_args(
     folder: Path, dataset: Dataset, model: NetworkSettings, recipe: TrainSettings
 ) -> None:
     """Write ``args.json``: settings, class names and preprocessing of the model in a folder."""
-    args = {
-        "kind": "tuned" if isinstance(model, TunedSettings) else "network",
-        "model": model.model_dump(),
-        "recipe": recipe.model_dump(),
-        "classes": list(dataset.classes),
-        "preprocessing": {
-            "image_size": dataset.image_size,
-            "channels": dataset.channels,
-            "resize": "whole image to a square, bilinear, antialiased",
-            "scale": "uint8 / 255",
-            "views": ["image", "mirror image"] if recipe.mirrors else ["image"],
-        },
-        "data": dataset.name,
-        "fingerprint": dataset.fingerprint,
-    }
+    seen = Preprocessing(
+        image_size=dataset.image_size,
+        channels=dataset.channels,
+        views=("image", "mirror image") if recipe.mirrors else ("image",),
+    )
+    args = NetworkArgs(
+        model=model,
+        recipe=recipe,
+        classes=dataset.classes,
+        preprocessing=seen,
+        data=dataset.name,
+        fingerprint=dataset.fingerprint,
+    )
     write_json(folder / ARGS, args)
 
 
@@ -151,10 +149,12 @@ def write_history(path: Path, history: Sequence[EpochRow], metric: str = "accura
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = [name for name in EpochRow.model_fields if name != "val_score"]
-    own = [] if metric == "accuracy" else ["val_score"]
-    writer.writerow([*names, *(f"val_{metric}" for _ in own)])
+    heading = list(names)
+    if metric != "accuracy":
+        names, heading = [*names, "val_score"], [*names, f"val_{metric}"]
+    writer.writerow(heading)
     for row in history:
-        writer.writerow(f"{getattr(row, name):.6g}" for name in (*names, *own))
+        writer.writerow(f"{getattr(row, name):.6g}" for name in names)
     write_text(path, text.getvalue())
 
 

@@ -19,8 +19,7 @@ class Muon(torch.optim.Optimizer):
 
     A group with ``filters`` true holds weights of two or more dimensions, seen as (out, rest)
     matrices: before its step each is brought to the norm sqrt(out), so that the learning rate
-    means the same for every layer. Other groups take plain Nesterov steps. ``kind`` is the number
-    format of the products; weights and momentum keep their own.
+    means the same for every layer. ``kind`` is the number format of the products.
     """
 
     def __init__(

@@ -25,32 +25,35 @@ RISE = {"onecycle": 5, "cosine": 20}
 """Schedules that climb first, and into how many parts a training is cut of which one climbs."""
 
 
-Layers = list[tuple[float, list[nn.Parameter]]]
-"""Weights, and their learning rate over the recipe's."""
-
-
 def make_optimizer(
     network: nn.Module,
     recipe: TrainSettings,
     precision: Precision = "float32",
-    layers: Layers | None = None,
+    layers: list[tuple[float, list[nn.Parameter]]] | None = None,
 ) -> torch.optim.Optimizer:
     """Return the recipe's optimiser; weight decay leaves biases and norms alone.
 
     ``adam`` is AdamW (decoupled), its epsilon 1e-7, as in Keras. Muon has rates of its own, and
     products in the number format ``precision``. ``layers`` have rates of their own where told.
     """
-    layers = layers or [(1.0, [p for p in network.parameters() if p.requires_grad])]
+    trained = [p for p in network.parameters() if p.requires_grad]
     groups: list[dict[str, Any]] = []
-    for scale, weights in layers:
+    if recipe.optimizer == "muon":
+        kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
+        last = next(p for p in reversed(trained) if p.ndim > 1)
+        filters = [p for p in trained if p.ndim > 1 and p is not last]
+        groups += [
+            {"params": filters, "filters": True, "momentum": 0.6},
+            {"params": [last], "scale": HEAD_SCALE},
+            {"params": [p for p in trained if p.ndim <= 1], "scale": BIAS_SCALE},
+        ]
+        return Muon([group for group in groups if group["params"]], recipe.lr, kind)
+    for scale, weights in layers or [(1.0, trained)]:
         filters = [p for p in weights if p.ndim > 1]
         others = [p for p in weights if p.ndim <= 1]
         groups.append({"params": filters, "weight_decay": recipe.weight_decay, "scale": scale})
         groups.append({"params": others, "weight_decay": 0.0, "scale": scale})
     groups = [group for group in groups if group["params"]]
-    if recipe.optimizer == "muon":
-        kind = torch.bfloat16 if precision == "bfloat16" else torch.float32
-        return Muon(group_weights(network, recipe), recipe.lr, kind)
     if recipe.optimizer == "sgd":
         return torch.optim.SGD(groups, lr=recipe.lr, momentum=0.9, nesterov=True, fused=True)
     return torch.optim.AdamW(groups, lr=recipe.lr, eps=1e-7, fused=True)
@@ -59,9 +62,9 @@ def make_optimizer(
 def clear_tiny(optimizer: torch.optim.Optimizer) -> None:
     """Set to 0 what an optimiser keeps of weights and is nearly 0.
 
-    Where a unit no longer fires, momentum falls by a fixed share a step, within a thousand steps
-    to numbers below 1e-38, with which processors compute many times more slowly
-    (``benchmarks/denormals.py``). No weight is large or small enough to be moved by what goes.
+    Where a unit no longer fires, momentum falls within a thousand steps to numbers below 1e-38,
+    with which processors compute far more slowly (``benchmarks/denormals.py``). No weight is so
+    small that it would be moved by what goes.
     """
     for state in optimizer.state.values():
         for kept in state.values():
@@ -69,25 +72,12 @@ def clear_tiny(optimizer: torch.optim.Optimizer) -> None:
                 kept.copy_(functional.hardshrink(kept, TINY))
 
 
-def group_weights(network: nn.Module, recipe: TrainSettings) -> list[dict[str, Any]]:
-    """Divide weights for Muon: filters, the last layer, and biases, each with its own rate."""
-    trained = [p for p in network.parameters() if p.requires_grad]
-    last = next(p for p in reversed(trained) if p.ndim > 1)
-    filters = [p for p in trained if p.ndim > 1 and p is not last]
-    groups: list[dict[str, Any]] = [
-        {"params": filters, "filters": True, "momentum": 0.6},
-        {"params": [last], "scale": HEAD_SCALE},
-        {"params": [p for p in trained if p.ndim <= 1], "scale": BIAS_SCALE},
-    ]
-    return [group for group in groups if group["params"]]
-
-
 def schedule_rate(recipe: TrainSettings, step: int, steps: int) -> float:
     """Return the learning rate of one step of ``steps``.
 
     ``onecycle`` climbs in a straight line over the first fifth, then falls along a half cosine
-    to nearly zero (after Smith and Topin 2018). ``cosine`` does so with a climb of a twentieth.
-    ``linear`` falls in a straight line to zero.
+    to nearly zero (after Smith and Topin 2018); ``cosine`` with a climb of a twentieth. ``linear``
+    falls in a straight line to zero.
 
     >>> recipe = TrainSettings(lr=1.0, schedule="onecycle")
     >>> [round(schedule_rate(recipe, step, 10), 2) for step in (0, 1, 2, 6, 9)]

@@ -131,20 +131,14 @@ def save_progress(
         WorkspaceError: the disk is full; older checkpoints stay.
     """
     start = time.perf_counter()
-    tally = progress.tally
-    tree = {
+    tree = vars(progress) | {
         "network": learner.network.state_dict(),
         "optimizer": learner.optimizer.state_dict(),
         "average": learner.average and learner.average.state_dict(),
-        "best": progress.best,
-        "predicted": progress.predicted,
-        "best_row": progress.best_row and progress.best_row.model_dump(),
-        "history": [row.model_dump() for row in progress.history],
-        "tally": vars(tally),
         "seconds": progress.seconds + meter.seconds,
         "peak_memory_mb": max(progress.peak_memory_mb, meter.peak_memory_mb),
     }
-    write_checkpoint(folder, (len(progress.history), tally.step), key, tree)
+    write_checkpoint(folder, (len(progress.history), progress.tally.step), key, tree)
     return time.perf_counter() - start
 
 
@@ -172,12 +166,9 @@ def write_checkpoint(
 ) -> Path | None:
     """Write a checkpoint of a run folder, then remove all but the newest two; return its file.
 
-    Nothing is written, and None returned, where a number is not finite.
-
-    Args:
-        place: epochs done, and steps of the epoch at work; higher is newer.
-        key: names the training, and all that its course depends on.
-        tree: tensors and what JSON can hold, by name, in dicts and lists.
+    Nothing is written, and None returned, where a number is not finite. ``place`` is epochs done,
+    and steps of the epoch at work; ``key`` names the training, and all that its course depends
+    on; the ``tree`` has tensors, rows and what JSON can hold, by name, in dicts and lists.
 
     Raises:
         WorkspaceError: the disk is full, or the folder cannot be written. Older checkpoints stay.
@@ -225,11 +216,13 @@ def _pack(key: str, tree: dict[str, Any]) -> list[bytes | memoryview] | None:
     """
     tensors: State = {}
 
-    def put(tensor: torch.Tensor) -> dict[str, Any]:
+    def put(part: torch.Tensor | Tally | EpochRow) -> dict[str, Any]:
+        if not isinstance(part, torch.Tensor):
+            return dict(vars(part))
         name = str(len(tensors))
-        tensors[name] = tensor.detach().cpu().contiguous()
+        tensors[name] = part.detach().cpu().contiguous()
         # fused optimisers take it that a weight and what they keep of it lie alike in memory
-        return {"tensor": name, "stride": tensor.stride()}
+        return {"tensor": name, "stride": part.stride()}
 
     about = {"key": key, "tree": json.dumps(tree, default=put)}
     if not all(is_finite(tensor) for tensor in tensors.values()):

@@ -1,7 +1,6 @@
-"""Forward and backward passes of a GPU, recorded once and replayed.
+"""Forward and backward passes of a GPU, recorded once and replayed as a whole (CUDA graphs).
 
-A small network's operations end sooner than the processor can launch the next. A recorded pass
-(a CUDA graph) is launched as a whole.
+A small network's operations end sooner than the processor can launch the next.
 """
 
 from __future__ import annotations
@@ -21,18 +20,6 @@ Pass = Callable[[torch.Tensor], torch.Tensor]
 
 MOST = 2
 """Shapes that are recorded: even batches differ by one image at most, so there are two."""
-
-
-class Body(nn.Module):
-    """A network in a module of its own, so that recording leaves the network's methods alone."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits: torch.Tensor = self.network(images)
-        return logits
 
 
 class Replay:
@@ -71,7 +58,8 @@ class Replay:
             torch.autocast(kind, torch.bfloat16, enabled=reduced, cache_enabled=False),
         ):
             warnings.simplefilter("ignore")  # of the first backward pass, which makes its context
-            body, sample = Body(self.network), (images.clone(),)
+            # in a module of its own, so that recording leaves the network's methods alone
+            body, sample = nn.Sequential(self.network), (images.clone(),)
             graphed = torch.cuda.make_graphed_callables(body, sample, allow_unused_input=True)
             found = cast("Pass", graphed)
         with torch.no_grad():

@@ -1,8 +1,7 @@
 """Which input resolution, and which backbone, are worth all images: asked of a few of them.
 
-Each candidate's features of a part of the training images are given to a logistic head, which is
-evaluated on a part of val. They are kept with all features, so that they are not computed again
-for the candidate that is taken.
+Features of a part of the training images are given to a logistic head, which is evaluated on a part
+of val. They are kept, so that they are not computed again for the candidate that is taken.
 """
 
 from __future__ import annotations

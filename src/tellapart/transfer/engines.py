@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from copy import deepcopy
 from importlib.metadata import version
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,21 +19,15 @@ from tellapart.transfer.resources import Load
 from tellapart.transfer.store import Rows16
 
 
-class Engine(Protocol):
-    """Runs a backbone over pixels; ``name`` has its version and number format."""
-
-    name: str
-
-    def compute(self, batches: Iterator[Pixels]) -> Rows16:
-        """Return (k, features) float16 for the batches in order."""
-
-
 class OpenvinoEngine:
     """The backbone compiled by OpenVINO, several batches in flight: the fast way on CPUs."""
 
     def __init__(self, backbone: Backbone, sample: Pixels, streams: int | None = None) -> None:
         """Compile a backbone for any number of images such as the one of ``sample``."""
-        openvino = import_openvino()
+        # its telemetry would fork this process, memory and all, to send data home
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
+        import openvino
+
         # traced on one image and without gradients: the trace keeps what every layer put out
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")  # of tracing: all but the batch is fixed on purpose
@@ -54,6 +48,7 @@ class OpenvinoEngine:
         self._queue = openvino.AsyncInferQueue(compiled)
 
     def compute(self, batches: Iterator[Pixels]) -> Rows16:
+        """Return (k, features) float16 for the batches in order."""
         found: dict[int, Rows16] = {}
 
         def keep(request: Any, number: int) -> None:
@@ -70,9 +65,8 @@ class OpenvinoEngine:
 class TorchEngine:
     """The backbone in PyTorch, in float32: the reference, and the way on GPUs.
 
-    On a GPU nothing waits for a batch before the next is read: features stay there until the end.
-    Its bfloat16 is 1.5 times as fast there, but rounds before norms are folded in: MobileNetV2's
-    features are others then (cosine down to 0.87).
+    On a GPU features stay there until the end. Its bfloat16 is 1.5 times as fast there, but rounds
+    before norms are folded in: MobileNetV2's features are others then (cosine down to 0.87).
     """
 
     def __init__(self, backbone: Backbone, device: DeviceName) -> None:
@@ -83,6 +77,7 @@ class TorchEngine:
         self._network = network.to(self._device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
 
     def compute(self, batches: Iterator[Pixels]) -> Rows16:
+        """Return (k, features) float16 for the batches in order."""
         with torch.inference_mode():
             found = [
                 self._network(torch.from_numpy(pixels).to(self._device)).half()
@@ -91,12 +86,8 @@ class TorchEngine:
             return torch.cat(found).cpu().numpy()
 
 
-def import_openvino() -> Any:
-    """Import OpenVINO, its telemetry barred, which would fork this process to send data home."""
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
-    import openvino
-
-    return openvino
+Engine = OpenvinoEngine | TorchEngine
+"""Runs a backbone over pixels; ``name`` has its version and number format."""
 
 
 def name_engine(device: DeviceName) -> str:

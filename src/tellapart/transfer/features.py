@@ -1,8 +1,7 @@
 """Features of a frozen backbone: computed once, in bounded memory, kept on disk.
 
-The folder of a set of features is named by everything they depend on but the images: the weights
-and preprocessing of the backbone, the engine and its precision, the decoder, and the view. In it
-features are found by the content of their images.
+A set of them is named by everything they depend on but the images: the backbone's weights and
+preprocessing, the engine and its precision, the decoder, and the view.
 """
 
 from __future__ import annotations
@@ -26,7 +25,6 @@ from tellapart.transfer.store import (
     FORMAT,
     FeatureStore,
     FeatureTable,
-    Rows16,
     explain_cache,
     locate_features,
 )
@@ -105,7 +103,14 @@ def extract_features(
         batches = _read_batches(dataset, some, load.batch, backbone.image_size, view)
         vectors = engine.compute(batches)
         seconds += time.perf_counter() - start
-        _check_finite(dataset, backbone, some, vectors)
+        wrong = some[~np.isfinite(vectors).all(axis=1)]
+        if len(wrong):
+            image = dataset.files[wrong[0]] if dataset.files else f"image {wrong[0]}"
+            raise BackboneError(
+                f"features must be finite in half precision, but --backbone {backbone.name} gives "
+                f"others for {len(wrong)} of {len(some)} images, the first {image}; "
+                "take another backbone"
+            )
         store.add([dataset.hashes[row] for row in some.tolist()], vectors)
         first += len(some)
         progress(done + first, len(rows))
@@ -151,17 +156,6 @@ def check_cache() -> None:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryFile(dir=folder):
             pass
-
-
-def _check_finite(dataset: Dataset, backbone: Backbone, rows: Indices, vectors: Rows16) -> None:
-    wrong = rows[~np.isfinite(vectors).all(axis=1)]
-    if len(wrong):
-        image = dataset.files[wrong[0]] if dataset.files else f"image {wrong[0]}"
-        raise BackboneError(
-            f"features must be finite in half precision, but --backbone {backbone.name} gives "
-            f"others for {len(wrong)} of {len(rows)} images, the first {image}; "
-            "take another backbone"
-        )
 
 
 def _read_batches(

@@ -90,12 +90,11 @@ def fit_head(
 
     The class count is that of the labels; the best epoch by ``metric`` is chosen on
     ``rows.watch``, and ``patience`` epochs without a better one end the training. Epochs show
-    the plain view and the augmented ones in turn. It runs on the CPU, its products in bfloat16
-    where these are faster: an epoch of 45,000 images takes seconds.
+    the plain view and the augmented ones in turn. It runs on the CPU, in seconds.
 
     Raises:
         NotFinite: the loss, or an output, was not finite.
-        Interrupted: a stop was asked for; a head is fitted anew, in seconds.
+        Interrupted: a stop was asked for; a head is fitted anew.
     """
     examples = examples.hold()
     vectors, labels = examples.vectors, examples.labels
@@ -251,11 +250,7 @@ def predict_head(network: nn.Module, vectors: Vectors, rows: Indices) -> NDArray
 def score_head(
     network: nn.Module, examples: Examples, rows: Indices, metric: str
 ) -> tuple[float, float, float]:
-    """Return mean cross-entropy in nats, accuracy, and the score by a metric, of some rows.
-
-    Raises:
-        NotFinite: an output is not finite.
-    """
+    """Return mean cross-entropy in nats, accuracy, and the score by a metric, of some rows."""
     logits, truth = predict_head(network, examples.vectors, rows), examples.labels[rows]
     predicted = logits.argmax(1)
     score = find_score(metric).function(truth, predicted, logits.shape[1])

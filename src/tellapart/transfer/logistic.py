@@ -3,7 +3,8 @@
 The loss is the mean cross-entropy plus ``penalty / 2`` times the squared norm of the weights, of
 standardised features, intercepts left free; it is convex, so that its minimum depends on no seed.
 Penalties are tried from the largest down, each from the weights of the one before; a smaller one
-that does no better twice in a row ends the search.
+that does no better twice in a row ends the search. In cross-validation every image outside test is
+predicted once.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from numpy.typing import NDArray
 from torch import nn
 
 from tellapart.config import HeadSettings
+from tellapart.data.dataset import Dataset, Indices
+from tellapart.data.subset import take_share
 from tellapart.device import Meter, count_threads, release_memory
-from tellapart.errors import NotFinite
+from tellapart.errors import DataError, NotFinite
 from tellapart.metrics.scores import estimate_score
 from tellapart.models.layers import make_head
 from tellapart.records import EpochRow, Estimate, RunRecord
@@ -53,6 +56,12 @@ PLAIN = HeadSettings(
     kind="logistic", dense=0, dropout=0.0, label_smoothing=0.0, epochs=1, patience=0
 )
 """A logistic head, its penalty aside."""
+
+
+WATCHED = 0.15
+"""Of the images that a fold learns from: what its penalty is chosen on."""
+LEAST = 4
+"""Images of a class, so that in two folds there is one to learn from and one to choose on."""
 
 
 @dataclass(frozen=True)
@@ -155,10 +164,10 @@ def fit_logistic(
     watch: Watch = lambda penalty, score: None,
     metric: str = "accuracy",
 ) -> RunRecord:
-    """Fit a logistic head, its penalty chosen on ``rows.watch``, and leave it in ``folder``.
+    """Fit a logistic head to all views at once, its penalty chosen on ``rows.watch``.
 
-    It learns from all views at once. The record's settings have the penalty as ``weight_decay``;
-    its one row of history is that of the fit.
+    It is left in ``folder``. The record's settings have the penalty as ``weight_decay``; its one
+    row of history is that of the fit.
 
     Raises:
         NotFinite: a feature is not finite.
@@ -184,3 +193,68 @@ def fit_logistic(
     )
     release_memory()
     return record
+
+
+@dataclass(frozen=True)
+class Fold:
+    """What a head learns from and chooses its penalty on, and the ``held`` rows it predicts."""
+
+    rows: Rows
+    held: Indices
+
+
+def cut_folds(dataset: Dataset, rows: Indices, count: int, seed: int) -> tuple[Fold, ...]:
+    """Divide rows into folds of equal shares of every class; equal images are in one fold.
+
+    Raises:
+        DataError: a class has fewer images than there are folds.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    check_counts(dataset, rows, count)
+    labels = dataset.labels[rows]
+    groups = np.unique([dataset.hashes[row] for row in rows.tolist()], return_inverse=True)[1]
+    cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
+    folds = []
+    for others, held in cutter.split(np.zeros(len(rows)), labels, groups):
+        watch = take_share(dataset, rows[others], WATCHED, seed)
+        watched = {dataset.hashes[row] for row in watch.tolist()}
+        train = [row for row in rows[others].tolist() if dataset.hashes[row] not in watched]
+        folds.append(Fold(Rows(np.array(train, np.int64), watch), np.sort(rows[held])))
+    return tuple(folds)
+
+
+def check_counts(dataset: Dataset, rows: Indices, count: int) -> None:
+    """Raise a `DataError` that names a class of fewer images than folds need."""
+    counts = np.bincount(dataset.labels[rows], minlength=len(dataset.classes))
+    fewest = int(counts.argmin())
+    needed = max(count, LEAST)
+    if counts[fewest] < needed:
+        remedy = "use fewer folds" if count > LEAST else "leave --folds out"
+        raise DataError(
+            f"--folds {count} needs {needed} images of every class outside test, but "
+            f"{dataset.classes[fewest]!r} has {counts[fewest]}; {remedy}"
+        )
+
+
+def cross_validate(
+    examples: Examples, folds: tuple[Fold, ...], watch: Callable[[float], None]
+) -> tuple[NDArray[np.bool_], tuple[float, ...]]:
+    """Return which of the held rows, sorted, were classified right, and each fold's accuracy.
+
+    Each fold's head, its penalty too, is chosen without its held rows. ``watch`` is given each
+    fold's accuracy.
+
+    Raises:
+        NotFinite: a feature is not finite.
+    """
+    right: dict[int, bool] = {}
+    parts = []
+    for fold in folds:
+        fit = fit_best(examples, fold.rows)
+        logits = predict_head(fit.network, examples.vectors, fold.held)
+        hits = logits.argmax(1) == examples.labels[fold.held]
+        right |= zip(fold.held.tolist(), hits.tolist(), strict=True)
+        parts.append(float(hits.mean()))
+        watch(parts[-1])
+    return np.array([right[row] for row in sorted(right)]), tuple(parts)

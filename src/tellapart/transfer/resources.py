@@ -1,8 +1,7 @@
 """With what features are computed: a device, and no more memory than may be taken.
 
-What a backbone takes is estimated from the layer that needs most: an engine holds the input and
-output of the layer that it is at, and what a shortcut keeps beside them.
-``benchmarks/memory.py`` measures how near that is.
+A backbone's need is estimated from the layer that needs most: an engine holds its input and output,
+and what a shortcut keeps beside them. ``benchmarks/memory.py`` measures how near that is.
 """
 
 from __future__ import annotations

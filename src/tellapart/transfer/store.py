@@ -1,9 +1,8 @@
 """Features on disk: shards of rows that are found by the content of their images.
 
-A set of features is a folder, named by all that its numbers depend on but the images: weights,
-preprocessing, decoder, engine, view. Its shards are safetensors files of (n, width) float16 with
-the hashes of their n images and a checksum, so that an image more costs one row more, a damaged
-shard is computed again by itself, and several processes may write at once.
+A set of features is a folder. Its shards are safetensors files of (n, width) float16 with the
+hashes of their n images and a checksum, so that an image more costs one row more, a damaged shard
+is computed again by itself, and several processes may write at once.
 """
 
 from __future__ import annotations
@@ -119,11 +118,7 @@ class FeatureStore:
         return np.array(list(first.values()), np.int64)
 
     def add(self, hashes: Sequence[str], vectors: Rows16) -> None:
-        """Keep the features of some images as one shard.
-
-        Raises:
-            WorkspaceError: the cache cannot be written.
-        """
+        """Keep the features of some images as one shard, or raise a `WorkspaceError`."""
         content = pack_shard(hashes, vectors)
         path = self.folder / f"{hashlib.sha256(content).hexdigest()[:24]}{SUFFIX}"
         with explain_cache(self.folder):
@@ -149,11 +144,7 @@ def locate_features() -> Path:
 
 
 def list_shards(folder: Path) -> list[Path]:
-    """Return the files of a set's shards, in an order that does not change; none of no folder.
-
-    Raises:
-        WorkspaceError: the folder cannot be opened now.
-    """
+    """Return the files of a set's shards, in an order that does not change; none of no folder."""
     with explain_cache(folder), suppress(FileNotFoundError, NotADirectoryError):
         return sorted(path for path in folder.iterdir() if path.suffix == SUFFIX)
     return []

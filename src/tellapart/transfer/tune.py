@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from copy import deepcopy
 from pathlib import Path
-
-import torch
 
 from tellapart.config import TuneSettings
 from tellapart.data.dataset import Dataset, resize_dataset
 from tellapart.device import DeviceName
-from tellapart.models.backbone import Backbone
+from tellapart.models.backbone import Backbone, hash_network
 from tellapart.models.tuned import TunedNetwork, TunedSettings
 from tellapart.train.checkpoint import ARGS
 from tellapart.train.learner import Task
@@ -49,16 +46,12 @@ def prepare_tuning(
         depth=settings.depth,
         decay=settings.decay,
     )
-    digest = hashlib.sha256(backbone.key.encode())
-    for name, tensor in sorted(network.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.contiguous().view(torch.uint8).numpy().tobytes())
     task = Task(
         model,
         settings.recipe,
         device,
         keep="best",
         start=lambda: TunedNetwork(deepcopy(pixel), deepcopy(network)),
-        key=digest.hexdigest()[:16],
+        key=hash_network(backbone.key, network),
     )
     return resize_dataset(dataset, backbone.image_size), task

@@ -1,7 +1,6 @@
 """Views: an image as augmentation shows it once, so that its features can be kept.
 
-What happens to an image follows from its content, the view's number and the seed, so that an image
-added to a dataset changes no other's.
+What happens to an image follows from its content, the view's number and the seed.
 """
 
 from __future__ import annotations
@@ -62,13 +61,12 @@ def list_views(count: int, augment: str, seed: int) -> tuple[View, ...]:
 def read_view(dataset: Dataset, rows: Indices, size: int, view: View) -> Pixels:
     """Return images as a view shows them, (k, h, w, channels) uint8.
 
-    Args:
-        size: side at which a source that decodes does so; one that holds pixels has its own.
+    A source that decodes does so at a side of ``size``; one that holds pixels has its own.
     """
     pixels = dataset.source.read(rows, size)
     if not view.number:
         return pixels
-    draws = draw_view([dataset.hashes[row] for row in rows.tolist()], pixels.shape[1], view)
+    draws = _draw_view([dataset.hashes[row] for row in rows.tolist()], pixels.shape[1], view)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).to(torch.float32) / 255
     images = images.contiguous(memory_format=torch.channels_last)
     images = augment_images(images, draws, np.arange(len(rows)))
@@ -76,8 +74,7 @@ def read_view(dataset: Dataset, rows: Indices, size: int, view: View) -> Pixels:
     return np.ascontiguousarray(shown.numpy())
 
 
-def draw_view(hashes: Sequence[str], size: int, view: View) -> Draws:
-    """Draw what a view does to images of these contents."""
+def _draw_view(hashes: Sequence[str], size: int, view: View) -> Draws:
     seeds = [int(name, 16) & _WORD for name in hashes]
 
     def draw(stream: str, numbers: int, epoch: int = view.number) -> Floats:
@@ -90,5 +87,5 @@ def draw_view(hashes: Sequence[str], size: int, view: View) -> Draws:
             found[:, row] = np.random.Generator(philox).random(numbers)
         return found
 
-    rows = np.arange(len(seeds))
-    return draw_operations(list_operations(view.augment), rows, size, draw, view.number)
+    operations = list_operations(view.augment)
+    return draw_operations(operations, np.arange(len(seeds)), size, draw, view.number)
