@@ -72,6 +72,11 @@ class CellDied(TellapartError):
     """The process in which a training ran died, and the one after it too."""
 
 
+Failure = NotFinite | CellDied
+FAILURES = (NotFinite, CellDied)
+"""What a training may end in without ending the work of the others."""
+
+
 class Hopeless(TellapartError):
     """A trial was behind the others by so much that its search stopped it before its end.
 

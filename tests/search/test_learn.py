@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from tellapart.config import TrainSettings
-from tellapart.errors import NotFinite
+from tellapart.errors import Failure, NotFinite
 from tellapart.metrics.learning import Gain
 from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
@@ -17,7 +17,6 @@ from tellapart.search.learn import (
     say_crossing,
     say_gain,
 )
-from tellapart.search.sweep import Failure
 
 from .runs import make_run
 

@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 
 from tellapart.config import EQUIVALENCE, TrainSettings
-from tellapart.errors import CellDied, NotFinite, SettingError
+from tellapart.errors import CellDied, Failure, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
 from tellapart.search.standing import HOPELESS
-from tellapart.search.sweep import Failure, Point, Seeds, Train, check_sizes, run_sweep
+from tellapart.search.sweep import Point, Seeds, Train, check_sizes, run_sweep
 from tellapart.search.verdict import judge_sizes
 
 from .runs import N, make_run

@@ -18,7 +18,7 @@ from tellapart.config import TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset, share_dataset
 from tellapart.data.subset import take_share
 from tellapart.device import DeviceName, Precision, choose_device, use_threads
-from tellapart.errors import CellDied, Hopeless, NotFinite, TellapartError
+from tellapart.errors import FAILURES, Failure, Hopeless, TellapartError
 from tellapart.evaluate import Seal
 from tellapart.models import Network, Shape, count_planned
 from tellapart.records import RunRecord
@@ -33,9 +33,6 @@ PIXELS = ".pixels.bin"
 TRAINING_BYTES, PARAMETER_BYTES = 1_000_000_000, 28
 """What a training takes: by itself, and for each weight (gradient, momentum, copies)."""
 
-Failure = NotFinite | CellDied
-FAILURES = (NotFinite, CellDied)
-"""What a cell may end in without ending the work of the others."""
 Outcome = RunRecord | Failure
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import pickle
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import Self, TypeVar
 
 from tellapart.errors import TellapartError
 
@@ -26,7 +26,7 @@ class Resources:
 LITTLE = Resources()
 
 
-class Executor(Protocol):
+class Executor(ABC):
     """Runs functions; a context manager.
 
     ``workers`` is how many calls run at once. Where an executor is ``remote``, functions,
@@ -34,15 +34,11 @@ class Executor(Protocol):
     computes with the cores of this process.
     """
 
-    @property
-    def workers(self) -> int: ...
+    workers: int = 1
+    remote: bool = False
+    local: bool = True
 
-    @property
-    def remote(self) -> bool: ...
-
-    @property
-    def local(self) -> bool: ...
-
+    @abstractmethod
     def submit(
         self,
         function: Callable[..., Result],
@@ -55,22 +51,18 @@ class Executor(Protocol):
         The exception is `CellDied` where the process died, and died again when it was tried anew.
         """
 
-    def __enter__(self) -> Executor: ...
+    def __enter__(self) -> Self:
+        return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
+        self.close(kind)
+
+    def close(self, kind: type[BaseException] | None) -> None:  # noqa: B027  (some have none)
+        """End the workers; ``kind`` is the exception that ends the work, if one does."""
 
 
-class InlineExecutor:
+class InlineExecutor(Executor):
     """Runs each function at once, in this process."""
-
-    workers = 1
-    remote = False
-    local = True
 
     def submit(
         self,
@@ -85,16 +77,6 @@ class InlineExecutor:
         except Exception as error:
             future.set_exception(error)
         return future
-
-    def __enter__(self) -> InlineExecutor:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None: ...
 
 
 def call_portably(function: Callable[..., Result], args: tuple[object, ...]) -> Result:

@@ -17,10 +17,9 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
-from tellapart.cells.executor import LITTLE, Resources, Result, call_portably
+from tellapart.cells.executor import LITTLE, Executor, Resources, Result, call_portably
 from tellapart.device import prepare_libraries
 from tellapart.errors import CellDied, Interrupted
 from tellapart.stop import SIGNALS, ask_stop, check_stop, find_stop
@@ -45,7 +44,7 @@ class Call:
     future: Future[Any]
 
 
-class LocalExecutor:
+class LocalExecutor(Executor):
     """Runs calls in up to ``workers`` processes, which start when they are needed.
 
     Args:
@@ -81,12 +80,7 @@ class LocalExecutor:
             thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, kind: type[BaseException] | None) -> None:
         if kind is not None:
             self._closing.set()
             if issubclass(kind, KeyboardInterrupt) and find_stop() is not None:

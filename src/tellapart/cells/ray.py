@@ -11,10 +11,9 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Any
 
-from tellapart.cells.executor import LITTLE, Resources, Result, call_portably
+from tellapart.cells.executor import LITTLE, Executor, Resources, Result, call_portably
 from tellapart.device import limit_threads, prepare_libraries
 from tellapart.errors import CellDied, Interrupted, SettingError
 from tellapart.stop import SIGNALS, ask_stop, clear_stop, find_stop
@@ -23,7 +22,7 @@ WAIT = 0.1
 """Seconds between two looks at whether a stop was asked for."""
 
 
-class RayExecutor:
+class RayExecutor(Executor):
     """Runs calls as tasks of the Ray cluster that ``RAY_ADDRESS`` names, or that runs here.
 
     Where there is none, one is started, and ended again.
@@ -70,12 +69,7 @@ class RayExecutor:
         self._watching.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self, kind: type[BaseException] | None) -> None:
         if kind is not None:
             self._closing.set()
             if issubclass(kind, KeyboardInterrupt) and find_stop() is not None:

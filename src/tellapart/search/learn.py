@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from tellapart.errors import NotFinite
+from tellapart.errors import Failure, NotFinite
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
 from tellapart.records import CurveRecord, GainRecord, LearningPoint, RunRecord
 from tellapart.search.curve import keep_curve
-from tellapart.search.sweep import Failure
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the training images."""

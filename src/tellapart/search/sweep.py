@@ -9,14 +9,11 @@ from functools import partial
 from typing import Generic, Protocol, TypeVar
 
 from tellapart.config import EQUIVALENCE
-from tellapart.errors import CellDied, NotFinite, SettingError
+from tellapart.errors import FAILURES, CellDied, Failure, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
 from tellapart.records import LeftOut, RunRecord, SizeRecord, Verdict
 from tellapart.search.verdict import judge_sizes
 
-Failure = NotFinite | CellDied
-FAILURES = (NotFinite, CellDied)
-"""What a training may end in without ending the work of the others."""
 Point = tuple[int, int]
 """A size, and the number of a seed."""
 Train = Callable[[Sequence[Point]], Sequence[RunRecord | Failure | None]]
