@@ -14,7 +14,7 @@ from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.evaluate import Seal
 from tellapart.models import SimpleSettings
-from tellapart.study import study as module
+from tellapart.study import start
 from tellapart.study.context import LEAST_GAIN, LEAST_SAVED, Context
 from tellapart.study.settings import StudySettings
 
@@ -90,15 +90,15 @@ def test_there_are_as_many_workers_as_cores_that_fit(
     make: Make,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "count_threads", lambda: threads)
-    monkeypatch.setattr(module, "measure_room", lambda: room)
+    monkeypatch.setattr(start, "count_threads", lambda: threads)
+    monkeypatch.setattr(start, "measure_room", lambda: room)
     context = make(StudySettings.model_validate({"device": "cpu", **settings}), 1.0)
-    assert module._plan_common(context).workers == workers
+    assert start.plan_common(context).workers == workers
 
 
 def test_every_gpu_has_a_worker(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     """As far as can be told without one."""
-    monkeypatch.setattr(module, "choose_device", lambda name: torch.device("cuda"))
-    monkeypatch.setattr(module, "choose_precision", lambda device: "float32")
+    monkeypatch.setattr(start, "choose_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(start, "choose_precision", lambda device: "float32")
     monkeypatch.setattr("torch.cuda.device_count", lambda: 3)
-    assert module._plan_common(make(StudySettings(), 1.0)).workers == 3
+    assert start.plan_common(make(StudySettings(), 1.0)).workers == 3

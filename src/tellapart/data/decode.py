@@ -16,8 +16,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from tellapart.data.dataset import Pixels
@@ -32,11 +34,8 @@ GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 MOST_PIXELS = 80_000_000
 MOST_BYTES = 512 * 2**20
 
-Values = np.ndarray[tuple[int, ...], np.dtype[np.generic]]
 
 _TOO_LARGE = f"{{:,}} pixels, at most {MOST_PIXELS:,} are allowed"
-_BAND = 2**22  # pixels that are converted at one time
-_MOST_STEP = 64  # Pillow's sums of larger blocks are rounded by more than a grey level
 _UPRIGHT = (
     *(Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM),
     *(Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE),
@@ -185,65 +184,36 @@ def _read_orientation(image: Image.Image) -> int:
 def _shrink(image: Image.Image, size: int, mode: str) -> Image.Image:
     """Squash a loaded image to a square of ``size``, in ``mode``.
 
-    A large one is converted band by band, and each reduced to what leaves four times the
-    target: every conversion of the whole would be one more copy of it.
+    It is resized as early as its mode allows: every conversion of the whole is one more copy.
     """
-    width, height = image.size
-    if width * height <= _BAND:
-        return _convert(image, mode).resize((size, size), Image.Resampling.BILINEAR)
-    across, down = (max(1, min(side // (4 * size), _MOST_STEP)) for side in image.size)
-    high = max(1, _BAND // width // down) * down
-    bands = [(0, top, width, min(top + high, height)) for top in range(0, height, high)]
-    reach = None
-    if _is_wide_grey(image):
-        least, most = zip(*(find_reach(np.asarray(image.crop(box))) for box in bands), strict=True)
-        reach = min(least), max(most)
-    reduced = Image.new(mode, (-(-width // across), -(-height // down)))
-    for box in bands:
-        band = _convert(image.crop(box), mode, reach).reduce((across, down))
-        reduced.paste(band, (0, box[1] // down))
-    whole = (0, 0, width / across, height / down)
-    return reduced.resize((size, size), Image.Resampling.BILINEAR, whole)
+    if image.mode.startswith("I") or image.mode == "F":
+        image = Image.fromarray(scale_grey(np.asarray(image)))
+    elif image.has_transparency_data:
+        image = image if image.mode == "RGBA" else image.convert("RGBA")
+    elif image.mode not in ("L", "RGB"):
+        image = image.convert("RGB")
+    small = image.resize((size, size), Image.Resampling.BILINEAR)
+    if small.mode == "RGBA":
+        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
+    return small.convert(mode)
 
 
-def _is_wide_grey(image: Image.Image) -> bool:
-    return image.mode.startswith("I") or image.mode == "F"
-
-
-def _convert(
-    image: Image.Image, mode: str, reach: tuple[float, float] | None = None
-) -> Image.Image:
-    if _is_wide_grey(image):
-        return Image.fromarray(scale_grey(np.asarray(image), reach)).convert(mode)
-    if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image.convert("RGBA")).convert(mode)
-    return image if image.mode == mode else image.convert("RGB").convert(mode)
-
-
-def find_reach(values: Values) -> tuple[float, float]:
-    """Return the least and the greatest of grey values; what is not a finite number counts as 0."""
-    if values.dtype.kind == "f":
-        values = np.where(np.isfinite(values), values, 0)
-    return float(values.min()), float(values.max())
-
-
-def scale_grey(values: Values, reach: tuple[float, float] | None = None) -> Pixels:
+def scale_grey(values: NDArray[Any]) -> Pixels:
     """Scale grey values of more than 8 bits, (height, width), to uint8.
 
     16-bit whole numbers are divided by 257. Wider ones count as 16-bit while they fit, else
     as 31-bit. Fractions within [0, 1] are multiplied by 255, within [0, 255] kept, and else
-    stretched from their least to their greatest; what is not a number is black. ``reach`` is the
-    least and greatest of the whole image, where ``values`` are a part of it.
+    stretched from their least to their greatest; what is not a number is black.
     """
-    least, most = reach or find_reach(values)
-    numbers = values.astype(np.float64)
-    if values.dtype.kind == "f":
-        numbers[~np.isfinite(numbers)] = 0
+    if values.dtype.kind != "f":
+        top = 2**23 if values.max() > 65_535 else 257
+        numbers = values / np.float32(top)
+    else:
+        numbers = np.where(np.isfinite(values), values, np.float32(0))
+        least, most = float(numbers.min()), float(numbers.max())
         if least >= 0 and most <= 1:
             numbers *= 255
         elif least < 0 or most > 255:
             numbers = (numbers - least) * (255 / (most - least or 1.0))
-    else:
-        numbers /= 2**23 if most > 65_535 else 257
-    return np.rint(numbers).clip(0, 255).astype(np.uint8)
+    scaled: Pixels = np.rint(numbers, out=numbers).clip(0, 255).astype(np.uint8)
+    return scaled

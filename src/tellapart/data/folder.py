@@ -120,10 +120,9 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
         return number
 
     kept = _try_files(tree, decode_one)
-    headers = [headers[number] for number in kept]
-    if held is not None:
-        for place, number in enumerate(kept):  # in place: the pixels are not held twice
-            held[place] = held[number]
+    if len(kept) < len(headers):
+        headers = [headers[number] for number in kept]
+        held = None if held is None else held[kept]
     classes = _name_classes(tree)
     index = {name: number for number, name in enumerate(classes)}
     hashes = tuple(header.digest for header in headers)
@@ -138,7 +137,7 @@ def load_folder(root: Path, memory_limit: int | None = None, follow_links: bool 
             hashes,
             size,
             channels,
-            None if held is None else ArraySource(held[: len(kept)]),
+            None if held is None else ArraySource(held),
         ),
         hashes=hashes,
         roles=tuple(file.role for file in tree.files),

@@ -157,14 +157,11 @@ def _group_rows(dataset: Dataset, pool: Indices) -> Groups:
 def _set_targets(whole: Mapping[int, int], share: float, most: int) -> dict[int, int]:
     """Return how many rows of each class to carve: a share, at least one, ``most`` in all."""
     targets = {label: max(1, round(share * count)) for label, count in whole.items()}
-    if (total := sum(targets.values())) <= most:
+    ends = np.cumsum([0, *targets.values()])
+    if ends[-1] <= most:
         return targets
-    exact = {label: count * most / total for label, count in targets.items()}
-    capped = {label: max(1, int(value)) for label, value in exact.items()}
-    rest = most - sum(capped.values())
-    for label in sorted(exact, key=lambda label: int(exact[label]) - exact[label])[: max(rest, 0)]:
-        capped[label] += 1
-    return capped
+    sizes = np.diff(np.rint(ends * most / ends[-1]).astype(np.int64))  # their sum is most
+    return {label: max(1, size) for label, size in zip(targets, sizes.tolist(), strict=True)}
 
 
 def _choose_rows(
