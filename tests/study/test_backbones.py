@@ -10,8 +10,7 @@ import pytest
 
 from tellapart.data.dataset import Dataset
 from tellapart.errors import BackboneError, BudgetError
-from tellapart.models.backbone import Backbone, list_here, resize_backbone
-from tellapart.models.packaged import PACKAGED
+from tellapart.models.backbone import PACKAGED, Backbone, list_here, resize_backbone
 from tellapart.records import TransferPlan
 from tellapart.study import backbones as module
 from tellapart.study.backbones import (

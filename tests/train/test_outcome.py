@@ -98,6 +98,9 @@ class HalfStream:
     def __exit__(self, *_: object) -> None:
         self._stream.close()
 
+    def writelines(self, parts: list[bytes]) -> None:
+        self.write(b"".join(parts))
+
     def write(self, content: bytes) -> None:
         self._stream.write(content[: len(content) // 2])
         refuse()

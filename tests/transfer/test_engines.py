@@ -13,8 +13,7 @@ import timm
 import torch
 
 from tellapart.data.dataset import Dataset, Pixels
-from tellapart.models.backbone import PixelBackbone, make_backbone, resize_backbone
-from tellapart.models.packaged import PACKAGED
+from tellapart.models.backbone import PACKAGED, PixelBackbone, make_backbone, resize_backbone
 from tellapart.transfer.engines import OpenvinoEngine, TorchEngine, make_engine, name_engine
 from tellapart.transfer.resources import Load, measure_widest
 

@@ -17,13 +17,13 @@ from tellapart.data.folder import load_folder
 from tellapart.errors import DataError, Interrupted
 from tellapart.models import forward
 from tellapart.models.backbone import (
+    PACKAGED,
     Backbone,
     PixelBackbone,
     make_backbone,
     resize_backbone,
 )
 from tellapart.models.forward import has_norm, predict_logits
-from tellapart.models.packaged import PACKAGED
 from tellapart.models.tuned import TunedNetwork, TunedSettings
 from tellapart.stop import clear_stop
 from tellapart.train.checkpoint import load_model

@@ -168,7 +168,7 @@ def doctor(*, json: Json = False) -> None:
     Example: `tellapart doctor`
     """
     from tellapart.device import choose_device, choose_precision, describe_environment
-    from tellapart.models.packaged import PACKAGED
+    from tellapart.models.backbone import PACKAGED
     from tellapart.workspace import locate_cache
 
     device = choose_device()
