@@ -256,3 +256,10 @@ def test_a_kill_in_the_middle_of_a_write_leaves_nothing_to_the_next_start(tmp_pa
     assert len(list(tmp_path.glob(".plan.json.*.tmp"))) == 1
     with lock_folder(tmp_path):
         assert [path.name for path in tmp_path.iterdir()] == [LOCK]
+
+
+def test_a_lock_that_a_kill_left_empty_is_taken(tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    os.utime(tmp_path / LOCK, (0, 0))
+    with lock_folder(tmp_path):
+        assert (tmp_path / LOCK).stat().st_size

@@ -24,6 +24,8 @@ BEAT = 15.0
 """Seconds between two signs of life."""
 SILENCE = 90.0
 """Seconds without one after which a process on another machine counts as dead."""
+EMPTY = 3.0
+"""Seconds after which a lock that is still empty belongs to nobody: it is filled at once."""
 WAITING = (
     "tellapart: a process on another machine has left its lock; waiting up to "
     f"{SILENCE:.0f} s to see that it is dead\n"
@@ -59,6 +61,7 @@ def lock_folder(folder: Path) -> Iterator[None]:
 
 
 def _acquire(lease: SoftFileLease, folder: Path) -> None:
+    _remove_empty(folder / LOCK)
     try:
         lease.acquire()
     except Timeout as error:
@@ -72,6 +75,16 @@ def _acquire(lease: SoftFileLease, folder: Path) -> None:
         except Timeout as late:
             check_stop()
             raise WorkspaceError(_describe(lease, folder, hidden)) from late
+
+
+def _remove_empty(mark: Path) -> None:
+    """Remove a lock that was never filled: a kill came between its creation and its content."""
+    with suppress(FileNotFoundError):  # it was released, or never there
+        while not mark.stat().st_size:
+            check_stop()
+            if _measure_age(mark) > EMPTY:
+                mark.unlink()
+            time.sleep(0.1)
 
 
 def _measure_age(mark: Path) -> float:
