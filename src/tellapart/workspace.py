@@ -171,7 +171,9 @@ def check_folder(folder: Path, identity: dict[str, Any]) -> bool:
         raise WorkspaceError(f"--out {folder} must be new, but holds other files; name another")
     found = read_record(folder / IDENTITY, dict[str, Any])
     if "made by" in found and found.keys() != identity.keys():
-        raise WorkspaceError(f"--out {folder} holds another version's work; name another folder")
+        raise WorkspaceError(
+            f"--out {folder} holds work of another version of tellapart; name another folder"
+        )
     for key in sorted(identity.keys() | found.keys()):
         if found.get(key) != identity.get(key):
             raise WorkspaceError(

@@ -32,7 +32,7 @@ def test_less_time_is_shorter_trials_then_fewer_then_a_part_of_the_images(
     assert "50 % of the training images" in plans[3].cut
     with pytest.raises(NoTime) as refused:
         plan(digits, tmp_path, 4.0)
-    assert plan(digits, tmp_path, refused.value.needed + 0.01).share == 1 / 16
+    assert plan(digits, tmp_path, refused.value.needed + 0.01).share == 1 / 4
 
 
 def test_trials_and_epochs_that_were_named_stay(tmp_path: Path, digits: Dataset) -> None:
