@@ -41,8 +41,12 @@ class SimpleSettings(NetworkSettings):
         from torch import nn
 
         from tellapart.models.layers import Flatten, initialize, make_dense
+        from tellapart.models.patches import FEW, WIDE, WideConv
 
         side = (shape.size - 2) // 2
-        conv = nn.Conv2d(shape.channels, self.width, 3)
         dense = make_dense(side * side * self.width, self.dense, shape.classes)
+        if self.width >= WIDE and shape.channels <= FEW:
+            wide = WideConv(shape.channels, self.width, 3)
+            return initialize(nn.Sequential(wide, Flatten(), *dense))
+        conv = nn.Conv2d(shape.channels, self.width, 3)
         return initialize(nn.Sequential(conv, nn.MaxPool2d(2), nn.ReLU(), Flatten(), *dense))
