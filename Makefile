@@ -6,8 +6,8 @@ READY := .venv/.ready
 .PHONY: study test test-slow test-ray lint bench docs clean
 
 study: $(READY)  ## Run the study on the embedded digits and say where the report is.
-	@echo "== study: six steps on the embedded digits, no network needed"
-	$(BIN)/tellapart study digits --minutes 1.8
+	@echo "== study: all steps on the embedded digits, no network needed"
+	$(BIN)/tellapart study digits --minutes 2.5
 
 test: lint  ## Format, lint, types, tests, doc examples.
 	@echo "== test: tests and doc examples"
