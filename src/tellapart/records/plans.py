@@ -31,7 +31,8 @@ class TrainPlan(StepPlan):
 
 class SweepPlan(StepPlan):
     """Sizes (or numbers of levels), each with ``seeds``, and up to ``most_seeds`` where they
-    decide. ``workers`` train at once, with one core each, where there are several.
+    decide. ``workers`` train at once, with one core each, where there are several; sizes that take
+    too much memory for that are trained ``alone``, with all cores.
     """
 
     sizes: tuple[int, ...]
@@ -41,6 +42,7 @@ class SweepPlan(StepPlan):
     epochs: int
     share: float = 1.0
     workers: int = 1
+    alone: tuple[int, ...] = ()
 
 
 class SearchPlan(StepPlan):

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 from statistics import median_high
 from typing import Any
 
-from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells, submit_cell
+from tellapart.cells import measure_room
+from tellapart.cells.cell import (
+    Cell,
+    CellContext,
+    Outcome,
+    run_cells,
+    submit_cell,
+    weigh_training,
+)
 from tellapart.cells.executor import Executor, InlineExecutor
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.device import choose_device, count_threads, use_threads
@@ -126,17 +134,26 @@ class Context(CellContext):
             seconds: of all trainings, one after another.
         """
         count = self.workers
-        if count < 2 or seconds <= 0:
+        if count < 2 or not models or (seconds <= 0 and not self.names_workers):
             return 1, 1.0
-        if choose_device(self.device).type != "cpu" or not self.executor.local:
+        elsewhere = choose_device(self.device).type != "cpu" or not self.executor.local
+        if elsewhere or seconds <= 0:
             return count, float(count)
-        middle = median_high(range(len(models)))
-        model = models[middle]
+        model = models[median_high(range(len(models)))]
         gain = count * self.measure_epoch(model) / self.measure_epoch(model, alone=True)
         gain = min(float(count), gain)
-        named = self.settings.processes != "auto" or self.settings.executor not in ("auto",)
         worth = gain >= LEAST_GAIN and seconds * (1 - 1 / gain) >= LEAST_SAVED
-        return (count, gain) if named or worth else (1, 1.0)
+        return (count, gain) if self.names_workers or worth else (1, 1.0)
+
+    @property
+    def names_workers(self) -> bool:
+        """Whether the user said who trains, and how many."""
+        return self.settings.processes != "auto" or self.settings.executor != "auto"
+
+    def fits_beside(self, model: NetworkSettings) -> bool:
+        """Tell whether all workers can train such a network at once, for memory."""
+        needed = self.workers * weigh_training(model, self.shape)
+        return self.names_workers or not self.executor.local or needed <= measure_room()
 
     def test_run(self, step: str, run: RunRecord) -> TestRecord:
         """Open the test split once for a step's final network, and draw what it shows."""

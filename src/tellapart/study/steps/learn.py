@@ -79,7 +79,8 @@ def plan_learn(context: Context, seconds: float) -> LearnPlan:
             epoch = context.measure_epoch(learner.model, learner.recipe)
         once = sum(cell.units * cell.share for cell in cells) * epoch
         for seeds in (named,) if named else range(SEEDS, 1, -1):
-            workers, gain = context.choose_workers([learner.model], seeds * once)
+            beside = [learner.model] if context.fits_beside(learner.model) else []
+            workers, gain = context.choose_workers(beside, seeds * once)
             needed = seeds * once / gain
             if needed <= CAREFUL * (seconds - FINISH):
                 return LearnPlan(

@@ -33,12 +33,16 @@ def plan_trainings(
         wish: all that is wished, and what of it the user named.
     """
     whole, named = wish
-    total = whole.epochs * whole.seeds * sum(epochs.values())
-    workers, gain = context.choose_workers([models[size] for size in whole.sizes], total)
+    alone = {size for size in whole.sizes if not context.fits_beside(models[size])}
+    beside = [size for size in whole.sizes if size not in alone]
+    total = whole.epochs * whole.seeds * sum(epochs[size] for size in beside)
+    workers, gain = context.choose_workers([models[size] for size in beside], total)
 
     def cost(some: Trainings) -> float:
-        each = [some.epochs * some.share * epochs[size] for size in some.sizes]
-        return max(some.seeds * sum(each) / gain, max(each))
+        each = {size: some.epochs * some.share * epochs[size] for size in some.sizes}
+        rest = sum(each[size] for size in some.sizes if size in alone)
+        ours = [each[size] for size in some.sizes if size not in alone]
+        return some.seeds * rest + max(some.seeds * sum(ours) / gain, *ours, 0.0)
 
     kept = fit_trainings(whole, cost, seconds, named)
     most = plan_seeds(context.settings, context.images)[1]
@@ -51,6 +55,7 @@ def plan_trainings(
         epochs=kept.epochs,
         share=kept.share,
         workers=workers,
+        alone=tuple(sorted(alone)) if workers > 1 else (),
         estimate=cost(kept),
         cut=list_cuts(whole, kept),
     )
@@ -95,8 +100,14 @@ def make_train(
     """Return what trains the points of a sweep while its time lasts."""
 
     def train(points: Sequence[Point]) -> list[Outcome | None]:
-        cells = [make_cell(point) for point in points]
-        return context.run(cells, plan.workers, deadline.is_over)
+        found: dict[Point, Outcome | None] = {}
+        for workers in (plan.workers, 1):
+            some = [
+                p for p in points if p not in found and (workers == 1 or p[0] not in plan.alone)
+            ]
+            cells = [make_cell(point) for point in some]
+            found |= zip(some, context.run(cells, workers, deadline.is_over), strict=True)
+        return [found[point] for point in points]
 
     return train
 
@@ -111,7 +122,7 @@ def run_step(step: str, context: Context, plan: SweepPlan, deadline: Deadline) -
         model, seed = plan_swept(step, size), settings.seed + number
         recipe = plan_recipe(settings, step, context.images, seed, model)
         recipe = recipe.model_copy(update={"epochs": plan.epochs})
-        threads = context.threads if plan.workers > 1 else 0
+        threads = 0 if plan.workers == 1 or size in plan.alone else context.threads
         label = f"{setting}-{size}-seed-{seed}"
         return NetworkCell(step, label, model, recipe, plan.share, settings.seed, threads)
 

@@ -179,7 +179,7 @@ def run_vary(context: Context, plan: SweepPlan, deadline: Deadline) -> VaryStep:
         model, recipe = make_level(settings, context.images, level, seed, plan.epochs)
         said = "-".join(f"{name}-{value}" for name, value in level.items())
         label = "".join(mark if mark.isalnum() or mark in "-._" else "-" for mark in said)
-        threads = context.threads if plan.workers > 1 else 0
+        threads = 0 if plan.workers == 1 or number in plan.alone else context.threads
         own = f"{label}-seed-{seed}"
         return NetworkCell("vary", own, model, recipe, plan.share, settings.seed, threads)
 
