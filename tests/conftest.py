@@ -7,6 +7,7 @@ from pathlib import Path
 
 import hypothesis
 import pytest
+from filelock import FileLock
 
 from tellapart.data.dataset import Dataset
 from tellapart.data.digits import load_digits
@@ -38,8 +39,19 @@ def digits_split(digits: Dataset) -> Split:
 
 
 @pytest.fixture(scope="session")
-def small_backbone(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """The name of a backbone of random weights: what step 6 does with it takes a second."""
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of this run have; whoever fills a part of it locks it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def small_backbone(shared: Path) -> str:
+    """The name of a backbone of random weights: what the transfer does with it takes a second."""
     from tests.models.weights import save_weights  # here, for it loads torch
 
-    return save_weights(tmp_path_factory.mktemp("weights") / "small")
+    folder = shared / "weights" / "small"
+    with FileLock(shared / "weights.lock"):
+        return f"local-dir:{folder}" if folder.is_dir() else save_weights(folder)

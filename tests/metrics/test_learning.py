@@ -55,6 +55,7 @@ def draw_groups(
     return drawn
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("power", "floor"), [(0.3, 0.05), (0.6, 0.1)])
 def test_the_interval_of_the_gain_holds_the_truth(power: float, floor: float) -> None:
     rng = np.random.default_rng(7)

@@ -193,6 +193,7 @@ def test_no_seeds_are_spent_on_what_would_take_hopelessly_many() -> None:
     assert min(spent[True], spent[False]) >= 10
 
 
+@pytest.mark.slow
 def test_what_would_take_hopelessly_many_is_seldom_settled_by_ten(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -214,6 +215,7 @@ def test_what_would_take_hopelessly_many_is_seldom_settled_by_ten(
     assert np.mean(firm[True]) <= 0.2 and np.mean(firm[False]) >= 0.4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spread", [0.006, 0.012, 0.03])
 def test_looking_again_and_again_seldom_finds_what_is_not_there(spread: float) -> None:
     """Seeds are added until the verdict is firm: that must not make chance look like truth."""

@@ -6,12 +6,14 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from tellapart.config import HeadSettings, TuneSettings
 from tellapart.data.dataset import Dataset
 from tellapart.records import StudyRecord
 from tellapart.study.settings import SearchSettings, StudySettings, SweepSettings, TransferSettings
 from tellapart.study.study import run_study
+from tellapart.workspace import read_record
 
 TRANSFER = TransferSettings(
     head=HeadSettings(dense=16),
@@ -41,15 +43,15 @@ def settings(small_backbone: str) -> StudySettings:
 
 
 @pytest.fixture(scope="session")
-def whole(
-    tmp_path_factory: pytest.TempPathFactory, digits: Dataset, settings: StudySettings
-) -> tuple[StudyRecord, Path]:
-    """A finished small study. Nobody writes there."""
-    folder = tmp_path_factory.mktemp("whole") / "study"
-    with pytest.MonkeyPatch.context() as patch:
+def whole(shared: Path, digits: Dataset, settings: StudySettings) -> tuple[StudyRecord, Path]:
+    """A finished small study, made by the first process that needs it. Nobody writes there."""
+    folder = shared / "whole" / "study"
+    with FileLock(shared / "whole.lock"), pytest.MonkeyPatch.context() as patch:
         patch.setenv("TELLAPART_CACHE", str(folder.parent / "cache"))
-        record = run_study(digits, settings, folder, command="tellapart study digits")
-    return record, folder
+        if not (folder.parent / "done").is_file():
+            run_study(digits, settings, folder, command="tellapart study digits")
+            (folder.parent / "done").touch()
+    return read_record(folder / "results.json", StudyRecord), folder
 
 
 @pytest.fixture
