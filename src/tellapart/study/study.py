@@ -234,9 +234,12 @@ class _Study:
         context.reporter.end(record, again=False)
 
     def _plan(self, step: Step, name: str, deadline: Deadline) -> StepPlan:
-        return self.context.decide(
-            name, "plan", step.plan_kind, lambda: step.plan(self.context, deadline.left())
-        )
+        def plan() -> StepPlan:
+            given = deadline.left()
+            found = step.plan(self.context, given)
+            return found.model_copy(update={"given": None if given == float("inf") else given})
+
+        return self.context.decide(name, "plan", step.plan_kind, plan)
 
     def _draw(self, record: StepRecord) -> None:
         """Draw the figures of a step, and the curves of its trainings that have none yet."""

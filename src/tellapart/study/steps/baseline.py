@@ -47,4 +47,4 @@ def run_baseline(context: Context, plan: TrainPlan, deadline: Deadline) -> Basel
     return BaselineStep(**context.describe_model(run, test))
 
 
-STEP = Step(run=run_baseline, plan=plan_baseline, plan_kind=TrainPlan, weight=10)
+STEP = Step(run=run_baseline, plan=plan_baseline, plan_kind=TrainPlan, weight=6)

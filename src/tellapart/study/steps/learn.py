@@ -136,7 +136,7 @@ STEP = Step(
     run=run_learn,
     plan=plan_learn,
     plan_kind=LearnPlan,
-    weight=5,
+    weight=4,
     optional=True,
     check=check_learn,
 )

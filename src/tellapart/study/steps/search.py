@@ -230,4 +230,4 @@ def _train_fixed(context: Context, model: NetworkSettings, recipe: TrainSettings
     return Winner(Search((trial,), 1, run, {}), None, run)
 
 
-STEP = Step(run=run_search_step, plan=plan_search, plan_kind=SearchPlan, weight=28)
+STEP = Step(run=run_search_step, plan=plan_search, plan_kind=SearchPlan, weight=30)

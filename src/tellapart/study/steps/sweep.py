@@ -159,4 +159,4 @@ def make_step(name: str, weight: float) -> Step:
     )
 
 
-CONV, DENSE = make_step("conv", 25), make_step("dense", 12)
+CONV, DENSE = make_step("conv", 32), make_step("dense", 14)

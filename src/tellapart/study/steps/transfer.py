@@ -252,6 +252,6 @@ STEP = Step(
     run=run_transfer,
     plan=plan_transfer,
     plan_kind=TransferPlan,
-    weight=20,
+    weight=14,
     check=check_backbones,
 )
