@@ -236,7 +236,11 @@ class _Study:
     def _plan(self, step: Step, name: str, deadline: Deadline) -> StepPlan:
         def plan() -> StepPlan:
             given = deadline.left()
-            found = step.plan(self.context, given)
+            try:
+                found = step.plan(self.context, given)
+            except NoTime:  # measured while the machine had other work, perhaps: once more
+                self.context.paces.clear()
+                found = step.plan(self.context, deadline.left())
             return found.model_copy(update={"given": None if given == float("inf") else given})
 
         return self.context.decide(name, "plan", step.plan_kind, plan)

@@ -12,7 +12,8 @@ from tellapart.train.loop import train_epoch
 from tellapart.train.progress import start_tally
 
 LEAST_SECONDS, ENOUGH_SECONDS = 0.05, 1.0
-REPEATS = 4
+FEWEST, MOST = 3, 4
+"""Measurements: one alone may fall on a moment in which something else was at work."""
 
 
 def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
@@ -28,7 +29,7 @@ def measure_task(dataset: Dataset, rows: Indices, task: Task) -> float:
     paces: list[float] = []
     with use_threads(learner.threads):
         _time(learner, dataset, rows[:batch], task)
-        while len(paces) < REPEATS and (spent < ENOUGH_SECONDS or not paces):
+        while len(paces) < FEWEST or (len(paces) < MOST and spent < ENOUGH_SECONDS):
             some = rows[: steps * batch]
             seconds = _time(learner, dataset, some, task)
             spent += seconds
