@@ -206,7 +206,7 @@ class _Study:
             return
         check_stop()
         deadline = _share(context, self.names, name)
-        given = None if deadline.end == float("inf") else deadline.left()
+        given = None if deadline.end == float("inf") or not step.weight else deadline.left()
         context.found.clear()
         context.reporter.begin(name, 1)
         with Meter() as meter:
