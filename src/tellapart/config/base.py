@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tellapart.errors import SettingError, suggest_name
@@ -19,6 +20,14 @@ class Settings(BaseModel):
     """Base of all options: frozen, and unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    flags: ClassVar[str] = "--"
+    """How their names begin on the command line."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **values: Any) -> None:
+        for name, field in cls.model_fields.items():
+            if not any(isinstance(part, Parameter) for part in field.metadata):
+                field.metadata.append(Parameter(name=f"{cls.flags}{name.replace('_', '-')}"))
 
     def __init__(self, **values: Any) -> None:
         """Check values, or say in tellapart's own words which is refused.
@@ -50,15 +59,20 @@ RULES = {
 def _refuse(kind: type[Settings], error: ValidationError) -> SettingError:
     """Return what to raise for the first value that was refused."""
     first = error.errors()[0]
-    context = first.get("ctx", {})
     name = str(first["loc"][0]) if first["loc"] else ""
-    found = context.get("error")
+    found = first.get("ctx", {}).get("error")
     if not isinstance(found, SettingError):
         found = SettingError(_say_refusal(kind, first, name))
         found.name = name
     if not found.flag and name in kind.model_fields:
-        found.flag = find_flag(kind, name)
+        found.flag = _find_flag(kind.model_fields[name])
     return found
+
+
+def _find_flag(field: FieldInfo) -> str:
+    """Return what a setting is on the command line, or an empty string where it is no flag."""
+    (own,) = (part for part in field.metadata if isinstance(part, Parameter))
+    return "" if own.parse is False else next(iter(own.name or ()), "")
 
 
 def _say_refusal(kind: type[Settings], first: ErrorDetails, name: str) -> str:
@@ -78,19 +92,6 @@ def _say_refusal(kind: type[Settings], first: ErrorDetails, name: str) -> str:
             must = "must be" if len(first["loc"]) == 1 else "must each be"
             said = f"{must} {rule.format(**context)}"
     return f"{name} {said}, but got {first['input']!r}{near}"
-
-
-def find_flag(kind: type[Settings], name: str) -> str:
-    """Return what a setting is on the command line, or an empty string.
-
-    >>> from tellapart.config import HeadSettings, RecipeSettings
-    >>> find_flag(HeadSettings, "lr"), find_flag(RecipeSettings, "batch_size")
-    ('--head-lr', '--batch-size')
-    """
-    for part in kind.model_fields[name].metadata:
-        if isinstance(part, Parameter):
-            return "" if part.parse is False else next(iter(part.name or ()), "")
-    return f"--{name.replace('_', '-')}"
 
 
 def check_name(known: Collection[str], *more: str) -> AfterValidator:
