@@ -1,18 +1,18 @@
-"""What comparisons, looks at the test split and growing shares of the data say."""
+"""What backbones, comparisons and evaluations say."""
 
 from __future__ import annotations
 
 from typing import Literal
 
 from tellapart.records.base import Record
-from tellapart.records.runs import Estimate, LearningPoint
+from tellapart.records.runs import Estimate, LearningPoint, RunRecord, SizeRecord, Verdict
 
 ALPHA = 0.05
 """The level of the tests between models."""
 
 
 class LookRecord(Record):
-    """One look at the test split, as the ledger keeps it; ``beyond`` those of the study itself."""
+    """One look at the test split, as the ledger keeps it."""
 
     look: int
     when: str
@@ -25,9 +25,8 @@ class LookRecord(Record):
 class Comparison(Record):
     """Two models on the same test images: exact McNemar test, Holm-corrected.
 
-    ``difference`` is second minus first, as a fraction, with its 95 % interval (``low`` to
-    ``high``), and that of the paired bootstrap beside it. ``detectable`` is the smallest true
-    difference that would have been shown in four of five such tests.
+    ``difference`` is second minus first. ``detectable`` is the smallest true difference that would
+    have been shown in four of five such tests.
     """
 
     first: str
@@ -47,10 +46,7 @@ class Comparison(Record):
 
 
 class ComparedRun(Record):
-    """One of the runs that ``compare`` was given; ``folder`` is where its predictions are.
-
-    ``optimistic``: its epoch was chosen on the test images (protocol notebook).
-    """
+    """One of the runs that ``compare`` was given; ``folder`` is where its predictions are."""
 
     name: str
     folder: str
@@ -78,10 +74,7 @@ class TransferCurve(Record):
 
 
 class EvaluatedModel(Record):
-    """A model looked at again; ``look`` is the number of the look, where it was at test.
-
-    ``optimistic``: its epoch was chosen on the test images (protocol notebook).
-    """
+    """A model evaluated again; ``look`` is the number in the ledger, where it was on test."""
 
     step: str
     model: str
@@ -92,7 +85,7 @@ class EvaluatedModel(Record):
 
 
 class EvaluationRecord(Record):
-    """What ``evaluate`` says; ``beyond`` counts the looks at test that were not the study's own."""
+    """What ``evaluate`` says; ``beyond`` counts looks at test that were not the study's own."""
 
     version: str
     data: str
@@ -109,3 +102,91 @@ class HistoryRecord(Record):
     best_epoch: int
     epochs: tuple[int, ...]
     metrics: dict[str, tuple[float, ...]]
+
+
+class ScreenRecord(Record):
+    """A backbone at one resolution, screened on a part of the images with a logistic head.
+
+    ``computed`` are the images whose features were not in the cache.
+    """
+
+    name: str
+    image_size: int
+    parameters: int
+    val_score: Estimate
+    seconds: float
+    computed: int
+
+
+class HeadRecord(Record):
+    """One head on the features of images, and of so many views; ``run`` is the folder of it."""
+
+    kind: Literal["dense", "logistic"]
+    views: int
+    parameters: int
+    seconds: float
+    val_score: Estimate
+    run: str
+
+
+class BackboneRecord(Record):
+    """One backbone of the transfer step. ``license`` is that of its weights.
+
+    ``run`` is the head that is best on val. ``extraction_seconds`` leave out what was in the cache.
+    """
+
+    name: str
+    source: str
+    license: str
+    parameters: int
+    features: int
+    image_size: int
+    engine: str
+    extraction_seconds: float
+    images_computed: int
+    head_parameters: int
+    val_score: Estimate
+    heads: tuple[HeadRecord, ...]
+    run: RunRecord
+
+
+class HeadSweepRecord(Record):
+    """Dense heads of several sizes on one backbone's features, several seeds each."""
+
+    backbone: str
+    sizes: tuple[SizeRecord, ...]
+    verdict: Verdict
+
+
+class FoldRecord(Record):
+    """A logistic head, cross-validated: ``score`` of all images together, ``parts`` by fold."""
+
+    name: str
+    image_size: int
+    score: Estimate
+    parts: tuple[float, ...]
+    seconds: float
+
+
+class FoldsRecord(Record):
+    """All backbones by cross-validation in ``count`` folds of the ``images`` outside test."""
+
+    count: int
+    images: int
+    backbones: tuple[FoldRecord, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+class TunedRecord(Record):
+    """A backbone that went on learning, beside the ``frozen`` head that it began with; on test.
+
+    ``kept``: it did better on val, so that it is the step's model.
+    """
+
+    depth: Literal["last", "all"]
+    run: RunRecord
+    frozen: RunRecord
+    frozen_score: Estimate
+    score: Estimate
+    comparison: Comparison
+    kept: bool

@@ -26,7 +26,7 @@ class Estimate(Record):
 
 
 class EpochRow(Record):
-    """One line of ``history.csv``. ``val_score``, by the run's metric, chooses the best epoch."""
+    """One line of ``history.csv``; ``val_score`` is by the run's metric."""
 
     epoch: int
     seconds: float
@@ -41,12 +41,10 @@ class EpochRow(Record):
 class RunRecord(Record):
     """One finished training. ``folder`` is relative to the study's or run's folder.
 
-    ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
-    a GPU took. ``predict_seconds`` is what an image takes to be classified, as one of many on this
-    machine: the quickest pass over all that the best epoch is chosen on, over their number.
-    ``threads`` are those of the CPU that computed. ``label`` and ``description`` name the network
-    in a table and in a sentence; ``val_score`` is by ``metric``. ``weights`` is the SHA-256 of the
-    run's ``weights/best.safetensors``.
+    ``warm_up_seconds``, a part of ``seconds``, is what recording the passes on a GPU took.
+    ``predict_seconds`` is what an image takes to be classified, as one of many on this machine.
+    ``label`` and ``description`` name the network in a table and in a sentence. ``weights`` is the
+    SHA-256 of the run's ``weights/best.safetensors``.
     """
 
     cell: str
@@ -74,7 +72,7 @@ class RunRecord(Record):
 
 
 class ClassScore(Record):
-    """Scores of one class on the test images; recall has its own interval."""
+    """Scores of one class on the test images, of which ``support`` are of it."""
 
     name: str
     precision: float
@@ -86,8 +84,7 @@ class ClassScore(Record):
 class TestRecord(Record):
     """What one look at the test split showed. ``confusion[true][predicted]`` counts images.
 
-    ``score`` is by ``metric``.
-    ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
+    ``look`` is its number; ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
@@ -104,11 +101,10 @@ class TestRecord(Record):
 
 
 class SizeRecord(Record):
-    """One size of a sweep. ``val_score`` is the mean over seeds; ``seeds`` has each.
+    """One size of a sweep: means over its seeds, and in ``seeds`` the score with each.
 
-    ``seed_numbers`` are the seeds, in the same order; sizes with the same ones are compared seed by
-    seed. ``seconds`` is the mean of a training, with so many ``threads``. ``failed`` counts those
-    whose training was not finite, or whose process died; they are in no other figure.
+    ``failed`` counts trainings that were not finite, or whose process died; they are in no other
+    figure.
     """
 
     size: int
@@ -131,10 +127,7 @@ class Trend(Record):
 
 
 class Knee(Record):
-    """The size at which a rising curve loses no more than counts as none, with its 95 % interval.
-
-    It is an estimate, and may lie between sizes that were tried.
-    """
+    """The size, perhaps between those tried, from which more brings no more than counts as none."""
 
     value: float
     low: float
@@ -150,37 +143,42 @@ class CurveRecord(Record):
     largest: float
 
 
-class Verdict(Record):
-    """The answer to "is there an ideal size?".
+class Ranking(Record):
+    """Which sizes, or numbers of levels, may be the best.
 
-    ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
-    standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
-    that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
-    equal. ``knee`` is where the curve comes so near to the best on its way up to it (None where it
-    falls from the first size on, where all sizes are as good, or nothing can be told), ``curve``
-    the curve that it was read off, as far as its interval allows (None where lines between sizes
-    served: few sizes, or no curve that fits), and ``possible`` are the other sizes that may be the
-    one to take: those that may be the first beyond the knee, larger ones than the best that may
-    gain still, and, where the others are all as good, smaller ones that may be too. ``firm`` says
+    ``tied`` are those not told from the ``best``. ``margin`` is the largest difference that the
+    chance of seeds may make, ``equivalence`` that up to which sizes count as equal. ``firm`` says
     that more seeds would hardly change the answer; ``more_seeds``, how many more a size would
-    settle it, and ``decisive``, which sizes get more (none that would need hopelessly many).
+    decide it, and ``decisive``, which sizes get more (none that would need hopelessly many).
     """
 
-    kind: Literal["ideal", "bigger", "flat", "unknown"]
-    size: int
     best: int
-    one_error: int
     tied: tuple[int, ...]
     margin: float
     equivalence: float
     firm: bool
     more_seeds: int
     decisive: tuple[int, ...] = ()
+    sentence: str
+
+
+class Verdict(Ranking):
+    """The answer to "is there an ideal size?".
+
+    ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
+    standard error of it. ``knee`` is where the curve comes so near to the best on its way up to it
+    (None where it falls from the first size on, where all sizes are as good, or nothing can be
+    told), ``curve`` the curve that it was read off (None: lines between sizes), and ``possible``
+    are the other sizes that may be the one to take.
+    """
+
+    kind: Literal["ideal", "bigger", "flat", "unknown"]
+    size: int
+    one_error: int
     trend: Trend | None
     knee: Knee | None = None
     curve: CurveRecord | None = None
     possible: tuple[int, ...] = ()
-    sentence: str
 
 
 Level = dict[str, Scalar]
@@ -194,22 +192,10 @@ class LevelRecord(Record):
     figures: SizeRecord
 
 
-class GridVerdict(Record):
-    """Which levels may be the best; all are numbers of levels.
-
-    ``take`` is the cheapest in ``tied``, which are those not told from the ``best``. The other
-    fields are as in `Verdict`.
-    """
+class GridVerdict(Ranking):
+    """Which levels may be the best; ``take`` is the cheapest of the tied."""
 
     take: int
-    best: int
-    tied: tuple[int, ...]
-    margin: float
-    equivalence: float
-    firm: bool
-    more_seeds: int
-    decisive: tuple[int, ...] = ()
-    sentence: str
 
 
 class LearningPoint(Record):
@@ -246,8 +232,7 @@ class TrialRecord(Record):
 class Confirmation(Record):
     """The winner of a search trained again as in its trial, with seeds that chose nothing.
 
-    ``score`` is that of the search, the highest of many and therefore partly luck; ``mean`` is
-    that over the fresh ``seeds``, ``luck`` the score less that mean.
+    ``score`` is that of the search, ``mean`` that over the fresh ``seeds``.
     """
 
     score: Estimate

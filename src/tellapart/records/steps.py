@@ -11,7 +11,16 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from tellapart.records.base import LeftOut, Record, Role, Scalar
-from tellapart.records.evidence import Comparison, LookRecord, TransferCurve
+from tellapart.records.evidence import (
+    BackboneRecord,
+    Comparison,
+    FoldsRecord,
+    HeadSweepRecord,
+    LookRecord,
+    ScreenRecord,
+    TransferCurve,
+    TunedRecord,
+)
 from tellapart.records.runs import (
     Confirmation,
     CurveRecord,
@@ -26,24 +35,17 @@ from tellapart.records.runs import (
     TrialRecord,
     Verdict,
 )
-from tellapart.records.transfer import (
-    BackboneRecord,
-    FoldsRecord,
-    HeadSweepRecord,
-    ScreenRecord,
-    TunedRecord,
-)
 
 
 class Excluded(Record):
-    """A file that was left out, and why. The path is relative to the data folder."""
+    """A file that was left out; its path is relative to the data folder."""
 
     path: str
     reason: str
 
 
 class DataRecord(Record):
-    """What a dataset is: source, classes, counts, image shapes."""
+    """What a dataset is."""
 
     name: str
     origin: str
@@ -66,8 +68,9 @@ COSTS: tuple[Cost, ...] = ("parameters", "seconds", "predict_seconds")
 
 
 class StepRecord(Record):
-    """What every step says: how many seconds it was ``given`` (None: no limit), what it took, and
-    what the time did not suffice for (``cut``). The study fills these, and the answer in words.
+    """What every step says; the study fills it in.
+
+    ``given`` are the seconds it had (None: no limit), ``cut`` what they did not suffice for.
     """
 
     step: str
@@ -95,8 +98,7 @@ class InspectStep(StepRecord):
 class ModelStep(StepRecord):
     """What the steps that end in a model say; ``run`` is the model that was tested.
 
-    ``test_score`` is by the metric of ``run``. Where its epoch was chosen on test,
-    ``honest_score`` is that of its last epoch, which nothing chose, on the same images.
+    Where its epoch was chosen on test, ``honest_score`` is that of the last, which nothing chose.
     """
 
     model: str
@@ -109,7 +111,7 @@ class ModelStep(StepRecord):
 
 
 class BaselineStep(ModelStep):
-    """One training, of the network that was asked for."""
+    """One network, trained from scratch."""
 
     step: Literal["baseline"] = "baseline"
 
@@ -128,9 +130,8 @@ class SweepStep(ModelStep):
 class SearchStep(ModelStep):
     """The search for the best network from scratch.
 
-    ``importances`` say how much each setting decided of the trials' score, by kind of network;
-    they sum to 1 in each, and are left out where there were too few trials to say. ``frontier``
-    has, for each cost, the trials that no cheaper one beats.
+    ``importances`` are shares of what each setting decided, by kind of network, where there were
+    enough trials to say. ``frontier`` has, for each cost, the trials that no cheaper one beats.
     """
 
     step: Literal["search"] = "search"
@@ -154,10 +155,7 @@ class TransferStep(ModelStep):
 
 
 class LearnStep(StepRecord):
-    """Would more data help? One network on growing shares of the training images.
-
-    ``transfer``: and a pretrained backbone, where a logistic head was fitted and time was left.
-    """
+    """Would more data help? One network on growing shares of the training images."""
 
     step: Literal["learn"] = "learn"
     model: str
@@ -170,13 +168,11 @@ class LearnStep(StepRecord):
 
 
 class VaryStep(StepRecord):
-    """One or two settings varied, compared on val; test stays shut.
+    """One or two settings varied, compared on val.
 
     All else is equal, but for what follows from a setting that varies: an optimiser has its own
-    learning rate, and a larger batch a higher one, unless these are named.
-
-    ``settings`` has their values in the order given; ``left_out``, levels of which no training was
-    finite; ``epochs`` is None where they vary.
+    learning rate, and a larger batch a higher one, unless these are named. ``left_out`` are levels
+    of which no training was finite; ``epochs`` is None where they vary.
     """
 
     step: Literal["vary"] = "vary"
@@ -217,8 +213,7 @@ AnyStep = Annotated[SerializeAsAny[StepRecord], BeforeValidator(read_step)]
 class StudyRecord(Record):
     """``results.json``: everything that the report says.
 
-    ``coming`` are the steps that are still to be done, and ``left_out`` has those that the time
-    did not suffice for, and why.
+    ``coming`` are the steps still to be done; ``left_out`` says why some are not.
     """
 
     version: str

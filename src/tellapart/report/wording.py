@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records import Comparison, Estimate, Scalar
-from tellapart.records.evidence import ALPHA
+from tellapart.records import ALPHA, Comparison, Estimate, Scalar
 from tellapart.words import shorten_name, shorten_names
 
 
