@@ -12,12 +12,12 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
-from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 from rich import markup
 from rich.console import Console
 from rich.progress import (
@@ -53,10 +53,9 @@ def print_text(text: str) -> None:
     print(show_controls(text, lines=True))
 
 
-def print_json(content: BaseModel | Sequence[Any] | Mapping[str, Any]) -> None:
-    """Print a record, or plain data, as JSON that any terminal and file can take."""
-    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    print(json.dumps(plain, indent=1, allow_nan=False))
+def print_json(content: object) -> None:
+    """Print records, or plain data, as JSON that any terminal and file can take."""
+    print(json.dumps(to_jsonable_python(content), indent=1, allow_nan=False))
 
 
 def print_error(text: str) -> None:

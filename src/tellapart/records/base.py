@@ -37,7 +37,7 @@ class Identity(Record):
 
 
 class StatusRecord(Record):
-    """``status.json`` of a study, or of a training that failed; ``folder`` is that of the images."""
+    """``status.json`` of a study or of a failed training; ``folder`` is that of the images."""
 
     status: str
     note: str = ""
