@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -34,6 +34,7 @@ from tellapart.train.loop import Rows
 from tellapart.workspace import expand_path, read_record, write_json, write_text
 
 Predict = Callable[[Indices], NDArray[np.float32]]
+"""Gives (k, classes) logits for k rows of the dataset."""
 LEDGER = "ledger.json"
 PREDICTIONS = "predictions.csv"
 CHOOSE = "choose the best epoch (protocol notebook)"
@@ -59,16 +60,12 @@ class Seal:
     @cached_property
     def key(self) -> str:
         """A hash of which images are train, val and test."""
-        hashes, split = self.dataset.hashes, self.split
-        return hash_settings(
-            *([hashes[row] for row in rows] for rows in (split.train, split.val, split.test))
-        )
+        sides = (self.split.train, self.split.val, self.split.test)
+        return hash_settings(*([self.dataset.hashes[row] for row in rows] for rows in sides))
 
     def read_ledger(self) -> tuple[LookRecord, ...]:
         """Return every look so far, oldest first."""
-        if not self._path.is_file():
-            return ()
-        return read_record(self._path, tuple[LookRecord, ...])
+        return read_record(self._path, tuple[LookRecord, ...]) if self._path.is_file() else ()
 
     def open_test(self, look: Look) -> tuple[Indices, int]:
         """Return the test rows and the number of this look.
@@ -80,14 +77,8 @@ class Seal:
         for entry in ledger if not look.beyond else ():
             if (entry.step, entry.cell, entry.purpose) == (look.step, look.cell, look.purpose):
                 return self.split.test, entry.look
-        entry = LookRecord(
-            look=len(ledger) + 1,
-            when=datetime.now(UTC).isoformat(timespec="seconds"),
-            step=look.step,
-            cell=look.cell,
-            purpose=look.purpose,
-            beyond=look.beyond,
-        )
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = LookRecord(look=len(ledger) + 1, when=when, **asdict(look))
         write_json(self._path, [kept.model_dump() for kept in (*ledger, entry)])
         return self.split.test, entry.look
 
@@ -110,13 +101,7 @@ class Seal:
 def evaluate_model(
     seal: Seal, look: Look, predict: Predict, folder: str | Path, metric: str = "accuracy"
 ) -> TestRecord:
-    """Look at the test split once with a finished model.
-
-    Args:
-        predict: gives (k, classes) logits for k rows of the dataset.
-        folder: where ``predictions.csv`` goes.
-        metric: of the score, besides accuracy.
-    """
+    """Look at the test split once with a finished model; ``predictions.csv`` goes to ``folder``."""
     rows, number = seal.open_test(look)
     dataset, truth = seal.dataset, seal.dataset.labels[rows]
     logits = predict_finite(predict, rows)
@@ -141,16 +126,12 @@ def score_rows(
 ) -> tuple[Estimate, float]:
     """Return the score and the cross-entropy (nats) of rows that were handed out."""
     logits, truth = predict_finite(predict, rows), dataset.labels[rows]
-    score = estimate_score(metric, truth, logits.argmax(1), len(dataset.classes))
-    return score, compute_loss(logits, truth)
+    classes = len(dataset.classes)
+    return estimate_score(metric, truth, logits.argmax(1), classes), compute_loss(logits, truth)
 
 
 def predict_finite(predict: Predict, rows: Indices) -> NDArray[np.float32]:
-    """Return the logits of rows.
-
-    Raises:
-        NotFinite: one is infinite or not a number, so that no accuracy comes of them.
-    """
+    """Return the logits of rows, or raise NotFinite: no accuracy comes of a NaN."""
     logits = predict(rows)
     if not np.isfinite(logits).all():
         raise NotFinite("an output of the model is not finite, so it has no accuracy; train again")
@@ -180,13 +161,9 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
 def write_predictions(
     path: Path, dataset: Dataset, rows: Indices, logits: NDArray[np.float32]
 ) -> str:
-    """Write a line an image: which, its true and predicted class, and all probabilities.
+    """Write a line an image, with all probabilities; return the file's SHA-256, hexadecimal.
 
-    Class names are written as they are in ``results.json``, names of files as the report shows
-    them. A spreadsheet is to read these columns as text: a name may begin as a formula does.
-
-    Returns:
-        The SHA-256 of the file, hexadecimal.
+    A spreadsheet is to read the columns of names as text: a name may begin as a formula does.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
