@@ -47,32 +47,26 @@ def pictures(step: InspectStep, classes: Sequence[str], folder: Path) -> dict[st
             "Images per class in each split.",
         )
     }
-    if (content := _read_samples(folder, step.samples)) is not None:
-        found["samples"] = Picture(
-            f"data:image/webp;base64,{base64.b64encode(content).decode()}",
-            "A grid of sample images, with the name of each class before its own.",
-            "Sample images by class.",
-            "samples",
-        )
+    if content := _read_samples(folder, step.samples):
+        alt = "A grid of sample images, with the name of each class before its own."
+        address = f"data:image/webp;base64,{base64.b64encode(content).decode()}"
+        found["samples"] = Picture(address, alt, "Sample images by class.", "samples")
     return found
 
 
-def _read_samples(folder: Path, samples: str) -> bytes | None:
-    """Return the sample grid as WebP, a fifth of its bytes.
-
-    None where it is missing, no PNG, or outside of the folder.
-    """
+def _read_samples(folder: Path, samples: str) -> bytes:
+    """Return the sample grid as WebP; nothing where it is missing, no PNG, or out of the folder."""
     from PIL import Image
 
     path = (folder / samples).resolve()
     if not samples or not path.is_relative_to(folder.resolve()):
-        return None
+        return b""
     stream = io.BytesIO()
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.save(stream, "WEBP", quality=85)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
+        return b""
     return stream.getvalue()
 
 
@@ -82,9 +76,8 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
 
     More than 40 classes are drawn without names, in the order of their size.
     """
-    data = step.data
+    data, count = step.data, len(step.data.classes)
     roles = [role for role in ROLES if data.counts.get(role)]
-    count = len(data.classes)
     listed = count <= LISTED
     figure = canvas.open_figure(9.0, 0.27 * max(count, 3) + 1.0 if listed else 3.2)
     panels = figure.subplots(1, len(roles), sharey=listed, squeeze=False)[0]
@@ -104,7 +97,7 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
 
 
 def _draw_bars(axes: canvas.Axes, classes: Sequence[str], numbers: list[int], color: str) -> None:
-    canvas.strip_axes(axes)
+    canvas.dress_axes(axes, None)
     axes.barh(range(len(classes)), numbers, color=color, height=0.66)
     for y, number in enumerate(numbers):
         axes.annotate(f"{number:,}", (number, y), (4, 0), textcoords="offset points",

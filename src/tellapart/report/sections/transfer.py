@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 from pathlib import Path
 
 from tellapart.records import ModelStep, StepRecord, TransferStep
@@ -23,10 +24,9 @@ def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence
     )
     if tuned is not None:
         layers = "its last layers" if tuned.depth == "last" else "all its layers"
-        epochs = wording.say_count(len(tuned.run.history), "epoch")
         said += (
-            f" Fine-tuned ({layers}, {epochs}), the same "
-            f"backbone gets {wording.say_estimate(tuned.score)}. {tuned.comparison.sentence}"
+            f" Fine-tuned ({layers}, {wording.say_count(len(tuned.run.history), 'epoch')}), the "
+            f"same backbone gets {wording.say_estimate(tuned.score)}. {tuned.comparison.sentence}"
         )
     scratch = done.get("search", done.get("baseline"))
     if isinstance(scratch, ModelStep):
@@ -64,11 +64,10 @@ def plot_backbones(step: TransferStep) -> canvas.Figure:
         (right, "million parameters", [row.parameters / 1e6 for row in rows]),
     ):
         canvas.dress_axes(axes, "both")
-        for i, (row, cost) in enumerate(zip(rows, costs, strict=True)):
-            color = canvas.SERIES[i % len(canvas.SERIES)]
-            marker = canvas.MARKERS[i % len(canvas.MARKERS)]
+        looks = zip(cycle(canvas.SERIES), cycle(canvas.MARKERS), strict=True)
+        for row, cost, look in zip(rows, costs, looks, strict=False):
             label = wording.shorten_label(row.name, 36)
-            canvas.draw_estimates(axes, [cost], [row.val_score], color, marker, label)
+            canvas.draw_estimates(axes, [cost], [row.val_score], *look, label)
         if min(costs) > 0 and max(costs) / min(costs) > 20:
             axes.set_xscale("log")
         else:

@@ -9,23 +9,21 @@ from tellapart.records import LevelRecord, Scalar, VaryStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.section import Picture, Section, embed
 
-DARKEST = 0.9
-"""Opacity of the best cell."""
+DARKEST = 0.9  # opacity of the best cell
 
 
 def pictures(step: VaryStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
     """Return the score of every level."""
     names = " and ".join(wording.say_setting(name) for name in step.settings)
-    score = wording.title_score(step.metric, "val")
+    scores = f"{wording.title_score(step.metric, 'val')} by {names}"
     kind = "narrow" if len(step.settings) == 2 else "broad"
     said = "; ".join(
         f"{', '.join(wording.say_scalar(value) for value in level.values.values())}: "
         f"{wording.say_percent(level.figures.val_score.value)}"
         for level in step.levels
     )
-    caption = f"{step.model}: {score} by {names}."
-    alt = f"{score} by {names}: {said}."
-    return {"levels": embed(plot_levels(step), alt, caption, kind)}
+    caption = f"{step.model}: {scores}."
+    return {"levels": embed(plot_levels(step), f"{scores}: {said}.", caption, kind)}
 
 
 @canvas.calm_style()
@@ -37,24 +35,25 @@ def plot_levels(step: VaryStep) -> canvas.Figure:
 def _plot_one(step: VaryStep) -> canvas.Figure:
     figure = canvas.open_figure(9.0, 1.5 + 0.42 * len(step.levels))
     axes = canvas.dress_axes(figure.add_subplot(), grid="x")
-    (name,) = step.settings
-    labels = []
+    (name,), labels = step.settings, []
     for y, level in enumerate(step.levels):
-        row, score = level.figures, level.figures.val_score
+        row = level.figures
         if row.size in step.verdict.tied:
             axes.axhspan(y - 0.5, y + 0.5, color=canvas.SKY, alpha=0.18, linewidth=0)
-        axes.errorbar([score.value], [y], color=canvas.BLUE, marker="o", markersize=7, capsize=4,
-                      xerr=[[score.value - score.low], [score.high - score.value]],
-                      elinewidth=1.3, linewidth=0, zorder=3,
-                      label="mean, 95 % interval" if y == 0 else None)  # fmt: skip
         canvas.draw_seeds(axes, row.seeds, [y] * len(row.seeds))
         said = _say_value(level.values[name])
         labels.append(f"take: {said}" if row.size == step.verdict.take else said)
+    scores = [level.figures.val_score for level in step.levels]
+    reach = [[score.value - score.low for score in scores],
+             [score.high - score.value for score in scores]]  # fmt: skip
+    axes.errorbar([score.value for score in scores], range(len(labels)), xerr=reach,
+                  color=canvas.BLUE, marker="o", markersize=7, capsize=4, elinewidth=1.3,
+                  linewidth=0, zorder=3, label="mean, 95 % interval")  # fmt: skip
     axes.set_yticks(range(len(labels)), labels, color=canvas.INK)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     canvas.show_percent(axes, "x")
-    score_title = wording.title_score(step.metric, "val")
-    axes.set_title(f"{score_title} by {wording.say_setting(name)}; shaded: tied with the best")
+    title = f"{wording.title_score(step.metric, 'val')} by {wording.say_setting(name)}"
+    axes.set_title(f"{title}; shaded: tied with the best")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -63,7 +62,7 @@ def _plot_two(step: VaryStep) -> canvas.Figure:
     (down_name, down), (across_name, across) = step.settings.items()
     width = 1.8 + 0.09 * max(len(_say_value(value)) for value in down) + 1.15 * len(across)
     figure = canvas.open_figure(max(5.0, width), 1.7 + 0.62 * len(down))
-    axes = canvas.strip_axes(figure.add_subplot())
+    axes = canvas.dress_axes(figure.add_subplot(), None)
     values = [level.figures.val_score.value for level in step.levels]
     low, span = min(values), (max(values) - min(values)) or 1.0
     for level in step.levels:
