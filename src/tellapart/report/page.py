@@ -21,14 +21,10 @@ _drawn: dict[Path, dict[str, tuple[StepRecord, dict[str, Picture]]]] = {}
 
 
 def write_report(folder: str | Path) -> Path:
-    """Read ``results.json`` in a study's folder, write ``report.html`` beside it.
-
-    Returns:
-        The path of the page.
+    """Read ``results.json`` in a study's folder, write ``report.html`` beside it; return its path.
 
     Raises:
-        WorkspaceError: the results are missing or of another version, or the folder cannot
-            be written.
+        WorkspaceError: the results are missing or of another version, or nothing can be written.
     """
     folder = expand_path(folder)
     if not (folder / "results.json").is_file():
@@ -43,9 +39,7 @@ def write_report(folder: str | Path) -> Path:
 def render_report(record: StudyRecord, folder: Path) -> str:
     """Return the page as HTML. Every name in the record is taken as text, never as markup.
 
-    Args:
-        record: the study, of which some steps may be still to come.
-        folder: the study's folder, where the sample grid lies.
+    ``folder`` is the study's, where the sample grid lies.
     """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
@@ -57,29 +51,14 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {
-        "percent": wording.say_percent,
-        "points": wording.say_points,
-        "seconds": wording.say_seconds,
-        "memory": wording.say_memory,
-        "p_value": wording.say_p,
-        "scalar": wording.say_scalar,
-        "count": wording.say_count,
-        "without_home": wording.hide_home,
-        "setting": wording.say_setting,
-        "settings": wording.say_settings,
-        "metric": wording.title_score,
-        "tie": wording.tie_units,
-        "breakable": lambda name: Markup("<wbr>").join(wording.cut_name(name)),
-        "verdict": wording.VERDICTS.__getitem__,
-    }
+    pages.filters |= {name: say for name, say in vars(wording).items() if callable(say)}
     pages.globals |= {"shown": SHOWN, "roles": ROLES}
-    steps, best = headline.list_steps(record), headline.find_best(record)
+    steps = headline.list_steps(record)
     drawn, bodies = _drawn.setdefault(folder, {}), {}
     for name, step in steps.items():
-        section, classes = SECTIONS[name], record.data.classes
+        section = SECTIONS[name]
         if name not in drawn or drawn[name][0] != step:
-            drawn[name] = step, section.pictures(step, classes, folder)
+            drawn[name] = step, section.pictures(step, record.data.classes, folder)
         path = HERE / "sections" / (section.template or "plain.html")
         template = pages.from_string(path.read_text(encoding="utf-8"))
         body = template.render(step=step, record=record, pictures=drawn[name][1])
@@ -93,7 +72,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         numbers={name: number for number, name in enumerate(SECTIONS, 1)},
         bodies=bodies,
         models=headline.list_models(record),
-        best=best,
+        best=headline.find_best(record),
         answer=answer,
         details=details,
         overview=headline.picture_study(record),
