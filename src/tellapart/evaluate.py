@@ -70,8 +70,8 @@ class Seal:
     def open_test(self, look: Look) -> tuple[Indices, int]:
         """Return the test rows and the number of this look.
 
-        The same look of a study again (a step that was killed after it looked) keeps its number:
-        it shows nothing that was not shown. Each look beyond the study's own is a new one.
+        The same look again (a step was killed after it looked) keeps its number: it shows nothing
+        that was not shown. Each look beyond the study's own is a new one.
         """
         ledger = self.read_ledger()
         for entry in ledger if not look.beyond else ():
@@ -87,11 +87,7 @@ class Seal:
         return any(entry.purpose == CHOOSE for entry in self.read_ledger())
 
     def open_rows(self, protocol: str, step: str) -> Rows:
-        """Return the rows to train on and to choose on.
-
-        ``holdout`` trains on train and chooses on val. ``notebook`` trains on train and val and
-        chooses the best epoch on test, as the reference study did; the ledger says so.
-        """
+        """Return the rows to train on and to choose on; for ``notebook`` these are of test."""
         if protocol == "holdout":
             return Rows(self.split.train, self.split.val, "val")
         test, _ = self.open_test(Look(step, "all", CHOOSE))

@@ -39,6 +39,12 @@ from tellapart.study.settings import (
 )
 from tellapart.workspace import expand_path, name_folder
 
+STEPS = f"Some of {', '.join(SECTIONS)}, separated by commas [default: all but vary]."
+VARIED = (
+    "width or dense, whose sizes follow from the data; or SETTING=VALUE,VALUE, up to two times, of "
+    "any setting of the network or its training."
+)
+
 
 def _show_default(value: object) -> str | None:
     """Return what help says of a default; what is off or empty says it itself."""
@@ -61,12 +67,7 @@ app = App(
 def study(
     data: Data,
     *,
-    steps: Annotated[
-        str | None,
-        Parameter(
-            help=f"Some of {', '.join(SECTIONS)}, separated by commas [default: all but vary]."
-        ),
-    ] = None,
+    steps: Annotated[str | None, Parameter(help=STEPS)] = None,
     network: Network = SizedFlags(),
     recipe: Recipe = RecipeSettings(),
     sweep: Sweep = SweepSettings(),
@@ -124,16 +125,8 @@ def train(
 def sweep(
     data: Data,
     *,
-    vary: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="width or dense, whose sizes follow from the data; or SETTING=VALUE,VALUE, up to "
-            "two times, of any setting of the network or its training.",
-        ),
-    ] = ("width",),
-    sizes: Annotated[
-        str, Parameter(help="Sizes of width or dense, separated by commas.", show_default=False)
-    ] = "",
+    vary: Annotated[tuple[str, ...], Parameter(help=VARIED)] = ("width",),
+    sizes: Annotated[str, Parameter(help="Sizes of width or dense, separated by commas.")] = "",
     network: Network = SizedFlags(),
     recipe: Recipe = RecipeSettings(),
     sweep: Sweep = SweepSettings(),
@@ -226,15 +219,14 @@ def run_job(verb: str, data: str, settings: StudySettings, files: FileFlags) -> 
     identity = identify_study(dataset, settings)
     out = files.out and expand_path(files.out)
     folder = out or name_folder(f"{dataset.name}-{verb}", identity)
-    console = Console(stderr=True, soft_wrap=not sys.stderr.isatty())
-    told = f"{dataset.origin}; {dataset.size_reason}"
-    console.print(escape(told), style="dim", highlight=False)
+    console = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+    console.print(escape(f"{dataset.origin}; {dataset.size_reason}"), style="dim")
     notes = [f"note: {note}" for note in dataset.notes]
     notes += [f"left out: {file.path}: {file.reason}" for file in dataset.excluded[:10]]
     if len(dataset.excluded) > 10:
         notes.append(f"left out: {len(dataset.excluded)} files in all")
     for note in notes:
-        console.print(escape(note), style="yellow", highlight=False)
+        console.print(escape(note), style="yellow")
     if files.plan:
         plan = plan_study(dataset, settings, folder, ConsoleReporter(console), started)
         print_json(plan) if files.as_json else print_text(describe_plan(plan))

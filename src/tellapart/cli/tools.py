@@ -37,17 +37,13 @@ def compare(
 @app.command
 def evaluate(
     run: RunFolder,
-    data: Annotated[
-        str | None,
-        Parameter(help="Its images [default: where they lay].", show_default=False),
-    ] = None,
+    data: Annotated[str | None, Parameter(help="Its images [default: where they lay].")] = None,
     *,
     split: Annotated[
         Literal["val", "test"], Parameter(help="Each look at test is counted in the ledger.")
     ] = "val",
     backbone: Annotated[
-        str | None,
-        Parameter(help="Where a transfer's backbone lies now: local-dir:FOLDER."),
+        str | None, Parameter(help="Where a transfer's backbone lies now: local-dir:FOLDER.")
     ] = None,
     place: DataPlace = DataFlags(),
     device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
@@ -70,7 +66,6 @@ def _find_data(run: Path) -> str:
 
     Raises:
         DataError: the folder is no longer there, or an older version did not keep it.
-        WorkspaceError: ``run`` is neither, or is unfinished.
     """
     from tellapart.study.compare import find_models
 
@@ -121,7 +116,7 @@ def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None
 
 @app.command
 def fetch(
-    data: Annotated[str | None, Parameter(help="A named dataset.", show_default=False)] = None,
+    data: Annotated[str | None, Parameter(help="A named dataset.")] = None,
     *,
     backbone: Annotated[tuple[str, ...], Parameter(help="A backbone's name.")] = (),
 ) -> None:
@@ -139,10 +134,8 @@ def fetch(
         from tellapart.models.backbone import make_backbone
 
         found = make_backbone(name)
-        print_text(
-            f"{found.name} ({found.source}): {found.parameters:,} parameters, licence "
-            f"{found.license}"
-        )
+        said = f"{found.parameters:,} parameters, licence {found.license}"
+        print_text(f"{found.name} ({found.source}): {said}")
 
 
 @app.command

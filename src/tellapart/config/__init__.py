@@ -35,9 +35,6 @@ PRESETS: dict[str, tuple[OperationName, ...]] = {
 def list_operations(augment: str) -> tuple[OperationName, ...]:
     """Return the operations that presets and names joined by ``+`` mean, in order, each once.
 
-    Raises:
-        SettingError: a name that is neither a preset nor an operation.
-
     >>> list_operations("standard+flip")
     ('flip', 'shift', 'cutout')
     """
@@ -56,11 +53,7 @@ def list_operations(augment: str) -> tuple[OperationName, ...]:
 
 
 def spell_augment(augment: str) -> str:
-    """Return the one spelling of an augmentation: its operations in order, or ``none``.
-
-    >>> spell_augment("cutout+shift"), spell_augment("standard"), spell_augment("none")
-    ('shift+cutout', 'shift+cutout', 'none')
-    """
+    """Return the one spelling of an augmentation: its operations in order, or ``none``."""
     return "+".join(list_operations(augment)) or "none"
 
 
@@ -219,11 +212,7 @@ EQUIVALENCE = 0.02
 
 
 def choose_recipe(own: TrainSettings, asked: RecipeSettings) -> TrainSettings:
-    """Return a network's own recipe; with another optimiser, at that one's rate and schedule.
-
-    >>> choose_recipe(OPTIMIZERS["muon"], RecipeSettings(optimizer="adam")).lr
-    0.001
-    """
+    """Return a network's own recipe; with another optimiser, at that one's rate and schedule."""
     if asked.optimizer in (None, own.optimizer):
         return own
     changed = OPTIMIZERS[asked.optimizer].model_dump(include={"optimizer", "lr", "schedule"})

@@ -30,11 +30,7 @@ class Settings(BaseModel):
                 field.metadata.append(Parameter(name=f"{cls.flags}{name.replace('_', '-')}"))
 
     def __init__(self, **values: Any) -> None:
-        """Check values, or say in tellapart's own words which is refused.
-
-        Raises:
-            SettingError: an unknown name (the nearest is named) or a value outside its rule.
-        """
+        """Check values, or raise a SettingError that says which is refused, and what would do."""
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -108,10 +104,5 @@ def check_name(known: Collection[str], *more: str) -> AfterValidator:
 
 
 def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
-    """Make settings from named values, leaving out those that are None.
-
-    >>> from tellapart.config import TrainSettings
-    >>> make_settings(TrainSettings, epochs=3, lr=None).epochs
-    3
-    """
+    """Make settings from named values, leaving out those that are None."""
     return kind(**{name: value for name, value in values.items() if value is not None})

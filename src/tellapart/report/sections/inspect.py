@@ -21,8 +21,7 @@ def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[
     train, val, test = (sum(data.counts[role].values()) for role in ROLES)
     parts = [
         f"{train + val + test:,} images in {len(classes)} classes: {train:,} to train on, "
-        f"{val:,} to choose on (val), {test:,} kept for the test.",
-        step.balance,
+        f"{val:,} to choose on (val), {test:,} kept for the test. {step.balance}"
     ]
     if step.leaked:
         one, several = "val or test image is an exact copy", "val or test images are exact copies"
@@ -72,10 +71,7 @@ def _read_samples(folder: Path, samples: str) -> bytes:
 
 @canvas.calm_style()
 def plot_counts(step: InspectStep) -> canvas.Figure:
-    """Draw the images per class, one panel a split.
-
-    More than 40 classes are drawn without names, in the order of their size.
-    """
+    """Draw the images per class, one panel a split; of many classes, in the order of their size."""
     data, count = step.data, len(step.data.classes)
     roles = [role for role in ROLES if data.counts.get(role)]
     listed = count <= LISTED

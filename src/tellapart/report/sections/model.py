@@ -9,18 +9,16 @@ from tellapart.report import wording
 from tellapart.report.plots import NAMED, plot_class_scores, plot_confusion, plot_curves
 from tellapart.report.sections.section import Picture, embed
 
-OVERFIT = 0.05
-"""Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
-EXPLODED = 20.0
-"""Loss (nats) from which nothing was learnt: to know nothing of 1,000 classes costs 7."""
+OVERFIT = 0.05  # accuracy in training over that on val, at the last epoch
+EXPLODED = (
+    20.0  # loss (nats) from which nothing was learnt: to know nothing of 1,000 classes costs 7
+)
 
 
 def picture_model(
     step: ModelStep, classes: Sequence[str], counts: bool = True
 ) -> dict[str, Picture]:
-    """Return the pictures of a step's model; without ``counts``, or of many classes, the confusion
-    matrix is shown in shares alone.
-    """
+    """Return the pictures of a step's model; ``counts``: the confusion in numbers of images too."""
     run, test = step.run, step.test
     pictures = {
         "curves": embed(
@@ -61,8 +59,7 @@ def say_network(run: RunRecord) -> str:
 
 def say_limits(step: ModelStep) -> str:
     """Say what the number does not show: that nothing was learnt, or that it is optimistic."""
-    floor = say_floor(step.test)
-    return (f" {floor}" if floor else "") + say_optimism(step)
+    return f" {say_floor(step.test)}".rstrip() + say_optimism(step)
 
 
 def say_optimism(step: ModelStep) -> str:
@@ -77,11 +74,9 @@ def say_optimism(step: ModelStep) -> str:
 
 
 def say_floor(test: TestRecord) -> str:
-    """Say that a model is no better than one answer for all images; nothing where it is better.
-
-    Of accuracy alone: other scores do not reward the commonest answer.
-    """
+    """Say that a model is no better than one answer for all images; nothing where it is better."""
     name, share = find_commonest(test)
+    # other scores than accuracy do not reward the commonest answer
     if test.metric != "accuracy" or test.score.value > share:
         return ""
     return (
@@ -97,11 +92,7 @@ def find_commonest(test: TestRecord) -> tuple[str, float]:
 
 
 def say_fit(run: RunRecord, floor: str) -> str:
-    """Say what the curves show: overfitting, or that more epochs might help.
-
-    Args:
-        floor: that nothing was learnt, which is said instead.
-    """
+    """Say what the curves show, or ``floor`` instead: that nothing was learnt."""
     last = run.history[-1]
     if not last.val_loss < EXPLODED:
         return (
@@ -112,14 +103,11 @@ def say_fit(run: RunRecord, floor: str) -> str:
         return floor
     gap, augment = last.accuracy - last.val_accuracy, str(run.settings.get("augment", "none"))
     if gap > max(OVERFIT, run.val_accuracy.high - run.val_accuracy.value):
+        more = ", or augmentation (tellapart train --augment standard)"
         return (
             f"It ends {100 * gap:.0f} points better on its training images than on "
             f"{run.chosen_on} images: it overfits. What helps is more images, a smaller network"
-            + (
-                ", or augmentation (tellapart train --augment standard)."
-                if augment == "none"
-                else "."
-            )
+            f"{more if augment == 'none' else ''}."
         )
     if run.best_epoch == len(run.history):
         return "A longer training might gain a little."
@@ -133,15 +121,12 @@ def say_confusion(test: TestRecord, classes: Sequence[str]) -> str:
     called = [name for name, *counts in zip(classes, *test.confusion, strict=True) if any(counts)]
     if len(called) == 1:
         return f"It calls every test image {called[0]}."
-    hardest = min(
-        (score for score in test.per_class if score.support), key=lambda score: score.recall.value
-    )
+    tested = (score for score in test.per_class if score.support)
+    hardest = min(tested, key=lambda score: score.recall.value)
     if hardest.recall.value == 1:
         return "No class is taken for another."
     index = list(classes).index(hardest.name)
-    mistaken = [count if i != index else -1 for i, count in enumerate(test.confusion[index])]
-    taken = max(mistaken)
-    sentence = f"Hardest is {hardest.name} ({100 * hardest.recall.value:.0f} % found"
-    if taken <= 0:
-        return f"{sentence})."
-    return f"{sentence}), most often taken for {classes[mistaken.index(taken)]}."
+    others = [(n, -i) for i, n in enumerate(test.confusion[index]) if i != index]
+    taken, place = max(others, default=(0, 0))
+    most = f", most often taken for {classes[-place]}" if taken else ""
+    return f"Hardest is {hardest.name} ({100 * hardest.recall.value:.0f} % found){most}."

@@ -32,12 +32,10 @@ def embed(figure: canvas.Figure, alt: str, caption: str, kind: str = "broad") ->
 class Section:
     """A step as the report shows it. The functions take the step's own kind of record.
 
-    ``answer(record, done, classes)`` says the answer in words, from the numbers alone; ``done`` are
-    the steps before it. ``plots`` are the figures of the whole step, by the names of their files.
-    ``pictures(record, classes, folder)`` are those of the page, with the study's folder.
-    ``template``, a file here or elsewhere, is the HTML below the answer, given ``step``,
-    ``pictures``, ``record`` (of the study) and the macros of ``parts.html``; without one all
-    pictures are shown.
+    ``answer(record, done, classes)`` says the answer in words; ``done`` are the steps before it.
+    ``pictures(record, classes, folder)`` are those of the page, with the study's folder; ``plots``
+    are figures of the whole step, by the names of their files. ``template``, a file here or
+    elsewhere, is the HTML below the answer; without one all pictures are shown.
     """
 
     title: str
@@ -48,11 +46,6 @@ class Section:
     template: str | Path | None = None
 
     def draw(self, record: StepRecord, folder: Path) -> None:
-        """Write each plot as PNG and SVG into the step's folder.
-
-        Raises:
-            Interrupted: a stop was asked for.
-            WorkspaceError: the folder cannot be written.
-        """
+        """Write each plot as PNG and SVG into the step's folder."""
         for name, plot in self.plots.items():
             canvas.save_figure(plot(record), folder / name)
