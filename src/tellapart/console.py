@@ -17,18 +17,8 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from pydantic_core import to_jsonable_python
-from rich import markup
+from rich import markup, progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Column
 
 from tellapart.records import ModelStep, StepRecord
@@ -111,21 +101,20 @@ class ConsoleReporter:
     def __init__(self, console: Console) -> None:
         self._console = console
         narrow = console.width < 100
-        self._progress = Progress(
-            TextColumn("[bold]{task.fields[title]}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=8 if narrow else 28),
-            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
-            *(() if narrow else (TimeElapsedColumn(),)),
-            TextColumn(
-                "{task.description}",
-                table_column=Column(ratio=1, no_wrap=True, overflow="crop"),
+        self._progress = progress.Progress(
+            progress.TextColumn("[bold]{task.fields[title]}", table_column=Column(no_wrap=True)),
+            progress.BarColumn(bar_width=8 if narrow else 28),
+            progress.TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+            *(() if narrow else (progress.TimeElapsedColumn(),)),
+            progress.TextColumn(
+                "{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="crop")
             ),
             console=console,
             transient=True,
             disable=not console.is_terminal,
             expand=True,
         )
-        self._task: TaskID | None = None
+        self._task: progress.TaskID | None = None
         self._title = ""
         self._units, self._done = 1.0, 0.0
         self._marks: list[tuple[float, float]] = []
@@ -218,12 +207,12 @@ def show_download(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function that shows (bytes done, bytes in all), a bar or a line each tenth."""
     console = Console(stderr=True)
     shown = -1
-    with Progress(
-        TextColumn(f"[bold]download {escape(what)}"),
-        BarColumn(bar_width=28),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    with progress.Progress(
+        progress.TextColumn(f"[bold]download {escape(what)}"),
+        progress.BarColumn(bar_width=28),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,

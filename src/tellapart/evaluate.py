@@ -19,14 +19,8 @@ from tellapart.data.dataset import Dataset, Indices, resize_dataset
 from tellapart.data.split import Split
 from tellapart.device import DeviceName, choose_device, prepare_process
 from tellapart.errors import DataError, NotFinite
+from tellapart.metrics import scores
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.metrics.scores import (
-    compute_loss,
-    compute_probabilities,
-    count_confusions,
-    estimate_score,
-    score_classes,
-)
 from tellapart.models.forward import predict_logits
 from tellapart.records import Estimate, LookRecord, RunRecord, TestRecord
 from tellapart.train.checkpoint import load_model
@@ -102,15 +96,15 @@ def evaluate_model(
     dataset, truth = seal.dataset, seal.dataset.labels[rows]
     logits = predict_finite(predict, rows)
     predicted = logits.argmax(1)
-    confusion = count_confusions(truth, predicted, len(dataset.classes))
+    confusion = scores.count_confusions(truth, predicted, len(dataset.classes))
     digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
         metric=metric,
-        score=estimate_score(metric, truth, predicted, len(dataset.classes)),
-        loss=compute_loss(logits, truth),
+        score=scores.estimate_score(metric, truth, predicted, len(dataset.classes)),
+        loss=scores.compute_loss(logits, truth),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        per_class=score_classes(confusion, dataset.classes),
+        per_class=scores.score_classes(confusion, dataset.classes),
         look=number,
         predictions=digest,
         optimistic=seal.is_optimistic(),
@@ -123,7 +117,9 @@ def score_rows(
     """Return the score and the cross-entropy (nats) of rows that were handed out."""
     logits, truth = predict_finite(predict, rows), dataset.labels[rows]
     classes = len(dataset.classes)
-    return estimate_score(metric, truth, logits.argmax(1), classes), compute_loss(logits, truth)
+    return scores.estimate_score(metric, truth, logits.argmax(1), classes), scores.compute_loss(
+        logits, truth
+    )
 
 
 def predict_finite(predict: Predict, rows: Indices) -> NDArray[np.float32]:
@@ -165,7 +161,7 @@ def write_predictions(
     writer = csv.writer(text, lineterminator="\n")
     head = ("file", "row", "hash", "true", "predicted", "correct", "probability")
     writer.writerow((*head, *(f"p({name})" for name in dataset.classes)))
-    for row, share in zip(rows.tolist(), compute_probabilities(logits), strict=True):
+    for row, share in zip(rows.tolist(), scores.compute_probabilities(logits), strict=True):
         guess, true = int(share.argmax()), int(dataset.labels[row])
         file = dataset.files[row] if dataset.files else ""
         named = (dataset.classes[true], dataset.classes[guess])

@@ -11,18 +11,7 @@ from cyclopts import App, Parameter
 from rich.console import Console
 
 from tellapart import __version__
-from tellapart.cli.flags import (
-    Data,
-    FileFlags,
-    Files,
-    Network,
-    Recipe,
-    Run,
-    Search,
-    SizedFlags,
-    Sweep,
-    Transfer,
-)
+from tellapart.cli import flags
 from tellapart.config import RecipeSettings
 from tellapart.console import ConsoleReporter, escape, print_json, print_text
 from tellapart.data.tree import show_name
@@ -65,16 +54,16 @@ app = App(
 
 @app.command
 def study(
-    data: Data,
+    data: flags.Data,
     *,
     steps: Annotated[str | None, Parameter(help=STEPS)] = None,
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    sweep: Sweep = SweepSettings(),
-    search: Search = SearchSettings(),
-    transfer: Transfer = TransferSettings(),
-    run: Run = RunSettings(),
-    files: Files = FileFlags(),
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    sweep: flags.Sweep = SweepSettings(),
+    search: flags.Search = SearchSettings(),
+    transfer: flags.Transfer = TransferSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Run all steps and write one report. Started again, it goes on where it stopped.
 
@@ -96,7 +85,7 @@ def study(
 
 
 @app.command
-def inspect(data: Data, *, files: Files = FileFlags()) -> None:
+def inspect(data: flags.Data, *, files: flags.Files = flags.FileFlags()) -> None:
     """Count classes; look at balance, sizes, modes, duplicates and samples.
 
     Example: `tellapart inspect photos/`
@@ -106,12 +95,12 @@ def inspect(data: Data, *, files: Files = FileFlags()) -> None:
 
 @app.command
 def train(
-    data: Data,
+    data: flags.Data,
     *,
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    run: Run = RunSettings(),
-    files: Files = FileFlags(),
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Train one network and test it once.
 
@@ -123,15 +112,15 @@ def train(
 
 @app.command
 def sweep(
-    data: Data,
+    data: flags.Data,
     *,
     vary: Annotated[tuple[str, ...], Parameter(help=VARIED)] = ("width",),
     sizes: Annotated[str, Parameter(help="Sizes of width or dense, separated by commas.")] = "",
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    sweep: Sweep = SweepSettings(),
-    run: Run = RunSettings(),
-    files: Files = FileFlags(),
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    sweep: flags.Sweep = SweepSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Vary a setting, several seeds each: does size matter?
 
@@ -157,11 +146,11 @@ def sweep(
 
 @app.command
 def search(
-    data: Data,
+    data: flags.Data,
     *,
-    search: Search = SearchSettings(),
-    run: Run = RunSettings(),
-    files: Files = FileFlags(),
+    search: flags.Search = SearchSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Search for the best network from scratch, and test it once.
 
@@ -173,11 +162,11 @@ def search(
 
 @app.command
 def transfer(
-    data: Data,
+    data: flags.Data,
     *,
-    transfer: Transfer = TransferSettings(),
-    run: Run = RunSettings(),
-    files: Files = FileFlags(),
+    transfer: flags.Transfer = TransferSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Train a head on the features of frozen pretrained backbones.
 
@@ -189,13 +178,13 @@ def transfer(
 
 @app.command
 def learn(
-    data: Data,
+    data: flags.Data,
     *,
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    sweep: Sweep = SweepSettings(),
-    run: Run = RunSettings(),
-    files: Files = FileFlags(),
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    sweep: flags.Sweep = SweepSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Would more data help? Train on growing shares of the images, and look ahead.
 
@@ -207,7 +196,7 @@ def learn(
     run_job("learn", data, settings, files)
 
 
-def run_job(verb: str, data: str, settings: StudySettings, files: FileFlags) -> None:
+def run_job(verb: str, data: str, settings: StudySettings, files: flags.FileFlags) -> None:
     """Load the data, run the steps, and say where the report is; or what would be done."""
     from tellapart.study.start import identify_study
     from tellapart.study.study import describe_plan, plan_study, run_study

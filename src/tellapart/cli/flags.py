@@ -12,12 +12,7 @@ from tellapart.config import RecipeSettings, Settings
 from tellapart.console import show_download
 from tellapart.data import NAMED, Dataset, load_images
 from tellapart.models import NETWORKS, NetworkSettings, make_network_settings
-from tellapart.study.settings import (
-    RunSettings,
-    SearchSettings,
-    SweepSettings,
-    TransferSettings,
-)
+from tellapart.study.settings import RunSettings, SearchSettings, SweepSettings, TransferSettings
 from tellapart.workspace import expand_path
 
 Data = Annotated[str, Parameter(help=f"A name ({', '.join(NAMED)}) or a folder of images.")]
