@@ -180,24 +180,24 @@ def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
         DataError: a file is damaged, or two are not of the same images.
     """
     found: dict[str, NDArray[np.bool_]] = {}
-    first: tuple[Path, list[str]] | None = None
+    hashes: dict[Path, list[str]] = {}
     for name, path in paths.items():
         try:
             with open(path, newline="", encoding="utf-8") as stream:
                 lines = list(csv.DictReader(stream))
-            hashes = [line["hash"] for line in lines]
-            if not hashes:
+            if not lines:
                 raise ValueError("no lines")
+            hashes[path] = [line["hash"] for line in lines]
             found[name] = np.array([bool(int(line["correct"])) for line in lines])
         except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path} is not a file of predictions ({error!r}); remove its step's folder and "
                 "start the same command again"
             ) from error
-        first = first or (path, hashes)
-        if hashes != first[1]:
+        first = next(iter(hashes))
+        if hashes[path] != hashes[first]:
             raise DataError(
                 f"models are compared on the same images, but {path} holds other ones than "
-                f"{first[0]}; evaluate both on one split"
+                f"{first}; evaluate both on one split"
             )
     return found

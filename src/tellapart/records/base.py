@@ -67,8 +67,6 @@ class StepPlan(Record):
 
 
 class TrainPlan(StepPlan):
-    """One training, on a ``share`` of the training images."""
-
     epochs: int
     share: float = 1.0
 

@@ -45,8 +45,6 @@ class Excluded(Record):
 
 
 class DataRecord(Record):
-    """What a dataset is."""
-
     name: str
     origin: str
     fingerprint: str
@@ -111,14 +109,10 @@ class ModelStep(StepRecord):
 
 
 class BaselineStep(ModelStep):
-    """One network, trained from scratch."""
-
     step: Literal["baseline"] = "baseline"
 
 
 class SweepStep(ModelStep):
-    """One size varied."""
-
     step: Literal["conv", "dense"]
     setting: str
     sizes: tuple[SizeRecord, ...]

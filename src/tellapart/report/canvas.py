@@ -130,18 +130,17 @@ def draw_estimates(
     axes: Axes,
     places: Sequence[float],
     estimates: Sequence[Estimate],
-    color: str = BLUE,
-    marker: str = "o",
+    look: tuple[str, str] = (BLUE, "o"),
     label: str = "mean, 95 % interval",
+    across: bool = False,
 ) -> None:
-    """Draw values with their intervals above places on the x axis."""
-    below = [max(estimate.value - estimate.low, 0.0) for estimate in estimates]
-    above = [max(estimate.high - estimate.value, 0.0) for estimate in estimates]
-    axes.errorbar(
-        places, [estimate.value for estimate in estimates], yerr=[below, above], color=color,
-        marker=marker, markersize=7.5, capsize=4, elinewidth=1.4, linewidth=0, zorder=3,
-        label=label,
-    )  # fmt: skip
+    """Draw values with their intervals at places on the x axis, or (``across``) on the y axis."""
+    values, (color, marker) = [estimate.value for estimate in estimates], look
+    reach = [[max(estimate.value - estimate.low, 0.0) for estimate in estimates],
+             [max(estimate.high - estimate.value, 0.0) for estimate in estimates]]  # fmt: skip
+    x, y, xerr, yerr = (values, places, reach, None) if across else (places, values, None, reach)
+    axes.errorbar(x, y, yerr, xerr, color=color, marker=marker, markersize=7.5, capsize=4,
+                  elinewidth=1.4, linewidth=0, zorder=3, label=label)  # fmt: skip
 
 
 def draw_seeds(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:

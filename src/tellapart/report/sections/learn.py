@@ -48,7 +48,7 @@ def plot_learning(step: LearnStep) -> canvas.Figure:
             base = canvas.predict(step.curve, step.curve.largest)
             shifted = {name: base + part for name, part in step.gain}
             more, label = Estimate(**shifted, n=0), "twice the data: what the curve says"
-            canvas.draw_estimates(axes, [2 * last], [more], canvas.VERMILION, "D", label)
+            canvas.draw_estimates(axes, [2 * last], [more], (canvas.VERMILION, "D"), label)
             sizes.append(2 * last)
     canvas.scale_sizes(axes, sizes, 1.25)
     canvas.show_percent(axes, "y")

@@ -118,7 +118,7 @@ def _draw_confirmation(axes: canvas.Axes, found: Confirmation | None, split: str
                   color=canvas.MUTED, transform=axes.transAxes)  # fmt: skip
         return
     canvas.dress_axes(axes)
-    canvas.draw_estimates(axes, [0], [found.score], canvas.VERMILION)
+    canvas.draw_estimates(axes, [0], [found.score], (canvas.VERMILION, "o"))
     canvas.draw_estimates(axes, [1], [found.mean])
     canvas.draw_seeds(axes, [1.16] * len(found.seeds), found.seeds)
     fresh = wording.say_count(len(found.seeds), "fresh seed")

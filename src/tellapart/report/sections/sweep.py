@@ -63,8 +63,7 @@ def plot_sweep_curves(step: SweepStep) -> canvas.Figure:
         size = run.settings.get(step.setting)
         if isinstance(size, int) and run.history:
             groups[size].append(run)
-    handles = []
-    colors = canvas.pick_order(len(groups))
+    handles, colors = [], canvas.pick_order(len(groups))
     for (size, runs), color in zip(sorted(groups.items()), colors, strict=True):
         epochs, train, chosen = _average_epochs(runs)
         axes.plot(epochs, train, color=color, linewidth=0.9, linestyle=canvas.DASHED)
@@ -76,9 +75,8 @@ def plot_sweep_curves(step: SweepStep) -> canvas.Figure:
     axes.set_title("Accuracy by epoch, mean over seeds")
     canvas.show_percent(axes, "y")
     axes.margins(x=0.03)
-    setting = wording.say_setting(step.setting)
-    figure.legend(handles=handles, title=setting, loc="outside right upper", alignment="left",
-                  labelspacing=0.55)  # fmt: skip
+    figure.legend(handles=handles, title=wording.say_setting(step.setting), labelspacing=0.55,
+                  loc="outside right upper", alignment="left")  # fmt: skip
     styles = [
         Line2D([], [], color=canvas.MUTED, linewidth=2.1, label=step.run.chosen_on),
         Line2D([], [], color=canvas.MUTED, linewidth=0.9, linestyle=canvas.DASHED, label="train"),

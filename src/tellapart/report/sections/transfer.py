@@ -67,7 +67,7 @@ def plot_backbones(step: TransferStep) -> canvas.Figure:
         looks = zip(cycle(canvas.SERIES), cycle(canvas.MARKERS), strict=True)
         for row, cost, look in zip(rows, costs, looks, strict=False):
             label = wording.shorten_label(row.name, 36)
-            canvas.draw_estimates(axes, [cost], [row.val_score], *look, label)
+            canvas.draw_estimates(axes, [cost], [row.val_score], look, label)
         if min(costs) > 0 and max(costs) / min(costs) > 20:
             axes.set_xscale("log")
         else:

@@ -44,11 +44,7 @@ def _plot_one(step: VaryStep) -> canvas.Figure:
         said = _say_value(level.values[name])
         labels.append(f"take: {said}" if row.size == step.verdict.take else said)
     scores = [level.figures.val_score for level in step.levels]
-    reach = [[score.value - score.low for score in scores],
-             [score.high - score.value for score in scores]]  # fmt: skip
-    axes.errorbar([score.value for score in scores], range(len(labels)), xerr=reach,
-                  color=canvas.BLUE, marker="o", markersize=7, capsize=4, elinewidth=1.3,
-                  linewidth=0, zorder=3, label="mean, 95 % interval")  # fmt: skip
+    canvas.draw_estimates(axes, range(len(labels)), scores, across=True)
     axes.set_yticks(range(len(labels)), labels, color=canvas.INK)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     canvas.show_percent(axes, "x")
@@ -69,12 +65,10 @@ def _plot_two(step: VaryStep) -> canvas.Figure:
         x, y = across.index(level.values[across_name]), down.index(level.values[down_name])
         shade = DARKEST * (level.figures.val_score.value - low) / span
         _draw_level(axes, (x, y), shade, level, step)
-    axes.set_xlim(-0.5, len(across) - 0.5)
-    axes.set_ylim(len(down) - 0.5, -0.5)
+    axes.set(xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
+    axes.set(xlabel=wording.say_setting(across_name), ylabel=wording.say_setting(down_name))
     axes.set_xticks(range(len(across)), [_say_value(value) for value in across], color=canvas.INK)
     axes.set_yticks(range(len(down)), [_say_value(value) for value in down], color=canvas.INK)
-    axes.set_xlabel(wording.say_setting(across_name))
-    axes.set_ylabel(wording.say_setting(down_name))
     axes.set_title(f"{wording.title_score(step.metric, 'val')}, %, and half its interval", pad=10)
     figure.supxlabel(
         "dashed: tied with the best; solid: the cheapest of them", fontsize=9, color=canvas.MUTED
