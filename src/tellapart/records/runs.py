@@ -1,4 +1,7 @@
-"""What trainings, tests, sweeps and searches leave behind."""
+"""What one training and its test leave behind, and the steps that say no more.
+
+Scores are fractions in [0, 1], times are seconds, memory is MB (10**6 bytes).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from tellapart.records.base import Record, Scalar
+from tellapart.records.base import Record, Role, Scalar
 
 
 class Estimate(Record):
@@ -100,142 +103,109 @@ class TestRecord(Record):
     optimistic: bool
 
 
-class SizeRecord(Record):
-    """One size of a sweep: means over its seeds, and in ``seeds`` the score with each.
+class LookRecord(Record):
+    """One look at the test split, as the ledger keeps it."""
 
-    ``failed`` counts trainings that were not finite, or whose process died; they are in no other
-    figure.
+    look: int
+    when: str
+    step: str
+    cell: str
+    purpose: str
+    beyond: bool = False
+
+
+ALPHA = 0.05
+"""The level of the tests between models."""
+
+
+class Comparison(Record):
+    """Two models on the same test images: exact McNemar test, Holm-corrected.
+
+    ``difference`` is second minus first. ``detectable`` is the smallest true difference that would
+    have been shown in four of five such tests.
     """
 
-    size: int
-    parameters: int
-    seconds: float
-    threads: int = 1
-    val_score: Estimate
-    seeds: tuple[float, ...]
-    seed_numbers: tuple[int, ...]
-    best_epochs: tuple[int, ...]
-    failed: int = 0
-
-
-class Trend(Record):
-    """What doubling a size brings, as a fraction, with its 95 % interval."""
-
-    per_doubling: float
+    first: str
+    second: str
+    difference: float
     low: float
     high: float
-
-
-class Knee(Record):
-    """The size, perhaps between those tried, from which more brings no more than counts as none."""
-
-    value: float
-    low: float
-    high: float
-
-
-class CurveRecord(Record):
-    """``error = floor + scale * (size / largest) ** -power``, of training data or of a network."""
-
-    floor: float
-    scale: float
-    power: float
-    largest: float
-
-
-class Ranking(Record):
-    """Which sizes, or numbers of levels, may be the best.
-
-    ``tied`` are those not told from the ``best``. ``margin`` is the largest difference that the
-    chance of seeds may make, ``equivalence`` that up to which sizes count as equal. ``firm`` says
-    that more seeds would hardly change the answer; ``more_seeds``, how many more a size would
-    decide it, and ``decisive``, which sizes get more (none that would need hopelessly many).
-    """
-
-    best: int
-    tied: tuple[int, ...]
-    margin: float
-    equivalence: float
-    firm: bool
-    more_seeds: int
-    decisive: tuple[int, ...] = ()
+    bootstrap_low: float
+    bootstrap_high: float
+    detectable: float
+    only_first: int
+    only_second: int
+    n: int
+    p_value: float
+    p_holm: float
     sentence: str
 
 
-class Verdict(Ranking):
-    """The answer to "is there an ideal size?".
+class Excluded(Record):
+    """A file that was left out; its path is relative to the data folder."""
 
-    ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
-    standard error of it. ``knee`` is where the curve comes so near to the best on its way up to it
-    (None where it falls from the first size on, where all sizes are as good, or nothing can be
-    told), ``curve`` the curve that it was read off (None: lines between sizes), and ``possible``
-    are the other sizes that may be the one to take.
+    path: str
+    reason: str
+
+
+class DataRecord(Record):
+    name: str
+    origin: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    counts: dict[Role, dict[str, int]]
+    image_size: int
+    channels: int
+    size_reason: str
+    streamed: bool
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    notes: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+
+
+class StepRecord(Record):
+    """What every step says; the study fills it in.
+
+    ``given`` are the seconds it had (None: no limit), ``cut`` what they did not suffice for.
     """
 
-    kind: Literal["ideal", "bigger", "flat", "unknown"]
-    size: int
-    one_error: int
-    trend: Trend | None
-    knee: Knee | None = None
-    curve: CurveRecord | None = None
-    possible: tuple[int, ...] = ()
+    step: str
+    given: float | None = None
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    cut: tuple[str, ...] = ()
+    answer: str = ""
 
 
-Level = dict[str, Scalar]
-"""The values of one combination of settings that vary, by name."""
+class InspectStep(StepRecord):
+    """What is in the data. ``samples`` shows images of so many (``sampled``) classes."""
+
+    step: Literal["inspect"] = "inspect"
+    data: DataRecord
+    balance: str
+    imbalance_ratio: float
+    majority_share: float
+    duplicates: int
+    leaked: int
+    samples: str
+    sampled: int
 
 
-class LevelRecord(Record):
-    """One combination of the values that varied; the ``size`` of its figures is its number."""
+class ModelStep(StepRecord):
+    """What the steps that end in a model say; ``run`` is the model that was tested.
 
-    values: Level
-    figures: SizeRecord
+    Where its epoch was chosen on test, ``honest_score`` is that of the last, which nothing chose.
+    """
 
-
-class GridVerdict(Ranking):
-    """Which levels may be the best; ``take`` is the cheapest of the tied."""
-
-    take: int
-
-
-class LearningPoint(Record):
-    """One size of the training data; ``score`` is the mean over ``seeds``, on val."""
-
-    images: int
-    score: Estimate
-    seeds: tuple[float, ...]
-    seconds: float
-
-
-class GainRecord(Record):
-    """What twice the data should bring, as a fraction, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class TrialRecord(Record):
-    """One trial of the search; one that failed, or was stopped as hopeless, has no score."""
-
-    number: int
-    status: Literal["done", "failed", "stopped"]
-    cell: str
-    settings: dict[str, Scalar]
+    model: str
     parameters: int
-    seconds: float
-    predict_seconds: float = 0.0
-    val_score: Estimate | None
-    note: str
+    val_score: Estimate
+    test_score: Estimate
+    honest_score: Estimate | None = None
+    run: RunRecord
+    test: TestRecord
 
 
-class Confirmation(Record):
-    """The winner of a search trained again as in its trial, with seeds that chose nothing.
-
-    ``score`` is that of the search, ``mean`` that over the fresh ``seeds``.
-    """
-
-    score: Estimate
-    mean: Estimate
-    seeds: tuple[float, ...]
-    luck: float
+class BaselineStep(ModelStep):
+    step: Literal["baseline"] = "baseline"
