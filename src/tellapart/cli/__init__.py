@@ -39,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         print_error("stopped; the same command goes on from here")
         return Interrupted.exit_code
     except (MemoryError, RuntimeError) as error:
-        if not _is_lack_of_memory(error):
+        if not (said := _say_memory(error)):
             raise
-        print_error(_say_memory(error))
+        print_error(said)
         return BudgetError.exit_code
     except OSError as error:
         print_error(
@@ -74,14 +74,11 @@ def run() -> NoReturn:
     sys.exit(code)
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
-    """Tell whether NumPy, PyTorch or its GPU found no room."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return "can't allocate memory" in str(error)  # PyTorch's allocator for the CPU
-
-
 def _say_memory(error: Exception) -> str:
+    """Say that NumPy, PyTorch or its GPU found no room; nothing where that is not it."""
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if not known and "can't allocate memory" not in str(error):  # PyTorch's words on a CPU
+        return ""
     seen = re.sub(r"^\[enforce.*?== 0\. ", "", str(error)) or "an array did not fit"
     return (
         f"the memory ran out ({textwrap.shorten(seen, 110, placeholder='...')}); what is saved is "

@@ -198,8 +198,6 @@ class TuneSettings(Settings):
 NOTEBOOK = TrainSettings(batch_size=64, schedule="constant")
 """The reference study's recipe: Adam at 1e-3, batch 64, constant rate; it ran in float32."""
 
-NOTEBOOK_EPOCHS = {"baseline": 200, "conv": 20, "dense": 20, "search": 50, "transfer": 100}
-
 OPTIMIZERS: dict[OptimizerName, TrainSettings] = {
     "adam": TrainSettings(),
     "sgd": TrainSettings(optimizer="sgd", lr=0.05),

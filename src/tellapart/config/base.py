@@ -8,7 +8,6 @@ from typing import Any, ClassVar, TypeVar
 
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails, PydanticCustomError
 
 from tellapart.errors import SettingError, suggest_name
@@ -61,14 +60,10 @@ def _refuse(kind: type[Settings], error: ValidationError) -> SettingError:
         found = SettingError(_say_refusal(kind, first, name))
         found.name = name
     if not found.flag and name in kind.model_fields:
-        found.flag = _find_flag(kind.model_fields[name])
+        metadata = kind.model_fields[name].metadata
+        (own,) = (part for part in metadata if isinstance(part, Parameter))
+        found.flag = "" if own.parse is False else next(iter(own.name or ()), "")
     return found
-
-
-def _find_flag(field: FieldInfo) -> str:
-    """Return what a setting is on the command line, or an empty string where it is no flag."""
-    (own,) = (part for part in field.metadata if isinstance(part, Parameter))
-    return "" if own.parse is False else next(iter(own.name or ()), "")
 
 
 def _say_refusal(kind: type[Settings], first: ErrorDetails, name: str) -> str:

@@ -81,7 +81,13 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
         numbers = [data.counts[role].get(name, 0) for name in data.classes]
         axes.set_title(f"{role}: {sum(numbers):,}", fontsize=10.5)
         if listed:
-            _draw_bars(axes, data.classes, numbers, COLORS[role])
+            canvas.dress_axes(axes, None)
+            axes.barh(range(count), numbers, color=COLORS[role], height=0.66)
+            for y, number in enumerate(numbers):
+                axes.annotate(f"{number:,}", (number, y), (4, 0), textcoords="offset points",
+                              va="center", fontsize=9, color=canvas.INK)  # fmt: skip
+            axes.set_yticks(range(count), wording.label_classes(data.classes), color=canvas.INK)
+            axes.set(xticks=[], xlim=(0, max([*numbers, 1]) * 1.28), ylim=(count - 0.4, -0.6))
             axes.tick_params(labelleft=i == 0)
         else:
             canvas.dress_axes(axes, "y")
@@ -90,18 +96,6 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
             axes.set_ylim(bottom=0)
             axes.set_xlabel("classes, largest first")
     return figure
-
-
-def _draw_bars(axes: canvas.Axes, classes: Sequence[str], numbers: list[int], color: str) -> None:
-    canvas.dress_axes(axes, None)
-    axes.barh(range(len(classes)), numbers, color=color, height=0.66)
-    for y, number in enumerate(numbers):
-        axes.annotate(f"{number:,}", (number, y), (4, 0), textcoords="offset points",
-                      va="center", fontsize=9, color=canvas.INK)  # fmt: skip
-    axes.set_yticks(range(len(classes)), wording.label_classes(classes), color=canvas.INK)
-    axes.set_ylim(len(classes) - 0.4, -0.6)
-    axes.set_xlim(0, max([*numbers, 1]) * 1.28)
-    axes.set_xticks([])
 
 
 INSPECT = Section(
