@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -228,6 +229,11 @@ def render_svg(figure: Figure, adaptive: bool = False) -> bytes:
     style = f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>\n</svg>"
     head, _, tail = content.decode().rpartition("</svg>")
     return (head + style + tail).encode()
+
+
+def embed_figure(figure: Figure) -> str:
+    """Return a figure as the address of a picture that the page carries, dark or light."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(render_svg(figure, True)).decode()}"
 
 
 def save_figure(

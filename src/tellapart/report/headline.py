@@ -6,7 +6,6 @@ from tellapart.records import ModelStep, StepRecord, StudyRecord
 from tellapart.report import canvas, wording
 from tellapart.report.sections import SECTIONS
 from tellapart.report.sections.model import find_commonest, say_confusion
-from tellapart.report.sections.section import Picture, embed
 
 
 def list_steps(record: StudyRecord) -> dict[str, StepRecord]:
@@ -60,21 +59,6 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     always = f"Always answering “{name}”, the commonest class, would be right on "
     commonest = (f"{always}{wording.say_percent(floor)}.",) if metric == "accuracy" else ()
     return answer, (*commonest, say_confusion(step.test, record.data.classes))
-
-
-def picture_study(record: StudyRecord) -> Picture | None:
-    """Return the headline picture, or none where no model was tested."""
-    models = list_models(record)
-    if not models:
-        return None
-    said = "; ".join(
-        f"{SECTIONS[name].title} {wording.say_estimate(step.test_score)}"
-        for name, step in models.items()
-    )
-    caption = f"Test {wording.say_metric(record.metric)} of each step's model, with its interval."
-    if is_optimistic(record):
-        caption += " Hollow dots are optimistic numbers."
-    return embed(plot_steps(models), f"Score on test by step: {said}.", caption)
 
 
 @canvas.calm_style()

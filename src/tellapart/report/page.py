@@ -8,15 +8,14 @@ from pathlib import Path
 
 from tellapart.errors import WorkspaceError
 from tellapart.records import ROLES, StepRecord, StudyRecord
-from tellapart.report import headline, wording
+from tellapart.report import canvas, headline, wording
 from tellapart.report.sections import SECTIONS
-from tellapart.report.sections.section import Picture
 from tellapart.workspace import expand_path, read_record, write_text
 
 HERE = Path(__file__).parent
 SHOWN = 200  # rows of files left out, and of a model's classes; results.json has them all
 
-_drawn: dict[Path, dict[str, tuple[StepRecord, dict[str, Picture]]]] = {}
+_drawn: dict[Path, dict[str, tuple[StepRecord, dict[str, str]]]] = {}
 """Pictures of each study's steps: a page is written after every step, drawing it takes seconds."""
 
 
@@ -53,12 +52,12 @@ def render_report(record: StudyRecord, folder: Path) -> str:
     )
     pages.filters |= {name: say for name, say in vars(wording).items() if callable(say)}
     pages.globals |= {"shown": SHOWN, "roles": ROLES}
-    steps = headline.list_steps(record)
+    steps, models = headline.list_steps(record), headline.list_models(record)
     drawn, bodies = _drawn.setdefault(folder, {}), {}
     for name, step in steps.items():
         section = SECTIONS[name]
         if name not in drawn or drawn[name][0] != step:
-            drawn[name] = step, section.pictures(step, record.data.classes, folder)
+            drawn[name] = step, section.embed(step, record.data.classes, folder)
         path = HERE / "sections" / (section.template or "plain.html")
         template = pages.from_string(path.read_text(encoding="utf-8"))
         body = template.render(step=step, record=record, pictures=drawn[name][1])
@@ -71,11 +70,11 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         sections=SECTIONS,
         numbers={name: number for number, name in enumerate(SECTIONS, 1)},
         bodies=bodies,
-        models=headline.list_models(record),
+        models=models,
         best=headline.find_best(record),
         answer=answer,
         details=details,
-        overview=headline.picture_study(record),
+        overview=canvas.embed_figure(headline.plot_steps(models)) if models else "",
         optimistic=headline.is_optimistic(record),
         # Both files are tellapart's own; nothing of the record is in them.
         style=Markup(style),

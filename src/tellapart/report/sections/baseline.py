@@ -26,6 +26,6 @@ BASELINE = Section(
     title="Baseline",
     question="What does one network, trained from scratch, make of them?",
     answer=answer,
-    pictures=lambda step, classes, folder: model.picture_model(step, classes),
+    pictures=model.picture_model,
     template="baseline.html",
 )

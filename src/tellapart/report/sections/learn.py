@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tellapart.records import Estimate, LearnStep, StepRecord
 from tellapart.report import canvas, wording
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 
 def answer(step: LearnStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
     """Say what twice the data should bring, and how a pretrained backbone does with less."""
     return step.sentence + (f" {step.transfer.sentence}" if step.transfer is not None else "")
-
-
-def pictures(step: LearnStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the learning curve."""
-    said = "; ".join(f"{p.images:,}: {wording.say_percent(p.score.value)}" for p in step.points)
-    alt = f"{wording.title_score(step.metric, 'val')} against the training images: {said}."
-    caption = f"{step.model}, trained on growing shares of the images, class by class."
-    return {"learning": embed(plot_learning(step), alt, caption)}
 
 
 @canvas.calm_style()
@@ -62,7 +53,6 @@ LEARN = Section(
     title="More data",
     question="Would more data help?",
     answer=answer,
-    pictures=pictures,
     plots={"learning": plot_learning},
     template="learn.html",
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tellapart.records import ModelStep, RunRecord, TestRecord
-from tellapart.report import wording
+from tellapart.report import canvas, wording
 from tellapart.report.plots import NAMED, plot_class_scores, plot_confusion, plot_curves
-from tellapart.report.sections.section import Picture, embed
 
 OVERFIT = 0.05  # accuracy in training over that on val, at the last epoch
 EXPLODED = (
@@ -16,39 +16,18 @@ EXPLODED = (
 
 
 def picture_model(
-    step: ModelStep, classes: Sequence[str], counts: bool = True
-) -> dict[str, Picture]:
+    step: ModelStep, classes: Sequence[str], folder: Path, counts: bool = True
+) -> dict[str, str]:
     """Return the pictures of a step's model; ``counts``: the confusion in numbers of images too."""
-    run, test = step.run, step.test
-    pictures = {
-        "curves": embed(
-            plot_curves(run, ""),
-            f"Accuracy and loss of {step.model} over {len(run.history)} epochs, on train and "
-            f"{run.chosen_on}; best epoch {run.best_epoch}.",
-            f"Learning curves of {step.model}. The dashed line is the epoch whose weights were "
-            f"kept: the best one on {run.chosen_on}.",
-        ),
-        "confusion_shares": embed(
-            plot_confusion(classes, test.confusion, normalized=True),
-            "Confusion matrix in per cent of each true class; overall "
-            f"{wording.say_estimate(step.test_score)}. The table has the recall of each class.",
-            "Of the images of each true class (row), how many in a hundred were called what.",
-            "narrow",
-        ),
-        "scores": embed(
-            plot_class_scores(test),
-            "Recall of each class with its interval, best first; the table has more.",
-            "How much of each class was found. The orange line is the accuracy over all classes.",
-        ),
+    confusion = step.test.confusion
+    figures = {
+        "curves": plot_curves(step.run, ""),
+        "confusion_shares": plot_confusion(classes, confusion, normalized=True),
+        "scores": plot_class_scores(step.test),
     }
     if counts and len(classes) <= NAMED:
-        pictures["confusion_counts"] = embed(
-            plot_confusion(classes, test.confusion, normalized=False),
-            f"Confusion matrix in numbers of images, {test.score.n} in all.",
-            "The same as numbers of images.",
-            "narrow",
-        )
-    return pictures
+        figures["confusion_counts"] = plot_confusion(classes, confusion, normalized=False)
+    return {name: canvas.embed_figure(figure) for name, figure in figures.items()}
 
 
 def say_network(run: RunRecord) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from pathlib import Path
 
 from tellapart.records import COSTS, Confirmation, Cost, SearchStep, StepRecord
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits, say_network
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 AXES: dict[Cost, tuple[str, float]] = {
     "parameters": ("parameters", 1.0),
@@ -43,27 +42,6 @@ def answer(step: SearchStep, done: Mapping[str, StepRecord], classes: Sequence[s
             f"{luck if found.luck > 0 else 'no luck in that score'}."
         )
     return said + say_limits(step)
-
-
-def pictures(step: SearchStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the trials, what they cost, and the pictures of the model."""
-    score = wording.title_score(step.run.metric)
-    return {
-        "trials": embed(
-            plot_trials(step),
-            f"{score} of {len(step.trials)} trials in order; the best is trial "
-            f"{step.best_trial}. Beside it the winner's score and what fresh seeds make of it.",
-            "Every trial of the search; the line is the best so far. Right: the highest of many "
-            "scores is partly luck, so its settings were trained again with fresh seeds.",
-        ),
-        "costs": embed(
-            plot_costs(step),
-            f"{score} of the trials against parameters, training time and prediction time, with "
-            "the trials that no cheaper one beats.",
-            "What a good score costs. A trial on the line is beaten by none that costs less.",
-        ),
-        **picture_model(step, classes),
-    }
 
 
 def _list_points(step: SearchStep, cost: str, factor: float = 1) -> dict[int, tuple[float, float]]:
@@ -166,7 +144,7 @@ SEARCH = Section(
     title="Search",
     question="How good does the best network trained from scratch get?",
     answer=answer,
-    pictures=pictures,
+    pictures=picture_model,
     plots={"trials": plot_trials, "costs": plot_costs},
     template="search.html",
 )

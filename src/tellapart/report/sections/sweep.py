@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from statistics import fmean
 
 from tellapart.records import EpochRow, RunRecord, StepRecord, SweepStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 
 def answer(step: SweepStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
@@ -28,27 +28,6 @@ def answer(step: SweepStep, done: Mapping[str, StepRecord], classes: Sequence[st
         + (f" Not counted are trainings that failed: {failed}." if failed else "")
         + say_limits(step)
     )
-
-
-def pictures(step: SweepStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the pictures of all sizes, and those of the verdict's model."""
-    score = wording.title_score(step.run.metric, step.run.chosen_on)
-    setting = wording.say_setting(step.setting)
-    said = "; ".join(f"{r.size}: {wording.say_percent(r.val_score.value)}" for r in step.sizes)
-    return {
-        "sweep_sizes": embed(
-            plot_sweep_sizes(step),
-            f"{score} against {setting}: {said}.",
-            f"{score} against {setting}: each open dot is one seed. Beside it, what a size costs.",
-        ),
-        "sweep_curves": embed(
-            plot_sweep_curves(step),
-            f"Learning curves of {len(step.sizes)} sizes of {setting}.",
-            "Learning curves of all sizes. Where train climbs on and the solid line does not, "
-            "the network learns its images by heart.",
-        ),
-        **picture_model(step, classes, counts=False),
-    }
 
 
 @canvas.calm_style()
@@ -169,7 +148,7 @@ def _make_section(title: str, what: str) -> Section:
         title=title,
         question=f"Does the size of the {what} matter, and is there an ideal one?",
         answer=answer,
-        pictures=pictures,
+        pictures=partial(picture_model, counts=False),
         plots={"sweep_curves": plot_sweep_curves, "sweep_sizes": plot_sweep_sizes},
         template="sweep.html",
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
-from pathlib import Path
 
 from tellapart.records import ModelStep, StepRecord, TransferStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 
 def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
@@ -37,19 +36,6 @@ def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence
             "network trained from scratch; the comparisons say whether chance explains it."
         )
     return said + say_limits(step)
-
-
-def pictures(step: TransferStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the backbones, and the pictures of the model."""
-    said = "; ".join(f"{row.name} {wording.say_estimate(row.val_score)}" for row in step.backbones)
-    return {
-        "backbones": embed(
-            plot_backbones(step),
-            f"{wording.title_score(step.run.metric)} of each backbone: {said}.",
-            "What each backbone gives, and what it costs to compute its features once.",
-        ),
-        **picture_model(step, classes),
-    }
 
 
 @canvas.calm_style()
@@ -83,7 +69,7 @@ TRANSFER = Section(
     title="Transfer",
     question="What does a pretrained backbone add?",
     answer=answer,
-    pictures=pictures,
+    pictures=picture_model,
     plots={"backbones": plot_backbones},
     template="transfer.html",
 )

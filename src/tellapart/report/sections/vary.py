@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from tellapart.records import LevelRecord, Scalar, VaryStep
 from tellapart.report import canvas, wording
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 DARKEST = 0.9  # opacity of the best cell
-
-
-def pictures(step: VaryStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the score of every level."""
-    names = " and ".join(wording.say_setting(name) for name in step.settings)
-    scores = f"{wording.title_score(step.metric, 'val')} by {names}"
-    kind = "narrow" if len(step.settings) == 2 else "broad"
-    said = "; ".join(
-        f"{', '.join(wording.say_scalar(value) for value in level.values.values())}: "
-        f"{wording.say_percent(level.figures.val_score.value)}"
-        for level in step.levels
-    )
-    caption = f"{step.model}: {scores}."
-    return {"levels": embed(plot_levels(step), f"{scores}: {said}.", caption, kind)}
 
 
 @canvas.calm_style()
@@ -104,7 +87,6 @@ VARY = Section(
     title="Settings",
     question="Do the settings that were varied matter, and which values are best?",
     answer=lambda step, done, classes: step.verdict.sentence,
-    pictures=pictures,
     plots={"levels": plot_levels},
     template="vary.html",
 )
