@@ -27,8 +27,7 @@ from tellapart.train.checkpoint import load_model
 from tellapart.train.loop import Rows
 from tellapart.workspace import expand_path, read_record, write_json, write_text
 
-Predict = Callable[[Indices], NDArray[np.float32]]
-"""Gives (k, classes) logits for k rows of the dataset."""
+Predict = Callable[[Indices], NDArray[np.float32]]  # (k, classes) logits of k rows of the dataset
 LEDGER = "ledger.json"
 PREDICTIONS = "predictions.csv"
 CHOOSE = "choose the best epoch (protocol notebook)"
@@ -174,11 +173,7 @@ def write_predictions(
 
 
 def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
-    """Return from files of predictions which images were right, each (n,) in one common order.
-
-    Raises:
-        DataError: a file is damaged, or two are not of the same images.
-    """
+    """Return from files of predictions which images were right, each (n,) in one common order."""
     found: dict[str, NDArray[np.bool_]] = {}
     hashes: dict[Path, list[str]] = {}
     for name, path in paths.items():

@@ -62,11 +62,7 @@ def evaluate(
 
 
 def _find_data(run: Path) -> str:
-    """Return the data that a study, or one of its steps, was made of: a name, or their folder.
-
-    Raises:
-        DataError: the folder is no longer there, or an older version did not keep it.
-    """
+    """Return the data that a study or step was made of: a name, or the folder if it is there."""
     from tellapart.study.compare import find_models
 
     find_models(run)  # or it says what a run is

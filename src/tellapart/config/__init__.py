@@ -1,7 +1,4 @@
-"""Options of training, heads and splits: typed fields of small frozen models, checked when made.
-
-Flags of the command line and the ``args.json`` of a run come from these fields.
-"""
+"""Options of training, heads and splits: flags and ``args.json`` come from these typed fields."""
 
 from __future__ import annotations
 

@@ -114,8 +114,7 @@ class LookRecord(Record):
     beyond: bool = False
 
 
-ALPHA = 0.05
-"""The level of the tests between models."""
+ALPHA = 0.05  # the level of the tests between models
 
 
 class Comparison(Record):

@@ -100,8 +100,7 @@ class SweepStep(ModelStep):
     left_out: tuple[LeftOut, ...]
 
 
-Level = dict[str, Scalar]
-"""The values of one combination of settings that vary, by name."""
+Level = dict[str, Scalar]  # one combination of the values of settings that vary
 
 
 class LevelRecord(Record):

@@ -36,10 +36,7 @@ def write_report(folder: str | Path) -> Path:
 
 
 def render_report(record: StudyRecord, folder: Path) -> str:
-    """Return the page as HTML. Every name in the record is taken as text, never as markup.
-
-    ``folder`` is the study's, where the sample grid lies.
-    """
+    """Return the page as HTML. Every name in the record is taken as text, never as markup."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 

@@ -126,10 +126,7 @@ def _name_sides(axes: canvas.Axes, names: list[str]) -> None:
 
 @canvas.calm_style()
 def plot_class_scores(test: TestRecord) -> canvas.Figure:
-    """Draw the recall of each class with its interval, best first, beside the accuracy of all.
-
-    Of more than 40 classes, the 40 with the lowest recall are drawn.
-    """
+    """Draw the recall of each class with its interval, best first; of many, the lowest ones."""
     rows = [row for row in test.per_class if row.support]
     rows = sorted(rows, key=lambda row: (row.recall.value, row.name))[:LISTED]
     figure = canvas.open_figure(9.0, 0.3 * max(len(rows), 2) + 1.3)

@@ -38,10 +38,7 @@ def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[
 
 
 def picture_samples(step: InspectStep, classes: Sequence[str], folder: Path) -> dict[str, str]:
-    """Return the sample grid as WebP, a fifth of its bytes.
-
-    There is none where it is missing, no PNG, or outside of the folder.
-    """
+    """Return the sample grid as WebP, a fifth of its bytes, if it is a PNG within the folder."""
     from PIL import Image
 
     path = (folder / step.samples).resolve()
@@ -69,15 +66,13 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
         axes.set_title(f"{role}: {sum(numbers):,}", fontsize=10.5)
         if listed:
             canvas.dress_axes(axes, None)
-            axes.barh(range(count), numbers, color=COLORS[role], height=0.66)
-            for y, number in enumerate(numbers):
-                axes.annotate(f"{number:,}", (number, y), (4, 0), textcoords="offset points",
-                              va="center", fontsize=9, color=canvas.INK)  # fmt: skip
+            bars = axes.barh(range(count), numbers, color=COLORS[role], height=0.66)
+            axes.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=9, color=canvas.INK)
             axes.set_yticks(range(count), wording.label_classes(data.classes), color=canvas.INK)
             axes.set(xticks=[], xlim=(0, max([*numbers, 1]) * 1.28), ylim=(count - 0.4, -0.6))
             axes.tick_params(labelleft=i == 0)
         else:
-            canvas.dress_axes(axes, "y")
+            canvas.dress_axes(axes)
             axes.fill_between(range(1, count + 1), sorted(numbers, reverse=True), step="mid",
                               color=COLORS[role], linewidth=0)  # fmt: skip
             axes.set_ylim(bottom=0)

@@ -10,12 +10,11 @@ from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits, say_network
 from tellapart.report.sections.section import Section
 
-AXES: dict[Cost, tuple[str, float]] = {
+AXES: dict[Cost, tuple[str, float]] = {  # how a cost is called, and what it is multiplied by
     "parameters": ("parameters", 1.0),
     "seconds": ("seconds to train", 1.0),
     "predict_seconds": ("seconds for 1,000 images", 1000.0),
 }
-"""How each cost is called, and what it is multiplied by."""
 ENDED = {"failed": "failed", "stopped": "stopped early as hopeless"}
 
 
