@@ -22,9 +22,11 @@ RunFolder = Annotated[Path, Parameter(help="The folder of a finished study, or o
 class DataFlags(Settings):
     """Where the images lie."""
 
-    data_dir: Path | None = Field(None, description="Where named data lie; also TELLAPART_DATA.")
+    data_dir: Path | None = Field(
+        default=None, description="Where named data lie; also TELLAPART_DATA."
+    )
     follow_links: bool = Field(
-        False, description="Follow links that lead out of a folder of images."
+        default=False, description="Follow links that lead out of a folder of images."
     )
 
     def load(self, data: str, memory_limit: int | None = None) -> Dataset:
@@ -43,17 +45,19 @@ class DataFlags(Settings):
 class FileFlags(DataFlags):
     """Where the images lie, where the work goes, and what is printed."""
 
-    out: Path | None = Field(None, description="Output folder [default: runs/DATA-COMMAND-N].")
-    plan: bool = Field(False, description="Say what would be done, and do nothing.")
+    out: Path | None = Field(
+        default=None, description="Output folder [default: runs/DATA-COMMAND-N]."
+    )
+    plan: bool = Field(default=False, description="Say what would be done, and do nothing.")
     as_json: Annotated[bool, Parameter(name="--json")] = Field(
-        False, description="Print the record as JSON."
+        default=False, description="Print the record as JSON."
     )
 
 
 class NetworkFlags(Settings):
     """A network and its sizes; those that are not given are its own."""
 
-    model: str = Field("simple", description=f"The network: {', '.join(NETWORKS)}.")
+    model: str = Field(default="simple", description=f"The network: {', '.join(NETWORKS)}.")
 
     def make(self) -> NetworkSettings:
         """Return the network, or say that there is none, or none with such a setting."""
@@ -70,7 +74,7 @@ def _join_sizes() -> dict[str, Any]:
             said = f"{str(info.description).rstrip('.')} ({name}: {info.default})."
             if field in found:
                 said = f"{found[field][1].description} {said}"
-            found[field] = (info.annotation | None, Field(None, description=said))  # type: ignore[operator]  # a type
+            found[field] = (info.annotation | None, Field(default=None, description=said))  # type: ignore[operator]  # a type
     return found
 
 

@@ -110,32 +110,36 @@ class RecipeSettings(Settings):
     """What the user asked of the training from scratch; None leaves it to the network's recipe."""
 
     augment: Augment | None = Field(
-        None,
+        default=None,
         description=f"Presets ({', '.join(PRESETS)}) and operations ({', '.join(OPERATIONS)}), "
         "joined by +. No preset flips: add +flip where a mirrored image is of the same class.",
     )
     batch_size: Positive | None = Field(
-        None, description="Images a step; the rate follows it [default: 128, or 32 for few images]."
+        default=None,
+        description="Images a step; the rate follows it [default: 128, or 32 for few images].",
     )
     optimizer: OptimizerName | None = Field(
-        None, description="muon learns in fewer epochs [default: adam for simple, muon for others]."
+        default=None,
+        description="muon learns in fewer epochs [default: adam for simple, muon for others].",
     )
     lr: float | None = Field(
-        None, gt=0, description="Highest learning rate [default: the optimiser's own]."
+        default=None, gt=0, description="Highest learning rate [default: the optimiser's own]."
     )
     schedule: Schedule | None = Field(
-        None,
+        default=None,
         description="How the rate goes: onecycle climbs for a fifth of the steps, cosine for a "
         "twentieth, then both fall; linear falls all the way.",
     )
     averaging: Share | None = Field(
-        None, description="Share of the steps that the weights are averaged over."
+        default=None, description="Share of the steps that the weights are averaged over."
     )
     patience: int | None = Field(
-        None, ge=0, description="End after so many epochs with nothing better [default: never]."
+        default=None,
+        ge=0,
+        description="End after so many epochs with nothing better [default: never].",
     )
     class_weights: Literal["none", "balanced"] | None = Field(
-        None,
+        default=None,
         description="balanced: every class counts the same in the loss, however few its images.",
     )
 
@@ -150,18 +154,18 @@ class HeadSettings(Settings):
     flags = "--head-"
 
     kind: Annotated[Literal["dense", "logistic"], Parameter(parse=False)] = "dense"
-    dense: int = Field(2048, ge=0, description="Hidden units of the dense head; 0: none.")
-    dropout: Share = Field(0.5, description="Dropout of the dense head.")
-    epochs: Positive = Field(20, description="Epochs of the dense head.")
-    batch_size: Positive = Field(256, description="Images a step of the dense head.")
-    lr: float = Field(1e-3, gt=0, description="Highest learning rate of the dense head.")
+    dense: int = Field(default=2048, ge=0, description="Hidden units of the dense head; 0: none.")
+    dropout: Share = Field(default=0.5, description="Dropout of the dense head.")
+    epochs: Positive = Field(default=20, description="Epochs of the dense head.")
+    batch_size: Positive = Field(default=256, description="Images a step of the dense head.")
+    lr: float = Field(default=1e-3, gt=0, description="Highest learning rate of the dense head.")
     schedule: Literal["constant", "onecycle"] = Field(
-        "onecycle", description="How the rate of the dense head goes."
+        default="onecycle", description="How the rate of the dense head goes."
     )
-    weight_decay: float = Field(1e-2, ge=0, description="Weight decay of the dense head.")
-    label_smoothing: Share = Field(0.1, description="Label smoothing of the dense head.")
+    weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay of the dense head.")
+    label_smoothing: Share = Field(default=0.1, description="Label smoothing of the dense head.")
     patience: int = Field(
-        0,
+        default=0,
         ge=0,
         description="End the dense head after so many epochs with nothing better; 0: never.",
     )
@@ -174,15 +178,15 @@ class TuneSettings(Settings):
     flags = "--finetune-"
 
     depth: Annotated[Literal["none", "last", "all"], Parameter(name="--finetune")] = Field(
-        "none", description="Then train the backbone's last third too, or all of it."
+        default="none", description="Then train the backbone's last third too, or all of it."
     )
-    decay: Share = Field(0.7, description="Rate of a layer over that of the one behind it.")
-    epochs: Positive = Field(10, description="Epochs of the fine-tuning.")
-    batch_size: Positive = Field(32, description="Images a step of the fine-tuning.")
-    lr: float = Field(5e-4, gt=0, description="Highest learning rate of the fine-tuning.")
-    weight_decay: float = Field(0.05, ge=0, description="Weight decay of the fine-tuning.")
-    label_smoothing: Share = Field(0.1, description="Label smoothing of the fine-tuning.")
-    augment: Augment = Field("shift", description="Augmentation of the fine-tuning.")
+    decay: Share = Field(default=0.7, description="Rate of a layer over that of the one behind it.")
+    epochs: Positive = Field(default=10, description="Epochs of the fine-tuning.")
+    batch_size: Positive = Field(default=32, description="Images a step of the fine-tuning.")
+    lr: float = Field(default=5e-4, gt=0, description="Highest learning rate of the fine-tuning.")
+    weight_decay: float = Field(default=0.05, ge=0, description="Weight decay of the fine-tuning.")
+    label_smoothing: Share = Field(default=0.1, description="Label smoothing of the fine-tuning.")
+    augment: Augment = Field(default="shift", description="Augmentation of the fine-tuning.")
     seed: Annotated[int, Field(ge=0), Parameter(parse=False)] = 0
 
     @property
