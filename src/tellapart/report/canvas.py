@@ -199,7 +199,8 @@ def scale_sizes(axes: Axes, sizes: Sequence[int], air: float = 1.6) -> None:
 def count_epochs(axes: Axes, name: str = "epoch") -> None:
     """Give the x axis whole numbers, of epochs or trials."""
     axes.set_xlabel(name)
-    axes.locator_params(axis="x", nbins=8, integer=True, min_n_ticks=1)
+    steps = [1, 2, 3, 4, 5, 6, 8, 10]
+    axes.locator_params(axis="x", nbins=8, integer=True, min_n_ticks=1, steps=steps)
 
 
 def shade_cell(axes: Axes, x: int, y: int, share: float) -> str:

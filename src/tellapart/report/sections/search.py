@@ -46,7 +46,7 @@ def answer(step: SearchStep, done: Mapping[str, StepRecord], classes: Sequence[s
 def _list_points(step: SearchStep, cost: str, factor: float = 1) -> dict[int, tuple[float, float]]:
     """Return (what it costs, its score) of each trial that has one."""
     return {
-        trial.number: (max(factor * getattr(trial, cost), 1e-9), trial.val_score.value)
+        trial.number: (factor * getattr(trial, cost), trial.val_score.value)
         for trial in sorted(step.trials, key=lambda trial: trial.number)
         if trial.val_score is not None
     }
@@ -122,7 +122,7 @@ def plot_costs(step: SearchStep) -> canvas.Figure:
 
 def _draw_cost(axes: canvas.Axes, step: SearchStep, cost: Cost) -> None:
     name, factor = AXES[cost]
-    points = _list_points(step, cost, factor)
+    points = {n: (max(x, 1e-9), y) for n, (x, y) in _list_points(step, cost, factor).items()}
     _draw_trials(axes, step, points)
     front = [points[number] for number in step.frontier.get(cost, ()) if number in points]
     if front:
