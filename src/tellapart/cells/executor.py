@@ -40,11 +40,7 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(
-        self,
-        function: Callable[..., Result],
-        /,
-        *args: object,
-        resources: Resources = LITTLE,
+        self, function: Callable[..., Result], /, *args: object, resources: Resources = LITTLE
     ) -> Future[Result]:
         """Run ``function(*args)``; the future has its result, or its exception.
 
@@ -65,11 +61,7 @@ class InlineExecutor(Executor):
     """Runs each function at once, in this process."""
 
     def submit(
-        self,
-        function: Callable[..., Result],
-        /,
-        *args: object,
-        resources: Resources = LITTLE,
+        self, function: Callable[..., Result], /, *args: object, resources: Resources = LITTLE
     ) -> Future[Result]:
         future: Future[Result] = Future()
         try:

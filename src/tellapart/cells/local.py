@@ -92,11 +92,7 @@ class LocalExecutor(Executor):
             thread.join()
 
     def submit(
-        self,
-        function: Callable[..., Result],
-        /,
-        *args: object,
-        resources: Resources = LITTLE,
+        self, function: Callable[..., Result], /, *args: object, resources: Resources = LITTLE
     ) -> Future[Result]:
         future: Future[Result] = Future()
         self._calls.put(Call(function, args, resources.memory, future))
@@ -178,10 +174,7 @@ class Worker:
             from joblib.externals.loky.process_executor import ProcessPoolExecutor
 
             self._pool = ProcessPoolExecutor(
-                1,
-                env=self._environment,
-                initializer=prepare_worker,
-                initargs=(os.getpid(),),
+                1, env=self._environment, initializer=prepare_worker, initargs=(os.getpid(),)
             )
         return self._pool
 

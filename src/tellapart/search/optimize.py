@@ -28,13 +28,7 @@ from tellapart.search.journal import (
     open_journal,
     reap_trials,
 )
-from tellapart.search.space import (
-    GIVEN,
-    fit_given,
-    name_settings,
-    split_settings,
-    suggest_training,
-)
+from tellapart.search.space import GIVEN, fit_given, name_settings, split_settings, suggest_training
 
 if TYPE_CHECKING:
     import optuna
@@ -70,11 +64,7 @@ class Search:
 
 
 def run_search(
-    space: Space,
-    budget: Budget,
-    submit: Submit,
-    storage: str | Path,
-    watch: Watch,
+    space: Space, budget: Budget, submit: Submit, storage: str | Path, watch: Watch
 ) -> Search:
     """Run the trials that the budget allows.
 

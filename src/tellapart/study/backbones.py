@@ -10,13 +10,7 @@ from functools import partial
 from tellapart.data.dataset import Dataset
 from tellapart.data.subset import take_share
 from tellapart.errors import BackboneError
-from tellapart.models.backbone import (
-    PACKAGED,
-    Backbone,
-    list_here,
-    make_backbone,
-    resize_backbone,
-)
+from tellapart.models.backbone import PACKAGED, Backbone, list_here, make_backbone, resize_backbone
 from tellapart.records import Record, ScreenRecord, TransferPlan
 from tellapart.search.sweep import check_sizes
 from tellapart.study.context import Context

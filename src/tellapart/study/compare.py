@@ -11,13 +11,7 @@ from tellapart.data.split import Manifest
 from tellapart.errors import DataError, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.records import (
-    ComparedRun,
-    ComparisonRecord,
-    Identity,
-    ModelStep,
-    find_kind,
-)
+from tellapart.records import ComparedRun, ComparisonRecord, Identity, ModelStep, find_kind
 from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_comparison, say_estimate
 from tellapart.workspace import IDENTITY, expand_path, read_checked, read_record

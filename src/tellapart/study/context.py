@@ -8,14 +8,7 @@ from statistics import median_high
 from typing import Any
 
 from tellapart.cells import measure_room
-from tellapart.cells.cell import (
-    Cell,
-    CellContext,
-    Outcome,
-    run_cells,
-    submit_cell,
-    weigh_training,
-)
+from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells, submit_cell, weigh_training
 from tellapart.cells.executor import Executor, InlineExecutor
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.device import choose_device, count_threads, use_threads
@@ -78,10 +71,7 @@ class Context(CellContext):
         return read_record(path, kind)
 
     def run(
-        self,
-        cells: Sequence[Cell],
-        workers: int = 1,
-        is_over: Callable[[], bool] = lambda: False,
+        self, cells: Sequence[Cell], workers: int = 1, is_over: Callable[[], bool] = lambda: False
     ) -> list[Outcome | None]:
         """Train cells here, or by several workers; None are those for which no time was left."""
         return run_cells(self, cells, self.choose_executor(workers), is_over)

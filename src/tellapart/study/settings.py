@@ -118,8 +118,7 @@ class TransferSettings(Settings):
         description="Augmented views of each training image whose features are kept too.",
     )
     view_augment: Augment = Field(
-        default="flip+shift+rotation+zoom",
-        description="What a view does: operations joined by +.",
+        default="flip+shift+rotation+zoom", description="What a view does: operations joined by +."
     )
     folds: int | None = Field(
         default=None,
@@ -146,8 +145,7 @@ class RunSettings(Settings):
         "[default: 30, or 15 below 10,000 training images].",
     )
     metric: Annotated[str, check_name(SCORES)] = Field(
-        default="accuracy",
-        description=f"The score that choices are made by: {', '.join(SCORES)}.",
+        default="accuracy", description=f"The score that choices are made by: {', '.join(SCORES)}."
     )
     protocol: Protocol = Field(
         default="holdout",

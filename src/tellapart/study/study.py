@@ -12,17 +12,8 @@ from tellapart.audit import describe_data
 from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import write_split
-from tellapart.device import (
-    Meter,
-    describe_environment,
-    release_memory,
-)
-from tellapart.errors import (
-    BudgetError,
-    Interrupted,
-    NotFinite,
-    WorkspaceError,
-)
+from tellapart.device import Meter, describe_environment, release_memory
+from tellapart.errors import BudgetError, Interrupted, NotFinite, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.lock import lock_folder
 from tellapart.metrics.comparisons import compare_pairs
@@ -46,21 +37,10 @@ from tellapart.stop import check_stop
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, NoTime
 from tellapart.study.settings import StudySettings
-from tellapart.study.start import (
-    RECORD,
-    identify_study,
-    open_context,
-    plan_common,
-    prepare_study,
-)
+from tellapart.study.start import RECORD, identify_study, open_context, plan_common, prepare_study
 from tellapart.study.steps import STEPS
 from tellapart.study.steps.step import Step
-from tellapart.workspace import (
-    STATUS,
-    open_folder,
-    read_record,
-    write_json,
-)
+from tellapart.workspace import STATUS, open_folder, read_record, write_json
 
 
 def run_study(

@@ -133,10 +133,5 @@ def check_learn(context: Context) -> None:
 
 
 STEP = Step(
-    run=run_learn,
-    plan=plan_learn,
-    plan_kind=LearnPlan,
-    weight=4,
-    optional=True,
-    check=check_learn,
+    run=run_learn, plan=plan_learn, plan_kind=LearnPlan, weight=4, optional=True, check=check_learn
 )

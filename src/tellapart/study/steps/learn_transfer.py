@@ -25,10 +25,7 @@ WHOLE = 2.0
 
 
 def learn_transfer(
-    context: Context,
-    shares: Sequence[float],
-    scratch: Sequence[LearningPoint],
-    left: float,
+    context: Context, shares: Sequence[float], scratch: Sequence[LearningPoint], left: float
 ) -> TransferCurve | None:
     """Return what a logistic head on frozen features makes of the shares of a learning curve.
 

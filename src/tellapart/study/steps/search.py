@@ -10,13 +10,7 @@ from tellapart.cells.cell import NetworkCell, submit_cell
 from tellapart.config import TrainSettings
 from tellapart.models import NetworkSettings, Shape, SpeedSettings, StagesSettings
 from tellapart.models.network import WIDTHS
-from tellapart.records import (
-    Confirmation,
-    RunRecord,
-    SearchPlan,
-    SearchStep,
-    TrialRecord,
-)
+from tellapart.records import Confirmation, RunRecord, SearchPlan, SearchStep, TrialRecord
 from tellapart.report.wording import say_estimate
 from tellapart.search.confirm import confirm_winner, find_frontiers
 from tellapart.search.optimize import Budget, Follow, Search, run_search

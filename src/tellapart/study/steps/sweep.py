@@ -92,10 +92,7 @@ def plan_sweep(step: str, context: Context, seconds: float) -> SweepPlan:
 
 
 def make_train(
-    context: Context,
-    plan: SweepPlan,
-    deadline: Deadline,
-    make_cell: Callable[[Point], NetworkCell],
+    context: Context, plan: SweepPlan, deadline: Deadline, make_cell: Callable[[Point], NetworkCell]
 ) -> Callable[[Sequence[Point]], list[Outcome | None]]:
     """Return what trains the points of a sweep while its time lasts."""
 

@@ -249,9 +249,5 @@ def _advise(context: Context, chosen: BackboneRecord) -> str:
 
 
 STEP = Step(
-    run=run_transfer,
-    plan=plan_transfer,
-    plan_kind=TransferPlan,
-    weight=14,
-    check=check_backbones,
+    run=run_transfer, plan=plan_transfer, plan_kind=TransferPlan, weight=14, check=check_backbones
 )

@@ -217,10 +217,5 @@ def check_vary(context: Context) -> None:
 
 
 STEP = Step(
-    run=run_vary,
-    plan=plan_vary,
-    plan_kind=SweepPlan,
-    weight=30,
-    usual=False,
-    check=check_vary,
+    run=run_vary, plan=plan_vary, plan_kind=SweepPlan, weight=30, usual=False, check=check_vary
 )
