@@ -21,7 +21,7 @@ from tellapart.device import DeviceName, Precision, choose_device, use_threads
 from tellapart.errors import FAILURES, Failure, Hopeless, TellapartError
 from tellapart.evaluate import Seal
 from tellapart.models import Network, Shape, count_planned
-from tellapart.records import RunRecord
+from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import finish_run, read_failure, remove_checkpoints
 from tellapart.train.learner import Task
@@ -147,18 +147,17 @@ class NetworkCell(Cell):
             precision=context.precision,
             metric=context.metric,
         )
-        rows = open_rows(context, self)
+        rows = open_rows(context, self.place, self.share, self.share_seed)
         with use_threads(self.threads) if self.threads else nullcontext():
             return fit_network(context.dataset, rows, task, folder, follow, show.show_part)
 
 
-def open_rows(context: CellContext, cell: NetworkCell) -> Rows:
-    """Return the rows that a cell trains on, and those that its best epoch is chosen on."""
-    rows = context.seal.open_rows(context.protocol, cell.place)
-    if cell.share == 1.0:
+def open_rows(context: CellContext, place: str, share: float, seed: int) -> Rows:
+    """Return a share of the rows that a step trains on, and those that it chooses on."""
+    rows = context.seal.open_rows(context.protocol, place)
+    if share == 1.0:
         return rows
-    own = take_share(context.dataset, rows.train, cell.share, cell.share_seed)
-    return replace(rows, train=own)
+    return replace(rows, train=take_share(context.dataset, rows.train, share, seed))
 
 
 def weigh_training(model: Network, shape: Shape) -> int:
@@ -213,9 +212,9 @@ def train_cell(context: CellContext, cell: Cell, follow: Watch = ignore_epoch) -
     folder = context.folder / cell.place / name
     show = TrainingWatch(context.reporter, cell.label)
 
-    def watch(row: object) -> None:
-        show(row)  # type: ignore[arg-type]  # an epoch's
-        follow(row)  # type: ignore[arg-type]
+    def watch(row: EpochRow) -> None:
+        show(row)
+        follow(row)
 
     try:
         run = cell.train(context, folder, show, watch)

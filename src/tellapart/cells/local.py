@@ -54,7 +54,6 @@ class LocalExecutor(Executor):
     """
 
     remote = True
-    local = True
 
     def __init__(
         self,

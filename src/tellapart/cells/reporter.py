@@ -34,20 +34,8 @@ class Reporter(Protocol):
         """A step is finished, now or (``again``) by an earlier start."""
 
 
-class SilentReporter:
+class SilentReporter(Reporter):
     """Shows nothing."""
-
-    def begin(self, step: str, units: float) -> None: ...
-
-    def advance(self, units: float, text: str) -> None: ...
-
-    def expect(self, units: float) -> None: ...
-
-    def skip(self, units: float, text: str) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def end(self, record: StepRecord, again: bool) -> None: ...
 
 
 class TrainingWatch:

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from tellapart.errors import WorkspaceError
+from tellapart.records import TrialRecord
 from tellapart.workspace import write_bytes
 
 if TYPE_CHECKING:
     import optuna
 
-ASKED = "asked"
-"""Marks a trial that has all its settings."""
+ASKED, RECORD = "asked", "record"
+"""Attributes of a trial: that it has all its settings, and what came of it."""
 
 
 def open_journal(storage: Path) -> optuna.Study:
@@ -45,17 +44,6 @@ def open_journal(storage: Path) -> optuna.Study:
             ) from error
 
 
-@contextmanager
-def explain_failure(storage: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise WorkspaceError(
-            f"{storage} could not be written ({error.strerror or error}); "
-            "free space or choose another folder with --out"
-        ) from error
-
-
 def _drop_half_line(storage: Path) -> None:
     """Cut a journal after its last whole line: a full disk, or a kill, may have left half a one."""
     content = storage.read_bytes() if storage.is_file() else b""
@@ -64,30 +52,38 @@ def _drop_half_line(storage: Path) -> None:
 
 
 def reap_trials(study: optuna.Study) -> None:
-    """Fail trials that a dead process left running, and put others with their settings in line.
+    """End trials that a dead process left running, and put those without a record in line again.
 
     Those that have but a part of their settings will be asked for again as they were.
     """
     for trial in study.get_trials(deepcopy=False, states=(name_state("RUNNING"),)):
+        if RECORD in trial.user_attrs:
+            end_trial(study, trial.number, read_trial(trial))
+            continue
         study.tell(trial.number, state=name_state("FAIL"))
         if ASKED in trial.user_attrs:
             study.enqueue_trial(trial.params)
 
 
+def end_trial(study: optuna.Study, number: int, record: TrialRecord) -> None:
+    """Tell Optuna what came of a trial; ``number`` is its own."""
+    if record.val_score is not None:
+        study.tell(number, record.val_score.value)
+    else:
+        study.tell(number, state=name_state("PRUNED" if record.status == "stopped" else "FAIL"))
+
+
 def list_ended(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """Return finished trials in order: those done, and those with a note of why they are not."""
-    return [
-        trial
-        for trial in study.get_trials(deepcopy=False)
-        if is_done(trial) or "note" in trial.user_attrs
-    ]
+    """Return the trials that came to something, in order."""
+    return [trial for trial in study.get_trials(deepcopy=False) if RECORD in trial.user_attrs]
 
 
-def is_done(trial: optuna.trial.FrozenTrial) -> bool:
-    return trial.state == name_state("COMPLETE")
+def read_trial(trial: optuna.trial.FrozenTrial) -> TrialRecord:
+    """Return what came of a trial that ended."""
+    return TrialRecord.model_validate(trial.user_attrs[RECORD])
 
 
-def name_state(name: str) -> optuna.trial.TrialState:
+def name_state(name: Literal["FAIL", "PRUNED", "RUNNING", "WAITING"]) -> optuna.trial.TrialState:
     from optuna.trial import TrialState
 
     return TrialState[name]

@@ -12,23 +12,25 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from tellapart.config import TrainSettings
 from tellapart.errors import Hopeless, NotFinite, TellapartError
 from tellapart.models import NetworkSettings, Space
-from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
+from tellapart.records import EpochRow, RunRecord, Scalar, TrialRecord
 from tellapart.search.importance import weigh_settings
 from tellapart.search.journal import (
     ASKED,
-    explain_failure,
-    is_done,
+    RECORD,
+    end_trial,
     list_ended,
     name_state,
     open_journal,
+    read_trial,
     reap_trials,
 )
 from tellapart.search.space import GIVEN, fit_given, name_settings, split_settings, suggest_training
+from tellapart.workspace import explain_failure
 
 if TYPE_CHECKING:
     import optuna
@@ -93,31 +95,35 @@ def run_search(
         first = number - number % budget.workers  # of a round that a kill may have cut
         limits = _find_limits(study, space, first)
         asked: list[tuple[optuna.Trial, Future[RunRecord]]] = []
-        for next_number in range(number, min(first + budget.workers, budget.trials)):
+        for place in range(number, min(first + budget.workers, budget.trials)):
             with explain_failure(storage):
-                trial = _ask(study, space, next_number)
+                trial = _ask(study, space, place)
                 network, recipe = suggest_training(trial, space)
                 trial.set_user_attr(ASKED, value=True)
-            follow = Follow(limits if next_number >= len(GIVEN) else {})
-            asked.append((trial, submit(network, recipe, follow)))
-            if asked[-1][1].done():
-                _check_future(asked[-1][1])
-        for trial, future in asked:
+            future = submit(network, recipe, Follow(limits if place >= len(GIVEN) else {}))
+            asked.append((trial, future))
+            if future.done():
+                _check_future(future)
+        for place, (trial, future) in enumerate(asked, number + 1):
             _check_future(future)
+            record = _record(place, name_settings(trial.params), future)
             with explain_failure(storage):
-                if future.exception() is None:
-                    runs[trial.number] = future.result()
-                _tell(study, trial, future)
-            watch(_record(list_ended(study)[-1], len(list_ended(study))), budget.trials)
+                if record.status == "done":
+                    runs[place] = future.result()
+                    for row in runs[place].history:
+                        trial.report(row.val_score, row.epoch)
+                trial.set_user_attr(RECORD, record.model_dump(mode="json"))
+                end_trial(study, trial.number, record)
+            watch(record, budget.trials)
     ended = list_ended(study)[: budget.trials]
-    records = tuple(_record(trial, number + 1) for number, trial in enumerate(ended))
-    done = [trial for trial in ended if is_done(trial)]
+    records = tuple(read_trial(trial) for trial in ended)
+    done = {one.number: one.val_score.value for one in records if one.val_score}
     if not done:
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
-    winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
-    model, recipe = split_settings(name_settings(winner.params), space)
-    run = runs.get(winner.number) or submit(model, recipe, Follow({})).result()
-    return Search(records, ended.index(winner) + 1, run, weigh_settings(done))
+    best = max(done, key=lambda number: (done[number], -number))
+    model, recipe = split_settings(records[best - 1].settings, space)
+    run = runs.get(best) or submit(model, recipe, Follow({})).result()
+    return Search(records, best, run, weigh_settings([ended[number - 1] for number in done]))
 
 
 class Follow:
@@ -153,33 +159,48 @@ def _check_future(future: Future[RunRecord]) -> None:
         raise error
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, future: Future[RunRecord]) -> None:
-    """Write down what a trial came to."""
+def _record(number: int, settings: dict[str, Scalar], future: Future[RunRecord]) -> TrialRecord:
+    """Return what a trial came to."""
     error = future.exception()
-    if error is not None:
-        stopped = isinstance(error, Hopeless)
-        if isinstance(error, (Hopeless, NotFinite)):
-            trial.set_user_attr("seconds", error.seconds)
-        trial.set_user_attr("note", str(error))
-        study.tell(trial, state=name_state("PRUNED" if stopped else "FAIL"))
-        return
-    run = future.result()
-    for row in run.history:
-        trial.report(row.val_score, row.epoch)
-    for name, value in _describe(run).items():
-        trial.set_user_attr(name, value)
-    study.tell(trial, run.val_score.value)
+    if error is None:
+        return record_trial(number, settings, future.result())
+    return TrialRecord(
+        number=number,
+        status="stopped" if isinstance(error, Hopeless) else "failed",
+        cell="",
+        settings=settings,
+        parameters=0,
+        seconds=error.seconds if isinstance(error, Hopeless | NotFinite) else 0.0,
+        val_score=None,
+        note=str(error),
+    )
+
+
+def record_trial(
+    number: int, settings: dict[str, Scalar], run: RunRecord, note: str = ""
+) -> TrialRecord:
+    """Return the record of a trial that was trained to its end."""
+    return TrialRecord(
+        number=number,
+        status="done",
+        cell=run.cell,
+        settings=settings,
+        parameters=run.parameters,
+        seconds=run.seconds,
+        predict_seconds=run.predict_seconds,
+        val_score=run.val_score,
+        note=note,
+    )
 
 
 def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, float]:
     """Return what a trial must come to by each epoch: the median of the trials done before it.
 
-    Those are the ``first`` that ended, of rounds before its own.
-
-    There is none before a third of the epochs, nor at the last one, where nothing would be saved,
-    nor before as many trials are done as are given.
+    Those are of the ``first`` that ended, in rounds before its own. There is no limit before a
+    third of the epochs, nor at the last one, where nothing would be saved, nor before as many
+    trials are done as are given.
     """
-    done = [trial for trial in list_ended(study)[:first] if is_done(trial)]
+    done = [trial for trial in list_ended(study)[:first] if trial.values]
     if len(done) < len(GIVEN):
         return {}
     limits: dict[int, float] = {}
@@ -190,48 +211,12 @@ def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, flo
     return limits
 
 
-def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    from optuna.samplers import TPESampler
-
-    return TPESampler(seed=(1000 * seed + number) % 2**32, n_startup_trials=4)
-
-
 def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
     """Ask for the trial after ``number`` ended ones; the first are given."""
-    study.sampler = _make_sampler(space.seed, number)
+    from optuna.samplers import TPESampler
+
+    study.sampler = TPESampler(seed=(1000 * space.seed + number) % 2**32, n_startup_trials=4)
     waiting = study.get_trials(deepcopy=False, states=(name_state("WAITING"),))
     if number < len(GIVEN) and not waiting:
         study.enqueue_trial(fit_given(GIVEN[number], space))
     return study.ask()
-
-
-def _describe(run: RunRecord) -> dict[str, Any]:
-    return {
-        "cell": run.cell,
-        "parameters": run.parameters,
-        "seconds": run.seconds,
-        "predict_seconds": run.predict_seconds,
-        "score": run.val_score.model_dump(),
-    }
-
-
-def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
-    return Estimate(**trial.user_attrs["score"]) if is_done(trial) else None
-
-
-def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
-    found = trial.user_attrs
-    status: Literal["done", "failed", "stopped"] = "done"
-    if not is_done(trial):
-        status = "stopped" if trial.state == name_state("PRUNED") else "failed"
-    return TrialRecord(
-        number=number,
-        status=status,
-        cell=found.get("cell", ""),
-        settings=name_settings(trial.params),
-        parameters=found.get("parameters", 0),
-        seconds=found.get("seconds", 0.0),
-        predict_seconds=found.get("predict_seconds", 0.0),
-        val_score=_estimate(trial),
-        note=found.get("note", ""),
-    )

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from tellapart.config import EQUIVALENCE
 from tellapart.errors import FAILURES, CellDied, Failure, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
-from tellapart.records import LeftOut, RunRecord, SizeRecord, Verdict
+from tellapart.records import GridVerdict, LeftOut, RunRecord, SizeRecord, Verdict
 from tellapart.search.verdict import judge_sizes
 
 Point = tuple[int, int]
@@ -34,17 +34,8 @@ class Seeds:
     workers: int = 1
 
 
-class Judgement(Protocol):
-    """What decides whether more seeds are spent, and on which sizes."""
-
-    @property
-    def decisive(self) -> tuple[int, ...]: ...
-
-    @property
-    def firm(self) -> bool: ...
-
-
-JudgementT = TypeVar("JudgementT", bound=Judgement)
+JudgementT = TypeVar("JudgementT", Verdict, GridVerdict)
+"""What decides whether more seeds are spent, and on which sizes."""
 Judge = Callable[[Sequence[SizeRecord]], JudgementT]
 
 
@@ -138,8 +129,21 @@ def _conclude(
     trained = [size for size in sizes if runs[size]]
     if not trained:
         raise next(own for size in sizes for own in failures[size])
-    records = summarize_sizes(
-        trained, [runs[size] for size in trained], [len(failures[size]) for size in trained]
+    values = {size: [run.val_score.value for run in runs[size]] for size in trained}
+    spread, freedom = pool_spread(list(values.values()))  # over seeds, pooled over all sizes
+    records = tuple(
+        SizeRecord(
+            size=size,
+            parameters=runs[size][0].parameters,
+            seconds=sum(run.seconds for run in runs[size]) / len(runs[size]),
+            threads=runs[size][0].threads,
+            val_score=estimate_mean(values[size], runs[size][0].val_score.n, spread, freedom),
+            seeds=tuple(values[size]),
+            seed_numbers=tuple(run.seed for run in runs[size]),
+            best_epochs=tuple(run.best_epoch for run in runs[size]),
+            failed=len(failures[size]),
+        )
+        for size in trained
     )
     return Sweep(
         sizes=records,
@@ -164,25 +168,3 @@ def say_failure(failures: Sequence[Failure]) -> str:
     if all(isinstance(failure, NotFinite) for failure in failures):
         return "no training of it was finite"
     return str(next(failure for failure in failures if isinstance(failure, CellDied)))
-
-
-def summarize_sizes(
-    sizes: Sequence[int], groups: Sequence[Sequence[RunRecord]], failed: Sequence[int]
-) -> tuple[SizeRecord, ...]:
-    """Return one record a size; the spread over seeds is pooled over all sizes."""
-    values = [[run.val_score.value for run in group] for group in groups]
-    spread, freedom = pool_spread(values)
-    return tuple(
-        SizeRecord(
-            size=size,
-            parameters=group[0].parameters,
-            seconds=sum(run.seconds for run in group) / len(group),
-            threads=group[0].threads,
-            val_score=estimate_mean(accuracies, group[0].val_score.n, spread, freedom),
-            seeds=tuple(accuracies),
-            seed_numbers=tuple(run.seed for run in group),
-            best_epochs=tuple(run.best_epoch for run in group),
-            failed=missing,
-        )
-        for size, group, accuracies, missing in zip(sizes, groups, values, failed, strict=True)
-    )

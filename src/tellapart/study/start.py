@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tellapart import __version__
-from tellapart.cells import list_gpus, measure_room, open_executor
+from tellapart.cells import EXECUTORS, list_gpus, measure_room
 from tellapart.cells.cell import PIXELS, weigh_training
 from tellapart.cells.reporter import Reporter, SilentReporter
 from tellapart.data.dataset import Dataset
@@ -170,7 +170,7 @@ def open_context(context: Context) -> Iterator[Context]:
     if name == "auto":
         name = "local" if common.workers > 1 else "inline"
     try:
-        with open_executor(name, common.workers, context.device) as executor:
+        with EXECUTORS[name](common.workers, context.device) as executor:
             workers = executor.workers if executor.remote else 1
             yield replace(context, executor=executor, workers=workers)
     finally:
