@@ -12,10 +12,10 @@ from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells, submit_c
 from tellapart.cells.executor import Executor, InlineExecutor
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.device import choose_device, count_threads, use_threads
-from tellapart.evaluate import Look, evaluate_model, predict_run
+from tellapart.evaluate import Look, Predict, evaluate_model, predict_run
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models import NetworkSettings
-from tellapart.records import Estimate, RunRecord, StepRecord, TestRecord
+from tellapart.records import Estimate, RunRecord, StepRecord
 from tellapart.report.plots import draw_run
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import Rules, find_rules, plan_recipe
@@ -145,21 +145,23 @@ class Context(CellContext):
         needed = self.workers * weigh_training(model, self.shape)
         return self.names_workers or not self.executor.local or needed <= measure_room()
 
-    def test_run(self, step: str, run: RunRecord) -> TestRecord:
-        """Open the test split once for a step's final network, and draw what it shows."""
-        folder = self.folder / run.folder
-        test = evaluate_model(
-            self.seal,
-            Look(step, run.cell, f"final model of step {step}"),
-            predict_run(self.dataset, folder, self.device, run),
-            folder,
-            self.metric,
-        )
-        draw_run(run, test, self.dataset.classes, folder)
-        return test
+    def test_run(
+        self, step: str, run: RunRecord, predict: Predict | None = None, kind: str = "final"
+    ) -> dict[str, Any]:
+        """Open the test split once for a model of a step, and draw what it shows.
 
-    def describe_model(self, run: RunRecord, test: TestRecord) -> dict[str, Any]:
-        """Return the fields that every step with a model has."""
+        Args:
+            predict: the model, unless it is the network in its run's folder.
+            kind: what the ledger calls it.
+
+        Returns:
+            The fields that the record of every step with a model has.
+        """
+        folder = self.folder / run.folder
+        look = Look(step, run.cell, f"{kind} model of step {step}")
+        predict = predict or predict_run(self.dataset, folder, self.device, run)
+        test = evaluate_model(self.seal, look, predict, folder, self.metric)
+        draw_run(run, test, self.dataset.classes, folder)
         return {
             "model": run.label,
             "parameters": run.parameters,

@@ -34,6 +34,11 @@ class Deadline:
         """Return the seconds that are left."""
         return max(0.0, self.end - time.monotonic())
 
+    @property
+    def given(self) -> float | None:
+        """The seconds that are left, as records have them: None where there is no limit."""
+        return None if math.isinf(self.end) else self.left()
+
     def is_over(self) -> bool:
         """Tell whether no time is left."""
         return self.left() == 0.0

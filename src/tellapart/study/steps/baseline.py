@@ -20,16 +20,13 @@ def plan_baseline(context: Context, seconds: float) -> TrainPlan:
         epochs = max(epochs, LONGEST)
     epoch = context.measure_epoch(model) if seconds < float("inf") else 0.0
 
-    def cost(some: Trainings) -> float:
-        return some.epochs * some.share * epoch
-
     named = ("epochs",) if settings.epochs is not None else ()
     whole = Trainings((0,), 1, epochs)
-    kept = fit_trainings(whole, cost, seconds, named)
+    kept = fit_trainings(whole, lambda some: some.epochs * some.share * epoch, seconds, named)
     return TrainPlan(
         epochs=kept.epochs,
         share=kept.share,
-        estimate=cost(kept),
+        estimate=kept.epochs * kept.share * epoch,
         cut=() if alone else list_cuts(whole, kept),
         text=say_count(kept.epochs, "epoch"),
     )
@@ -42,9 +39,7 @@ def run_baseline(context: Context, plan: TrainPlan, deadline: Deadline) -> Basel
     recipe = recipe.model_copy(update={"epochs": plan.epochs})
     context.reporter.expect(recipe.epochs)
     cell = NetworkCell("baseline", model.name, model, recipe, plan.share, settings.seed)
-    run = context.train(cell)
-    test = context.test_run("baseline", run)
-    return BaselineStep(**context.describe_model(run, test))
+    return BaselineStep(**context.test_run("baseline", context.train(cell)))
 
 
 STEP = Step(run=run_baseline, plan=plan_baseline, plan_kind=TrainPlan, weight=6)

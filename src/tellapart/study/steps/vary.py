@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from tellapart.cells.cell import NetworkCell
 from tellapart.config import RecipeSettings, Settings, TrainSettings, make_settings
 from tellapart.errors import SettingError, suggest_name
 from tellapart.models import NetworkSettings, SimpleSettings
 from tellapart.records import Level, Scalar, SweepPlan, VaryStep
 from tellapart.search.grid import keep_levels, run_grid, say_level
-from tellapart.search.sweep import Point, Seeds
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, Trainings
 from tellapart.study.rules import plan_epochs, plan_recipe, plan_seeds
 from tellapart.study.settings import StudySettings, SweepSettings
 from tellapart.study.steps.step import Step
-from tellapart.study.steps.sweep import make_train, plan_trainings
+from tellapart.study.steps.sweep import plan_trainings, prepare_trainings
 
 VARIED = tuple(name for name in TrainSettings.model_fields if name != "seed")
 """Settings of a training that may vary, besides those of the network."""
@@ -146,8 +144,8 @@ def make_level(
 
 def plan_vary(context: Context, seconds: float) -> SweepPlan:
     """Return the epochs and seeds of the levels that fit; levels are what the user named."""
-    settings = context.settings
-    levels = list_levels(settings.sweep.vary)
+    settings, vary = context.settings, context.settings.sweep.vary
+    levels = list_levels(vary)
     part = "conv" if isinstance(settings.model, SimpleSettings) else "trial"
     epochs = plan_epochs(settings, part, context.images)
     seeds, _ = plan_seeds(settings, context.images)
@@ -159,12 +157,10 @@ def plan_vary(context: Context, seconds: float) -> SweepPlan:
         else 0.0
         for number, (model, recipe) in enumerate(made)
     }
-    named = ["sizes"]
-    named += ["epochs"] if settings.epochs is not None or "epochs" in settings.sweep.vary else []
-    named += ["seeds"] if settings.sweep.seeds != "auto" else []
-    wish = Trainings(tuple(costs), seeds, epochs), tuple(named)
     models = {number: model for number, (model, _) in enumerate(made)}
-    plan = plan_trainings(context, models, costs, wish, seconds)
+    whole = Trainings(tuple(models), seeds, epochs)
+    named = ("sizes", "epochs") if "epochs" in vary else ("sizes",)
+    plan = plan_trainings(context, models, costs, whole, named, seconds)
     return plan.model_copy(update={"text": f"{len(levels)} levels; {plan.text}"})
 
 
@@ -173,35 +169,23 @@ def run_vary(context: Context, plan: SweepPlan, deadline: Deadline) -> VaryStep:
     settings, vary = context.settings, context.settings.sweep.vary
     levels = list_levels(vary)
 
-    def make_cell(point: Point) -> NetworkCell:
-        number, seed = point[0], settings.seed + point[1]
-        level = levels[number]
-        model, recipe = make_level(settings, context.images, level, seed, plan.epochs)
-        said = "-".join(f"{name}-{value}" for name, value in level.items())
+    def make(number: int, seed: int) -> tuple[str, NetworkSettings, TrainSettings]:
+        said = "-".join(f"{name}-{value}" for name, value in levels[number].items())
         label = "".join(mark if mark.isalnum() or mark in "-._" else "-" for mark in said)
-        threads = 0 if plan.workers == 1 or number in plan.alone else context.threads
-        own = f"{label}-seed-{seed}"
-        return NetworkCell("vary", own, model, recipe, plan.share, settings.seed, threads)
+        return label, *make_level(settings, context.images, levels[number], seed, plan.epochs)
 
-    cells = [make_cell((number, 0)) for number in plan.sizes]
-    context.reporter.expect(plan.seeds * sum(cell.units for cell in cells))
-    seeds = Seeds(plan.seeds, plan.most_seeds, deadline.left, plan.workers)
-    train = make_train(context, plan, deadline, make_cell)
+    seeds, train = prepare_trainings(context, "vary", plan, deadline, make)
     found = run_grid(levels, seeds, train, settings.sweep.equivalence)
+    varies_size = set(vary) & set(type(settings.model).model_fields)
     return VaryStep(
         metric=context.metric,
-        model=label_varied(settings.model, vary),
+        model=settings.model.name if varies_size else settings.model.label,
         settings=vary,
         levels=keep_levels(found.sizes, levels),
         left_out=tuple(f"{say_level(levels[one.size])}: {one.reason}" for one in found.left_out),
         verdict=found.verdict,
         epochs=None if "epochs" in vary else plan.epochs,
     )
-
-
-def label_varied(model: NetworkSettings, vary: dict[str, tuple[Scalar, ...]]) -> str:
-    """Name a network by its sizes, unless these vary."""
-    return model.name if set(vary) & set(type(model).model_fields) else model.label
 
 
 def check_vary(context: Context) -> None:
