@@ -2,25 +2,48 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tellapart.cells.cell import NetworkCell, Outcome
 from tellapart.config import TrainSettings
+from tellapart.data.dataset import Indices
 from tellapart.data.subset import take_share
 from tellapart.errors import DataError, SettingError
 from tellapart.models import NetworkSettings
-from tellapart.records import LearnPlan, LearnStep, ModelStep
-from tellapart.search.learn import FEWEST_PER_CLASS, Portion, choose_shares, run_learning
+from tellapart.records import (
+    LearningPoint,
+    LearnPlan,
+    LearnStep,
+    ModelStep,
+    TransferCurve,
+    TransferPlan,
+    TransferStep,
+)
+from tellapart.report.wording import say_seconds
+from tellapart.search.learn import (
+    FEWEST_PER_CLASS,
+    Portion,
+    choose_shares,
+    run_learning,
+    say_crossing,
+)
+from tellapart.study.backbones import find_backbone, find_resources
 from tellapart.study.context import Context
 from tellapart.study.deadline import CAREFUL, FINISH, Deadline, NoTime
 from tellapart.study.rules import plan_batch, plan_recipe
-from tellapart.study.steps.learn_transfer import learn_transfer
 from tellapart.study.steps.step import Step
 from tellapart.train.checkpoint import ARGS, NetworkArgs
+from tellapart.train.loop import Rows
+from tellapart.transfer.features import extract_features
+from tellapart.transfer.head import Examples, HeadArgs
+from tellapart.transfer.logistic import fit_best
 from tellapart.workspace import read_record
 
 SEEDS = 3
+WHOLE = 2.0
+"""What heads on all shares take, over one on all images, at most: shares are halves of halves."""
 
 
 @dataclass(frozen=True)
@@ -32,15 +55,9 @@ class Learner:
     model: NetworkSettings
     recipe: TrainSettings
 
-    def count_images(self, share: float) -> int:
-        """Return the number of images in a share."""
-        context = self.context
-        rows = context.seal.split.train
-        return len(take_share(context.dataset, rows, share, context.settings.seed))
-
     def make_cell(self, portion: Portion, threads: int) -> NetworkCell:
         """Return the training on a share, with the epochs and batch that so many images have."""
-        settings, images = self.context.settings, self.count_images(portion.share)
+        settings, images = self.context.settings, len(take_rows(self.context, portion.share))
         seed = settings.seed + 1 + portion.seed
         own = plan_recipe(settings, self.part or "baseline", images, seed, self.model)
         recipe = self.recipe.model_copy(update={"epochs": own.epochs, "seed": seed})
@@ -49,6 +66,11 @@ class Learner:
         label = f"images-{images}-seed-{seed}"
         share, rank = portion.share, settings.seed
         return NetworkCell("learn", label, self.model, recipe, share, rank, threads)
+
+
+def take_rows(context: Context, share: float) -> Indices:
+    """Return a share of the training images."""
+    return take_share(context.dataset, context.seal.split.train, share, context.settings.seed)
 
 
 def list_learners(context: Context) -> list[Learner]:
@@ -105,15 +127,72 @@ def run_learn(context: Context, plan: LearnPlan, deadline: Deadline) -> LearnSte
         context.reporter.expect(sum(cell.units for cell in cells))
         return context.run(cells, plan.workers, deadline.is_over)
 
-    found = run_learning(plan.shares, plan.seeds, learner.count_images, train)
-    return LearnStep(
-        metric=context.metric,
-        model=found.runs[-1].label,
-        points=found.points,
-        curve=found.curve,
-        gain=found.gain,
-        transfer=learn_transfer(context, plan.shares, found.points, deadline.left()),
-        sentence=found.sentence,
+    step = run_learning(
+        plan.shares, plan.seeds, lambda share: len(take_rows(context, share)), train
+    )
+    curve = learn_transfer(context, plan.shares, step.points, deadline.left())
+    return step.model_copy(update={"transfer": curve})
+
+
+def learn_transfer(
+    context: Context, shares: Sequence[float], scratch: Sequence[LearningPoint], left: float
+) -> TransferCurve | None:
+    """Return what a logistic head on frozen features makes of the shares of a learning curve.
+
+    It is deterministic, so that there is one fit a share, and the interval is Wilson's. None where
+    the transfer fitted none on all images, or there is no time for it.
+
+    Args:
+        scratch: the points of the network from scratch.
+        left: seconds.
+    """
+    step, path = context.done.get("transfer"), context.folder / "transfer" / "plan.json"
+    if not isinstance(step, TransferStep) or context.metric != "accuracy":
+        return None
+    fitted = [
+        (row, WHOLE * head.seconds)
+        for row in step.backbones
+        for head in row.heads
+        if head.kind == "logistic" and not head.views
+    ]
+    if not fitted or read_record(path, TransferPlan).share < 1.0:
+        return None
+    chosen, seconds = max(fitted, key=lambda one: one[0].val_score.value)
+    if seconds > left:
+        context.reporter.say(
+            "how much data does a pretrained backbone need? That would take "
+            f"{say_seconds(seconds)}, and {say_seconds(left)} are left"
+        )
+        return None
+    args = read_record(context.folder / chosen.run.folder / ARGS, HeadArgs)
+    backbone = find_backbone(context, args.backbone, args.image_size, args.backbone_key)
+    watch = context.seal.open_rows(context.protocol, "learn").watch
+    vectors = extract_features(context.dataset, backbone, find_resources(context)).vectors
+    examples = Examples(vectors, context.dataset.labels)
+    points: list[LearningPoint] = []
+    for share in shares:
+        rows = take_rows(context, share)
+
+        def fit(rows: Indices = rows) -> LearningPoint:
+            start = time.perf_counter()
+            score = fit_best(examples, Rows(rows, watch)).score
+            took = time.perf_counter() - start
+            return LearningPoint(images=len(rows), score=score, seeds=(score.value,), seconds=took)
+
+        name = f"transfer-{backbone.key}-{len(rows)}"
+        points.append(context.decide("learn", name, LearningPoint, fit))
+        said = f"{100 * points[-1].score.value:.1f} % of val"
+        context.reporter.say(f"{chosen.name}, {len(rows):,} images: {said}")
+    both = [(p, s) for p in points for s in scratch if p.images == s.images]
+    return TransferCurve(
+        model=f"{chosen.name} + logistic head",
+        points=tuple(points),
+        sentence=say_crossing(
+            [point.images for point, _ in both],
+            [other.score.value for _, other in both],
+            [point.score.value for point, _ in both],
+        ),
+        seconds=sum(point.seconds for point in points),
     )
 
 
