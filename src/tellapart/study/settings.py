@@ -20,7 +20,6 @@ from tellapart.config import (
     check_name,
 )
 from tellapart.device import DeviceName
-from tellapart.errors import SettingError, suggest_name
 from tellapart.metrics.scores import SCORES
 from tellapart.models import Network, SimpleSettings
 from tellapart.records import Scalar
@@ -174,18 +173,3 @@ class StudySettings(RunSettings):
     sweep: SweepSettings = SweepSettings()
     search: SearchSettings = SearchSettings()
     transfer: TransferSettings = TransferSettings()
-
-    def check_steps(self, known: Iterable[str]) -> tuple[str, ...]:
-        """Return the steps in the order of the study, each once.
-
-        Raises:
-            SettingError: a step that there is not, with the nearest.
-        """
-        known = tuple(known)
-        for name in self.steps:
-            if name not in known:
-                raise SettingError(
-                    f"--steps must name steps of {', '.join(known)}, but got {name!r}"
-                    f"{suggest_name(name, known)}"
-                )
-        return tuple(name for name in known if name in self.steps)

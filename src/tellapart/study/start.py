@@ -16,11 +16,12 @@ from tellapart.cells.reporter import Reporter, SilentReporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split
 from tellapart.device import choose_device, choose_precision, count_threads
-from tellapart.errors import BudgetError, SettingError, UserError
+from tellapart.errors import BudgetError, SettingError, UserError, suggest_name
 from tellapart.evaluate import Seal
 from tellapart.models import SimpleSettings
 from tellapart.models.weights import hash_weights
 from tellapart.records import StudyPlan
+from tellapart.report.wording import say_count
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import find_rules, plan_minutes
@@ -60,9 +61,19 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
 
 
 def name_steps(settings: StudySettings) -> tuple[str, ...]:
-    """Return the steps that a study has: those named, or the usual ones of its protocol."""
+    """Return the steps that a study has: those named, or the usual ones of its protocol.
+
+    Raises:
+        SettingError: a step that there is not, with the nearest.
+    """
+    for name in settings.steps:
+        if name not in STEPS:
+            raise SettingError(
+                f"--steps must name steps of {', '.join(STEPS)}, but got {name!r}"
+                f"{suggest_name(name, STEPS)}"
+            )
     if settings.steps:
-        return settings.check_steps(STEPS)
+        return tuple(name for name in STEPS if name in settings.steps)
     val = find_rules(settings).val
     return tuple(name for name, step in STEPS.items() if step.usual and (val or not step.optional))
 
@@ -128,12 +139,10 @@ def _check_minutes(context: Context, names: list[str]) -> None:
     asked = context.settings.minutes
     trained = [name for name in names if STEPS[name].weight]
     if asked is not None and trained and context.deadline.left() < LEAST:
-        spent = 60 * asked - context.deadline.left() if context.deadline.left() else 60 * asked
-        needed = (spent + LEAST * len(trained)) / 60
+        needed = asked + (LEAST * len(trained) - context.deadline.left()) / 60
         raise BudgetError(
-            f"--minutes must be at least {needed:.1g} for {len(trained)} "
-            f"step{'s' if len(trained) > 1 else ''} that train on this machine, but got {asked:g}; "
-            "allow more, or fewer --steps"
+            f"--minutes must be at least {needed:.1g} for {say_count(len(trained), 'step')} that "
+            f"train on this machine, but got {asked:g}; allow more, or fewer --steps"
         )
 
 
