@@ -68,7 +68,7 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
             )
             for name, one in named.items()
         ),
-        comparisons=compare_pairs(correct, {name: name for name in names}, say_comparison),
+        comparisons=compare_pairs(correct, {name: name for name in named}, say_comparison),
     )
 
 
