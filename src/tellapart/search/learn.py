@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from tellapart.errors import Failure, NotFinite
-from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
-from tellapart.records import GainRecord, LearningPoint, LearnStep, RunRecord
+from tellapart.records import GainRecord, LearningPoint, LearnStep
 from tellapart.search.curve import keep_curve
+from tellapart.search.sweep import Train, summarize_sizes
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the training images."""
@@ -18,14 +17,6 @@ WIDE = 0.05
 """Width of the interval of a gain from which nothing can be said of it."""
 HARDLY = 0.01
 """A gain that is called hardly any, where even the upper end of its interval is below it."""
-
-
-@dataclass(frozen=True)
-class Portion:
-    """One training: a share of the training images, and the seed."""
-
-    share: float
-    seed: int
 
 
 def choose_shares(images: int, classes: int) -> tuple[float, ...]:
@@ -37,55 +28,41 @@ def choose_shares(images: int, classes: int) -> tuple[float, ...]:
     return tuple(share for share in SHARES if share * images >= FEWEST_PER_CLASS * classes)
 
 
-def run_learning(
-    shares: Sequence[float],
-    seeds: int,
-    count_images: Callable[[float], int],
-    train: Callable[[Sequence[Portion]], Sequence[RunRecord | Failure | None]],
-) -> LearnStep:
-    """Train on every share with every seed, fit a curve, and say what twice the data may bring.
+def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
+    """Train on growing numbers of images, fit a curve, and say what twice the data may bring.
 
     A training that is not finite is left out.
 
     Args:
-        shares: rising.
-        count_images: gives the number of images in a share.
+        images: rising.
+        train: trains points, each a number of images and that of a seed.
 
     Raises:
         NotFinite: no training of the whole data was finite.
     """
-    cells = [Portion(share, seed) for share in shares for seed in range(seeds)]
-    found = train(cells)
-    groups: dict[float, list[RunRecord]] = {share: [] for share in shares}
-    for cell, run in zip(cells, found, strict=True):
-        if isinstance(run, RunRecord):
-            groups[cell.share].append(run)
-    if not groups[shares[-1]]:
-        raise next((run for run in found if isinstance(run, Failure)), NotFinite("no time"))
-    kept = [share for share in shares if groups[share]]
-    values = [[run.val_score.value for run in groups[share]] for share in kept]
-    spread, freedom = pool_spread(values)
-    last = groups[shares[-1]][-1]
-    points = tuple(
-        LearningPoint(
-            images=count_images(share),
-            score=estimate_mean(own, last.val_score.n, spread, freedom),
-            seeds=tuple(own),
-            seconds=sum(run.seconds for run in groups[share]) / len(own),
-        )
-        for share, own in zip(kept, values, strict=True)
-    )
-    images = [point.images for point in points]
-    means = [point.score.value for point in points]
-    curve = fit_curve(images, means) if len(points) > 2 else None
-    gain = foresee_gain(images, values)
+    asked = [(size, seed) for size in images for seed in range(seeds)]
+    outcomes = zip(asked, train(asked), strict=True)
+    found = {point: outcome for point, outcome in outcomes if outcome is not None}
+    records, runs, failures = summarize_sizes(images, found)
+    if not records or records[-1].size < images[-1]:
+        raise next((one for own in failures.values() for one in own), NotFinite("no time"))
+    sizes = [record.size for record in records]
+    values = [record.seeds for record in records]
+    means = [record.val_score.value for record in records]
+    curve = fit_curve(sizes, means) if len(sizes) > 2 else None
+    gain = foresee_gain(sizes, values)
     return LearnStep(
-        model=last.label,
-        metric=last.metric,
-        points=points,
+        model=runs[-1].label,
+        metric=runs[-1].metric,
+        points=tuple(
+            LearningPoint(
+                images=one.size, score=one.val_score, seeds=one.seeds, seconds=one.seconds
+            )
+            for one in records
+        ),
         curve=None if curve is None else keep_curve(curve),
         gain=None if gain is None else GainRecord(value=gain.value, low=gain.low, high=gain.high),
-        sentence=say_gain(images, means, gain),
+        sentence=say_gain(sizes, means, gain),
     )
 
 

@@ -118,43 +118,50 @@ def spend_seeds(
 def _conclude(
     sizes: Sequence[int], found: Mapping[Point, RunRecord | Failure], judge: Judge[JudgementT]
 ) -> Sweep[JudgementT]:
-    """Judge what was found so far; the order of finishing has no say in it."""
-    runs: dict[int, list[RunRecord]] = {size: [] for size in sizes}
+    records, runs, failures = summarize_sizes(sizes, found)
+    if not records:
+        raise next(one for size in sizes for one in failures[size])
+    left_out = [size for size in sizes if size not in {record.size for record in records}]
+    return Sweep(
+        sizes=records,
+        verdict=judge(records),
+        runs=runs,
+        left_out=tuple(LeftOut(size=size, reason=say_failure(failures[size])) for size in left_out),
+    )
+
+
+def summarize_sizes(
+    sizes: Sequence[int], found: Mapping[Point, RunRecord | Failure]
+) -> tuple[tuple[SizeRecord, ...], tuple[RunRecord, ...], dict[int, list[Failure]]]:
+    """Return the figures of the sizes that were trained, their runs, and failures by size.
+
+    The spread over seeds is pooled over all sizes; the order of finishing has no say in it.
+    """
+    every: dict[int, list[RunRecord]] = {size: [] for size in sizes}
     failures: dict[int, list[Failure]] = {size: [] for size in sizes}
     for (size, _), outcome in sorted(found.items(), key=lambda one: one[0]):
         if isinstance(outcome, FAILURES):
             failures[size].append(outcome)
         else:
-            runs[size].append(outcome)
-    trained = [size for size in sizes if runs[size]]
-    if not trained:
-        raise next(own for size in sizes for own in failures[size])
-    values = {size: [run.val_score.value for run in runs[size]] for size in trained}
-    spread, freedom = pool_spread(list(values.values()))  # over seeds, pooled over all sizes
+            every[size].append(outcome)
+    groups = {size: runs for size, runs in every.items() if runs}
+    values = {size: [run.val_score.value for run in runs] for size, runs in groups.items()}
+    spread, freedom = pool_spread(list(values.values()))
     records = tuple(
         SizeRecord(
             size=size,
-            parameters=runs[size][0].parameters,
-            seconds=sum(run.seconds for run in runs[size]) / len(runs[size]),
-            threads=runs[size][0].threads,
-            val_score=estimate_mean(values[size], runs[size][0].val_score.n, spread, freedom),
+            parameters=runs[0].parameters,
+            seconds=sum(run.seconds for run in runs) / len(runs),
+            threads=runs[0].threads,
+            val_score=estimate_mean(values[size], runs[0].val_score.n, spread, freedom),
             seeds=tuple(values[size]),
-            seed_numbers=tuple(run.seed for run in runs[size]),
-            best_epochs=tuple(run.best_epoch for run in runs[size]),
+            seed_numbers=tuple(run.seed for run in runs),
+            best_epochs=tuple(run.best_epoch for run in runs),
             failed=len(failures[size]),
         )
-        for size in trained
+        for size, runs in groups.items()
     )
-    return Sweep(
-        sizes=records,
-        verdict=judge(records),
-        runs=tuple(run for size in trained for run in runs[size]),
-        left_out=tuple(
-            LeftOut(size=size, reason=say_failure(failures[size]))
-            for size in sizes
-            if not runs[size]
-        ),
-    )
+    return records, tuple(run for runs in groups.values() for run in runs), failures
 
 
 def say_failure(failures: Sequence[Failure]) -> str:

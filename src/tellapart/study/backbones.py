@@ -118,21 +118,18 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
         )
         # all images at the resolution that is taken, a part of them at each that is tried
         areas = [(size / own[0]) ** 2 for size in own]
-        costs = [
-            pace * (areas[at] * images + sum(areas[:at]) * min(SCREENED, images))
-            for at in range(len(own))
+        options = [
+            (at + 1, 1.0, areas[at] * images + sum(areas[:at]) * min(SCREENED, images))
+            for at in reversed(range(len(own)))
         ]
-        count = sum(cost <= allowed for cost in costs)
-        if count:
-            sizes[name], estimate = own[:count], estimate + costs[count - 1]
-            continue
-        parts = {0.5**part: pace * (held + 0.5**part * train * views) for part in range(1, 5)}
-        fits = [part for part, cost in parts.items() if cost <= allowed]
+        options += [(1, 0.5**part, held + 0.5**part * train * views) for part in range(1, 5)]
+        fits = next((one for one in options if pace * one[2] <= allowed), None)
         if fits:
-            share = min(share, fits[0])
-            sizes[name], estimate = own[:1], estimate + parts[fits[0]]
-        needed = max(needed, FINISH + taken * min(parts.values()) / EXTRACTION / CAREFUL)
-        if not fits and not auto:
+            sizes[name], share = own[: fits[0]], min(share, fits[1])
+            estimate += pace * fits[2]
+            continue
+        needed = max(needed, FINISH + taken * pace * options[-1][2] / EXTRACTION / CAREFUL)
+        if not auto:
             raise NoTime(needed, seconds)
     if not sizes:
         raise NoTime(needed, seconds)

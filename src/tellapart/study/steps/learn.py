@@ -22,13 +22,8 @@ from tellapart.records import (
     TransferStep,
 )
 from tellapart.report.wording import say_seconds
-from tellapart.search.learn import (
-    FEWEST_PER_CLASS,
-    Portion,
-    choose_shares,
-    run_learning,
-    say_crossing,
-)
+from tellapart.search.learn import FEWEST_PER_CLASS, choose_shares, run_learning, say_crossing
+from tellapart.search.sweep import Point
 from tellapart.study.backbones import find_backbone, find_resources
 from tellapart.study.context import Context
 from tellapart.study.deadline import CAREFUL, FINISH, Deadline, NoTime
@@ -55,17 +50,16 @@ class Learner:
     model: NetworkSettings
     recipe: TrainSettings
 
-    def make_cell(self, portion: Portion, threads: int) -> NetworkCell:
+    def make_cell(self, share: float, number: int, threads: int) -> NetworkCell:
         """Return the training on a share, with the epochs and batch that so many images have."""
-        settings, images = self.context.settings, len(take_rows(self.context, portion.share))
-        seed = settings.seed + 1 + portion.seed
+        settings, images = self.context.settings, len(take_rows(self.context, share))
+        seed = settings.seed + 1 + number
         own = plan_recipe(settings, self.part or "baseline", images, seed, self.model)
         recipe = self.recipe.model_copy(update={"epochs": own.epochs, "seed": seed})
         if recipe.batch_size == plan_batch(self.context.images):  # not one that the user named
             recipe = recipe.model_copy(update={"batch_size": plan_batch(images)})
         label = f"images-{images}-seed-{seed}"
-        share, rank = portion.share, settings.seed
-        return NetworkCell("learn", label, self.model, recipe, share, rank, threads)
+        return NetworkCell("learn", label, self.model, recipe, share, settings.seed, threads)
 
 
 def take_rows(context: Context, share: float) -> Indices:
@@ -95,7 +89,7 @@ def plan_learn(context: Context, seconds: float) -> LearnPlan:
     named = int(asked) if asked.isdecimal() else None
     needed = 0.0
     for learner in list_learners(context):
-        cells = [learner.make_cell(Portion(share, 0), 0) for share in shares]
+        cells = [learner.make_cell(share, 0, 0) for share in shares]
         epoch = 0.0
         if seconds < float("inf"):
             epoch = context.measure_epoch(learner.model, learner.recipe)
@@ -121,15 +115,14 @@ def run_learn(context: Context, plan: LearnPlan, deadline: Deadline) -> LearnSte
     """Train one network on growing shares of the images, and compare on val; test is not opened."""
     learner = next(one for one in list_learners(context) if one.part == plan.part)
     threads = context.threads if plan.workers > 1 else 0
+    shares = {len(take_rows(context, share)): share for share in plan.shares}
 
-    def train(portions: Sequence[Portion]) -> list[Outcome | None]:
-        cells = [learner.make_cell(portion, threads) for portion in portions]
+    def train(points: Sequence[Point]) -> list[Outcome | None]:
+        cells = [learner.make_cell(shares[images], number, threads) for images, number in points]
         context.reporter.expect(sum(cell.units for cell in cells))
         return context.run(cells, plan.workers, deadline.is_over)
 
-    step = run_learning(
-        plan.shares, plan.seeds, lambda share: len(take_rows(context, share)), train
-    )
+    step = run_learning(tuple(shares), plan.seeds, train)
     curve = learn_transfer(context, plan.shares, step.points, deadline.left())
     return step.model_copy(update={"transfer": curve})
 
