@@ -72,11 +72,7 @@ class InlineExecutor(Executor):
 
 
 def call_portably(function: Callable[..., Result], args: tuple[object, ...]) -> Result:
-    """Call a function in a worker, so that whatever it raises can be handed to the caller.
-
-    Raises:
-        TellapartError: in the words of an exception that cannot be handed over.
-    """
+    """Call a function in a worker; an exception that cannot be handed over is told in words."""
     try:
         return function(*args)
     except Exception as error:

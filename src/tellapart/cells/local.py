@@ -108,7 +108,6 @@ class Worker:
 
         Raises:
             CellDied: the process died, and the one after it too.
-            Interrupted: a stop was asked for.
         """
         from joblib.externals.loky.process_executor import BrokenProcessPool
 
@@ -175,11 +174,7 @@ class Gate:
 
     @contextmanager
     def hold(self, memory: int) -> Iterator[None]:
-        """Wait until so many bytes are free, and hold them for the length of a ``with`` block.
-
-        Raises:
-            Interrupted: a stop was asked for while it waited.
-        """
+        """Wait until so many bytes are free, and hold them; a stop that is asked for is raised."""
         with self._changed:
             while self._inside and self._held + memory > self._memory:
                 self._changed.wait(WAIT)

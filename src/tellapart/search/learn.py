@@ -31,11 +31,8 @@ def choose_shares(images: int, classes: int) -> tuple[float, ...]:
 def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
     """Train on growing numbers of images, fit a curve, and say what twice the data may bring.
 
-    A training that is not finite is left out.
-
-    Args:
-        images: rising.
-        train: trains points, each a number of images and that of a seed.
+    ``train`` is given points, each a number of images and that of a seed; a training that is not
+    finite is left out.
 
     Raises:
         NotFinite: no training of the whole data was finite.

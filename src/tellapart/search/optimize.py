@@ -127,21 +127,13 @@ def run_search(
 
 
 class Follow:
-    """Looks at each epoch of a trial, and stops one that is hopeless.
-
-    Args:
-        limits: by epoch, the score that the trial must have come to by then.
-    """
+    """Stops a trial that by an epoch has not come to the score that ``limits`` has for it."""
 
     def __init__(self, limits: Mapping[int, float]) -> None:
         self._limits, self._best, self._spent = limits, 0.0, 0.0
 
     def __call__(self, row: EpochRow) -> None:
-        """Take an epoch in.
-
-        Raises:
-            Hopeless: the best score so far is below the limit of this epoch.
-        """
+        """Take an epoch in; raise `Hopeless` if the best so far is below its limit."""
         self._spent += row.seconds
         self._best = max(self._best, row.val_score)
         if self._best < self._limits.get(row.epoch, 0.0):

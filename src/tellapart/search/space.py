@@ -55,9 +55,7 @@ GIVEN = (NOTEBOOK_TRIAL, SPEED_TRIAL, FLIP_TRIAL, DEEP_TRIAL)
 def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
     """Return the space for square images: stages halve the side, down to 2 px.
 
-    Args:
-        width: the most filters in the first stage.
-        recipe: gives a trial's epochs, batch size and seed.
+    ``width`` is the most filters in the first stage; ``recipe`` gives epochs, batch size and seed.
     """
     stages = max(1, min(4, (image_size // 2).bit_length()))
     return Space(stages, width, recipe.epochs, recipe.batch_size, recipe.seed)

@@ -50,11 +50,7 @@ class Sweep(Generic[JudgementT]):
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the sizes in rising order.
-
-    Raises:
-        SettingError: fewer than two, repeats, or a size below 1.
-    """
+    """Return the sizes in rising order; refuse fewer than two, repeats, and any below 1."""
     if len(sizes) < 2:
         raise SettingError(f"a sweep compares at least two sizes, but got {list(sizes)}; add some")
     if len(set(sizes)) < len(sizes):
@@ -90,11 +86,7 @@ def run_sweep(
 def spend_seeds(
     sizes: Sequence[int], seeds: Seeds, train: Train, judge: Judge[JudgementT]
 ) -> Sweep[JudgementT]:
-    """Do as `run_sweep` does, for whatever ``judge`` makes of the sizes.
-
-    Raises:
-        NotFinite: no training of any size was finite.
-    """
+    """Do as `run_sweep` does, for whatever ``judge`` makes of the sizes."""
     found: dict[Point, RunRecord | Failure] = {}
 
     def train_all(points: Sequence[Point]) -> None:
@@ -165,11 +157,7 @@ def summarize_sizes(
 
 
 def say_failure(failures: Sequence[Failure]) -> str:
-    """Say why a size has no figures.
-
-    >>> say_failure([NotFinite("the loss is not finite")])
-    'no training of it was finite'
-    """
+    """Say why a size has no figures."""
     if not failures:
         return "no time was left"
     if all(isinstance(failure, NotFinite) for failure in failures):

@@ -145,11 +145,7 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
 
 
 def say_sizes(sizes: Mapping[str, Sequence[int]]) -> str:
-    """Say backbones and their resolutions.
-
-    >>> say_sizes({"tiny": (96, 128)})
-    'tiny at 96 or 128 px'
-    """
+    """Say backbones and their resolutions: "tiny at 96 or 128 px"."""
     return "; ".join(f"{name} at {' or '.join(map(str, own))} px" for name, own in sizes.items())
 
 
@@ -173,11 +169,7 @@ def choose_backbones(
 
 
 def find_backbone(context: Context, name: str, size: int, key: str) -> Backbone:
-    """Return a backbone that the first start chose; it may lie elsewhere now.
-
-    Raises:
-        BackboneError: no backbone here has its key.
-    """
+    """Return a backbone that the first start chose, by its key; it may lie elsewhere now."""
     names = name_backbones(context)
     options = (name, *names) if name in names else (*names, name)
     for option in dict.fromkeys(options):

@@ -107,11 +107,7 @@ def find_models(folder: str | Path) -> list[Found]:
 
 
 def check_alike(found: Sequence[Found]) -> None:
-    """Refuse models of different data or splits.
-
-    Raises:
-        DataError: two studies do not divide the same images in the same way.
-    """
+    """Refuse models of different data, or of different splits of it."""
     first = found[0].study
     for other in {one.study for one in found[1:]}:
         ours, theirs = (read_record(one / "split.json", Manifest) for one in (first, other))

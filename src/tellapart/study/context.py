@@ -77,12 +77,7 @@ class Context(CellContext):
         return run_cells(self, cells, self.choose_executor(workers), is_over)
 
     def train(self, cell: Cell) -> RunRecord:
-        """Train one cell, or read it.
-
-        Raises:
-            NotFinite, CellDied: it failed.
-            Interrupted: a stop was asked for.
-        """
+        """Train one cell, or read it; raise what it failed with."""
         return submit_cell(self, cell, self.choose_executor(1)).result()
 
     def choose_executor(self, workers: int) -> Executor:
@@ -93,11 +88,7 @@ class Context(CellContext):
     def measure_epoch(
         self, model: NetworkSettings, recipe: TrainSettings | None = None, alone: bool = False
     ) -> float:
-        """Return the seconds of an epoch of a network on all training images, val included.
-
-        Args:
-            alone: with one core.
-        """
+        """Return the seconds of an epoch on all training images, and val; ``alone``: by one core."""
         recipe = recipe or plan_recipe(
             self.settings, "baseline", self.images, self.settings.seed, model
         )
@@ -117,11 +108,8 @@ class Context(CellContext):
     ) -> tuple[int, float]:
         """Return how many workers train networks, and how many times as fast they are together.
 
-        One core each is measured for the network in the middle. What the user named stays.
-
-        Args:
-            models: from the cheapest to the most expensive.
-            seconds: of all trainings, one after another.
+        One core each is measured for the network in the middle of ``models``, which begin with the
+        cheapest; ``seconds`` is what all take, one after another. What the user named stays.
         """
         count = self.workers
         if count < 2 or not models or (seconds <= 0 and not self.names_workers):
@@ -148,14 +136,10 @@ class Context(CellContext):
     def test_run(
         self, step: str, run: RunRecord, predict: Predict | None = None, kind: str = "final"
     ) -> dict[str, Any]:
-        """Open the test split once for a model of a step, and draw what it shows.
+        """Open the test split once for a model of a step, draw what it shows, and describe it.
 
-        Args:
-            predict: the model, unless it is the network in its run's folder.
-            kind: what the ledger calls it.
-
-        Returns:
-            The fields that the record of every step with a model has.
+        ``predict`` is the model unless it is the network in its run's folder, ``kind`` what the
+        ledger calls it. Returned are the fields that the record of every step with a model has.
         """
         folder = self.folder / run.folder
         look = Look(step, run.cell, f"{kind} model of step {step}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from tellapart.cells import EXECUTORS
 from tellapart.config import (
@@ -37,25 +38,21 @@ def read_list(value: Any) -> Any:
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
-def _check_seeds(text: str) -> str:
-    if text != "auto" and not (text.removesuffix("+").isdecimal() and int(text.rstrip("+")) > 0):
-        raise ValueError("must be a whole number from 1, such a number and +, or auto")
-    return text
+def _read_count(pattern: str, rule: str) -> BeforeValidator:
+    """Return what reads a number, or a text that has the pattern, as text."""
 
+    def read(value: Any) -> Any:
+        text = str(value) if isinstance(value, int) else value
+        if isinstance(text, str) and not re.fullmatch(pattern, text):
+            raise ValueError(f"must be a whole number from 1, {rule}or auto")
+        return text
 
-def _check_count(text: str) -> str:
-    if text != "auto" and not (text.isdecimal() and int(text) > 0):
-        raise ValueError("must be a whole number from 1, or auto")
-    return text
-
-
-def _read_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) else value
+    return BeforeValidator(read)
 
 
 Sizes = Annotated[tuple[Positive, ...], BeforeValidator(read_list)]
-Count = Annotated[str, BeforeValidator(_read_text), AfterValidator(_check_count)]
-Seeds = Annotated[str, BeforeValidator(_read_text), AfterValidator(_check_seeds)]
+Count = Annotated[str, _read_count(r"auto|0*[1-9]\d*", "")]
+Seeds = Annotated[str, _read_count(r"auto|0*[1-9]\d*\+?", "such a number and +, ")]
 Hidden = Parameter(parse=False)
 
 

@@ -38,9 +38,6 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
     """Return what must be equal for a folder to be gone on with.
 
     A folder of weights is what it holds, wherever it lies and whatever it is called.
-
-    Raises:
-        BackboneError: such a folder cannot be read.
     """
     chosen = settings.model_dump(
         mode="json", exclude={"device", "transfer", "executor", "processes", "steps"}
@@ -61,11 +58,7 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
 
 
 def name_steps(settings: StudySettings) -> tuple[str, ...]:
-    """Return the steps that a study has: those named, or the usual ones of its protocol.
-
-    Raises:
-        SettingError: a step that there is not, with the nearest.
-    """
+    """Return the steps that a study has: those named, or the usual ones of its protocol."""
     for name in settings.steps:
         if name not in STEPS:
             raise SettingError(
@@ -131,11 +124,7 @@ def prepare_study(
 
 
 def _check_minutes(context: Context, names: list[str]) -> None:
-    """Refuse minutes in which nothing could be trained.
-
-    Raises:
-        BudgetError: with the number that would do.
-    """
+    """Refuse minutes in which nothing could be trained, with the number that would do."""
     asked = context.settings.minutes
     trained = [name for name in names if STEPS[name].weight]
     if asked is not None and trained and context.deadline.left() < LEAST:

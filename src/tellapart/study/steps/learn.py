@@ -133,11 +133,8 @@ def learn_transfer(
     """Return what a logistic head on frozen features makes of the shares of a learning curve.
 
     It is deterministic, so that there is one fit a share, and the interval is Wilson's. None where
-    the transfer fitted none on all images, or there is no time for it.
-
-    Args:
-        scratch: the points of the network from scratch.
-        left: seconds.
+    the transfer fitted none on all images, or there is no time for it. ``scratch`` has the points
+    of the network from scratch.
     """
     step, path = context.done.get("transfer"), context.folder / "transfer" / "plan.json"
     if not isinstance(step, TransferStep) or context.metric != "accuracy":

@@ -130,11 +130,8 @@ def _search(
 ) -> tuple[Search, list[RunRecord], RunRecord]:
     """Search; train the winner again as in its trial with fresh seeds, and longer with the first.
 
-    The network that is tested has a seed that chose nothing: the longer training, or where that
-    is worse on val, the first of the others.
-
-    Returns:
-        The search, its winner with fresh seeds, and the network to test.
+    Returned are the search, the winner with fresh seeds, and the network to test. Its seed chose
+    nothing: the longer training, or where that is worse on val, the first of the others.
     """
     seed, threads = context.settings.seed, context.threads if plan.workers > 1 else 0
     executor = context.choose_executor(plan.workers)

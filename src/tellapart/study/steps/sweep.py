@@ -29,13 +29,10 @@ def plan_trainings(
     named: tuple[str, ...],
     seconds: float,
 ) -> SweepPlan:
-    """Return what of a sweep fits so many seconds, here or by several workers.
+    """Return what of the ``whole`` wish fits so many seconds, here or by several workers.
 
-    Args:
-        models: by size.
-        costs: the seconds of an epoch, by size; 0 where there is no limit.
-        whole: all that is wished.
-        named: what of it the user named, besides epochs and seeds for all sweeps.
+    ``models`` and ``costs``, the seconds of an epoch (0 where there is no limit), are by size;
+    ``named`` is what the user named, besides the epochs and seeds of all sweeps.
     """
     settings = context.settings
     named += ("epochs",) if settings.epochs is not None else ()

@@ -159,10 +159,8 @@ def _tune(
 ) -> tuple[TunedRecord | None, dict[str, Any]]:
     """Let the backbone go on learning from its best head, where the user asked for it.
 
-    Its epochs are those that fit the time; it is left out where none does.
-
-    Returns:
-        Its record, and the fields of a step whose model it is.
+    Its epochs are those that fit the time; it is left out where none does. Returned are its record
+    and the fields of a step whose model it is.
     """
     settings = plan_tuning(context.settings)
     if settings.depth == "none":

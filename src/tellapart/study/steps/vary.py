@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from tellapart.config import RecipeSettings, Settings, TrainSettings, make_settings
+from tellapart.config import RecipeSettings, TrainSettings, make_settings
 from tellapart.errors import SettingError, suggest_name
 from tellapart.models import NetworkSettings, SimpleSettings
 from tellapart.records import Level, Scalar, SweepPlan, VaryStep
@@ -55,12 +55,18 @@ def read_vary(texts: Sequence[str], model: NetworkSettings) -> dict[str, tuple[S
     {'dense': (64, 128), 'lr': (0.001, 0.003)}
     """
     found: dict[str, tuple[Scalar, ...]] = {}
+    known = (*model.list_sizes(), *VARIED)
     for text in texts:
         name, _, values = text.partition("=")
         name = name.strip().replace("-", "_")
         if name in found:
             raise SettingError(f"--vary names each setting once, but got {name} twice")
-        kind = _find_kind(name, model)
+        if name not in known:
+            raise SettingError(
+                f"--vary needs settings of model {model.name} or its training "
+                f"({', '.join(known)}), but got {name!r}{suggest_name(name, known)}"
+            )
+        kind = type(model) if name in model.list_sizes() else TrainSettings
         parts = [part.strip() for part in values.split(",") if part.strip()]
         try:
             read = [getattr(make_settings(kind, **{name: part}), name) for part in parts]
@@ -69,20 +75,6 @@ def read_vary(texts: Sequence[str], model: NetworkSettings) -> dict[str, tuple[S
             raise
         found[name] = tuple(read)
     return found
-
-
-def _find_kind(name: str, model: NetworkSettings) -> type[Settings]:
-    """Return the settings that a name belongs to."""
-    own = [field for field in type(model).model_fields if field != "name"]
-    if name in own:
-        return type(model)
-    if name in VARIED:
-        return TrainSettings
-    known = (*own, *VARIED)
-    raise SettingError(
-        f"--vary needs settings of model {model.name} or its training ({', '.join(known)}), but "
-        f"got {name!r}{suggest_name(name, known)}"
-    )
 
 
 def choose_varied(
@@ -122,11 +114,9 @@ def choose_varied(
 def make_level(
     settings: StudySettings, images: int, level: Level, seed: int, epochs: int
 ) -> tuple[NetworkSettings, TrainSettings]:
-    """Return the network of a level, and how it is trained.
+    """Return the network of a level, and how it is trained on so many images.
 
-    Args:
-        images: training images.
-        epochs: where they do not vary themselves.
+    ``epochs`` are taken where they do not vary themselves.
 
     Raises:
         SettingError: values that do not go together.
