@@ -88,7 +88,7 @@ class Context(CellContext):
     def measure_epoch(
         self, model: NetworkSettings, recipe: TrainSettings | None = None, alone: bool = False
     ) -> float:
-        """Return the seconds of an epoch on all training images, and val; ``alone``: by one core."""
+        """Return the seconds of an epoch on all training images and val; ``alone``: by one core."""
         recipe = recipe or plan_recipe(
             self.settings, "baseline", self.images, self.settings.seed, model
         )
