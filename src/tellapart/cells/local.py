@@ -109,14 +109,19 @@ class Worker:
         Raises:
             CellDied: the process died, and the one after it too.
         """
-        from joblib.externals.loky.process_executor import BrokenProcessPool
+        from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
         for _ in range(TRIES):
             check_stop()
             if closing.is_set():
                 raise Interrupted("stopped before it began")
+            if self._pool is None:
+                own, start = self._environment, (os.getpid(),)
+                self._pool = ProcessPoolExecutor(
+                    1, timeout=IDLE, env=own, initializer=prepare_worker, initargs=start
+                )
             try:
-                return self._wait(self._open().submit(call_portably, function, args), closing)
+                return self._wait(self._pool.submit(call_portably, function, args), closing)
             except BrokenProcessPool:
                 self.close()
             except Interrupted:
@@ -140,19 +145,6 @@ class Worker:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.shutdown(wait=True)
-
-    def _open(self) -> Any:
-        if self._pool is None:
-            from joblib.externals.loky.process_executor import ProcessPoolExecutor
-
-            self._pool = ProcessPoolExecutor(
-                1,
-                timeout=IDLE,
-                env=self._environment,
-                initializer=prepare_worker,
-                initargs=(os.getpid(),),
-            )
-        return self._pool
 
     def _wait(self, future: Future[Result], closing: threading.Event) -> Result:
         """Return what a future has, and hand a stop that is asked for to the process, once."""
