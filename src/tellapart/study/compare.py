@@ -11,7 +11,14 @@ from tellapart.data.split import Manifest
 from tellapart.errors import DataError, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.records import ComparedRun, ComparisonRecord, Identity, ModelStep, find_kind
+from tellapart.records import (
+    ComparedRun,
+    ComparisonRecord,
+    Identity,
+    ModelStep,
+    StudyRecord,
+    find_kind,
+)
 from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_comparison, say_estimate
 from tellapart.workspace import IDENTITY, expand_path, read_checked, read_record
@@ -90,7 +97,10 @@ def find_models(folder: str | Path) -> list[Found]:
             "name one such as runs/digits-train-1 or runs/digits-study-1/search"
         )
     done = [step for step in steps if (study / step / "record.json").is_file()]
-    asked = read_record(study / IDENTITY, Identity).steps
+    asked, results = read_record(study / IDENTITY, Identity).steps, study / "results.json"
+    if results.is_file():  # which know what was left out for lack of time
+        record = read_record(results, StudyRecord)
+        asked = (*record.steps, *record.coming)
     missing = [step for step in steps if step in asked and step not in done]
     if missing:
         raise WorkspaceError(
@@ -99,10 +109,10 @@ def find_models(folder: str | Path) -> list[Found]:
         )
     found = []
     for step in done:
-        record = read_record(study / step / "record.json", find_kind(step))
-        if isinstance(record, ModelStep):
-            found.append(Found(study, step, record))
-            read_checked(found[-1].predictions, record.test.predictions)
+        own = read_record(study / step / "record.json", find_kind(step))
+        if isinstance(own, ModelStep):
+            found.append(Found(study, step, own))
+            read_checked(found[-1].predictions, own.test.predictions)
     return found
 
 
