@@ -1,13 +1,12 @@
 """The search for the best network from scratch: Optuna asks, a function trains and answers.
 
-Trials live in a journal file, which survives kills. What a trial tries is a function of the
-seed, its number and the finished trials before it, so a search that was killed goes on as if it
-had not been.
+What a trial tries is a function of the seed, its number and what came of the rounds before it.
+Those are kept in a file, so a search that was killed goes on as if it had not been.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,26 +16,29 @@ from typing import TYPE_CHECKING
 from tellapart.config import TrainSettings
 from tellapart.errors import Hopeless, NotFinite, TellapartError
 from tellapart.models import NetworkSettings, Space
-from tellapart.records import EpochRow, RunRecord, Scalar, TrialRecord
+from tellapart.records import EpochRow, Record, RunRecord, Scalar, TrialRecord
 from tellapart.search.importance import weigh_settings
-from tellapart.search.journal import (
-    ASKED,
-    RECORD,
-    end_trial,
-    list_ended,
-    name_state,
-    open_journal,
-    read_trial,
-    reap_trials,
-)
 from tellapart.search.space import GIVEN, fit_given, name_settings, split_settings, suggest_training
-from tellapart.workspace import explain_failure
+from tellapart.workspace import read_record, write_json
 
 if TYPE_CHECKING:
     import optuna
 
 Watch = Callable[[TrialRecord, int], None]
 Submit = Callable[[NetworkSettings, TrainSettings, "Follow"], Future[RunRecord]]
+STATES = {"done": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
+"""What Optuna calls how a trial ended."""
+
+
+class Told(Record):
+    """A trial that came to its end, as the file has it.
+
+    ``params`` are its settings as Optuna names them, ``scores`` those on val, an epoch each.
+    """
+
+    trial: TrialRecord
+    params: dict[str, Scalar]
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ def run_search(
 ) -> Search:
     """Run the trials that the budget allows.
 
-    Trials in the journal count. No other process may be at work on it.
+    Trials in the file ``storage`` count. No other process may be at work on it.
 
     A trial whose training fails is recorded as failed, never as a low score. One that at some
     epoch is below the median of those before it at the same epoch is stopped, the given ones
@@ -82,48 +84,44 @@ def run_search(
 
     Raises:
         TellapartError: every trial failed.
-        WorkspaceError: the journal cannot be written.
+        WorkspaceError: the file cannot be written, or was altered.
     """
     storage = Path(storage)
-    with explain_failure(storage):
-        study = open_journal(storage)
-        reap_trials(study)
+    told = list(read_record(storage, tuple[Told, ...])) if storage.is_file() else []
     runs: dict[int, RunRecord] = {}
-    while (number := len(list_ended(study))) < budget.trials:
+    while (number := len(told)) < budget.trials:
         if number and budget.is_over():
             break
         first = number - number % budget.workers  # of a round that a kill may have cut
-        limits = _find_limits(study, space, first)
-        asked: list[tuple[optuna.Trial, Future[RunRecord]]] = []
+        study, limits = _recall(told[:first], space), _find_limits(told[:first], space)
+        asked: list[tuple[dict[str, Scalar], Future[RunRecord]]] = []
         for place in range(number, min(first + budget.workers, budget.trials)):
-            with explain_failure(storage):
-                trial = _ask(study, space, place)
-                network, recipe = suggest_training(trial, space)
-                trial.set_user_attr(ASKED, value=True)
+            trial = _ask(study, space, place)
+            network, recipe = suggest_training(trial, space)
             future = submit(network, recipe, Follow(limits if place >= len(GIVEN) else {}))
-            asked.append((trial, future))
+            asked.append((trial.params, future))
             if future.done():
                 _check_future(future)
-        for place, (trial, future) in enumerate(asked, number + 1):
+        for place, (params, future) in enumerate(asked, number + 1):
             _check_future(future)
-            record = _record(place, name_settings(trial.params), future)
-            with explain_failure(storage):
-                if record.status == "done":
-                    runs[place] = future.result()
-                    for row in runs[place].history:
-                        trial.report(row.val_score, row.epoch)
-                trial.set_user_attr(RECORD, record.model_dump(mode="json"))
-                end_trial(study, trial.number, record)
+            record = _record(place, name_settings(params), future)
+            scores: tuple[float, ...] = ()
+            if record.status == "done":
+                runs[place] = future.result()
+                scores = tuple(row.val_score for row in runs[place].history)
+            told.append(Told(trial=record, params=params, scores=scores))
+            write_json(storage, [one.model_dump(mode="json") for one in told])
             watch(record, budget.trials)
-    ended = list_ended(study)[: budget.trials]
-    records = tuple(read_trial(trial) for trial in ended)
+    told = told[: budget.trials]
+    records = tuple(one.trial for one in told)
     done = {one.number: one.val_score.value for one in records if one.val_score}
     if not done:
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
     best = max(done, key=lambda number: (done[number], -number))
     model, recipe = split_settings(records[best - 1].settings, space)
     run = runs.get(best) or submit(model, recipe, Follow({})).result()
-    return Search(records, best, run, weigh_settings([ended[number - 1] for number in done]))
+    ended = _recall([one for one in told if one.trial.number in done], space)
+    return Search(records, best, run, weigh_settings(ended.get_trials()))
 
 
 class Follow:
@@ -185,30 +183,49 @@ def record_trial(
     )
 
 
-def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, float]:
+def _recall(told: Sequence[Told], space: Space) -> optuna.Study:
+    """Return a study of Optuna's, in memory, that knows these trials."""
+    import optuna
+    from optuna.trial import FixedTrial, TrialState, create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    for one in told:
+        again = FixedTrial(one.params)
+        suggest_training(again, space)  # what could have been chosen
+        study.add_trial(
+            create_trial(
+                state=TrialState[STATES[one.trial.status]],
+                value=None if one.trial.val_score is None else one.trial.val_score.value,
+                params=again.params,
+                distributions=again.distributions,
+            )
+        )
+    return study
+
+
+def _ask(study: optuna.Study, space: Space, place: int) -> optuna.Trial | optuna.trial.FixedTrial:
+    """Ask for the trial after ``place`` others; the first are given."""
+    from optuna.samplers import TPESampler
+    from optuna.trial import FixedTrial
+
+    if place < len(GIVEN):
+        return FixedTrial(fit_given(GIVEN[place], space))
+    study.sampler = TPESampler(seed=(1000 * space.seed + place) % 2**32, n_startup_trials=4)
+    return study.ask()
+
+
+def _find_limits(told: Sequence[Told], space: Space) -> dict[int, float]:
     """Return what a trial must come to by each epoch: the median of the trials done before it.
 
-    Those are of the ``first`` that ended, in rounds before its own. There is no limit before a
-    third of the epochs, nor at the last one, where nothing would be saved, nor before as many
-    trials are done as are given.
+    There is no limit before a third of the epochs, nor at the last one, where nothing would be
+    saved, nor before as many trials are done as are given.
     """
-    done = [trial for trial in list_ended(study)[:first] if trial.values]
+    done = [one.scores for one in told if one.trial.status == "done"]
     if len(done) < len(GIVEN):
         return {}
     limits: dict[int, float] = {}
     for epoch in range(-(-space.epochs // 3), space.epochs):
-        values = [t.intermediate_values[epoch] for t in done if epoch in t.intermediate_values]
-        if values:
+        if values := [scores[epoch - 1] for scores in done if len(scores) >= epoch]:
             limits[epoch] = median(values)
     return limits
-
-
-def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
-    """Ask for the trial after ``number`` ended ones; the first are given."""
-    from optuna.samplers import TPESampler
-
-    study.sampler = TPESampler(seed=(1000 * space.seed + number) % 2**32, n_startup_trials=4)
-    waiting = study.get_trials(deepcopy=False, states=(name_state("WAITING"),))
-    if number < len(GIVEN) and not waiting:
-        study.enqueue_trial(fit_given(GIVEN[number], space))
-    return study.ask()

@@ -1,7 +1,7 @@
 """What a search tries: the networks that are searched, and how each is trained.
 
-The journal names settings as `NetworkSettings.suggest` does, the network's name first; everywhere
-else they have the names of the networks' settings and of ``TrainSettings``.
+Optuna names settings as `NetworkSettings.suggest` does, the network's name first; everywhere else
+they have the names of the networks' settings and of ``TrainSettings``.
 """
 
 from __future__ import annotations
@@ -61,10 +61,12 @@ def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
     return Space(stages, width, recipe.epochs, recipe.batch_size, recipe.seed)
 
 
-def suggest_training(trial: optuna.Trial, space: Space) -> tuple[NetworkSettings, TrainSettings]:
+def suggest_training(
+    trial: optuna.Trial | optuna.trial.FixedTrial, space: Space
+) -> tuple[NetworkSettings, TrainSettings]:
     """Let Optuna choose a network and its training."""
     model = trial.suggest_categorical("model", list_searched(space))
-    network, training = NETWORKS[model].suggest(trial, space)
+    network, training = NETWORKS[model].suggest(cast("optuna.Trial", trial), space)
     return network, _make_recipe(network, dict(training), space)
 
 
@@ -78,7 +80,7 @@ def list_searched(space: Space) -> list[str]:
 
 
 def fit_given(given: dict[str, Scalar], space: Space) -> dict[str, Scalar]:
-    """Return a given trial as the journal names it, within what the space allows."""
+    """Return a given trial as Optuna names it, within what the space allows."""
     fitted = given if given["model"] in list_searched(space) else NOTEBOOK_TRIAL
     model = fitted["model"]
     widest = space.list_widths(least=32 if model == "stages" else 0)[-1]

@@ -149,8 +149,7 @@ def _search(
 
     space = fit_space(context.dataset.image_size, plan.width, first)
     budget = Budget(plan.trials, deadline.take(0.5).is_over, plan.workers)
-    journal = context.folder / "search" / "trials.journal"
-    search = run_search(space, budget, submit, journal, show)
+    search = run_search(space, budget, submit, context.folder / "search" / "trials.json", show)
     model, recipe = split_settings(search.trials[search.best - 1].settings, space)
 
     def count_fresh() -> int:
