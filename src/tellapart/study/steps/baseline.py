@@ -6,7 +6,7 @@ from tellapart.cells.cell import NetworkCell
 from tellapart.records import BaselineStep, TrainPlan
 from tellapart.report.wording import say_count
 from tellapart.study.context import Context
-from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
+from tellapart.study.deadline import Deadline, Trainings, choose_fitting, list_cuts, shorten
 from tellapart.study.rules import LONGEST, plan_recipe
 from tellapart.study.steps.step import Step
 
@@ -22,7 +22,9 @@ def plan_baseline(context: Context, seconds: float) -> TrainPlan:
 
     named = ("epochs",) if settings.epochs is not None else ()
     whole = Trainings((0,), 1, epochs)
-    kept = fit_trainings(whole, lambda some: some.epochs * some.share * epoch, seconds, named)
+    kept = choose_fitting(
+        shorten(whole, named), lambda some: some.epochs * some.share * epoch, seconds
+    )
     return TrainPlan(
         epochs=kept.epochs,
         share=kept.share,

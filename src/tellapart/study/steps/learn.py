@@ -26,7 +26,7 @@ from tellapart.search.learn import FEWEST_PER_CLASS, choose_shares, run_learning
 from tellapart.search.sweep import Point
 from tellapart.study.backbones import find_backbone, find_resources
 from tellapart.study.context import Context
-from tellapart.study.deadline import CAREFUL, FINISH, Deadline, NoTime
+from tellapart.study.deadline import Deadline, choose_fitting
 from tellapart.study.rules import plan_batch, plan_recipe
 from tellapart.study.steps.step import Step
 from tellapart.train.checkpoint import ARGS, NetworkArgs
@@ -86,29 +86,31 @@ def plan_learn(context: Context, seconds: float) -> LearnPlan:
     """Return the first network whose trainings on all shares fit, with as many seeds as do."""
     shares = choose_shares(context.images, len(context.dataset.classes))
     asked = context.settings.sweep.seeds.rstrip("+")
-    named = int(asked) if asked.isdecimal() else None
-    needed = 0.0
-    for learner in list_learners(context):
+    wished = (int(asked),) if asked.isdecimal() else range(SEEDS, 1, -1)
+
+    def estimate(option: tuple[Learner, int]) -> tuple[int, float]:
+        learner, seeds = option
         cells = [learner.make_cell(share, 0, 0) for share in shares]
         epoch = 0.0
         if seconds < float("inf"):
             epoch = context.measure_epoch(learner.model, learner.recipe)
-        once = sum(cell.units * cell.share for cell in cells) * epoch
-        for seeds in (named,) if named else range(SEEDS, 1, -1):
-            beside = [learner.model] if context.fits_beside(learner.model) else []
-            workers, gain = context.choose_workers(beside, seeds * once)
-            needed = seeds * once / gain
-            if needed <= CAREFUL * (seconds - FINISH):
-                return LearnPlan(
-                    part=learner.part,
-                    shares=shares,
-                    seeds=seeds,
-                    workers=workers,
-                    estimate=needed,
-                    cut=() if named or seeds == SEEDS else (f"{seeds} seeds of {SEEDS}",),
-                    text=f"{len(shares)} shares of the images, {seeds} seeds each",
-                )
-    raise NoTime(needed / CAREFUL + FINISH, seconds)
+        needed = seeds * sum(cell.units * cell.share for cell in cells) * epoch
+        beside = [learner.model] if context.fits_beside(learner.model) else []
+        workers, gain = context.choose_workers(beside, needed)
+        return workers, needed / gain
+
+    options = [(learner, seeds) for learner in list_learners(context) for seeds in wished]
+    learner, seeds = choose_fitting(options, lambda one: estimate(one)[1], seconds)
+    workers, needed = estimate((learner, seeds))
+    return LearnPlan(
+        part=learner.part,
+        shares=shares,
+        seeds=seeds,
+        workers=workers,
+        estimate=needed,
+        cut=() if seeds == wished[0] else (f"{seeds} seeds of {wished[0]}",),
+        text=f"{len(shares)} shares of the images, {seeds} seeds each",
+    )
 
 
 def run_learn(context: Context, plan: LearnPlan, deadline: Deadline) -> LearnStep:

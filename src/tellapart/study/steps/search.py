@@ -16,7 +16,7 @@ from tellapart.search.confirm import confirm_winner, find_frontiers
 from tellapart.search.optimize import Budget, Follow, Search, record_trial, run_search
 from tellapart.search.space import fit_space, split_settings
 from tellapart.study.context import Context
-from tellapart.study.deadline import CAREFUL, FINISH, Deadline, NoTime
+from tellapart.study.deadline import CAREFUL, FINISH, Deadline, choose_fitting
 from tellapart.study.rules import plan_epochs, plan_recipe
 from tellapart.study.steps.step import Step
 
@@ -61,11 +61,11 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
     if settings.processes == "auto":
         workers = max(1, min(workers, wished // ROUNDS))
     gain = gain if workers > 1 else 1.0
-    allowed = CAREFUL * (seconds - FINISH) / 2
     fewest = whole if settings.epochs is not None else max(1, -(-whole * 3 // 5))
 
-    def cost(width: int, epochs: int, trials: int, share: float) -> float:
-        return TRIED * trials * epochs * share * epoch[width] / gain
+    def cost(option: tuple[int, int, int, float]) -> float:
+        width, epochs, trials, share = option
+        return 2 * TRIED * trials * epochs * share * epoch[width] / gain
 
     few = settings.search.trials or 2
     options = [
@@ -75,9 +75,7 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
     ]
     options += [(WIDTHS[0], fewest, trials, 1.0) for trials in range(wished - 1, few - 1, -1)]
     options += [(WIDTHS[0], fewest, few, 0.5**part) for part in range(1, 3)]
-    fits = next((option for option in options if cost(*option) <= allowed), None)
-    if fits is None:
-        raise NoTime(2 * cost(*options[-1]) / CAREFUL + FINISH, seconds)
+    fits = choose_fitting(options, cost, seconds)
     width, epochs, trials, share = fits
     cut = []
     if width < WIDTHS[-1]:
@@ -95,7 +93,7 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
         epochs=longer,
         share=share,
         workers=workers,
-        estimate=2 * cost(*fits),
+        estimate=cost(fits),
         cut=tuple(cut),
         text=f"up to {trials} trials of {epochs} epochs, the best again for up to {longer}"
         + (f"; {workers} at once, one core each" if workers > 1 else ""),

@@ -12,7 +12,7 @@ from tellapart.records import SweepPlan, SweepStep
 from tellapart.report.wording import say_count
 from tellapart.search.sweep import Point, Seeds, Train, check_sizes, run_sweep
 from tellapart.study.context import Context
-from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
+from tellapart.study.deadline import Deadline, Trainings, choose_fitting, list_cuts, shorten
 from tellapart.study.rules import plan_epochs, plan_recipe, plan_seeds, plan_sizes, plan_swept
 from tellapart.study.steps.step import Step
 
@@ -48,7 +48,7 @@ def plan_trainings(
         ours = [each[size] for size in some.sizes if size not in alone]
         return some.seeds * rest + max(some.seeds * sum(ours) / gain, *ours, 0.0)
 
-    kept = fit_trainings(whole, cost, seconds, named)
+    kept = choose_fitting(shorten(whole, named), cost, seconds)
     most = plan_seeds(settings, context.images)[1]
     if kept != whole:  # time that is short goes into epochs before it goes into further seeds
         most = kept.seeds
