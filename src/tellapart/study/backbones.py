@@ -12,7 +12,7 @@ from tellapart.models.backbone import PACKAGED, Backbone, list_here, make_backbo
 from tellapart.records import Record, ScreenRecord, TransferPlan
 from tellapart.search.sweep import check_sizes
 from tellapart.study.context import Context
-from tellapart.study.deadline import CAREFUL, FINISH, NoTime
+from tellapart.study.deadline import NoTime, choose_fitting
 from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
 from tellapart.transfer.features import Progress, check_cache, time_backbone
 from tellapart.transfer.logistic import check_counts
@@ -104,11 +104,10 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
     if seconds == float("inf"):
         return TransferPlan(sizes=wished, text=say_sizes(wished))
     taken = min(len(wished), CONFIRMED) if auto else len(wished)
-    allowed = EXTRACTION * CAREFUL * (seconds - FINISH) / taken
     views, train = len(find_views(context)), context.images
     held, images = len(context.dataset) - train, len(context.dataset) + (views - 1) * train
     sizes: dict[str, tuple[int, ...]] = {}
-    share, estimate, needed = 1.0, 0.0, 0.0
+    share, estimate, short = 1.0, 0.0, list[NoTime]()
     for name, own in wished.items():
         pace = time_backbone(
             context.dataset,
@@ -119,20 +118,24 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
         # all images at the resolution that is taken, a part of them at each that is tried
         areas = [(size / own[0]) ** 2 for size in own]
         options = [
-            (at + 1, 1.0, areas[at] * images + sum(areas[:at]) * min(SCREENED, images))
+            (at + 1, 1.0, pace * (areas[at] * images + sum(areas[:at]) * min(SCREENED, images)))
             for at in reversed(range(len(own)))
         ]
-        options += [(1, 0.5**part, held + 0.5**part * train * views) for part in range(1, 5)]
-        fits = next((one for one in options if pace * one[2] <= allowed), None)
-        if fits:
-            sizes[name], share = own[: fits[0]], min(share, fits[1])
-            estimate += pace * fits[2]
+        options += [
+            (1, 0.5**half, pace * (held + 0.5**half * train * views)) for half in range(1, 5)
+        ]
+        try:
+            count, part, cost = choose_fitting(
+                options, lambda one: taken * one[2] / EXTRACTION, seconds
+            )
+        except NoTime as error:
+            if not auto:
+                raise
+            short.append(error)
             continue
-        needed = max(needed, FINISH + taken * pace * options[-1][2] / EXTRACTION / CAREFUL)
-        if not auto:
-            raise NoTime(needed, seconds)
+        sizes[name], share, estimate = own[:count], min(share, part), estimate + cost
     if not sizes:
-        raise NoTime(needed, seconds)
+        raise max(short, key=lambda error: error.needed)
     cut = [
         f"{name} at {sizes[name][-1]} px at most, of {own[-1]}"
         for name, own in wished.items()
