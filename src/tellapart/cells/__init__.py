@@ -14,11 +14,6 @@ bytes, unless the third part is more."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
 
 
-def open_inline(workers: int, device: DeviceName) -> Executor:
-    """Return this process as an executor."""
-    return InlineExecutor()
-
-
 def open_local(workers: int, device: DeviceName) -> Executor:
     """Return so many workers on this machine, with one core each, or one GPU."""
     from tellapart.cells.local import LocalExecutor
@@ -39,7 +34,7 @@ def open_ray(workers: int, device: DeviceName) -> Executor:
 
 
 EXECUTORS: dict[str, Callable[[int, DeviceName], Executor]] = {
-    "inline": open_inline,
+    "inline": lambda workers, device: InlineExecutor(),
     "local": open_local,
     "ray": open_ray,
 }
