@@ -382,7 +382,7 @@ def test_a_driver_killed_over_two_trials_leaves_none_out_and_none_twice(
     root = Path(__file__).resolve().parents[2]
     folder = tmp_path / "killed"
     folder.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(root)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(root), str(root / "src")))}
     code = [sys.executable, "-c", KILLED_PAIR, str(folder)]
     done = subprocess.run(code, cwd=root, check=False, env=environment, timeout=120)
     assert done.returncode == -signal.SIGKILL

@@ -13,7 +13,7 @@ from typing import Literal
 
 from tellapart import __version__
 from tellapart.cells.executor import Executor, InlineExecutor, Resources
-from tellapart.cells.reporter import Reporter, SilentReporter, TrainingWatch
+from tellapart.cells.reporter import Reporter, TrainingWatch
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset, share_dataset
 from tellapart.data.subset import take_share
@@ -61,7 +61,7 @@ class CellContext:
             dataset=dataset,
             seal=Seal(dataset, self.seal.split, self.folder),
             folder=self.folder,
-            reporter=SilentReporter(),
+            reporter=Reporter(),
             device=self.device,
             precision=self.precision,
             protocol=self.protocol,

@@ -121,7 +121,8 @@ class Worker:
                     1, timeout=IDLE, env=own, initializer=prepare_worker, initargs=start
                 )
             try:
-                return self._wait(self._pool.submit(call_portably, function, args), closing)
+                future: Future[Result] = self._pool.submit(call_portably, function, args)
+                return self._wait(future, closing)
             except BrokenProcessPool:
                 self.close()
             except Interrupted:

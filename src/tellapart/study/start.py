@@ -12,7 +12,7 @@ from typing import Any
 from tellapart import __version__
 from tellapart.cells import EXECUTORS, list_gpus, measure_room
 from tellapart.cells.cell import PIXELS, weigh_training
-from tellapart.cells.reporter import Reporter, SilentReporter
+from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split
 from tellapart.device import choose_device, choose_precision, count_threads
@@ -101,7 +101,7 @@ def prepare_study(
         dataset=dataset,
         seal=Seal(dataset, split, folder),
         folder=folder,
-        reporter=reporter or SilentReporter(),
+        reporter=reporter or Reporter(),
         device=settings.device,
         protocol=settings.protocol,
         metric=settings.metric,
