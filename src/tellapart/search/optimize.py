@@ -93,10 +93,10 @@ def run_search(
         if number and budget.is_over():
             break
         first = number - number % budget.workers  # of a round that a kill may have cut
-        study, limits = _recall(told[:first], space), _find_limits(told[:first], space)
+        limits = _find_limits(told[:first], space)
         asked: list[tuple[dict[str, Scalar], Future[RunRecord]]] = []
         for place in range(number, min(first + budget.workers, budget.trials)):
-            trial = _ask(study, space, place)
+            trial = _ask(told[:first], space, place)
             network, recipe = suggest_training(trial, space)
             future = submit(network, recipe, Follow(limits if place >= len(GIVEN) else {}))
             asked.append((trial.params, future))
@@ -204,13 +204,17 @@ def _recall(told: Sequence[Told], space: Space) -> optuna.Study:
     return study
 
 
-def _ask(study: optuna.Study, space: Space, place: int) -> optuna.Trial | optuna.trial.FixedTrial:
-    """Ask for the trial after ``place`` others; the first are given."""
+def _ask(told: Sequence[Told], space: Space, place: int) -> optuna.Trial | optuna.trial.FixedTrial:
+    """Ask for the trial after ``place`` others, of which it knows some; the first are given.
+
+    Each has a study of its own, so that it does not depend on the others of its round.
+    """
     from optuna.samplers import TPESampler
     from optuna.trial import FixedTrial
 
     if place < len(GIVEN):
         return FixedTrial(fit_given(GIVEN[place], space))
+    study = _recall(told, space)
     study.sampler = TPESampler(seed=(1000 * space.seed + place) % 2**32, n_startup_trials=4)
     return study.ask()
 
