@@ -21,6 +21,7 @@ from rich import markup, progress
 from rich.console import Console
 from rich.table import Column
 
+from tellapart.cells.reporter import Reporter
 from tellapart.records import ModelStep, StepRecord
 from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_score, say_seconds
@@ -95,7 +96,7 @@ def find_failure() -> OSError | None:
     return sys.stdout.failure if isinstance(sys.stdout, Stream) else None
 
 
-class ConsoleReporter:
+class ConsoleReporter(Reporter):
     """Shows steps on standard error: bars where a person looks, plain lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
