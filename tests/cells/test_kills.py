@@ -27,20 +27,19 @@ from tellapart.cells.local import LocalExecutor
 from tellapart.errors import Interrupted
 from tellapart.stop import catch_signals
 from tests.cells.work import make_cell, make_context
-from tests.cells.test_kills import EPOCHS
 
 try:
     with catch_signals(), LocalExecutor(2) as executor:
-        cells = [make_cell(seed, epochs=EPOCHS) for seed in range(6)]
+        cells = [make_cell(seed, epochs=int(sys.argv[2])) for seed in range(6)]
         run_cells(make_context(Path(sys.argv[1])), cells, executor)
 except Interrupted:
     sys.exit(3)
 """
 
 
-def start(folder: Path) -> subprocess.Popen[bytes]:
+def start(folder: Path, epochs: int = EPOCHS) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
-        [sys.executable, "-c", SWEEP, str(folder)],
+        [sys.executable, "-c", SWEEP, str(folder), str(epochs)],
         env=os.environ | {"PYTHONPATH": os.pathsep.join((str(ROOT), str(ROOT / "src")))},
         start_new_session=True,
     )
@@ -90,7 +89,7 @@ def test_a_sweep_is_complete_after_its_worker_its_driver_and_all_were_killed(
 
 def test_a_signal_to_all_processes_saves_what_is_at_work(tmp_path: Path) -> None:
     """As a terminal sends it."""
-    with start(tmp_path) as process:
+    with start(tmp_path, 10 * EPOCHS) as process:
         wait_for_records(process, tmp_path, 1)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(timeout=60) == 3
