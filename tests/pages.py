@@ -12,7 +12,7 @@ from typing import Any, get_args, get_origin
 from cyclopts import Parameter
 from pydantic import BaseModel
 
-from tellapart.cli.flags import AnswerFlags, PlaceFlags, SizedFlags
+from tellapart.cli.flags import FileFlags, SizedFlags
 from tellapart.config import RecipeSettings
 from tellapart.study.settings import (
     RunSettings,
@@ -29,8 +29,7 @@ GROUPS: dict[str, tuple[type[BaseModel], str]] = {
     "Sweep": (SweepSettings, "of `study`, `sweep` and `learn`"),
     "Search": (SearchSettings, "of `study` and `search`"),
     "Transfer": (TransferSettings, "of `study` and `transfer`"),
-    "Files": (PlaceFlags, "of every command that reads data"),
-    "Answer": (AnswerFlags, "of the same"),
+    "Files and answer": (FileFlags, "of every command that reads data"),
 }
 
 

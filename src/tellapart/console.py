@@ -12,35 +12,20 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import TracebackType
-from typing import Any, TextIO
+from typing import TextIO
 
-from pydantic import BaseModel
-from rich import markup
+from pydantic_core import to_jsonable_python
+from rich import markup, progress
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 from rich.table import Column
 
+from tellapart.cells.reporter import Reporter
 from tellapart.records import ModelStep, StepRecord
 from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_score, say_seconds
 from tellapart.words import show_controls
-
-
-def name_step(step: str) -> str:
-    """Return what a step is called where its progress is shown."""
-    return SECTIONS[step].title
 
 
 def escape(text: str) -> str:
@@ -53,10 +38,9 @@ def print_text(text: str) -> None:
     print(show_controls(text, lines=True))
 
 
-def print_json(content: BaseModel | Sequence[Any] | Mapping[str, Any]) -> None:
-    """Print a record, or plain data, as JSON that any terminal and file can take."""
-    plain = content.model_dump(mode="json") if isinstance(content, BaseModel) else content
-    print(json.dumps(plain, indent=1, allow_nan=False))
+def print_json(content: object) -> None:
+    """Print records, or plain data, as JSON that any terminal and file can take."""
+    print(json.dumps(to_jsonable_python(content), indent=1, allow_nan=False))
 
 
 def print_error(text: str) -> None:
@@ -112,30 +96,27 @@ def find_failure() -> OSError | None:
     return sys.stdout.failure if isinstance(sys.stdout, Stream) else None
 
 
-class ConsoleReporter:
+class ConsoleReporter(Reporter):
     """Shows steps on standard error: bars where a person looks, plain lines elsewhere."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = console.is_terminal
         narrow = console.width < 100
-        self._shows_text = console.width >= 60
-        self._progress = Progress(
-            TextColumn("[bold]{task.fields[title]}", table_column=Column(no_wrap=True)),
-            BarColumn(bar_width=8 if narrow else 28),
-            TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
-            *(() if narrow else (TimeElapsedColumn(),)),
-            TextColumn(
-                "{task.fields[left]}{task.description}",
-                table_column=Column(ratio=1, no_wrap=True, overflow="crop"),
+        self._progress = progress.Progress(
+            progress.TextColumn("[bold]{task.fields[title]}", table_column=Column(no_wrap=True)),
+            progress.BarColumn(bar_width=8 if narrow else 28),
+            progress.TextColumn("{task.percentage:>3.0f} %", table_column=Column(no_wrap=True)),
+            *(() if narrow else (progress.TimeElapsedColumn(),)),
+            progress.TextColumn(
+                "{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="crop")
             ),
             console=console,
             transient=True,
-            disable=not self._live,
+            disable=not console.is_terminal,
             expand=True,
         )
-        self._task: TaskID | None = None
-        self._step: str | None = None
+        self._task: progress.TaskID | None = None
+        self._title = ""
         self._units, self._done = 1.0, 0.0
         self._marks: list[tuple[float, float]] = []
 
@@ -143,38 +124,40 @@ class ConsoleReporter:
         self._progress.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._progress.stop()
 
     def begin(self, step: str, units: float) -> None:
-        if self._task is not None:  # of work that had no record of its own
-            self._progress.remove_task(self._task)
-        self._step, self._done = step, 0.0
-        if self._live:
-            self._task = self._progress.add_task("", total=units, title=name_step(step), left="")
-        else:
-            self._console.print(f"{name_step(step)}: started", highlight=False)
+        self._clear()  # of work that had no record of its own
+        self._title, self._done = SECTIONS[step].title, 0.0
+        self._task = self._progress.add_task("", title=self._title)
+        if not self._console.is_terminal:
+            self._console.print(f"{self._title}: started", highlight=False)
         self.expect(units)
 
     def advance(self, units: float, text: str) -> None:
         before, self._done = self._done, self._done + units
         if units:
             self._marks.append((time.monotonic(), self._done))
-        if self._task is not None:
-            self._update(text)
-            return
+        self._update(text)
         share, last = (round(100 * done / self._units, 6) for done in (self._done, before))
-        if last // 10 < share // 10 < 10:
-            assert self._step is not None, "a step began"
-            line = f"{name_step(self._step)}: {share:.0f} %{self._say_left(', ')}; {text}"
-            self._console.print(escape(line), style="dim", highlight=False)
+        if not self._console.is_terminal and last // 10 < share // 10 < 10:
+            left = self._say_left()
+            self.say(f"{share:.0f} %{', ' if left else ''}{left}; {text}")
 
-    def _say_left(self, before: str = "") -> str:
+    def expect(self, units: float) -> None:
+        self._restart(self._done + units)
+
+    def skip(self, units: float, text: str) -> None:
+        self._restart(self._units - units, text)
+
+    def _restart(self, units: float, text: str = "") -> None:
+        """Measure the pace from now on."""
+        self._units = max(units, 1e-9)
+        self._marks = [(time.monotonic(), self._done)]
+        self._update(text)
+
+    def _say_left(self) -> str:
         """Say what is left at the pace of the last part; nothing while nothing is done."""
         if len(self._marks) < 2:
             return ""
@@ -184,50 +167,37 @@ class ConsoleReporter:
         pace = (now - since) / (done - had)
         if not pace:  # what was skipped and what was done came in one moment
             return ""
-        return f"{before}about {say_seconds(pace * max(0.0, self._units - done))} left"
-
-    def expect(self, units: float) -> None:
-        self._units = max(self._done + units, 1e-9)
-        self._restart()
-
-    def skip(self, units: float, text: str) -> None:
-        self._units = max(self._units - units, 1e-9)
-        self._restart(text)
-
-    def _restart(self, text: str = "") -> None:
-        """Measure the pace from now on."""
-        self._marks = [(time.monotonic(), self._done)]
-        if self._task is not None:
-            self._update(text)
+        return f"about {say_seconds(pace * max(0.0, self._units - done))} left"
 
     def _update(self, text: str) -> None:
-        assert self._task is not None
-        left = self._say_left()
+        if self._task is None:
+            return
+        parts = (self._say_left(), text if self._console.width >= 60 else "")
         self._progress.update(
             self._task,
             total=self._units,
             completed=self._done,
-            description=escape(text) if self._shows_text else "",
-            left=f"{left}  " if left else "",
+            description=escape("  ".join(part for part in parts if part)),
         )
 
-    def say(self, text: str) -> None:
-        line = text if self._step is None else f"{name_step(self._step)}: {text}"
-        self._console.print(escape(line), style="dim", highlight=False)
-
-    def end(self, record: StepRecord, again: bool) -> None:
+    def _clear(self) -> None:
         if self._task is not None:
             self._progress.remove_task(self._task)
             self._task = None
-        figure = (
-            f"test {say_score(record.run.metric, record.test_score)}"
-            if isinstance(record, ModelStep)
-            else ""
-        )
+
+    def say(self, text: str) -> None:
+        line = f"{self._title}: {text}" if self._title else text
+        self._console.print(escape(line), style="dim", highlight=False)
+
+    def end(self, record: StepRecord, again: bool) -> None:
+        self._clear()
+        figure = ""
+        if isinstance(record, ModelStep):
+            figure = f"test {say_score(record.run.metric, record.test_score)} "
         when = "done before" if again else say_seconds(record.seconds)
         self._console.print(
-            f"[bold]{name_step(record.step):<16}[/bold] [green]{escape(figure)}[/green]"
-            f"{' ' if figure else ''}[dim]{when}[/dim]",
+            f"[bold]{SECTIONS[record.step].title:<16}[/bold] [green]{escape(figure)}[/green]"
+            f"[dim]{when}[/dim]",
             highlight=False,
         )
         self._console.print(f"  {escape(record.answer)}", highlight=False)
@@ -238,22 +208,20 @@ def show_download(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function that shows (bytes done, bytes in all), a bar or a line each tenth."""
     console = Console(stderr=True)
     shown = -1
-    with Progress(
-        TextColumn(f"[bold]download {escape(what)}"),
-        BarColumn(bar_width=28),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    with progress.Progress(
+        progress.TextColumn(f"[bold]download {escape(what)}"),
+        progress.BarColumn(bar_width=28),
+        progress.DownloadColumn(),
+        progress.TransferSpeedColumn(),
+        progress.TimeRemainingColumn(),
         console=console,
         transient=True,
         disable=not console.is_terminal,
     ) as bar:
-        task: TaskID | None = None
 
         def show(done: int, total: int) -> None:
-            nonlocal task, shown
-            if task is None:
-                task = bar.add_task("", total=total)
+            nonlocal shown
+            task = bar.task_ids[0] if bar.task_ids else bar.add_task("", total=total)
             bar.update(task, completed=done)
             tenth = 10 * done // max(1, total)
             if not console.is_terminal and tenth > shown:

@@ -6,7 +6,7 @@ import csv
 import hashlib
 import io
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -19,21 +19,15 @@ from tellapart.data.dataset import Dataset, Indices, resize_dataset
 from tellapart.data.split import Split
 from tellapart.device import DeviceName, choose_device, prepare_process
 from tellapart.errors import DataError, NotFinite
+from tellapart.metrics import scores
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.metrics.scores import (
-    compute_loss,
-    compute_probabilities,
-    count_confusions,
-    estimate_score,
-    score_classes,
-)
 from tellapart.models.forward import predict_logits
 from tellapart.records import Estimate, LookRecord, RunRecord, TestRecord
 from tellapart.train.checkpoint import load_model
 from tellapart.train.loop import Rows
 from tellapart.workspace import expand_path, read_record, write_json, write_text
 
-Predict = Callable[[Indices], NDArray[np.float32]]
+Predict = Callable[[Indices], NDArray[np.float32]]  # (k, classes) logits of k rows of the dataset
 LEDGER = "ledger.json"
 PREDICTIONS = "predictions.csv"
 CHOOSE = "choose the best epoch (protocol notebook)"
@@ -59,35 +53,25 @@ class Seal:
     @cached_property
     def key(self) -> str:
         """A hash of which images are train, val and test."""
-        hashes, split = self.dataset.hashes, self.split
-        return hash_settings(
-            *([hashes[row] for row in rows] for rows in (split.train, split.val, split.test))
-        )
+        sides = (self.split.train, self.split.val, self.split.test)
+        return hash_settings(*([self.dataset.hashes[row] for row in rows] for rows in sides))
 
     def read_ledger(self) -> tuple[LookRecord, ...]:
         """Return every look so far, oldest first."""
-        if not self._path.is_file():
-            return ()
-        return read_record(self._path, tuple[LookRecord, ...])
+        return read_record(self._path, tuple[LookRecord, ...]) if self._path.is_file() else ()
 
     def open_test(self, look: Look) -> tuple[Indices, int]:
         """Return the test rows and the number of this look.
 
-        The same look of a study again (a step that was killed after it looked) keeps its number:
-        it shows nothing that was not shown. Each look beyond the study's own is a new one.
+        The same look again (a step was killed after it looked) keeps its number: it shows nothing
+        that was not shown. Each look beyond the study's own is a new one.
         """
         ledger = self.read_ledger()
         for entry in ledger if not look.beyond else ():
             if (entry.step, entry.cell, entry.purpose) == (look.step, look.cell, look.purpose):
                 return self.split.test, entry.look
-        entry = LookRecord(
-            look=len(ledger) + 1,
-            when=datetime.now(UTC).isoformat(timespec="seconds"),
-            step=look.step,
-            cell=look.cell,
-            purpose=look.purpose,
-            beyond=look.beyond,
-        )
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        entry = LookRecord(look=len(ledger) + 1, when=when, **asdict(look))
         write_json(self._path, [kept.model_dump() for kept in (*ledger, entry)])
         return self.split.test, entry.look
 
@@ -96,11 +80,7 @@ class Seal:
         return any(entry.purpose == CHOOSE for entry in self.read_ledger())
 
     def open_rows(self, protocol: str, step: str) -> Rows:
-        """Return the rows to train on and to choose on.
-
-        ``holdout`` trains on train and chooses on val. ``notebook`` trains on train and val and
-        chooses the best epoch on test, as the reference study did; the ledger says so.
-        """
+        """Return the rows to train on and to choose on; for ``notebook`` these are of test."""
         if protocol == "holdout":
             return Rows(self.split.train, self.split.val, "val")
         test, _ = self.open_test(Look(step, "all", CHOOSE))
@@ -110,26 +90,20 @@ class Seal:
 def evaluate_model(
     seal: Seal, look: Look, predict: Predict, folder: str | Path, metric: str = "accuracy"
 ) -> TestRecord:
-    """Look at the test split once with a finished model.
-
-    Args:
-        predict: gives (k, classes) logits for k rows of the dataset.
-        folder: where ``predictions.csv`` goes.
-        metric: of the score, besides accuracy.
-    """
+    """Look at the test split once with a finished model; ``predictions.csv`` goes to ``folder``."""
     rows, number = seal.open_test(look)
     dataset, truth = seal.dataset, seal.dataset.labels[rows]
     logits = predict_finite(predict, rows)
     predicted = logits.argmax(1)
-    confusion = count_confusions(truth, predicted, len(dataset.classes))
+    confusion = scores.count_confusions(truth, predicted, len(dataset.classes))
     digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
         metric=metric,
-        score=estimate_score(metric, truth, predicted, len(dataset.classes)),
-        loss=compute_loss(logits, truth),
+        score=scores.estimate_score(metric, truth, predicted, len(dataset.classes)),
+        loss=scores.compute_loss(logits, truth),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        per_class=score_classes(confusion, dataset.classes),
+        per_class=scores.score_classes(confusion, dataset.classes),
         look=number,
         predictions=digest,
         optimistic=seal.is_optimistic(),
@@ -141,16 +115,14 @@ def score_rows(
 ) -> tuple[Estimate, float]:
     """Return the score and the cross-entropy (nats) of rows that were handed out."""
     logits, truth = predict_finite(predict, rows), dataset.labels[rows]
-    score = estimate_score(metric, truth, logits.argmax(1), len(dataset.classes))
-    return score, compute_loss(logits, truth)
+    classes = len(dataset.classes)
+    return scores.estimate_score(metric, truth, logits.argmax(1), classes), scores.compute_loss(
+        logits, truth
+    )
 
 
 def predict_finite(predict: Predict, rows: Indices) -> NDArray[np.float32]:
-    """Return the logits of rows.
-
-    Raises:
-        NotFinite: one is infinite or not a number, so that no accuracy comes of them.
-    """
+    """Return the logits of rows, or raise NotFinite: no accuracy comes of a NaN."""
     logits = predict(rows)
     if not np.isfinite(logits).all():
         raise NotFinite("an output of the model is not finite, so it has no accuracy; train again")
@@ -180,19 +152,15 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
 def write_predictions(
     path: Path, dataset: Dataset, rows: Indices, logits: NDArray[np.float32]
 ) -> str:
-    """Write a line an image: which, its true and predicted class, and all probabilities.
+    """Write a line an image, with all probabilities; return the file's SHA-256, hexadecimal.
 
-    Class names are written as they are in ``results.json``, names of files as the report shows
-    them. A spreadsheet is to read these columns as text: a name may begin as a formula does.
-
-    Returns:
-        The SHA-256 of the file, hexadecimal.
+    A spreadsheet is to read the columns of names as text: a name may begin as a formula does.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     head = ("file", "row", "hash", "true", "predicted", "correct", "probability")
     writer.writerow((*head, *(f"p({name})" for name in dataset.classes)))
-    for row, share in zip(rows.tolist(), compute_probabilities(logits), strict=True):
+    for row, share in zip(rows.tolist(), scores.compute_probabilities(logits), strict=True):
         guess, true = int(share.argmax()), int(dataset.labels[row])
         file = dataset.files[row] if dataset.files else ""
         named = (dataset.classes[true], dataset.classes[guess])
@@ -205,30 +173,26 @@ def write_predictions(
 
 
 def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
-    """Return from files of predictions which images were right, each (n,) in one common order.
-
-    Raises:
-        DataError: a file is damaged, or two are not of the same images.
-    """
+    """Return from files of predictions which images were right, each (n,) in one common order."""
     found: dict[str, NDArray[np.bool_]] = {}
-    first: tuple[Path, list[str]] | None = None
+    hashes: dict[Path, list[str]] = {}
     for name, path in paths.items():
         try:
             with open(path, newline="", encoding="utf-8") as stream:
                 lines = list(csv.DictReader(stream))
-            hashes = [line["hash"] for line in lines]
-            if not hashes:
+            if not lines:
                 raise ValueError("no lines")
+            hashes[path] = [line["hash"] for line in lines]
             found[name] = np.array([bool(int(line["correct"])) for line in lines])
         except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{path} is not a file of predictions ({error!r}); remove its step's folder and "
                 "start the same command again"
             ) from error
-        first = first or (path, hashes)
-        if hashes != first[1]:
+        first = next(iter(hashes))
+        if hashes[path] != hashes[first]:
             raise DataError(
                 f"models are compared on the same images, but {path} holds other ones than "
-                f"{first[0]}; evaluate both on one split"
+                f"{first}; evaluate both on one split"
             )
     return found

@@ -17,7 +17,7 @@ from tellapart.cells import reporter
 from tellapart.cells.cell import find_cell, name_cell, run_cells, submit_cell, train_cell
 from tellapart.cells.executor import InlineExecutor
 from tellapart.cells.local import LocalExecutor
-from tellapart.cells.reporter import SilentReporter
+from tellapart.cells.reporter import Reporter
 from tellapart.config import SplitSettings, TrainSettings
 from tellapart.data import load_images
 from tellapart.data.dataset import share_dataset
@@ -30,7 +30,7 @@ from tellapart.records import EpochRow, RunRecord
 from .work import make_cell, make_context
 
 
-class Kept(SilentReporter):
+class Kept(Reporter):
     """Keeps what is shown of epochs."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tellapart.cells import open_executor
+from tellapart.cells import EXECUTORS
 from tellapart.cells.cell import run_cells
 from tellapart.cells.executor import Executor, InlineExecutor, Resources
 from tellapart.cells.local import LocalExecutor
@@ -228,7 +228,7 @@ def wait_for_port(port: int) -> None:
 class TestRay(WorkersContract):
     @pytest.fixture
     def executor(self) -> Executor:
-        return open_executor("ray", 2, "cpu")
+        return EXECUTORS["ray"](2, "cpu")
 
     def test_it_has_as_many_workers_as_the_cluster_has_cores(self, executor: Executor) -> None:
         with executor:
@@ -248,9 +248,4 @@ class TestRay(WorkersContract):
 @pytest.mark.skipif(find_spec("ray") is not None, reason="Ray is installed")
 def test_without_ray_the_command_that_installs_it_is_said() -> None:
     with pytest.raises(SettingError, match=r"pip install 'tellapart\[ray\]'"):
-        open_executor("ray", 2, "cpu")
-
-
-def test_an_executor_that_is_not_known_is_refused_with_the_nearest() -> None:
-    with pytest.raises(SettingError, match="'lokal'; did you mean 'local'"):
-        open_executor("lokal", 2, "cpu")
+        EXECUTORS["ray"](2, "cpu")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tellapart.cells.cell import CellContext, NetworkCell
-from tellapart.cells.reporter import Reporter, SilentReporter
+from tellapart.cells.reporter import Reporter
 from tellapart.config import TrainSettings
 from tellapart.data.digits import load_digits
 from tellapart.data.split import make_split
@@ -16,7 +16,7 @@ from tellapart.models import SimpleSettings
 def make_context(folder: Path, reporter: Reporter | None = None) -> CellContext:
     digits = load_digits()
     seal = Seal(digits, make_split(digits), folder)
-    reporter = reporter or SilentReporter()
+    reporter = reporter or Reporter()
     return CellContext(dataset=digits, seal=seal, folder=folder, reporter=reporter, device="cpu")
 
 

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from tellapart.records import (
     BaselineStep,
     EpochRow,
+    InspectStep,
     ModelStep,
     RunRecord,
     SearchStep,
@@ -22,6 +23,7 @@ from tellapart.records import (
 )
 from tellapart.report.page import render_report
 from tellapart.report.sections import SECTIONS
+from tellapart.report.sections.inspect import plot_counts
 from tellapart.report.sections.model import say_fit, say_network
 from tellapart.report.sections.section import Section
 from tests.report import studies
@@ -53,8 +55,8 @@ def make_trained(augment: str, last: tuple[float, float], loss: float = 0.5) -> 
 def test_every_step_says_and_draws_itself(name: str, study: StudyRecord, tmp_path: Path) -> None:
     step, section = study.steps[name], SECTIONS[name]
     assert answer(study, name).endswith(".")
-    pictures = section.pictures(step, study.data.classes, tmp_path)
-    assert all(len(picture.alt) > 20 and picture.caption for picture in pictures.values())
+    pictures = section.embed(step, study.data.classes, tmp_path)
+    assert all(address.startswith("data:image/svg+xml;base64,") for address in pictures.values())
     section.draw(step, tmp_path)
     files = {path.name for path in tmp_path.iterdir()}
     assert files == {f"{plot}.{kind}" for plot in section.plots for kind in ("png", "svg")}
@@ -180,17 +182,15 @@ class ToyStep(StepRecord):
 def test_a_new_step_is_one_entry(
     own: bool, study: StudyRecord, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    inspected = study.steps["inspect"]
+    assert isinstance(inspected, InspectStep)
     template = tmp_path / "toy.html"
     template.write_text("<p>Its colour is <b>{{ step.colour }}</b>.</p>")
     toy = Section(
         title="Toy",
         question="Which colour?",
         answer=lambda step, done, classes: f"{step.colour} of {len(classes)}.",
-        pictures=lambda step, classes, folder: {
-            "counts": SECTIONS["inspect"].pictures(study.steps["inspect"], classes, folder)[
-                "counts"
-            ]
-        },
+        plots={"colours_of_all": lambda step: plot_counts(inspected)},
         template=template if own else None,
     )
     monkeypatch.setitem(SECTIONS, "toy", toy)
@@ -202,7 +202,7 @@ def test_a_new_step_is_one_entry(
     assert "Toy</h2>" in page and page.count("Which colour?") == 2
     assert "Took 3.0 s of the 9.0 s it was given. The time did not suffice for: blue." in page
     assert ("Its colour is <b>&lt;i&gt;red&lt;/i&gt;</b>." in page) == own
-    assert ("Images per class in each split." in page) != own
+    assert ("A figure of this step, called colours of all." in page) != own
 
 
 def test_a_step_of_no_known_kind_is_refused(study: StudyRecord) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -69,18 +70,14 @@ def submit_here(objective: Any) -> Submit:
 
 
 def search(folder: Path, objective: Any = score, trials: int = TRIALS) -> list[TrialRecord]:
-    journal = folder / "trials.journal"
+    storage = folder / "trials.json"
     submit = submit_here(objective)
-    return list(run_search(SPACE, Budget(trials), submit, journal, ignore).trials)
+    return list(run_search(SPACE, Budget(trials), submit, storage, ignore).trials)
 
 
-def list_states(folder: Path) -> list[str]:
-    import optuna
-    from optuna.storages.journal import JournalFileBackend
-
-    storage = optuna.storages.JournalStorage(JournalFileBackend(str(folder / "trials.journal")))
-    study = optuna.load_study(study_name="search", storage=storage)
-    return [trial.state.name for trial in study.trials]
+def count_kept(folder: Path) -> int:
+    """Count the trials that the search has written down."""
+    return len(json.loads((folder / "trials.json").read_text("utf-8")))
 
 
 def climb(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:

@@ -9,44 +9,35 @@ from tellapart.errors import Failure, NotFinite
 from tellapart.metrics.learning import Gain
 from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord
-from tellapart.search.learn import (
-    SHARES,
-    Portion,
-    choose_shares,
-    run_learning,
-    say_crossing,
-    say_gain,
-)
+from tellapart.search.learn import SHARES, choose_shares, run_learning, say_crossing, say_gain
+from tellapart.search.sweep import Point
 
 from .runs import make_run
 
-TOTAL = 4000
+IMAGES = (250, 500, 1000, 2000, 4000)
 
 
-def count(share: float) -> int:
-    return round(TOTAL * share)
-
-
-def run_portion(portion: Portion) -> RunRecord:
+def run_point(point: Point) -> RunRecord:
     """Accuracy follows a power law; seeds differ by a little."""
-    accuracy = 0.9 - 0.1 * portion.share**-0.4 + 0.002 * (portion.seed - 1)
-    return make_run(SimpleSettings(), TrainSettings(seed=portion.seed), accuracy)
+    images, seed = point
+    accuracy = 0.9 - 0.1 * (images / IMAGES[-1]) ** -0.4 + 0.002 * (seed - 1)
+    return make_run(SimpleSettings(), TrainSettings(seed=seed), accuracy)
 
 
-def train(portions: Sequence[Portion]) -> list[RunRecord]:
-    return [run_portion(portion) for portion in portions]
+def train(points: Sequence[Point]) -> list[RunRecord]:
+    return [run_point(point) for point in points]
 
 
 def test_every_share_runs_with_every_seed_and_the_curve_looks_ahead() -> None:
-    asked: list[Portion] = []
+    asked: list[Point] = []
 
-    def note(portions: Sequence[Portion]) -> list[RunRecord]:
-        asked.extend(portions)
-        return train(portions)
+    def note(points: Sequence[Point]) -> list[RunRecord]:
+        asked.extend(points)
+        return train(points)
 
-    found = run_learning(SHARES, 3, count, note)
-    assert asked == [Portion(share, seed) for share in SHARES for seed in range(3)]
-    assert [point.images for point in found.points] == [250, 500, 1000, 2000, 4000]
+    found = run_learning(IMAGES, 3, note)
+    assert asked == [(images, seed) for images in IMAGES for seed in range(3)]
+    assert [point.images for point in found.points] == list(IMAGES)
     assert all(len(point.seeds) == 3 for point in found.points)
     assert found.curve is not None and found.gain is not None
     assert found.curve.power == pytest.approx(0.4, abs=0.02)
@@ -59,25 +50,22 @@ def test_every_share_runs_with_every_seed_and_the_curve_looks_ahead() -> None:
 
 @pytest.mark.parametrize("failure", [NotFinite("not finite"), None])
 def test_a_training_that_came_to_nothing_is_left_out(failure: Failure | None) -> None:
-    def fail(portions: Sequence[Portion]) -> list[RunRecord | Failure | None]:
-        return [
-            failure if one.share == 0.25 or one == Portion(1.0, 0) else run_portion(one)
-            for one in portions
-        ]
+    def fail(points: Sequence[Point]) -> list[RunRecord | Failure | None]:
+        return [failure if one[0] == 1000 or one == (4000, 0) else run_point(one) for one in points]
 
-    found = run_learning(SHARES, 3, count, fail)
+    found = run_learning(IMAGES, 3, fail)
     assert [point.images for point in found.points] == [250, 500, 2000, 4000]
     assert len(found.points[-1].seeds) == 2
 
-    def fail_whole(portions: Sequence[Portion]) -> list[RunRecord | Failure | None]:
-        return [failure if one.share == 1.0 else run_portion(one) for one in portions]
+    def fail_whole(points: Sequence[Point]) -> list[RunRecord | Failure | None]:
+        return [failure if one[0] == 4000 else run_point(one) for one in points]
 
     with pytest.raises(NotFinite):
-        run_learning(SHARES, 2, count, fail_whole)
+        run_learning(IMAGES, 2, fail_whole)
 
 
 def test_one_seed_cannot_tell() -> None:
-    found = run_learning(SHARES, 1, count, train)
+    found = run_learning(IMAGES, 1, train)
     assert found.gain is None
     assert "Cannot tell whether more data would help" in found.sentence
 

@@ -35,16 +35,12 @@ from .runs import (
     Follow,
     N,
     climb,
+    count_kept,
     ignore,
-    list_states,
     make_run,
     score,
     search,
     submit_here,
-)
-
-pytestmark = pytest.mark.filterwarnings(
-    "ignore::optuna.exceptions.ExperimentalWarning"  # of the journal that list_states opens
 )
 
 
@@ -80,12 +76,12 @@ def test_a_trial_is_what_the_objective_was_given(tmp_path: Path) -> None:
         given.append(score(model, recipe))
         return given[-1]
 
-    journal = tmp_path / "trials.journal"
+    storage = tmp_path / "trials.json"
     found = run_search(
         SPACE,
         Budget(4),
         submit_here(note),
-        journal,
+        storage,
         lambda trial, of: seen.append((trial.number, of)),
     )
     trials, number, best = found.trials, found.best, found.run
@@ -125,9 +121,7 @@ def test_a_stopped_search_goes_on_as_if_it_had_not_been(
     with pytest.raises(kind):
         search(tmp_path, stop)
     assert search(tmp_path) == whole
-    states = list_states(tmp_path)
-    assert states.count("COMPLETE") == TRIALS
-    assert set(states) <= {"COMPLETE", "FAIL"}
+    assert count_kept(tmp_path) == TRIALS
 
 
 KILLED = """
@@ -135,14 +129,14 @@ import os, sys
 from pathlib import Path
 from tests.search.runs import score, search
 
-journal = Path(sys.argv[1])
+storage = Path(sys.argv[1])
 calls = []
 
 def die(model, recipe, follow):
     calls.append(model)
     return score(model, recipe) if len(calls) < 4 else os._exit(9)
 
-search(journal, die)
+search(storage, die)
 """
 
 
@@ -150,24 +144,23 @@ def test_a_search_killed_outright_goes_on(whole: list[TrialRecord], tmp_path: Pa
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], cwd=root, check=False)
     assert done.returncode == 9
-    assert list_states(tmp_path) == ["COMPLETE"] * 3 + ["RUNNING"]
+    assert count_kept(tmp_path) == 3
     assert search(tmp_path) == whole
 
 
-def test_half_a_line_in_the_journal_is_cut(whole: list[TrialRecord], tmp_path: Path) -> None:
-    search(tmp_path, trials=3)
-    with (tmp_path / "trials.journal").open("ab") as journal:
-        journal.write(b'{"op_code":4,"work')
-    assert search(tmp_path) == whole
+@pytest.mark.parametrize("content", ["", "null", "{}", "[1]", '[{"trial": {}}]', "[" * 100_000])
+def test_a_damaged_file_is_refused_by_name(content: str, tmp_path: Path) -> None:
+    (tmp_path / "trials.json").write_text(content)
+    with pytest.raises(WorkspaceError, match=r"trials\.json"):
+        search(tmp_path)
 
 
-def test_a_journal_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_said(tmp_path: Path) -> None:
     def fill(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        (tmp_path / "trials.journal").unlink()
-        (tmp_path / "trials.journal").mkdir()
+        (tmp_path / "trials.json").mkdir()
         return score(model, recipe)
 
-    with pytest.raises(WorkspaceError, match=r"trials\.journal could not be written .*--out"):
+    with pytest.raises(WorkspaceError, match=r"trials\.json could not be written .*--out"):
         search(tmp_path, fill)
 
 
@@ -192,9 +185,7 @@ def test_a_failed_training_is_a_failed_trial_and_no_low_accuracy(tmp_path: Path)
             raise TellapartError("the loss was not finite")
         return score(model, recipe)
 
-    found = run_search(
-        SPACE, Budget(TRIALS), submit_here(fail), tmp_path / "trials.journal", ignore
-    )
+    found = run_search(SPACE, Budget(TRIALS), submit_here(fail), tmp_path / "trials.json", ignore)
     trials, number, best = found.trials, found.best, found.run
     failed = [trial for trial in trials if trial.status == "failed"]
     assert trials[0] in failed
@@ -223,30 +214,30 @@ def test_stages_fit_the_image(size: int, stages: int) -> None:
 def test_the_smallest_images_can_be_searched(tmp_path: Path) -> None:
     space = fit_space(2, 64, TrainSettings())
     trials = run_search(
-        space, Budget(3), submit_here(score), tmp_path / "trials.journal", ignore
+        space, Budget(3), submit_here(score), tmp_path / "trials.json", ignore
     ).trials
     assert {trial.settings["stages"] for trial in trials} == {1}
 
 
 def test_no_trial_begins_when_the_time_is_over_but_the_first(tmp_path: Path) -> None:
-    journal = tmp_path / "trials.journal"
+    storage = tmp_path / "trials.json"
     over = Budget(TRIALS, lambda: True)
-    assert len(run_search(SPACE, over, submit_here(score), journal, ignore).trials) == 1
+    assert len(run_search(SPACE, over, submit_here(score), storage, ignore).trials) == 1
     done: list[int] = []
     later = Budget(TRIALS, lambda: len(done) == 2)
     found = run_search(
-        SPACE, later, submit_here(score), journal, lambda trial, of: done.append(trial.number)
+        SPACE, later, submit_here(score), storage, lambda trial, of: done.append(trial.number)
     )
     assert done == [2, 3]
-    again = run_search(SPACE, over, submit_here(score), journal, ignore)
+    again = run_search(SPACE, over, submit_here(score), storage, ignore)
     assert again.trials == found.trials
 
 
 @pytest.mark.parametrize(("size", "width"), [(32, 16), (64, 24), (2, 16), (4, 64)])
 def test_given_trials_fit_every_space(size: int, width: int, tmp_path: Path) -> None:
     space = fit_space(size, width, TrainSettings())
-    journal = tmp_path / "trials.journal"
-    trials = run_search(space, Budget(len(GIVEN) + 2), submit_here(score), journal, ignore).trials
+    storage = tmp_path / "trials.json"
+    trials = run_search(space, Budget(len(GIVEN) + 2), submit_here(score), storage, ignore).trials
     for trial in trials:
         model, _ = split_settings(trial.settings, space)
         assert getattr(model, "width", 0) <= (
@@ -271,7 +262,6 @@ def test_hopeless_trials_are_stopped_and_have_no_accuracy(tmp_path: Path) -> Non
         assert trial.seconds == 2 * 0.25
         model, recipe = split_settings(trial.settings, SPACE)
         assert score(model, recipe).val_score.value < medians[-1]
-    assert list_states(tmp_path).count("PRUNED") == len(stopped)
     assert search(tmp_path, climb, trials=16) == trials
 
 
@@ -319,14 +309,14 @@ def test_importances_name_the_setting_that_decides(tmp_path: Path) -> None:
             model, recipe, 0.5 + getattr(model, "width", 0) / 200 + 0.001 * (recipe.lr < 0.05)
         )
 
-    found = run_search(SPACE, Budget(40), submit_here(decide), tmp_path / "trials.journal", ignore)
+    found = run_search(SPACE, Budget(40), submit_here(decide), tmp_path / "trials.json", ignore)
     assert found.importances
     for kind, shares in found.importances.items():
         counted = [t for t in found.trials if t.settings["model"] == kind and t.status == "done"]
         assert len(counted) >= ENOUGH
         assert sum(shares.values()) == pytest.approx(1)
         assert max(shares, key=lambda name: shares[name]) == "width"
-    few = run_search(SPACE, Budget(5), submit_here(decide), tmp_path / "few.journal", ignore)
+    few = run_search(SPACE, Budget(5), submit_here(decide), tmp_path / "few.json", ignore)
     assert few.importances == {}
 
 
@@ -334,7 +324,7 @@ def search_in_twos(folder: Path, objective: Any = climb, trials: int = 12) -> li
     budget = Budget(trials, workers=2)
     with LocalExecutor(2) as executor:
         submit = partial(executor.submit, objective)
-        found = run_search(SPACE, budget, submit, folder / "trials.journal", ignore)
+        found = run_search(SPACE, budget, submit, folder / "trials.json", ignore)
     return list(found.trials)
 
 
@@ -386,22 +376,19 @@ class KillsDriver:
         return climb(model, recipe, follow)
 
 
-def test_a_driver_killed_over_two_trials_leaves_none_running_and_none_twice(
+def test_a_driver_killed_over_two_trials_leaves_none_out_and_none_twice(
     tmp_path: Path,
 ) -> None:
     root = Path(__file__).resolve().parents[2]
     folder = tmp_path / "killed"
     folder.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(root)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join((str(root), str(root / "src")))}
     code = [sys.executable, "-c", KILLED_PAIR, str(folder)]
     done = subprocess.run(code, cwd=root, check=False, env=environment, timeout=120)
     assert done.returncode == -signal.SIGKILL
-    assert list_states(folder).count("RUNNING") in (1, 2)
-    after = search_in_twos(folder)
-    assert after == search_in_twos(tmp_path / "whole")
-    states = list_states(folder)
-    assert "RUNNING" not in states and "WAITING" not in states
-    assert states.count("COMPLETE") + states.count("PRUNED") == 12
+    assert count_kept(folder) < 12
+    assert search_in_twos(folder) == search_in_twos(tmp_path / "whole")
+    assert count_kept(folder) == 12
 
 
 @pytest.mark.parametrize("told", [5, 6, 7, 8])
@@ -422,5 +409,5 @@ def test_a_search_stopped_after_one_of_two_was_told_goes_on_with_the_other(
 
 def run_in_twos(folder: Path, watch: Any = ignore) -> list[TrialRecord]:
     budget = Budget(16, workers=2)
-    found = run_search(SPACE, budget, submit_here(climb), folder / "trials.journal", watch)
+    found = run_search(SPACE, budget, submit_here(climb), folder / "trials.json", watch)
     return list(found.trials)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tellapart.cells.reporter import Reporter, SilentReporter
+from tellapart.cells.reporter import Reporter
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split
@@ -15,7 +15,7 @@ from tellapart.study.context import Context
 from tellapart.study.settings import StudySettings
 
 
-class Sayings(SilentReporter):
+class Sayings(Reporter):
     """Keeps what was said."""
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ def make_context(
         dataset=dataset,
         seal=Seal(dataset, make_split(dataset), folder),
         folder=folder,
-        reporter=reporter or SilentReporter(),
+        reporter=reporter or Reporter(),
         device=settings.device,
         protocol=settings.protocol,
         metric=settings.metric,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tellapart.cells.cell import open_rows
 from tellapart.data.dataset import Dataset
 from tellapart.errors import BackboneError, BudgetError
 from tellapart.models.backbone import PACKAGED, Backbone, list_here, resize_backbone
@@ -65,7 +66,7 @@ def test_of_all_that_are_here_the_best_get_all_images(
     own = context(backbones=("auto",))
     assert name_backbones(own) == three
     chosen, screened = choose_backbones(own, plan_transfer(own, FREE))
-    assert {name for name, _ in chosen} == {"one", "three"}
+    assert {one.name for one in chosen} == {"one", "three"}
     assert {one.name for one in screened} == set(three)
     worth = {one.name: one.val_score.value for one in screened}
     assert worth["blind"] < min(worth["one"], worth["three"])
@@ -124,14 +125,14 @@ def test_of_auto_what_takes_too_long_is_left_out(
     # a study that goes on keeps to what it chose, whatever is in the cache by now
     chosen, _ = choose_backbones(own, plan)
     again, _ = choose_backbones(own, plan_transfer(own, FREE))
-    assert [name for name, _ in again] == [name for name, _ in chosen] == ["one", "blind"]
+    assert [one.name for one in again] == [one.name for one in chosen] == ["one", "blind"]
 
 
 def test_a_part_of_the_images_is_enough_for_a_head(
     small_backbone: str, context: Callable[..., Context]
 ) -> None:
     own = context(backbones=(small_backbone,), image_size=32)
-    rows = module.open_shared_rows(own, 0.25)
+    rows = open_rows(own, "transfer", 0.25, seed=0)
     assert len(rows.train) == pytest.approx(own.images / 4, abs=10)
     assert set(rows.train) < set(own.seal.split.train)
     assert rows.watch.tolist() == own.seal.split.val.tolist()
@@ -144,14 +145,14 @@ def test_the_resolution_is_found_where_images_are_smaller(
     monkeypatch.setattr(module, "make_backbone", lambda name, fetch=True: big)
     own = context(backbones=("one",))
     plan = plan_transfer(own, FREE)
-    ((_, backbone),), screened = choose_backbones(own, plan)
+    (backbone,), screened = choose_backbones(own, plan)
     sizes = [one.image_size for one in screened]
     assert sizes == [32, 64, 96][: len(sizes)]
     best = max(screened, key=lambda one: one.val_score.value)
     assert backbone.image_size == best.image_size
     assert choose_backbones(own, plan)[1] == screened  # read, not asked again
     named = context("other", backbones=("one",), image_size=40)
-    ((_, backbone),), screened = choose_backbones(named, plan_transfer(named, FREE))
+    (backbone,), screened = choose_backbones(named, plan_transfer(named, FREE))
     assert (backbone.image_size, screened) == (40, ())
 
 

@@ -95,6 +95,15 @@ def test_an_unfinished_run_is_refused(folder: Path, tmp_path: Path) -> None:
         compare_models([tmp_path / "half", folder / "train-0"])
 
 
+def test_a_study_is_finished_without_what_it_had_no_time_for(folder: Path) -> None:
+    study, results = folder / "study", folder / "study" / "results.json"
+    record = json.loads(results.read_text())
+    del record["steps"]["learn"]
+    results.write_text(json.dumps(record | {"left_out": {"learn": "no time"}}))
+    (study / "learn" / "record.json").unlink()
+    assert len(compare_models([study]).runs) == 5
+
+
 def test_an_altered_file_is_named(folder: Path, tmp_path: Path) -> None:
     shutil.copytree(folder / "train-1", tmp_path / "altered")
     (path,) = (tmp_path / "altered").rglob("predictions.csv")

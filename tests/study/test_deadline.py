@@ -12,7 +12,7 @@ from tellapart.study.deadline import (
     Deadline,
     NoTime,
     Trainings,
-    fit_trainings,
+    choose_fitting,
     list_cuts,
     shorten,
 )
@@ -80,7 +80,7 @@ def test_few_epochs_and_sizes_are_not_made_more() -> None:
 
 @pytest.mark.parametrize("seconds", [20.0, 100.0, 1000.0, 10_000.0, 1e9])
 def test_as_much_is_trained_as_fits(seconds: float) -> None:
-    kept = fit_trainings(WHOLE, count, seconds)
+    kept = choose_fitting(shorten(WHOLE), count, seconds)
     assert count(kept) <= CAREFUL * (seconds - FINISH)
     before = [one for one in shorten(WHOLE) if count(one) > count(kept)]
     assert all(count(one) > CAREFUL * (seconds - FINISH) for one in before)
@@ -88,9 +88,11 @@ def test_as_much_is_trained_as_fits(seconds: float) -> None:
 
 def test_too_little_time_is_told_with_the_number_that_would_do() -> None:
     with pytest.raises(NoTime, match=r"needs about .*, and 1.0 s are left") as refused:
-        fit_trainings(WHOLE, lambda some: 100 * count(some), 1.0)
+        choose_fitting(shorten(WHOLE), lambda some: 100 * count(some), 1.0)
     needed = refused.value.needed
-    assert fit_trainings(WHOLE, lambda some: 100 * count(some), needed + 1e-6).share == 1 / 4
+    assert (
+        choose_fitting(shorten(WHOLE), lambda some: 100 * count(some), needed + 1e-6).share == 1 / 4
+    )
     assert refused.value.exit_code == 4
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tellapart.cells.reporter import SilentReporter
+from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.evaluate import Seal
@@ -40,7 +40,7 @@ def make(
             dataset=digits,
             seal=Seal(digits, digits_split, tmp_path),
             folder=tmp_path,
-            reporter=SilentReporter(),
+            reporter=Reporter(),
             device="cpu",
             settings=settings,
             workers=2,

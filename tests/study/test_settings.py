@@ -15,6 +15,7 @@ from tellapart.study.settings import (
     TransferSettings,
     read_list,
 )
+from tellapart.study.start import name_steps
 
 
 def test_numbers_and_texts_of_seeds_are_one() -> None:
@@ -70,15 +71,13 @@ def test_a_network_is_read_as_what_it_was() -> None:
 
 
 def test_steps_are_those_of_the_study_in_its_order() -> None:
-    known = ("inspect", "baseline", "conv")
-    settings = StudySettings(steps=("conv", "inspect", "conv"))
-    assert settings.check_steps(known) == ("inspect", "conv")
+    assert name_steps(StudySettings(steps=("conv", "inspect", "conv"))) == ("inspect", "conv")
     assert TypeAdapter(StudySettings).validate_python({"steps": "conv, inspect"}).steps == (
         "conv",
         "inspect",
     )
     with pytest.raises(SettingError, match="got 'bseline'; did you mean 'baseline'"):
-        StudySettings(steps=("bseline",)).check_steps(known)
+        name_steps(StudySettings(steps=("bseline",)))
 
 
 def test_only_texts_are_lists_of_parts() -> None:

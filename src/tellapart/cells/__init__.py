@@ -7,17 +7,11 @@ from collections.abc import Callable
 
 from tellapart.cells.executor import Executor, InlineExecutor
 from tellapart.device import DeviceName, choose_device, count_threads, measure_free_memory
-from tellapart.errors import SettingError, suggest_name
 
 SHARE, MODEST, LARGE = 0.8, 2_300_000_000, 0.1
 """What workers may take together: of the free memory the first part, but no more than so many
 bytes, unless the third part is more."""
 VISIBLE = "CUDA_VISIBLE_DEVICES"
-
-
-def open_inline(workers: int, device: DeviceName) -> Executor:
-    """Return this process as an executor."""
-    return InlineExecutor()
 
 
 def open_local(workers: int, device: DeviceName) -> Executor:
@@ -40,25 +34,11 @@ def open_ray(workers: int, device: DeviceName) -> Executor:
 
 
 EXECUTORS: dict[str, Callable[[int, DeviceName], Executor]] = {
-    "inline": open_inline,
+    "inline": lambda workers, device: InlineExecutor(),
     "local": open_local,
     "ray": open_ray,
 }
 """Who runs cells, by name; each is told how many workers are wanted, and the device."""
-
-
-def open_executor(name: str, workers: int, device: DeviceName) -> Executor:
-    """Return the executor of a name.
-
-    Raises:
-        SettingError: no executor has that name, or what it needs is not there.
-    """
-    if name not in EXECUTORS:
-        raise SettingError(
-            f"--executor must be auto or one of {', '.join(EXECUTORS)}, but got {name!r}"
-            f"{suggest_name(name, EXECUTORS)}"
-        )
-    return EXECUTORS[name](workers, device)
 
 
 def measure_room() -> float:

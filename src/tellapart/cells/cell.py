@@ -13,7 +13,7 @@ from typing import Literal
 
 from tellapart import __version__
 from tellapart.cells.executor import Executor, InlineExecutor, Resources
-from tellapart.cells.reporter import Reporter, SilentReporter, TrainingWatch
+from tellapart.cells.reporter import Reporter, TrainingWatch
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.data.dataset import Dataset, share_dataset
 from tellapart.data.subset import take_share
@@ -21,7 +21,7 @@ from tellapart.device import DeviceName, Precision, choose_device, use_threads
 from tellapart.errors import FAILURES, Failure, Hopeless, TellapartError
 from tellapart.evaluate import Seal
 from tellapart.models import Network, Shape, count_planned
-from tellapart.records import RunRecord
+from tellapart.records import EpochRow, RunRecord
 from tellapart.stop import check_stop
 from tellapart.train.checkpoint import finish_run, read_failure, remove_checkpoints
 from tellapart.train.learner import Task
@@ -61,7 +61,7 @@ class CellContext:
             dataset=dataset,
             seal=Seal(dataset, self.seal.split, self.folder),
             folder=self.folder,
-            reporter=SilentReporter(),
+            reporter=Reporter(),
             device=self.device,
             precision=self.precision,
             protocol=self.protocol,
@@ -147,18 +147,17 @@ class NetworkCell(Cell):
             precision=context.precision,
             metric=context.metric,
         )
-        rows = open_rows(context, self)
+        rows = open_rows(context, self.place, self.share, self.share_seed)
         with use_threads(self.threads) if self.threads else nullcontext():
             return fit_network(context.dataset, rows, task, folder, follow, show.show_part)
 
 
-def open_rows(context: CellContext, cell: NetworkCell) -> Rows:
-    """Return the rows that a cell trains on, and those that its best epoch is chosen on."""
-    rows = context.seal.open_rows(context.protocol, cell.place)
-    if cell.share == 1.0:
+def open_rows(context: CellContext, place: str, share: float, seed: int) -> Rows:
+    """Return a share of the rows that a step trains on, and those that it chooses on."""
+    rows = context.seal.open_rows(context.protocol, place)
+    if share == 1.0:
         return rows
-    own = take_share(context.dataset, rows.train, cell.share, cell.share_seed)
-    return replace(rows, train=own)
+    return replace(rows, train=take_share(context.dataset, rows.train, share, seed))
 
 
 def weigh_training(model: Network, shape: Shape) -> int:
@@ -213,9 +212,9 @@ def train_cell(context: CellContext, cell: Cell, follow: Watch = ignore_epoch) -
     folder = context.folder / cell.place / name
     show = TrainingWatch(context.reporter, cell.label)
 
-    def watch(row: object) -> None:
-        show(row)  # type: ignore[arg-type]  # an epoch's
-        follow(row)  # type: ignore[arg-type]
+    def watch(row: EpochRow) -> None:
+        show(row)
+        follow(row)
 
     try:
         run = cell.train(context, folder, show, watch)

@@ -40,11 +40,7 @@ class Executor(ABC):
 
     @abstractmethod
     def submit(
-        self,
-        function: Callable[..., Result],
-        /,
-        *args: object,
-        resources: Resources = LITTLE,
+        self, function: Callable[..., Result], /, *args: object, resources: Resources = LITTLE
     ) -> Future[Result]:
         """Run ``function(*args)``; the future has its result, or its exception.
 
@@ -65,11 +61,7 @@ class InlineExecutor(Executor):
     """Runs each function at once, in this process."""
 
     def submit(
-        self,
-        function: Callable[..., Result],
-        /,
-        *args: object,
-        resources: Resources = LITTLE,
+        self, function: Callable[..., Result], /, *args: object, resources: Resources = LITTLE
     ) -> Future[Result]:
         future: Future[Result] = Future()
         try:
@@ -80,11 +72,7 @@ class InlineExecutor(Executor):
 
 
 def call_portably(function: Callable[..., Result], args: tuple[object, ...]) -> Result:
-    """Call a function in a worker, so that whatever it raises can be handed to the caller.
-
-    Raises:
-        TellapartError: in the words of an exception that cannot be handed over.
-    """
+    """Call a function in a worker; an exception that cannot be handed over is told in words."""
     try:
         return function(*args)
     except Exception as error:

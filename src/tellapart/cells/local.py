@@ -1,6 +1,6 @@
 """Workers on this machine: processes by joblib's loky, one call each at a time.
 
-A thread for each worker hands it calls and waits. A worker that dies is replaced and its call
+A thread for each call at work waits for its worker. A worker that dies is replaced and its call
 tried once more; a stop that is asked for is handed on; workers whose parent is gone end by
 themselves.
 """
@@ -14,9 +14,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from tellapart.cells.executor import LITTLE, Executor, Resources, Result, call_portably
@@ -34,16 +33,6 @@ SAFE_PATH = "PYTHONSAFEPATH"
 """Keeps a file in the working folder from hiding a module of Python or a library."""
 
 
-@dataclass(frozen=True)
-class Call:
-    """A call that waits for a worker."""
-
-    function: Callable[..., Any]
-    args: tuple[object, ...]
-    memory: int
-    future: Future[Any]
-
-
 class LocalExecutor(Executor):
     """Runs calls in up to ``workers`` processes, which start when they are needed.
 
@@ -54,7 +43,6 @@ class LocalExecutor(Executor):
     """
 
     remote = True
-    local = True
 
     def __init__(
         self,
@@ -64,20 +52,17 @@ class LocalExecutor(Executor):
         environments: Sequence[dict[str, str]] = (),
     ) -> None:
         self.workers = workers
-        self._calls: queue.SimpleQueue[Call | None] = queue.SimpleQueue()
         self._gate = Gate(memory)
         self._closing = threading.Event()
         common = {"OMP_NUM_THREADS": str(threads), SAFE_PATH: "1"}
         self._own = [Worker(common | own) for own in environments or [{}] * workers]
-        self._threads = [
-            threading.Thread(target=self._serve, args=(worker,), daemon=True)
-            for worker in self._own
-        ]
+        self._free: queue.SimpleQueue[Worker] = queue.SimpleQueue()
+        for worker in self._own:
+            self._free.put(worker)
+        self._threads = ThreadPoolExecutor(workers)
 
     def __enter__(self) -> LocalExecutor:
         start_trackers()
-        for thread in self._threads:
-            thread.start()
         return self
 
     def close(self, kind: type[BaseException] | None) -> None:
@@ -86,44 +71,24 @@ class LocalExecutor(Executor):
             if issubclass(kind, KeyboardInterrupt) and find_stop() is not None:
                 for worker in self._own:  # a second signal: what is not saved by now is lost
                     worker.send(signal.SIGKILL)
-        for _ in self._threads:
-            self._calls.put(None)
-        for thread in self._threads:
-            thread.join()
+        self._threads.shutdown(cancel_futures=kind is not None)
+        for worker in self._own:
+            worker.close()
 
     def submit(
-        self,
-        function: Callable[..., Result],
-        /,
-        *args: object,
-        resources: Resources = LITTLE,
+        self, function: Callable[..., Result], /, *args: object, resources: Resources = LITTLE
     ) -> Future[Result]:
-        future: Future[Result] = Future()
-        self._calls.put(Call(function, args, resources.memory, future))
-        return future
+        return self._threads.submit(self._call, function, args, resources.memory)
 
-    def _serve(self, worker: Worker) -> None:
-        """Hand calls to one worker, until there are none."""
-        while True:
-            try:
-                call = self._calls.get(timeout=IDLE)
-            except queue.Empty:
-                worker.close()
-                continue
-            if call is None:
-                worker.close()
-                return
-            if self._closing.is_set():
-                call.future.cancel()
-            if not call.future.set_running_or_notify_cancel():
-                continue
-            try:
-                with self._gate.hold(call.memory):
-                    outcome = worker.run(call, self._closing)
-            except BaseException as error:  # the caller's, by the future
-                call.future.set_exception(error)
-            else:
-                call.future.set_result(outcome)
+    def _call(
+        self, function: Callable[..., Result], args: tuple[object, ...], memory: int
+    ) -> Result:
+        worker = self._free.get()
+        try:
+            with self._gate.hold(memory):
+                return worker.run(function, args, self._closing)
+        finally:
+            self._free.put(worker)
 
 
 class Worker:
@@ -133,21 +98,30 @@ class Worker:
         self._environment = environment
         self._pool: Any = None
 
-    def run(self, call: Call, closing: threading.Event) -> Any:
+    def run(
+        self,
+        function: Callable[..., Result],
+        args: tuple[object, ...],
+        closing: threading.Event,
+    ) -> Result:
         """Return what a call gives in the process, or raise what it raises there.
 
         Raises:
             CellDied: the process died, and the one after it too.
-            Interrupted: a stop was asked for.
         """
-        from joblib.externals.loky.process_executor import BrokenProcessPool
+        from joblib.externals.loky.process_executor import BrokenProcessPool, ProcessPoolExecutor
 
         for _ in range(TRIES):
             check_stop()
             if closing.is_set():
                 raise Interrupted("stopped before it began")
+            if self._pool is None:
+                own, start = self._environment, (os.getpid(),)
+                self._pool = ProcessPoolExecutor(
+                    1, timeout=IDLE, env=own, initializer=prepare_worker, initargs=start
+                )
             try:
-                future = self._open().submit(call_portably, call.function, call.args)
+                future: Future[Result] = self._pool.submit(call_portably, function, args)
                 return self._wait(future, closing)
             except BrokenProcessPool:
                 self.close()
@@ -173,19 +147,7 @@ class Worker:
         if pool is not None:
             pool.shutdown(wait=True)
 
-    def _open(self) -> Any:
-        if self._pool is None:
-            from joblib.externals.loky.process_executor import ProcessPoolExecutor
-
-            self._pool = ProcessPoolExecutor(
-                1,
-                env=self._environment,
-                initializer=prepare_worker,
-                initargs=(os.getpid(),),
-            )
-        return self._pool
-
-    def _wait(self, future: Future[Any], closing: threading.Event) -> Any:
+    def _wait(self, future: Future[Result], closing: threading.Event) -> Result:
         """Return what a future has, and hand a stop that is asked for to the process, once."""
         told = False
         while not wait([future], WAIT).done:
@@ -205,11 +167,7 @@ class Gate:
 
     @contextmanager
     def hold(self, memory: int) -> Iterator[None]:
-        """Wait until so many bytes are free, and hold them for the length of a ``with`` block.
-
-        Raises:
-            Interrupted: a stop was asked for while it waited.
-        """
+        """Wait until so many bytes are free, and hold them; a stop that is asked for is raised."""
         with self._changed:
             while self._inside and self._held + memory > self._memory:
                 self._changed.wait(WAIT)

@@ -82,11 +82,7 @@ class RayExecutor(Executor):
             self._ray.shutdown()
 
     def submit(
-        self,
-        function: Callable[..., Result],
-        /,
-        *args: object,
-        resources: Resources = LITTLE,
+        self, function: Callable[..., Result], /, *args: object, resources: Resources = LITTLE
     ) -> Future[Result]:
         """Run a call where its cores and GPUs are free, and as much memory as the largest has.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from typing import Protocol
 
 from tellapart.records import EpochRow, StepRecord
 
@@ -12,8 +11,8 @@ OFTEN = 2.0
 """Seconds after which an epoch at work shows how far it has come."""
 
 
-class Reporter(Protocol):
-    """Shows a person how the work goes."""
+class Reporter:
+    """Shows a person how the work goes; this one shows nothing."""
 
     def begin(self, step: str, units: float) -> None:
         """A step starts that will take so many units (epochs, or images)."""
@@ -32,22 +31,6 @@ class Reporter(Protocol):
 
     def end(self, record: StepRecord, again: bool) -> None:
         """A step is finished, now or (``again``) by an earlier start."""
-
-
-class SilentReporter:
-    """Shows nothing."""
-
-    def begin(self, step: str, units: float) -> None: ...
-
-    def advance(self, units: float, text: str) -> None: ...
-
-    def expect(self, units: float) -> None: ...
-
-    def skip(self, units: float, text: str) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def end(self, record: StepRecord, again: bool) -> None: ...
 
 
 class TrainingWatch:

@@ -14,14 +14,9 @@ from pydantic import ValidationError
 from tellapart.cli import tools  # its commands join the app's
 from tellapart.cli.commands import app
 from tellapart.console import find_failure, open_streams, print_error
+from tellapart.data import NAMED
 from tellapart.device import prepare_libraries
-from tellapart.errors import (
-    BudgetError,
-    Interrupted,
-    SettingError,
-    TellapartError,
-    UserError,
-)
+from tellapart.errors import BudgetError, Interrupted, SettingError, TellapartError, UserError
 from tellapart.stop import catch_signals
 from tellapart.workspace import check_home
 
@@ -34,11 +29,8 @@ def main(arguments: list[str] | None = None) -> int:
         check_home()
         with catch_signals():
             app(arguments, exit_on_error=False, print_error=False, result_action="return_value")
-    except cyclopts.ValidationError as error:
-        print_error(_say_refusal(error))
-        return UserError.exit_code
     except cyclopts.CycloptsError as error:
-        print_error(_say_usage(error))
+        print_error(_say_refusal(error))
         return UserError.exit_code
     except TellapartError as error:
         print_error(_say_setting(error) if isinstance(error, SettingError) else str(error))
@@ -47,9 +39,9 @@ def main(arguments: list[str] | None = None) -> int:
         print_error("stopped; the same command goes on from here")
         return Interrupted.exit_code
     except (MemoryError, RuntimeError) as error:
-        if not _is_lack_of_memory(error):
+        if not (said := _say_memory(error)):
             raise
-        print_error(_say_memory(error))
+        print_error(said)
         return BudgetError.exit_code
     except OSError as error:
         print_error(
@@ -82,14 +74,11 @@ def run() -> NoReturn:
     sys.exit(code)
 
 
-def _is_lack_of_memory(error: Exception) -> bool:
-    """Tell whether NumPy, PyTorch or its GPU found no room."""
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
-        return True
-    return "can't allocate memory" in str(error)  # PyTorch's allocator for the CPU
-
-
 def _say_memory(error: Exception) -> str:
+    """Say that NumPy, PyTorch or its GPU found no room; nothing where that is not it."""
+    known = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
+    if not known and "can't allocate memory" not in str(error):  # PyTorch's words on a CPU
+        return ""
     seen = re.sub(r"^\[enforce.*?== 0\. ", "", str(error)) or "an array did not fit"
     return (
         f"the memory ran out ({textwrap.shorten(seen, 110, placeholder='...')}); what is saved is "
@@ -98,31 +87,19 @@ def _say_memory(error: Exception) -> str:
     )
 
 
-def _say_refusal(error: cyclopts.ValidationError) -> str:
-    """Say what a setting refuses, which cyclopts and pydantic have wrapped."""
+def _say_refusal(error: cyclopts.CycloptsError) -> str:
+    """Say what a setting refuses, which cyclopts and pydantic have wrapped; or what is missing."""
     cause = error.__cause__
     if isinstance(cause, ValidationError):
         inner = cause.errors()[0].get("ctx", {}).get("error")
         if isinstance(inner, SettingError):
             return _say_setting(inner)
-    return _say_usage(error)
-
-
-def _say_setting(error: SettingError) -> str:
-    """Say which flag has a value that its setting refuses."""
-    return error.flag + str(error).removeprefix(error.name) if error.flag else str(error)
-
-
-def _say_usage(error: cyclopts.CycloptsError) -> str:
-    from tellapart.data import NAMED
-
-    names = ", ".join(NAMED)
     missing = error.argument if isinstance(error, cyclopts.MissingArgumentError) else None
     if missing is not None and missing.name.lstrip("-").casefold() == "data":
         command = " ".join(("tellapart", *(error.command_chain or ())))
         return (
             f"{command} needs images: a folder with a folder of images for each class, or a name "
-            f"({names}); such as {command} photos/"
+            f"({', '.join(NAMED)}); such as {command} photos/"
         )
     if isinstance(error, cyclopts.UnknownCommandError) and error.unused_tokens:
         word = error.unused_tokens[0]
@@ -130,3 +107,8 @@ def _say_usage(error: cyclopts.CycloptsError) -> str:
             return f"{word!r} is no command; did you mean tellapart study {word}?"
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{' '.join(lines)} (see tellapart --help)"
+
+
+def _say_setting(error: SettingError) -> str:
+    """Say which flag has a value that its setting refuses."""
+    return error.flag + str(error).removeprefix(error.name) if error.flag else str(error)

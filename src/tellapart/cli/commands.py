@@ -1,28 +1,21 @@
-"""The commands that train: flags to settings."""
+"""The commands that train: flags to settings, settings to a study, and where its report is."""
 
 from __future__ import annotations
 
+import shlex
+import sys
+import time
 from typing import Annotated
 
 from cyclopts import App, Parameter
+from rich.console import Console
 
 from tellapart import __version__
-from tellapart.cli.flags import (
-    Answer,
-    AnswerFlags,
-    Data,
-    Network,
-    Place,
-    PlaceFlags,
-    Recipe,
-    Run,
-    Search,
-    SizedFlags,
-    Sweep,
-    Transfer,
-)
-from tellapart.cli.work import Job, run_job
+from tellapart.cli import flags
 from tellapart.config import RecipeSettings
+from tellapart.console import ConsoleReporter, escape, print_json, print_text
+from tellapart.data.tree import show_name
+from tellapart.device import choose_device
 from tellapart.errors import SettingError
 from tellapart.report.sections import SECTIONS
 from tellapart.study.settings import (
@@ -32,6 +25,13 @@ from tellapart.study.settings import (
     SweepSettings,
     TransferSettings,
     read_list,
+)
+from tellapart.workspace import expand_path, name_folder
+
+STEPS = f"Some of {', '.join(SECTIONS)}, separated by commas [default: all but vary]."
+VARIED = (
+    "width or dense, whose sizes follow from the data; or SETTING=VALUE,VALUE, up to two times, of "
+    "any setting of the network or its training."
 )
 
 
@@ -54,22 +54,16 @@ app = App(
 
 @app.command
 def study(
-    data: Data,
+    data: flags.Data,
     *,
-    steps: Annotated[
-        str | None,
-        Parameter(
-            help=f"Some of {', '.join(SECTIONS)}, separated by commas [default: all but vary]."
-        ),
-    ] = None,
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    sweep: Sweep = SweepSettings(),
-    search: Search = SearchSettings(),
-    transfer: Transfer = TransferSettings(),
-    run: Run = RunSettings(),
-    place: Place = PlaceFlags(),
-    answer: Answer = AnswerFlags(),
+    steps: Annotated[str | None, Parameter(help=STEPS)] = None,
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    sweep: flags.Sweep = SweepSettings(),
+    search: flags.Search = SearchSettings(),
+    transfer: flags.Transfer = TransferSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Run all steps and write one report. Started again, it goes on where it stopped.
 
@@ -87,56 +81,46 @@ def study(
         search=search,
         transfer=transfer,
     )
-    run_job(Job("study", data, settings, place, answer))
+    run_job("study", data, settings, files)
 
 
 @app.command
-def inspect(data: Data, *, place: Place = PlaceFlags(), answer: Answer = AnswerFlags()) -> None:
+def inspect(data: flags.Data, *, files: flags.Files = flags.FileFlags()) -> None:
     """Count classes; look at balance, sizes, modes, duplicates and samples.
 
     Example: `tellapart inspect photos/`
     """
-    run_job(Job("inspect", data, StudySettings(steps=("inspect",)), place, answer))
+    run_job("inspect", data, StudySettings(steps=("inspect",)), files)
 
 
 @app.command
 def train(
-    data: Data,
+    data: flags.Data,
     *,
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    run: Run = RunSettings(),
-    place: Place = PlaceFlags(),
-    answer: Answer = AnswerFlags(),
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Train one network and test it once.
 
     Example: `tellapart train cifar10 --model deep --epochs 50 --protocol notebook`
     """
     settings = StudySettings(**dict(run), steps=("baseline",), model=network.make(), recipe=recipe)
-    run_job(Job("train", data, settings, place, answer))
+    run_job("train", data, settings, files)
 
 
 @app.command
 def sweep(
-    data: Data,
+    data: flags.Data,
     *,
-    vary: Annotated[
-        tuple[str, ...],
-        Parameter(
-            help="width or dense, whose sizes follow from the data; or SETTING=VALUE,VALUE, up to "
-            "two times, of any setting of the network or its training.",
-        ),
-    ] = ("width",),
-    sizes: Annotated[
-        str, Parameter(help="Sizes of width or dense, separated by commas.", show_default=False)
-    ] = "",
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    sweep: Sweep = SweepSettings(),
-    run: Run = RunSettings(),
-    place: Place = PlaceFlags(),
-    answer: Answer = AnswerFlags(),
+    vary: Annotated[tuple[str, ...], Parameter(help=VARIED)] = ("width",),
+    sizes: Annotated[str, Parameter(help="Sizes of width or dense, separated by commas.")] = "",
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    sweep: flags.Sweep = SweepSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Vary a setting, several seeds each: does size matter?
 
@@ -157,53 +141,50 @@ def sweep(
         recipe=recipe,
         sweep=sweep.model_copy(update=varied),
     )
-    run_job(Job("sweep", data, settings, place, answer))
+    run_job("sweep", data, settings, files)
 
 
 @app.command
 def search(
-    data: Data,
+    data: flags.Data,
     *,
-    search: Search = SearchSettings(),
-    run: Run = RunSettings(),
-    place: Place = PlaceFlags(),
-    answer: Answer = AnswerFlags(),
+    search: flags.Search = SearchSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Search for the best network from scratch, and test it once.
 
     Example: `tellapart search digits --trials 12`
     """
     settings = StudySettings(**dict(run), steps=("search",), search=search)
-    run_job(Job("search", data, settings, place, answer))
+    run_job("search", data, settings, files)
 
 
 @app.command
 def transfer(
-    data: Data,
+    data: flags.Data,
     *,
-    transfer: Transfer = TransferSettings(),
-    run: Run = RunSettings(),
-    place: Place = PlaceFlags(),
-    answer: Answer = AnswerFlags(),
+    transfer: flags.Transfer = TransferSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Train a head on the features of frozen pretrained backbones.
 
     Example: `tellapart transfer photos/ --backbone efficientnet-lite0 --backbone mobilenetv2_100`
     """
     settings = StudySettings(**dict(run), steps=("transfer",), transfer=transfer)
-    run_job(Job("transfer", data, settings, place, answer))
+    run_job("transfer", data, settings, files)
 
 
 @app.command
 def learn(
-    data: Data,
+    data: flags.Data,
     *,
-    network: Network = SizedFlags(),
-    recipe: Recipe = RecipeSettings(),
-    sweep: Sweep = SweepSettings(),
-    run: Run = RunSettings(),
-    place: Place = PlaceFlags(),
-    answer: Answer = AnswerFlags(),
+    network: flags.Network = flags.SizedFlags(),
+    recipe: flags.Recipe = RecipeSettings(),
+    sweep: flags.Sweep = SweepSettings(),
+    run: flags.Run = RunSettings(),
+    files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Would more data help? Train on growing shares of the images, and look ahead.
 
@@ -212,4 +193,37 @@ def learn(
     settings = StudySettings(
         **dict(run), steps=("learn",), model=network.make(), recipe=recipe, sweep=sweep
     )
-    run_job(Job("learn", data, settings, place, answer))
+    run_job("learn", data, settings, files)
+
+
+def run_job(verb: str, data: str, settings: StudySettings, files: flags.FileFlags) -> None:
+    """Load the data, run the steps, and say where the report is; or what would be done."""
+    from tellapart.study.start import identify_study
+    from tellapart.study.study import describe_plan, plan_study, run_study
+
+    started = time.monotonic()
+    choose_device(settings.device)
+    # backbones see images at sizes of their own: small pixels would be held for nothing
+    dataset = files.load(data, memory_limit=0 if settings.steps == ("transfer",) else None)
+    identity = identify_study(dataset, settings)
+    out = files.out and expand_path(files.out)
+    folder = out or name_folder(f"{dataset.name}-{verb}", identity)
+    console = Console(stderr=True, soft_wrap=not sys.stderr.isatty(), highlight=False)
+    console.print(escape(f"{dataset.origin}; {dataset.size_reason}"), style="dim")
+    notes = [f"note: {note}" for note in dataset.notes]
+    notes += [f"left out: {file.path}: {file.reason}" for file in dataset.excluded[:10]]
+    if len(dataset.excluded) > 10:
+        notes.append(f"left out: {len(dataset.excluded)} files in all")
+    for note in notes:
+        console.print(escape(note), style="yellow")
+    if files.plan:
+        plan = plan_study(dataset, settings, folder, ConsoleReporter(console), started)
+        print_json(plan) if files.as_json else print_text(describe_plan(plan))
+        return
+    with ConsoleReporter(console) as reporter:
+        command = shlex.join(["tellapart", *map(show_name, sys.argv[1:])])
+        record = run_study(dataset, settings, folder, reporter, command, started)
+    if files.as_json:
+        print_json(record)
+    else:
+        print_text(f"report: {folder / 'report.html'}")

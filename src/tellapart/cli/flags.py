@@ -9,21 +9,18 @@ from cyclopts import Group, Parameter
 from pydantic import Field, create_model
 
 from tellapart.config import RecipeSettings, Settings
-from tellapart.data import NAMED
+from tellapart.console import show_download
+from tellapart.data import NAMED, Dataset, load_images
 from tellapart.models import NETWORKS, NetworkSettings, make_network_settings
-from tellapart.study.settings import (
-    RunSettings,
-    SearchSettings,
-    SweepSettings,
-    TransferSettings,
-)
+from tellapart.study.settings import RunSettings, SearchSettings, SweepSettings, TransferSettings
+from tellapart.workspace import expand_path
 
 Data = Annotated[str, Parameter(help=f"A name ({', '.join(NAMED)}) or a folder of images.")]
 RunFolder = Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")]
 
 
-class PlaceFlags(Settings):
-    """Where the images lie, and where the work goes."""
+class DataFlags(Settings):
+    """Where the images lie."""
 
     data_dir: Path | None = Field(
         default=None, description="Where named data lie; also TELLAPART_DATA."
@@ -31,14 +28,26 @@ class PlaceFlags(Settings):
     follow_links: bool = Field(
         default=False, description="Follow links that lead out of a folder of images."
     )
+
+    def load(self, data: str, memory_limit: int | None = None) -> Dataset:
+        """Return the images of a name or a folder; a download is shown."""
+        where = self.data_dir and expand_path(self.data_dir)
+        with show_download(data) as progress:
+            return load_images(
+                data,
+                where,
+                progress=progress,
+                memory_limit=memory_limit,
+                follow_links=self.follow_links,
+            )
+
+
+class FileFlags(DataFlags):
+    """Where the images lie, where the work goes, and what is printed."""
+
     out: Path | None = Field(
         default=None, description="Output folder [default: runs/DATA-COMMAND-N]."
     )
-
-
-class AnswerFlags(Settings):
-    """What is printed."""
-
     plan: bool = Field(default=False, description="Say what would be done, and do nothing.")
     as_json: Annotated[bool, Parameter(name="--json")] = Field(
         default=False, description="Print the record as JSON."
@@ -51,13 +60,8 @@ class NetworkFlags(Settings):
     model: str = Field(default="simple", description=f"The network: {', '.join(NETWORKS)}.")
 
     def make(self) -> NetworkSettings:
-        """Return the network.
-
-        Raises:
-            SettingError: no network has that name, or it has no such setting.
-        """
-        sizes = self.model_dump(exclude={"model"})
-        return make_network_settings(self.model, **sizes)
+        """Return the network, or say that there is none, or none with such a setting."""
+        return make_network_settings(self.model, **self.model_dump(exclude={"model"}))
 
 
 def _join_sizes() -> dict[str, Any]:
@@ -91,5 +95,5 @@ Recipe = Annotated[RecipeSettings, _flatten("Training")]
 Sweep = Annotated[SweepSettings, _flatten("Sweep")]
 Search = Annotated[SearchSettings, _flatten("Search")]
 Transfer = Annotated[TransferSettings, _flatten("Transfer")]
-Place = Annotated[PlaceFlags, _flatten("Files")]
-Answer = Annotated[AnswerFlags, _flatten("Answer")]
+DataPlace = Annotated[DataFlags, _flatten("Files")]
+Files = Annotated[FileFlags, _flatten("Files and answer")]

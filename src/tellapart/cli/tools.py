@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
 
 from tellapart.cli.commands import app
-from tellapart.cli.flags import RunFolder
-from tellapart.console import print_json, print_text
-from tellapart.device import DeviceName
+from tellapart.cli.flags import DataFlags, DataPlace, RunFolder
+from tellapart.console import print_json, print_text, show_download
+from tellapart.data import NAMED, fetch_data
+from tellapart.device import DeviceName, choose_device, choose_precision, describe_environment
 from tellapart.errors import DataError, SettingError
+from tellapart.records import Identity, StatusRecord
+from tellapart.workspace import IDENTITY, STATUS, expand_path, locate_cache, read_record
 
 Json = Annotated[bool, Parameter(help="Print the record as JSON.")]
 
@@ -26,7 +29,6 @@ def compare(
     Example: `tellapart compare runs/digits-train-1 runs/digits-train-2`
     """
     from tellapart.study.compare import compare_models, describe_comparison
-    from tellapart.workspace import expand_path
 
     found = compare_models([expand_path(run) for run in runs])
     print_json(found) if json else print_text(describe_comparison(found))
@@ -35,24 +37,15 @@ def compare(
 @app.command
 def evaluate(
     run: RunFolder,
-    data: Annotated[
-        str | None,
-        Parameter(help="Its images [default: where they lay].", show_default=False),
-    ] = None,
+    data: Annotated[str | None, Parameter(help="Its images [default: where they lay].")] = None,
     *,
     split: Annotated[
         Literal["val", "test"], Parameter(help="Each look at test is counted in the ledger.")
     ] = "val",
     backbone: Annotated[
-        str | None,
-        Parameter(help="Where a transfer's backbone lies now: local-dir:FOLDER."),
+        str | None, Parameter(help="Where a transfer's backbone lies now: local-dir:FOLDER.")
     ] = None,
-    data_dir: Annotated[
-        Path | None, Parameter(help="Where named data lie; also TELLAPART_DATA.")
-    ] = None,
-    follow_links: Annotated[
-        bool, Parameter(help="Follow links that lead out of a folder of images.")
-    ] = False,
+    place: DataPlace = DataFlags(),
     device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
     json: Json = False,
 ) -> None:
@@ -60,28 +53,17 @@ def evaluate(
 
     Example: `tellapart evaluate runs/digits-train-1 --split test`
     """
-    from tellapart.data import load_images
     from tellapart.study.evaluate import describe_evaluation, evaluate_run
-    from tellapart.workspace import expand_path
 
     folder = expand_path(run)
-    where = data_dir and expand_path(data_dir)
-    dataset = load_images(data or _find_data(folder), where, follow_links=follow_links)
+    dataset = place.load(data or _find_data(folder))
     found = evaluate_run(dataset, folder, split, device, backbone)
     print_json(found) if json else print_text(describe_evaluation(found))
 
 
 def _find_data(run: Path) -> str:
-    """Return the data that a study, or one of its steps, was made of: a name, or their folder.
-
-    Raises:
-        DataError: the folder is no longer there, or an older version did not keep it.
-        WorkspaceError: ``run`` is neither, or is unfinished.
-    """
-    from tellapart.data import NAMED
-    from tellapart.records import Identity, StatusRecord
+    """Return the data that a study or step was made of: a name, or the folder if it is there."""
     from tellapart.study.compare import find_models
-    from tellapart.workspace import IDENTITY, STATUS, read_record
 
     find_models(run)  # or it says what a run is
     study = run if (run / IDENTITY).is_file() else run.parent
@@ -112,13 +94,9 @@ def history(
     Example: `tellapart history runs/digits-train-1 --metric val_accuracy`
     """
     from tellapart.study.history import METRICS, describe_history, read_history
-    from tellapart.workspace import expand_path
 
     found = read_history(expand_path(run), metric or METRICS)
-    if json:
-        print_json([record.model_dump(mode="json") for record in found])
-    else:
-        print_text(describe_history(found))
+    print_json(found) if json else print_text(describe_history(found))
 
 
 @app.command
@@ -134,7 +112,7 @@ def report(folder: Annotated[Path, Parameter(help="A study's folder.")]) -> None
 
 @app.command
 def fetch(
-    data: Annotated[str | None, Parameter(help="A named dataset.", show_default=False)] = None,
+    data: Annotated[str | None, Parameter(help="A named dataset.")] = None,
     *,
     backbone: Annotated[tuple[str, ...], Parameter(help="A backbone's name.")] = (),
 ) -> None:
@@ -145,9 +123,6 @@ def fetch(
     if data is None and not backbone:
         raise SettingError("fetch needs a dataset's name or --backbone NAME, but got neither")
     if data is not None:
-        from tellapart.console import show_download
-        from tellapart.data import fetch_data
-
         with show_download(data) as progress:
             place = fetch_data(data, progress)
         print_text(f"{data}: {'embedded, nothing to fetch' if place is None else place}")
@@ -155,10 +130,8 @@ def fetch(
         from tellapart.models.backbone import make_backbone
 
         found = make_backbone(name)
-        print_text(
-            f"{found.name} ({found.source}): {found.parameters:,} parameters, licence "
-            f"{found.license}"
-        )
+        said = f"{found.parameters:,} parameters, licence {found.license}"
+        print_text(f"{found.name} ({found.source}): {said}")
 
 
 @app.command
@@ -167,22 +140,17 @@ def doctor(*, json: Json = False) -> None:
 
     Example: `tellapart doctor`
     """
-    from tellapart.device import choose_device, choose_precision, describe_environment
     from tellapart.models.backbone import PACKAGED
-    from tellapart.workspace import locate_cache
 
     device = choose_device()
-    found: dict[str, Any] = describe_environment() | {
+    found = describe_environment() | {
         "device": str(device),
         "number format": choose_precision(device),
         "default backbone": PACKAGED,
         "cache": str(locate_cache()),
     }
-    if json:
-        print_json(found)
-        return
-    for name, value in found.items():
-        print_text(f"{name:<17} {value}")
+    lines = [f"{name:<17} {value}" for name, value in found.items()]
+    print_json(found) if json else print_text("\n".join(lines))
 
 
 cache = App(name="cache", help="List, verify and prune the features that are kept on disk.")
@@ -195,9 +163,7 @@ def show(*, json: Json = False) -> None:
 
     Example: `tellapart cache list`
     """
-    from tellapart.transfer.cache import describe_sets, list_sets
-
-    _print(list_sets(), describe_sets, json)
+    _print_sets(json)
 
 
 @cache.command
@@ -206,9 +172,7 @@ def verify(*, json: Json = False) -> None:
 
     Example: `tellapart cache verify`
     """
-    from tellapart.transfer.cache import describe_sets, list_sets
-
-    _print(list_sets(check=True), describe_sets, json)
+    _print_sets(json, check=True)
 
 
 @cache.command
@@ -224,18 +188,18 @@ def prune(
 
     Example: `tellapart cache prune --unused-days 30`
     """
-    from tellapart.transfer.cache import describe_sets, list_sets, prune_sets
+    from tellapart.transfer.cache import list_sets, prune_sets
 
     gone = prune_sets(list_sets(check=True), unused_days, backbone)
     if not json:
         print_text(f"removed {len(gone)} sets, {sum(one.size for one in gone) / 1e6:,.1f} MB")
-    _print(list_sets(), describe_sets, json)
+    _print_sets(json)
 
 
-def _print(sets: Any, describe: Any, json: bool) -> None:
-    if not json:
-        print_text(describe(sets))
-        return
+def _print_sets(json: bool, check: bool = False) -> None:
+    from tellapart.transfer.cache import describe_sets, list_sets
+
+    sets = list_sets(check=check)
     found = [
         {
             "folder": str(one.folder),
@@ -247,4 +211,4 @@ def _print(sets: Any, describe: Any, json: bool) -> None:
         }
         for one in sets
     ]
-    print_json(found)
+    print_json(found) if json else print_text(describe_sets(sets))

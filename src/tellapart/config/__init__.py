@@ -1,7 +1,4 @@
-"""Options of training, heads and splits: typed fields of small frozen models, checked when made.
-
-Flags of the command line and the ``args.json`` of a run come from these fields.
-"""
+"""Options of training, heads and splits: flags and ``args.json`` come from these typed fields."""
 
 from __future__ import annotations
 
@@ -12,36 +9,10 @@ from typing import Annotated, Any, Literal, get_args
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 
-from tellapart.config.base import Settings, check_name, make_settings
+from tellapart.config.base import Settings as Settings
+from tellapart.config.base import check_name as check_name
+from tellapart.config.base import make_settings as make_settings
 from tellapart.errors import SettingError, suggest_name
-
-__all__ = [
-    "EQUIVALENCE",
-    "NOTEBOOK",
-    "NOTEBOOK_EPOCHS",
-    "OPERATIONS",
-    "OPTIMIZERS",
-    "PRESETS",
-    "Augment",
-    "HeadSettings",
-    "OperationName",
-    "OptimizerName",
-    "Positive",
-    "Protocol",
-    "RecipeSettings",
-    "Schedule",
-    "Settings",
-    "Share",
-    "SplitSettings",
-    "TrainSettings",
-    "TuneSettings",
-    "check_name",
-    "choose_recipe",
-    "hash_settings",
-    "list_operations",
-    "make_settings",
-    "spell_augment",
-]  # fmt: skip
 
 Protocol = Literal["holdout", "notebook"]
 OperationName = Literal["flip", "shift", "rotation", "zoom", "colour", "cutout", "mixup", "cutmix"]
@@ -61,9 +32,6 @@ PRESETS: dict[str, tuple[OperationName, ...]] = {
 def list_operations(augment: str) -> tuple[OperationName, ...]:
     """Return the operations that presets and names joined by ``+`` mean, in order, each once.
 
-    Raises:
-        SettingError: a name that is neither a preset nor an operation.
-
     >>> list_operations("standard+flip")
     ('flip', 'shift', 'cutout')
     """
@@ -82,11 +50,7 @@ def list_operations(augment: str) -> tuple[OperationName, ...]:
 
 
 def spell_augment(augment: str) -> str:
-    """Return the one spelling of an augmentation: its operations in order, or ``none``.
-
-    >>> spell_augment("cutout+shift"), spell_augment("standard"), spell_augment("none")
-    ('shift+cutout', 'shift+cutout', 'none')
-    """
+    """Return the one spelling of an augmentation: its operations in order, or ``none``."""
     return "+".join(list_operations(augment)) or "none"
 
 
@@ -114,8 +78,6 @@ class TrainSettings(Settings):
     ``averaging`` is the share of all steps over which the weights that are evaluated and kept are
     averaged, later ones counting more (0: the weights of the last step). ``patience`` is how many
     epochs in a row may bring nothing better before the training ends (0: it runs to its end).
-    ``class_weights`` ``balanced`` lets every class have the same say in the loss, however few its
-    images.
     """
 
     epochs: Positive = 10
@@ -133,10 +95,7 @@ class TrainSettings(Settings):
 
     @property
     def mirrors(self) -> bool:
-        """Whether an image is told by the mean of its logits and those of its mirror image.
-
-        It is where training mirrored images: the network was taught that both are one class.
-        """
+        """Whether the mean logits of an image and its mirror image count: training flipped too."""
         return "flip" in list_operations(self.augment)
 
     @model_validator(mode="after")
@@ -192,32 +151,20 @@ class HeadSettings(Settings):
     only ``weight_decay`` is its own: the penalty, which is chosen on val.
     """
 
+    flags = "--head-"
+
     kind: Annotated[Literal["dense", "logistic"], Parameter(parse=False)] = "dense"
-    dense: Annotated[int, Parameter(name="--head-dense")] = Field(
-        default=2048, ge=0, description="Hidden units of the dense head; 0: none."
-    )
-    dropout: Annotated[Share, Parameter(name="--head-dropout")] = Field(
-        default=0.5, description="Dropout of the dense head."
-    )
-    epochs: Annotated[Positive, Parameter(name="--head-epochs")] = Field(
-        default=20, description="Epochs of the dense head."
-    )
-    batch_size: Annotated[Positive, Parameter(name="--head-batch-size")] = Field(
-        default=256, description="Images a step of the dense head."
-    )
-    lr: Annotated[float, Parameter(name="--head-lr")] = Field(
-        default=1e-3, gt=0, description="Highest learning rate of the dense head."
-    )
-    schedule: Annotated[Literal["constant", "onecycle"], Parameter(name="--head-schedule")] = Field(
+    dense: int = Field(default=2048, ge=0, description="Hidden units of the dense head; 0: none.")
+    dropout: Share = Field(default=0.5, description="Dropout of the dense head.")
+    epochs: Positive = Field(default=20, description="Epochs of the dense head.")
+    batch_size: Positive = Field(default=256, description="Images a step of the dense head.")
+    lr: float = Field(default=1e-3, gt=0, description="Highest learning rate of the dense head.")
+    schedule: Literal["constant", "onecycle"] = Field(
         default="onecycle", description="How the rate of the dense head goes."
     )
-    weight_decay: Annotated[float, Parameter(name="--head-weight-decay")] = Field(
-        default=1e-2, ge=0, description="Weight decay of the dense head."
-    )
-    label_smoothing: Annotated[Share, Parameter(name="--head-label-smoothing")] = Field(
-        default=0.1, description="Label smoothing of the dense head."
-    )
-    patience: Annotated[int, Parameter(name="--head-patience")] = Field(
+    weight_decay: float = Field(default=1e-2, ge=0, description="Weight decay of the dense head.")
+    label_smoothing: Share = Field(default=0.1, description="Label smoothing of the dense head.")
+    patience: int = Field(
         default=0,
         ge=0,
         description="End the dense head after so many epochs with nothing better; 0: never.",
@@ -226,48 +173,31 @@ class HeadSettings(Settings):
 
 
 class TuneSettings(Settings):
-    """Fine-tuning of a backbone, from the head that was fitted on its frozen features.
+    """Fine-tuning of a backbone, from the head that was fitted on its frozen features."""
 
-    A layer learns at ``decay`` times the rate of the one behind it, the head at ``lr``.
-    """
+    flags = "--finetune-"
 
     depth: Annotated[Literal["none", "last", "all"], Parameter(name="--finetune")] = Field(
         default="none", description="Then train the backbone's last third too, or all of it."
     )
-    decay: Annotated[Share, Parameter(name="--finetune-decay")] = Field(
-        default=0.7, description="Rate of a layer over that of the one behind it."
-    )
-    epochs: Annotated[Positive, Parameter(name="--finetune-epochs")] = Field(
-        default=10, description="Epochs of the fine-tuning."
-    )
-    batch_size: Annotated[Positive, Parameter(name="--finetune-batch-size")] = Field(
-        default=32, description="Images a step of the fine-tuning."
-    )
-    lr: Annotated[float, Parameter(name="--finetune-lr")] = Field(
-        default=5e-4, gt=0, description="Highest learning rate of the fine-tuning."
-    )
-    weight_decay: Annotated[float, Parameter(name="--finetune-weight-decay")] = Field(
-        default=0.05, ge=0, description="Weight decay of the fine-tuning."
-    )
-    label_smoothing: Annotated[Share, Parameter(name="--finetune-label-smoothing")] = Field(
-        default=0.1, description="Label smoothing of the fine-tuning."
-    )
-    augment: Annotated[Augment, Parameter(name="--finetune-augment")] = Field(
-        default="shift", description="Augmentation of the fine-tuning."
-    )
+    decay: Share = Field(default=0.7, description="Rate of a layer over that of the one behind it.")
+    epochs: Positive = Field(default=10, description="Epochs of the fine-tuning.")
+    batch_size: Positive = Field(default=32, description="Images a step of the fine-tuning.")
+    lr: float = Field(default=5e-4, gt=0, description="Highest learning rate of the fine-tuning.")
+    weight_decay: float = Field(default=0.05, ge=0, description="Weight decay of the fine-tuning.")
+    label_smoothing: Share = Field(default=0.1, description="Label smoothing of the fine-tuning.")
+    augment: Augment = Field(default="shift", description="Augmentation of the fine-tuning.")
     seed: Annotated[int, Field(ge=0), Parameter(parse=False)] = 0
 
     @property
     def recipe(self) -> TrainSettings:
-        """How the network is trained."""
+        """How the network is trained; ``lr`` is the rate of its head."""
         own = self.model_dump(exclude={"depth", "decay"})
         return TrainSettings(optimizer="adam", schedule="cosine", **own)
 
 
 NOTEBOOK = TrainSettings(batch_size=64, schedule="constant")
 """The reference study's recipe: Adam at 1e-3, batch 64, constant rate; it ran in float32."""
-
-NOTEBOOK_EPOCHS = {"baseline": 200, "conv": 20, "dense": 20, "search": 50, "transfer": 100}
 
 OPTIMIZERS: dict[OptimizerName, TrainSettings] = {
     "adam": TrainSettings(),
@@ -281,11 +211,7 @@ EQUIVALENCE = 0.02
 
 
 def choose_recipe(own: TrainSettings, asked: RecipeSettings) -> TrainSettings:
-    """Return a network's own recipe; with another optimiser, at that one's rate and schedule.
-
-    >>> choose_recipe(OPTIMIZERS["muon"], RecipeSettings(optimizer="adam")).lr
-    0.001
-    """
+    """Return a network's own recipe; with another optimiser, at that one's rate and schedule."""
     if asked.optimizer in (None, own.optimizer):
         return own
     changed = OPTIMIZERS[asked.optimizer].model_dump(include={"optimizer", "lr", "schedule"})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from cyclopts import Parameter
 from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
@@ -19,13 +19,17 @@ class Settings(BaseModel):
     """Base of all options: frozen, and unknown names are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    flags: ClassVar[str] = "--"
+    """How their names begin on the command line."""
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **values: Any) -> None:
+        for name, field in cls.model_fields.items():
+            if not any(isinstance(part, Parameter) for part in field.metadata):
+                field.metadata.append(Parameter(name=f"{cls.flags}{name.replace('_', '-')}"))
 
     def __init__(self, **values: Any) -> None:
-        """Check values, or say in tellapart's own words which is refused.
-
-        Raises:
-            SettingError: an unknown name (the nearest is named) or a value outside its rule.
-        """
+        """Check values, or raise a SettingError that says which is refused, and what would do."""
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -50,14 +54,15 @@ RULES = {
 def _refuse(kind: type[Settings], error: ValidationError) -> SettingError:
     """Return what to raise for the first value that was refused."""
     first = error.errors()[0]
-    context = first.get("ctx", {})
     name = str(first["loc"][0]) if first["loc"] else ""
-    found = context.get("error")
+    found = first.get("ctx", {}).get("error")
     if not isinstance(found, SettingError):
         found = SettingError(_say_refusal(kind, first, name))
         found.name = name
     if not found.flag and name in kind.model_fields:
-        found.flag = find_flag(kind, name)
+        metadata = kind.model_fields[name].metadata
+        (own,) = (part for part in metadata if isinstance(part, Parameter))
+        found.flag = "" if own.parse is False else next(iter(own.name or ()), "")
     return found
 
 
@@ -80,19 +85,6 @@ def _say_refusal(kind: type[Settings], first: ErrorDetails, name: str) -> str:
     return f"{name} {said}, but got {first['input']!r}{near}"
 
 
-def find_flag(kind: type[Settings], name: str) -> str:
-    """Return what a setting is on the command line, or an empty string.
-
-    >>> from tellapart.config import HeadSettings, RecipeSettings
-    >>> find_flag(HeadSettings, "lr"), find_flag(RecipeSettings, "batch_size")
-    ('--head-lr', '--batch-size')
-    """
-    for part in kind.model_fields[name].metadata:
-        if isinstance(part, Parameter):
-            return "" if part.parse is False else next(iter(part.name or ()), "")
-    return f"--{name.replace('_', '-')}"
-
-
 def check_name(known: Collection[str], *more: str) -> AfterValidator:
     """Return what refuses a text that is in neither, with the nearest."""
 
@@ -107,10 +99,5 @@ def check_name(known: Collection[str], *more: str) -> AfterValidator:
 
 
 def make_settings(kind: type[SettingsT], **values: Any) -> SettingsT:
-    """Make settings from named values, leaving out those that are None.
-
-    >>> from tellapart.config import TrainSettings
-    >>> make_settings(TrainSettings, epochs=3, lr=None).epochs
-    3
-    """
+    """Make settings from named values, leaving out those that are None."""
     return kind(**{name: value for name, value in values.items() if value is not None})

@@ -2,8 +2,6 @@
 
 # ruff: noqa: F403  (all that these files define is meant for all)
 from tellapart.records.base import *
-from tellapart.records.evidence import *
-from tellapart.records.plans import *
 from tellapart.records.runs import *
-from tellapart.records.steps import *
-from tellapart.records.transfer import *
+from tellapart.records.sizes import *
+from tellapart.records.study import *

@@ -1,4 +1,4 @@
-"""The base of all records, the names of roles, and what a folder says of itself."""
+"""The base of all records, what a folder says of itself, and what was planned in it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import reprlib
 import textwrap
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny
 
 Role = Literal["train", "val", "test"]
 ROLES: tuple[Role, ...] = ("train", "val", "test")
@@ -37,10 +37,7 @@ class Identity(Record):
 
 
 class StatusRecord(Record):
-    """``status.json`` of a study, or of a training that failed after so many ``seconds``.
-
-    ``folder`` is that of the images, where they are files.
-    """
+    """``status.json`` of a study or of a failed training; ``folder`` is that of the images."""
 
     status: str
     note: str = ""
@@ -54,3 +51,80 @@ class LeftOut(Record):
 
     size: int
     reason: str
+
+
+class StepPlan(Record):
+    """``plan.json`` of a step, chosen once, when it starts first.
+
+    ``given`` is how many seconds it may take (None: as many as it needs), ``estimate`` how many
+    it should; ``cut`` says what the time did not suffice for.
+    """
+
+    given: float | None = None
+    estimate: float | None = None
+    cut: tuple[str, ...] = ()
+    text: str = ""
+
+
+class TrainPlan(StepPlan):
+    epochs: int
+    share: float = 1.0
+
+
+class SweepPlan(StepPlan):
+    """Sizes (or numbers of levels) and their seeds: up to ``most_seeds`` where they decide.
+
+    Several ``workers`` have one core each; sizes that take too much memory for that are trained
+    ``alone``, with all cores.
+    """
+
+    sizes: tuple[int, ...]
+    left_out: tuple[LeftOut, ...] = ()
+    seeds: int
+    most_seeds: int
+    epochs: int
+    share: float = 1.0
+    workers: int = 1
+    alone: tuple[int, ...] = ()
+
+
+class SearchPlan(StepPlan):
+    """Trials of networks with up to ``width`` filters in the first layer, then the winner again."""
+
+    trials: int
+    trial_epochs: int
+    width: int
+    epochs: int
+    share: float = 1.0
+    workers: int = 1
+
+
+class LearnPlan(StepPlan):
+    """One network on growing shares; ``part`` is the step whose it is, or empty: the user's."""
+
+    part: str
+    shares: tuple[float, ...]
+    seeds: int
+    workers: int = 1
+
+
+class StudyPlan(Record):
+    """What all trainings of a study have in common, chosen when it starts first."""
+
+    minutes: float | None
+    precision: Literal["float32", "bfloat16"]
+    workers: int
+
+
+class PlanRecord(StudyPlan):
+    """What ``--plan`` says: each step's plan, and the steps that the time does not suffice for."""
+
+    steps: dict[str, SerializeAsAny[StepPlan]]
+    left_out: dict[str, str] = Field(default_factory=dict)
+
+
+class TransferPlan(StepPlan):
+    """Backbones, by the name that they were asked for, with the sides in pixels to try."""
+
+    sizes: dict[str, tuple[int, ...]]
+    share: float = 1.0

@@ -1,4 +1,7 @@
-"""What trainings, tests, sweeps and searches leave behind."""
+"""What one training and its test leave behind, and the steps that say no more.
+
+Scores are fractions in [0, 1], times are seconds, memory is MB (10**6 bytes).
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from tellapart.records.base import Record, Scalar
+from tellapart.records.base import Record, Role, Scalar
 
 
 class Estimate(Record):
@@ -26,7 +29,7 @@ class Estimate(Record):
 
 
 class EpochRow(Record):
-    """One line of ``history.csv``. ``val_score``, by the run's metric, chooses the best epoch."""
+    """One line of ``history.csv``; ``val_score`` is by the run's metric."""
 
     epoch: int
     seconds: float
@@ -41,12 +44,10 @@ class EpochRow(Record):
 class RunRecord(Record):
     """One finished training. ``folder`` is relative to the study's or run's folder.
 
-    ``seconds`` is all of it; ``warm_up_seconds``, a part of them, is what recording the passes on
-    a GPU took. ``predict_seconds`` is what an image takes to be classified, as one of many on this
-    machine: the quickest pass over all that the best epoch is chosen on, over their number.
-    ``threads`` are those of the CPU that computed. ``label`` and ``description`` name the network
-    in a table and in a sentence; ``val_score`` is by ``metric``. ``weights`` is the SHA-256 of the
-    run's ``weights/best.safetensors``.
+    ``warm_up_seconds``, a part of ``seconds``, is what recording the passes on a GPU took.
+    ``predict_seconds`` is what an image takes to be classified, as one of many on this machine.
+    ``label`` and ``description`` name the network in a table and in a sentence. ``weights`` is the
+    SHA-256 of the run's ``weights/best.safetensors``.
     """
 
     cell: str
@@ -74,7 +75,7 @@ class RunRecord(Record):
 
 
 class ClassScore(Record):
-    """Scores of one class on the test images; recall has its own interval."""
+    """Scores of one class on the test images, of which ``support`` are of it."""
 
     name: str
     precision: float
@@ -86,8 +87,7 @@ class ClassScore(Record):
 class TestRecord(Record):
     """What one look at the test split showed. ``confusion[true][predicted]`` counts images.
 
-    ``score`` is by ``metric``.
-    ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
+    ``look`` is its number; ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
@@ -103,154 +103,108 @@ class TestRecord(Record):
     optimistic: bool
 
 
-class SizeRecord(Record):
-    """One size of a sweep. ``val_score`` is the mean over seeds; ``seeds`` has each.
+class LookRecord(Record):
+    """One look at the test split, as the ledger keeps it."""
 
-    ``seed_numbers`` are the seeds, in the same order; sizes with the same ones are compared seed by
-    seed. ``seconds`` is the mean of a training, with so many ``threads``. ``failed`` counts those
-    whose training was not finite, or whose process died; they are in no other figure.
-    """
-
-    size: int
-    parameters: int
-    seconds: float
-    threads: int = 1
-    val_score: Estimate
-    seeds: tuple[float, ...]
-    seed_numbers: tuple[int, ...]
-    best_epochs: tuple[int, ...]
-    failed: int = 0
-
-
-class Trend(Record):
-    """What doubling a size brings, as a fraction, with its 95 % interval."""
-
-    per_doubling: float
-    low: float
-    high: float
-
-
-class Knee(Record):
-    """The size at which a rising curve loses no more than counts as none, with its 95 % interval.
-
-    It is an estimate, and may lie between sizes that were tried.
-    """
-
-    value: float
-    low: float
-    high: float
-
-
-class CurveRecord(Record):
-    """``error = floor + scale * (size / largest) ** -power``, of training data or of a network."""
-
-    floor: float
-    scale: float
-    power: float
-    largest: float
-
-
-class Verdict(Record):
-    """The answer to "is there an ideal size?".
-
-    ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
-    standard error of it, ``tied`` are those not told from it. ``margin`` is the largest difference
-    that the chance of seeds may make, ``equivalence`` the difference up to which sizes count as
-    equal. ``knee`` is where the curve comes so near to the best on its way up to it (None where it
-    falls from the first size on, where all sizes are as good, or nothing can be told), ``curve``
-    the curve that it was read off, as far as its interval allows (None where lines between sizes
-    served: few sizes, or no curve that fits), and ``possible`` are the other sizes that may be the
-    one to take: those that may be the first beyond the knee, larger ones than the best that may
-    gain still, and, where the others are all as good, smaller ones that may be too. ``firm`` says
-    that more seeds would hardly change the answer; ``more_seeds``, how many more a size would
-    settle it, and ``decisive``, which sizes get more (none that would need hopelessly many).
-    """
-
-    kind: Literal["ideal", "bigger", "flat", "unknown"]
-    size: int
-    best: int
-    one_error: int
-    tied: tuple[int, ...]
-    margin: float
-    equivalence: float
-    firm: bool
-    more_seeds: int
-    decisive: tuple[int, ...] = ()
-    trend: Trend | None
-    knee: Knee | None = None
-    curve: CurveRecord | None = None
-    possible: tuple[int, ...] = ()
-    sentence: str
-
-
-Level = dict[str, Scalar]
-"""The values of one combination of settings that vary, by name."""
-
-
-class LevelRecord(Record):
-    """One combination of the values that varied; the ``size`` of its figures is its number."""
-
-    values: Level
-    figures: SizeRecord
-
-
-class GridVerdict(Record):
-    """Which levels may be the best; all are numbers of levels.
-
-    ``take`` is the cheapest in ``tied``, which are those not told from the ``best``. The other
-    fields are as in `Verdict`.
-    """
-
-    take: int
-    best: int
-    tied: tuple[int, ...]
-    margin: float
-    equivalence: float
-    firm: bool
-    more_seeds: int
-    decisive: tuple[int, ...] = ()
-    sentence: str
-
-
-class LearningPoint(Record):
-    """One size of the training data; ``score`` is the mean over ``seeds``, on val."""
-
-    images: int
-    score: Estimate
-    seeds: tuple[float, ...]
-    seconds: float
-
-
-class GainRecord(Record):
-    """What twice the data should bring, as a fraction, with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-
-class TrialRecord(Record):
-    """One trial of the search; one that failed, or was stopped as hopeless, has no score."""
-
-    number: int
-    status: Literal["done", "failed", "stopped"]
+    look: int
+    when: str
+    step: str
     cell: str
-    settings: dict[str, Scalar]
-    parameters: int
-    seconds: float
-    predict_seconds: float = 0.0
-    val_score: Estimate | None
-    note: str
+    purpose: str
+    beyond: bool = False
 
 
-class Confirmation(Record):
-    """The winner of a search trained again as in its trial, with seeds that chose nothing.
+ALPHA = 0.05  # the level of the tests between models
 
-    ``score`` is that of the search, the highest of many and therefore partly luck; ``mean`` is
-    that over the fresh ``seeds``, ``luck`` the score less that mean.
+
+class Comparison(Record):
+    """Two models on the same test images: exact McNemar test, Holm-corrected.
+
+    ``difference`` is second minus first. ``detectable`` is the smallest true difference that would
+    have been shown in four of five such tests.
     """
 
-    score: Estimate
-    mean: Estimate
-    seeds: tuple[float, ...]
-    luck: float
+    first: str
+    second: str
+    difference: float
+    low: float
+    high: float
+    bootstrap_low: float
+    bootstrap_high: float
+    detectable: float
+    only_first: int
+    only_second: int
+    n: int
+    p_value: float
+    p_holm: float
+    sentence: str
+
+
+class Excluded(Record):
+    """A file that was left out; its path is relative to the data folder."""
+
+    path: str
+    reason: str
+
+
+class DataRecord(Record):
+    name: str
+    origin: str
+    fingerprint: str
+    classes: tuple[str, ...]
+    counts: dict[Role, dict[str, int]]
+    image_size: int
+    channels: int
+    size_reason: str
+    streamed: bool
+    sizes: dict[str, int]
+    modes: dict[str, int]
+    notes: tuple[str, ...]
+    excluded: tuple[Excluded, ...]
+
+
+class StepRecord(Record):
+    """What every step says; the study fills it in.
+
+    ``given`` are the seconds it had (None: no limit), ``cut`` what they did not suffice for.
+    """
+
+    step: str
+    given: float | None = None
+    seconds: float = 0.0
+    peak_memory_mb: float = 0.0
+    cut: tuple[str, ...] = ()
+    answer: str = ""
+
+
+class InspectStep(StepRecord):
+    """What is in the data. ``samples`` shows images of so many (``sampled``) classes."""
+
+    step: Literal["inspect"] = "inspect"
+    data: DataRecord
+    balance: str
+    imbalance_ratio: float
+    majority_share: float
+    duplicates: int
+    leaked: int
+    samples: str
+    sampled: int
+
+
+class ModelStep(StepRecord):
+    """What the steps that end in a model say; ``run`` is the model that was tested.
+
+    Where its epoch was chosen on test, ``honest_score`` is that of the last, which nothing chose.
+    """
+
+    model: str
+    parameters: int
+    val_score: Estimate
+    test_score: Estimate
+    honest_score: Estimate | None = None
+    run: RunRecord
+    test: TestRecord
+
+
+class BaselineStep(ModelStep):
+    step: Literal["baseline"] = "baseline"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -84,25 +85,24 @@ def open_figure(width: float, height: float) -> Figure:
     return figure
 
 
-def dress_axes(axes: Axes, grid: Literal["x", "y", "both"] = "y") -> Axes:
-    """Give axes the house look: no box, quiet ticks, a faint grid behind the data."""
+def dress_axes(axes: Axes, grid: Literal["x", "y", "both"] | None = "y") -> Axes:
+    """Give axes the house look: no box, quiet ticks, a faint grid behind the data, or none."""
     axes.set_facecolor("none")
     for side, spine in axes.spines.items():
-        spine.set_visible(side == "bottom" and grid != "x")
+        spine.set_visible(side == "bottom" and grid in ("y", "both"))
         spine.set_color(GRID)
-    axes.tick_params(colors=MUTED, length=0, pad=5)
-    axes.set_axisbelow(True)
-    axes.grid(axis=grid, color=GRID, linewidth=0.8)
+    axes.tick_params(colors=MUTED, length=0, pad=5 if grid else 4)
+    if grid:
+        axes.set_axisbelow(True)
+        axes.grid(axis=grid, color=GRID, linewidth=0.8)
     return axes
 
 
 def show_percent(axes: Axes, which: Literal["x", "y"]) -> None:
     """Label an axis of fractions in per cent."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator
-
+    axes.locator_params(axis=which, nbins=6)
     axis = axes.xaxis if which == "x" else axes.yaxis
-    axis.set_major_locator(MaxNLocator(nbins=6, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:.6g} %"))
+    axis.set_major_formatter(lambda value, _: f"{100 * value:.6g} %")
 
 
 def say_amount(value: float) -> str:
@@ -116,39 +116,32 @@ def say_amount(value: float) -> str:
     return f"{value / 1e3:.3g} k" if value >= 1e3 else f"{value:.3g}"
 
 
-def say_nothing(axes: Axes, reason: str) -> None:
-    """Write why axes are empty, in their middle."""
-    axes.set_axis_off()
-    axes.text(0.5, 0.5, reason, ha="center", va="center", color=MUTED, transform=axes.transAxes)
-
-
 def pick_order(count: int) -> list[str]:
     """Return ``count`` colours of a sequence, dark to light, as far apart as may be."""
-    if count <= len(ORDER):
-        last = max(count - 1, 1)
-        return [ORDER[round(i * (len(ORDER) - 1) / last)] for i in range(count)]
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
-    return [to_hex(colormaps["viridis"](0.78 * i / (count - 1))) for i in range(count)]
+    places = [i / max(count - 1, 1) for i in range(count)]
+    if count <= len(ORDER):
+        return [ORDER[round(place * (len(ORDER) - 1))] for place in places]
+    return [to_hex(colormaps["viridis"](0.78 * place)) for place in places]
 
 
 def draw_estimates(
     axes: Axes,
     places: Sequence[float],
     estimates: Sequence[Estimate],
-    color: str = BLUE,
-    marker: str = "o",
+    look: tuple[str, str] = (BLUE, "o"),
     label: str = "mean, 95 % interval",
+    across: bool = False,
 ) -> None:
-    """Draw values with their intervals above places on the x axis."""
-    below = [max(estimate.value - estimate.low, 0.0) for estimate in estimates]
-    above = [max(estimate.high - estimate.value, 0.0) for estimate in estimates]
-    axes.errorbar(
-        places, [estimate.value for estimate in estimates], yerr=[below, above], color=color,
-        marker=marker, markersize=7.5, capsize=4, elinewidth=1.4, linewidth=0, zorder=3,
-        label=label,
-    )  # fmt: skip
+    """Draw values with their intervals at places on the x axis, or (``across``) on the y axis."""
+    values, (color, marker) = [estimate.value for estimate in estimates], look
+    reach = [[max(estimate.value - estimate.low, 0.0) for estimate in estimates],
+             [max(estimate.high - estimate.value, 0.0) for estimate in estimates]]  # fmt: skip
+    x, y, xerr, yerr = (values, places, reach, None) if across else (places, values, None, reach)
+    axes.errorbar(x, y, yerr, xerr, color=color, marker=marker, markersize=7.5, capsize=4,
+                  elinewidth=1.4, linewidth=0, zorder=3, label=label)  # fmt: skip
 
 
 def draw_seeds(axes: Axes, x: Sequence[float], y: Sequence[float]) -> None:
@@ -184,12 +177,10 @@ def mark_place(axes: Axes, x: float, said: str, color: str = MUTED) -> None:
                   xycoords=axes.get_xaxis_transform(), textcoords="offset points")  # fmt: skip
 
 
-def trace_curve(
-    curve: CurveRecord, first: float, last: float
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def trace_curve(curve: CurveRecord, first: float, last: float) -> tuple[list[float], list[float]]:
     """Return sizes from first to last, evenly spaced on a log axis, and the curve's scores."""
-    sizes = tuple(first * (last / first) ** (step / 100) for step in range(101))
-    return sizes, tuple(predict(curve, size) for size in sizes)
+    sizes = [first * (last / first) ** (step / 100) for step in range(101)]
+    return sizes, [predict(curve, size) for size in sizes]
 
 
 def predict(curve: CurveRecord, size: float) -> float:
@@ -199,29 +190,17 @@ def predict(curve: CurveRecord, size: float) -> float:
 
 def scale_sizes(axes: Axes, sizes: Sequence[int], air: float = 1.6) -> None:
     """Give the x axis a log scale with these sizes as its only labels."""
-    from matplotlib.ticker import NullLocator
-
     axes.set_xscale("log", base=2)
     axes.set_xlim(sizes[0] / air, sizes[-1] * air)
     axes.set_xticks(sizes, [f"{size:,}" for size in sizes])
-    axes.xaxis.set_minor_locator(NullLocator())
+    axes.minorticks_off()
 
 
 def count_epochs(axes: Axes, name: str = "epoch") -> None:
     """Give the x axis whole numbers, of epochs or trials."""
-    from matplotlib.ticker import MaxNLocator
-
     axes.set_xlabel(name)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
-
-
-def strip_axes(axes: Axes) -> Axes:
-    """Take all lines off axes whose cells or bars speak for themselves."""
-    axes.set_facecolor("none")
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.tick_params(colors=MUTED, length=0, pad=4)
-    return axes
+    steps = [1, 2, 3, 4, 5, 6, 8, 10]
+    axes.locator_params(axis="x", nbins=8, integer=True, min_n_ticks=1, steps=steps)
 
 
 def shade_cell(axes: Axes, x: int, y: int, share: float) -> str:
@@ -234,16 +213,12 @@ def shade_cell(axes: Axes, x: int, y: int, share: float) -> str:
 
 
 def render_png(figure: Figure) -> bytes:
-    """Return a figure as PNG on white, 150 dots an inch."""
+    """Return a figure as PNG on white."""
     return _render(figure, "png", PAPER)
 
 
 def render_svg(figure: Figure, adaptive: bool = False) -> bytes:
-    """Return a figure as SVG, the same bytes each time.
-
-    Args:
-        adaptive: transparent, and with the dark palette where the reader prefers dark.
-    """
+    """Return a figure as SVG; ``adaptive``: transparent, and dark where the reader prefers that."""
     content = _render(figure, "svg", "none" if adaptive else PAPER)
     if not adaptive:
         return content
@@ -257,25 +232,25 @@ def render_svg(figure: Figure, adaptive: bool = False) -> bytes:
     return (head + style + tail).encode()
 
 
+def embed_figure(figure: Figure) -> str:
+    """Return a figure as the address of a picture that the page carries, dark or light."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(render_svg(figure, True)).decode()}"
+
+
 def save_figure(
     figure: Figure, path_without_suffix: Path, kinds: tuple[str, ...] = ("png", "svg")
 ) -> None:
-    """Write a figure as ``.png`` and ``.svg``.
-
-    Raises:
-        Interrupted: a stop was asked for.
-        WorkspaceError: the folder cannot be written.
-    """
+    """Write a figure as ``.png`` and ``.svg``, or be Interrupted where a stop was asked for."""
     check_stop()
-    stem = path_without_suffix
     for kind in kinds:
         content = render_png(figure) if kind == "png" else render_svg(figure)
-        write_bytes(stem.with_name(f"{stem.name}.{kind}"), content)
+        write_bytes(path_without_suffix.with_name(f"{path_without_suffix.name}.{kind}"), content)
 
 
 def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
+    # neither the time nor versions: the same bytes each time
     metadata = {"Date": None, "Creator": None} if kind == "svg" else {"Software": None}
     buffer = io.BytesIO()
     with calm_style():

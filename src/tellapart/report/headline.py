@@ -6,7 +6,6 @@ from tellapart.records import ModelStep, StepRecord, StudyRecord
 from tellapart.report import canvas, wording
 from tellapart.report.sections import SECTIONS
 from tellapart.report.sections.model import find_commonest, say_confusion
-from tellapart.report.sections.section import Picture, embed
 
 
 def list_steps(record: StudyRecord) -> dict[str, StepRecord]:
@@ -27,18 +26,14 @@ def find_best(record: StudyRecord) -> str | None:
 
 def is_optimistic(record: StudyRecord) -> bool:
     """Say whether any reported number was measured on images that a choice was made on."""
-    tested = [step.test.optimistic for step in list_models(record).values()]
-    return record.protocol == "notebook" or any(tested)
+    models = list_models(record).values()
+    return record.protocol == "notebook" or any(step.test.optimistic for step in models)
 
 
 def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
-    """Say how well the classes can be told apart, by which model, and against what.
+    """Say how well the classes can be told apart in a sentence, and others put it in proportion.
 
-    The model is the one with the best score on the split that choices are made on, never the one
-    with the best score on test. With no model, it is what the last step found.
-
-    Returns:
-        The one sentence, and others that put it in proportion.
+    The model is the best on the split that choices are made on, never the best on test.
     """
     best, models, steps = find_best(record), list_models(record), list_steps(record)
     if best is None:
@@ -50,10 +45,8 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
         return list(steps.values())[-1].answer, (f"{found}; no model was tested.",)
     step = models[best]
     score, metric = step.test_score, step.test.metric
-    share = wording.say_percent(score.value)
-    figure = f"is right on {share} of"
-    if metric != "accuracy":
-        figure = f"has a {wording.say_metric(metric)} of {share} on"
+    figure = "is right on {} of" if metric == "accuracy" else "has a {metric} of {} on"
+    figure = figure.format(wording.say_percent(score.value), metric=wording.say_metric(metric))
     unseen = "" if step.test.optimistic else " that no choice was made on"
     answer = (
         f"The {'best ' if len(models) > 1 else ''}model, from {SECTIONS[best].title.lower()}, "
@@ -66,21 +59,6 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     always = f"Always answering “{name}”, the commonest class, would be right on "
     commonest = (f"{always}{wording.say_percent(floor)}.",) if metric == "accuracy" else ()
     return answer, (*commonest, say_confusion(step.test, record.data.classes))
-
-
-def picture_study(record: StudyRecord) -> Picture | None:
-    """Return the headline picture, or none where no model was tested."""
-    models = list_models(record)
-    if not models:
-        return None
-    said = "; ".join(
-        f"{SECTIONS[name].title} {wording.say_estimate(step.test_score)}"
-        for name, step in models.items()
-    )
-    caption = f"Test {wording.say_metric(record.metric)} of each step's model, with its interval."
-    if is_optimistic(record):
-        caption += " Hollow dots are optimistic numbers."
-    return embed(plot_steps(models), f"Score on test by step: {said}.", caption)
 
 
 @canvas.calm_style()
@@ -104,9 +82,7 @@ def plot_steps(models: dict[str, ModelStep]) -> canvas.Figure:
     axes.set_xlim(max(low - room, 0.0), min(high + room, 1.0))
     canvas.show_percent(axes, "x")
     tests = [step.test for step in models.values()]
+    said = f"{wording.say_metric(tests[0].metric)} on {scores[0].n:,} test images"
     note = ", optimistic" if any(test.optimistic for test in tests) else ""
-    axes.set_xlabel(
-        f"{wording.say_metric(tests[0].metric)} on {scores[0].n:,} test images, with its 95 % "
-        f"interval{note}"
-    )
+    axes.set_xlabel(f"{said}, with its 95 % interval{note}")
     return figure

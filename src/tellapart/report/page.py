@@ -8,27 +8,22 @@ from pathlib import Path
 
 from tellapart.errors import WorkspaceError
 from tellapart.records import ROLES, StepRecord, StudyRecord
-from tellapart.report import headline, wording
+from tellapart.report import canvas, headline, wording
 from tellapart.report.sections import SECTIONS
-from tellapart.report.sections.section import Picture
 from tellapart.workspace import expand_path, read_record, write_text
 
 HERE = Path(__file__).parent
 SHOWN = 200  # rows of files left out, and of a model's classes; results.json has them all
 
-_drawn: dict[Path, dict[str, tuple[StepRecord, dict[str, Picture]]]] = {}
+_drawn: dict[Path, dict[str, tuple[StepRecord, dict[str, str]]]] = {}
 """Pictures of each study's steps: a page is written after every step, drawing it takes seconds."""
 
 
 def write_report(folder: str | Path) -> Path:
-    """Read ``results.json`` in a study's folder, write ``report.html`` beside it.
-
-    Returns:
-        The path of the page.
+    """Read ``results.json`` in a study's folder, write ``report.html`` beside it; return its path.
 
     Raises:
-        WorkspaceError: the results are missing or of another version, or the folder cannot
-            be written.
+        WorkspaceError: the results are missing or of another version, or nothing can be written.
     """
     folder = expand_path(folder)
     if not (folder / "results.json").is_file():
@@ -41,12 +36,7 @@ def write_report(folder: str | Path) -> Path:
 
 
 def render_report(record: StudyRecord, folder: Path) -> str:
-    """Return the page as HTML. Every name in the record is taken as text, never as markup.
-
-    Args:
-        record: the study, of which some steps may be still to come.
-        folder: the study's folder, where the sample grid lies.
-    """
+    """Return the page as HTML. Every name in the record is taken as text, never as markup."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
 
@@ -57,29 +47,14 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {
-        "percent": wording.say_percent,
-        "points": wording.say_points,
-        "seconds": wording.say_seconds,
-        "memory": wording.say_memory,
-        "p_value": wording.say_p,
-        "scalar": wording.say_scalar,
-        "count": wording.say_count,
-        "without_home": wording.hide_home,
-        "setting": wording.say_setting,
-        "settings": wording.say_settings,
-        "metric": wording.title_score,
-        "tie": wording.tie_units,
-        "breakable": lambda name: Markup("<wbr>").join(wording.cut_name(name)),
-        "verdict": wording.VERDICTS.__getitem__,
-    }
+    pages.filters |= {name: say for name, say in vars(wording).items() if callable(say)}
     pages.globals |= {"shown": SHOWN, "roles": ROLES}
-    steps, best = headline.list_steps(record), headline.find_best(record)
+    steps, models = headline.list_steps(record), headline.list_models(record)
     drawn, bodies = _drawn.setdefault(folder, {}), {}
     for name, step in steps.items():
-        section, classes = SECTIONS[name], record.data.classes
+        section = SECTIONS[name]
         if name not in drawn or drawn[name][0] != step:
-            drawn[name] = step, section.pictures(step, classes, folder)
+            drawn[name] = step, section.embed(step, record.data.classes, folder)
         path = HERE / "sections" / (section.template or "plain.html")
         template = pages.from_string(path.read_text(encoding="utf-8"))
         body = template.render(step=step, record=record, pictures=drawn[name][1])
@@ -92,11 +67,11 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         sections=SECTIONS,
         numbers={name: number for number, name in enumerate(SECTIONS, 1)},
         bodies=bodies,
-        models=headline.list_models(record),
-        best=best,
+        models=models,
+        best=headline.find_best(record),
         answer=answer,
         details=details,
-        overview=headline.picture_study(record),
+        overview=canvas.embed_figure(headline.plot_steps(models)) if models else "",
         optimistic=headline.is_optimistic(record),
         # Both files are tellapart's own; nothing of the record is in them.
         style=Markup(style),

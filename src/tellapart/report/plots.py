@@ -14,14 +14,9 @@ LISTED = 40  # classes up to which each has a row of its own
 
 
 def draw_run(run: RunRecord, test: TestRecord | None, classes: Sequence[str], folder: Path) -> None:
-    """Write a run's figures into its folder.
+    """Write a run's figures into its folder: its curves, and with a test its confusion matrices.
 
-    ``results`` has the curves. With a test record there are ``confusion_matrix`` (counts) and
-    ``confusion_matrix_normalized`` (shares of each true class) as well, and all are PNG and SVG;
-    without one, as the many cells of a sweep or search are, it is a PNG alone.
-
-    Raises:
-        WorkspaceError: the folder cannot be written.
+    Without one, as the many cells of a sweep or search are, the curves are a PNG alone.
     """
     curves = plot_curves(run, run.model)
     if test is None:
@@ -35,32 +30,23 @@ def draw_run(run: RunRecord, test: TestRecord | None, classes: Sequence[str], fo
 
 @canvas.calm_style()
 def plot_curves(run: RunRecord, title: str) -> canvas.Figure:
-    """Draw accuracy and loss by epoch, for train and for the split the best epoch is chosen on.
-
-    The best epoch has a vertical line and a labelled dot in both panels. Where another score than
-    accuracy chose it, that score has a line of its own.
-    """
+    """Draw accuracy and loss by epoch, and the score where it is another; mark the best epoch."""
     figure = canvas.open_figure(9.0, 3.7)
     if title:
-        figure.suptitle(
-            wording.shorten_label(title, 90), x=0.008, ha="left", fontsize=12, color=canvas.INK
-        )
+        title = wording.shorten_label(title, 90)
+        figure.suptitle(title, x=0.008, ha="left", fontsize=12, color=canvas.INK)
     left, right = figure.subplots(1, 2)
     rows = run.history
-    panels = (
-        (left, "Accuracy", [(row.accuracy, row.val_accuracy) for row in rows]),
-        (right, "Loss", [(row.loss, row.val_loss) for row in rows]),
-    )
     epochs, marker = [row.epoch for row in rows], "o" if len(rows) < 3 else ""
-    for axes, title, values in panels:
+    for axes, name in ((left, "accuracy"), (right, "loss")):
         canvas.dress_axes(axes)
-        train, chosen = zip(*values, strict=True)
+        train, chosen = ([getattr(row, of + name) for row in rows] for of in ("", "val_"))
         axes.plot(epochs, train, color=canvas.ORANGE, linewidth=1.5, marker=marker, label="train")
         axes.plot(epochs, chosen, color=canvas.BLUE, linewidth=2.2, marker=marker,
                   label=run.chosen_on)  # fmt: skip
         canvas.count_epochs(axes)
         axes.margins(x=0.03)
-        axes.set_title(title, pad=20)
+        axes.set_title(name.capitalize(), pad=20)
     if run.metric != "accuracy":
         score = f"{run.chosen_on}, {wording.say_metric(run.metric)}"
         left.plot(epochs, [row.val_score for row in rows], color=canvas.GREEN, label=score)
@@ -79,12 +65,9 @@ def plot_curves(run: RunRecord, title: str) -> canvas.Figure:
 def plot_confusion(
     classes: Sequence[str], confusion: Sequence[Sequence[int]], normalized: bool
 ) -> canvas.Figure:
-    """Draw ``confusion[true][predicted]`` as shaded cells.
+    """Draw ``confusion[true][predicted]``, counts of images, as shaded cells.
 
-    Args:
-        classes: names in the order of the rows.
-        confusion: counts of images.
-        normalized: divide each row by its sum: the share of a class's images.
+    ``normalized`` divides each row by its sum: the share of a class's images.
     """
     count = len(classes)
     names = wording.label_classes(classes, 22 if count <= 12 else 16)
@@ -102,9 +85,7 @@ def plot_confusion(
                     interpolation="nearest")  # fmt: skip
     else:
         _draw_cells(axes, confusion, shares, normalized)
-    axes.set_xlim(-0.5, count - 0.5)
-    axes.set_ylim(count - 0.5, -0.5)
-    axes.set_aspect("equal")
+    axes.set(xlim=(-0.5, count - 0.5), ylim=(count - 0.5, -0.5), aspect="equal")
     _name_sides(axes, names)
     what = "share of each true class, in %" if normalized else "number of test images"
     axes.set_title(f"Confusion: {what}", pad=12, fontsize=10.5, loc="left")
@@ -112,10 +93,7 @@ def plot_confusion(
 
 
 def _draw_cells(
-    axes: canvas.Axes,
-    confusion: Sequence[Sequence[int]],
-    shares: list[list[float]],
-    normalized: bool,
+    axes: canvas.Axes, confusion: Sequence[Sequence[int]], shares: list[list[float]], percent: bool
 ) -> None:
     count = len(confusion)
     size = 9.5 if count <= 12 else 8.0 if count <= 16 else 6.5
@@ -123,7 +101,7 @@ def _draw_cells(
         for x, cell in enumerate(row):
             color = canvas.shade_cell(axes, x, y, shares[y][x])
             if count <= NUMBERED:
-                text = f"{100 * shares[y][x]:.0f}" if normalized else f"{cell:,}"
+                text = f"{100 * shares[y][x]:.0f}" if percent else f"{cell:,}"
                 axes.text(x, y, text if cell else "·", ha="center", va="center",
                           color=color if cell else canvas.MUTED,
                           fontsize=size - (2.0 if len(text) > 4 else 0))  # fmt: skip
@@ -131,30 +109,24 @@ def _draw_cells(
 
 def _name_sides(axes: canvas.Axes, names: list[str]) -> None:
     count = len(names)
-    axes.set_facecolor("none")
+    canvas.dress_axes(axes, None)
     for spine in axes.spines.values():
-        spine.set_color(canvas.GRID)
-    axes.tick_params(colors=canvas.MUTED, length=0, pad=4)
-    axes.set_ylabel("true class")
-    axes.set_xlabel("predicted class")
+        spine.set_visible(True)
+    axes.set(xlabel="predicted class", ylabel="true class")
     if count > NAMED:
-        axes.set_xticks([])
-        axes.set_yticks([])
+        axes.set(xticks=[], yticks=[])
         return
     size = 10.0 if count <= 12 else 8.0 if count <= 30 else 5.5
-    ticks = list(range(count))
-    axes.set_yticks(ticks, names, fontsize=size, color=canvas.INK)
+    axes.set_yticks(range(count), names, fontsize=size, color=canvas.INK)
     flat = max((len(name) for name in names), default=0) <= 4 and count <= 16
-    axes.set_xticks(ticks, names, fontsize=size, color=canvas.INK, rotation=0 if flat else 45,
-                    ha="center" if flat else "right", rotation_mode="anchor")  # fmt: skip
+    turn, side = (0, "center") if flat else (45, "right")
+    axes.set_xticks(range(count), names, fontsize=size, color=canvas.INK, rotation=turn, ha=side,
+                    rotation_mode="anchor")  # fmt: skip
 
 
 @canvas.calm_style()
 def plot_class_scores(test: TestRecord) -> canvas.Figure:
-    """Draw the recall of each class with its interval, best first, beside the accuracy of all.
-
-    Of more than 40 classes, the 40 with the lowest recall are drawn.
-    """
+    """Draw the recall of each class with its interval, best first; of many, the lowest ones."""
     rows = [row for row in test.per_class if row.support]
     rows = sorted(rows, key=lambda row: (row.recall.value, row.name))[:LISTED]
     figure = canvas.open_figure(9.0, 0.3 * max(len(rows), 2) + 1.3)

@@ -6,8 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records import Comparison, Estimate, Scalar
-from tellapart.records.evidence import ALPHA
+from tellapart.records import ALPHA, Comparison, Estimate, Scalar
 from tellapart.words import shorten_name, shorten_names
 
 
@@ -35,16 +34,12 @@ def say_metric(metric: str) -> str:
 
 def title_score(metric: str, split: str = "") -> str:
     """Return the title of an axis or a column: "Macro F1 on val"."""
-    said = say_metric(metric)
-    return said[:1].upper() + said[1:] + (f" on {split}" if split else "")
+    said = say_metric(metric) + (f" on {split}" if split else "")
+    return said[:1].upper() + said[1:]
 
 
 def say_score(metric: str, estimate: Estimate) -> str:
-    """Say what a model gets on test, after the word "gets".
-
-    "62.4 % (..) of the test images right", or "a balanced accuracy of 62.4 % (..) on the test
-    images".
-    """
+    """Say what a model "gets": "62.4 % (..) of the test images right", or "a macro F1 of .."."""
     if metric == "accuracy":
         return f"{say_estimate(estimate)} of the test images right"
     return f"a {say_metric(metric)} of {say_estimate(estimate)} on the test images"
@@ -65,15 +60,6 @@ def say_settings(settings: Mapping[str, Scalar]) -> str:
 def say_points(difference: float) -> str:
     """Say a difference of two fractions, with its sign: "-3.1 points"."""
     return f"{100 * difference:+.1f} points"
-
-
-VERDICTS = {
-    "ideal": "There is an ideal size",
-    "bigger": "Bigger is better, up to a size",
-    "flat": "Size does not matter",
-    "unknown": "Cannot tell",
-}
-"""What each kind of verdict is called."""
 
 
 def tie_units(text: str) -> str:
@@ -116,16 +102,15 @@ def say_comparison(pair: Comparison, first: str, second: str) -> str:
             f"({low:.1f} to {high:.1f}; corrected {p})."
         )
     else:
-        said = (
-            f"{first} and {second} cannot be told apart on these {pair.n:,} images: they differ by "
-            f"{points:.1f} points, which chance could explain (corrected {p}). "
-            f"The true difference is hardly above {high:.1f} points. "
-        )
-        said += (
+        shown = (
             f"A true difference of {100 * pair.detectable:.1f} points would have been shown four "
             "times in five."
-            if pair.detectable < 1
-            else "So few images could show no difference at all."
+        )
+        said = (
+            f"{first} and {second} cannot be told apart on these {pair.n:,} images: they differ by "
+            f"{points:.1f} points, which chance could explain (corrected {p}). The true difference "
+            f"is hardly above {high:.1f} points. "
+            f"{shown if pair.detectable < 1 else 'So few images could show no difference at all.'}"
         )
     # the name of a folder stays as it is
     return said[0].upper() + said[1:] if said.startswith("the ") else said

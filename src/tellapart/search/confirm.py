@@ -9,14 +9,10 @@ from tellapart.records import COSTS, Confirmation, Cost, RunRecord, TrialRecord
 
 
 def confirm_winner(score: RunRecord, again: Sequence[RunRecord]) -> Confirmation:
-    """Return what fresh seeds make of the settings that scored best.
+    """Return what the same training with fresh seeds makes of the settings that scored best.
 
     The highest of many scores is high by luck too (the winner's curse); runs whose seeds chose
     nothing are not.
-
-    Args:
-        score: the trial that won.
-        again: the same settings, as long trained, with other seeds.
     """
     values = [run.val_score.value for run in again]
     mean = estimate_mean(values, score.val_score.n, *pool_spread([values]))

@@ -12,9 +12,7 @@ ENOUGH = 12
 """Trials of one kind of network from which the importance of its settings is told."""
 
 
-def weigh_settings(
-    trials: Sequence[optuna.trial.FrozenTrial],
-) -> dict[str, dict[str, float]]:
+def weigh_settings(trials: Sequence[optuna.trial.FrozenTrial]) -> dict[str, dict[str, float]]:
     """Return how much each setting decided of the accuracy, for each kind of network.
 
     By functional analysis of variance on a forest of random trees (Hutter et al. 2014), for the

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
-from tellapart.errors import Failure, NotFinite
-from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
-from tellapart.records import CurveRecord, GainRecord, LearningPoint, RunRecord
+from tellapart.records import GainRecord, LearningPoint, LearnStep
 from tellapart.search.curve import keep_curve
+from tellapart.search.sweep import Train, summarize_sizes
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the training images."""
@@ -18,25 +17,6 @@ WIDE = 0.05
 """Width of the interval of a gain from which nothing can be said of it."""
 HARDLY = 0.01
 """A gain that is called hardly any, where even the upper end of its interval is below it."""
-
-
-@dataclass(frozen=True)
-class Portion:
-    """One training: a share of the training images, and the seed."""
-
-    share: float
-    seed: int
-
-
-@dataclass(frozen=True)
-class Learning:
-    """What growing shares come to."""
-
-    points: tuple[LearningPoint, ...]
-    curve: CurveRecord | None
-    gain: GainRecord | None
-    sentence: str
-    runs: tuple[RunRecord, ...]
 
 
 def choose_shares(images: int, classes: int) -> tuple[float, ...]:
@@ -48,54 +28,38 @@ def choose_shares(images: int, classes: int) -> tuple[float, ...]:
     return tuple(share for share in SHARES if share * images >= FEWEST_PER_CLASS * classes)
 
 
-def run_learning(
-    shares: Sequence[float],
-    seeds: int,
-    count_images: Callable[[float], int],
-    train: Callable[[Sequence[Portion]], Sequence[RunRecord | Failure | None]],
-) -> Learning:
-    """Train on every share with every seed, fit a curve, and say what twice the data may bring.
+def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
+    """Train on growing numbers of images, fit a curve, and say what twice the data may bring.
 
-    A training that is not finite is left out.
-
-    Args:
-        shares: rising.
-        count_images: gives the number of images in a share.
+    ``train`` is given points, each a number of images and that of a seed; a training that is not
+    finite is left out.
 
     Raises:
         NotFinite: no training of the whole data was finite.
     """
-    cells = [Portion(share, seed) for share in shares for seed in range(seeds)]
-    found = train(cells)
-    groups: dict[float, list[RunRecord]] = {share: [] for share in shares}
-    for cell, run in zip(cells, found, strict=True):
-        if isinstance(run, RunRecord):
-            groups[cell.share].append(run)
-    if not groups[shares[-1]]:
-        raise next((run for run in found if isinstance(run, Failure)), NotFinite("no time"))
-    kept = [share for share in shares if groups[share]]
-    values = [[run.val_score.value for run in groups[share]] for share in kept]
-    spread, freedom = pool_spread(values)
-    n = groups[kept[-1]][0].val_score.n
-    points = tuple(
-        LearningPoint(
-            images=count_images(share),
-            score=estimate_mean(own, n, spread, freedom),
-            seeds=tuple(own),
-            seconds=sum(run.seconds for run in groups[share]) / len(own),
-        )
-        for share, own in zip(kept, values, strict=True)
-    )
-    images = [point.images for point in points]
-    means = [point.score.value for point in points]
-    curve = fit_curve(images, means) if len(points) > 2 else None
-    gain = foresee_gain(images, values)
-    return Learning(
-        points=points,
+    asked = [(size, seed) for size in images for seed in range(seeds)]
+    outcomes = zip(asked, train(asked), strict=True)
+    found = {point: outcome for point, outcome in outcomes if outcome is not None}
+    records, runs, failures = summarize_sizes(images, found)
+    if not records or records[-1].size < images[-1]:
+        raise next((one for own in failures.values() for one in own), NotFinite("no time"))
+    sizes = [record.size for record in records]
+    values = [record.seeds for record in records]
+    means = [record.val_score.value for record in records]
+    curve = fit_curve(sizes, means) if len(sizes) > 2 else None
+    gain = foresee_gain(sizes, values)
+    return LearnStep(
+        model=runs[-1].label,
+        metric=runs[-1].metric,
+        points=tuple(
+            LearningPoint(
+                images=one.size, score=one.val_score, seeds=one.seeds, seconds=one.seconds
+            )
+            for one in records
+        ),
         curve=None if curve is None else keep_curve(curve),
         gain=None if gain is None else GainRecord(value=gain.value, low=gain.low, high=gain.high),
-        sentence=say_gain(images, means, gain),
-        runs=tuple(run for share in kept for run in groups[share]),
+        sentence=say_gain(sizes, means, gain),
     )
 
 
@@ -108,29 +72,22 @@ def say_crossing(images: Sequence[int], scratch: Sequence[float], transfer: Sequ
     'With fewer than about 200 images the pretrained backbone is ahead'
     """
     ahead = [t - s for s, t in zip(scratch, transfer, strict=True)]
+    backbone, network = "the pretrained backbone", "the network from scratch"
+    span = f"From {images[0]:,} to {images[-1]:,} images"
     if min(ahead) > 0:
         enough = next(n for n, t in zip(images, transfer, strict=True) if t >= scratch[-1])
         same = f"; with {enough:,} it does as well as the other with {images[-1]:,}"
-        return (
-            f"From {images[0]:,} to {images[-1]:,} images the pretrained backbone is ahead of the "
-            f"network from scratch{same if enough < images[-1] else ''}."
-        )
+        return f"{span} {backbone} is ahead of {network}{same if enough < images[-1] else ''}."
     if max(ahead) < 0:
-        return (
-            f"From {images[0]:,} to {images[-1]:,} images the network from scratch is ahead of the "
-            "pretrained backbone."
-        )
+        return f"{span} {network} is ahead of {backbone}."
     turns = [i for i in range(len(ahead) - 1) if (ahead[i] > 0) != (ahead[i + 1] > 0)]
     if len(turns) != 1:
-        return "Which is ahead, the network from scratch or the pretrained backbone, is not clear."
+        return f"Which is ahead, {network} or {backbone}, is not clear."
     (turn,) = turns
     part = ahead[turn] / (ahead[turn] - ahead[turn + 1])
-    near = images[turn] * (images[turn + 1] / images[turn]) ** part
-    near = float(f"{near:.2g}")
-    first, then = "the pretrained backbone is ahead", "the network from scratch"
-    if ahead[0] <= 0:
-        first, then = "the network from scratch is ahead", "the pretrained backbone"
-    return f"With fewer than about {near:,.0f} images {first}, with more {then}."
+    near = float(f"{images[turn] * (images[turn + 1] / images[turn]) ** part:.2g}")
+    first, then = (backbone, network) if ahead[0] > 0 else (network, backbone)
+    return f"With fewer than about {near:,.0f} images {first} is ahead, with more {then}."
 
 
 def say_gain(images: Sequence[int], means: Sequence[float], gain: Gain | None) -> str:
@@ -141,24 +98,22 @@ def say_gain(images: Sequence[int], means: Sequence[float], gain: Gain | None) -
             "least two seeds."
         )
     low, high = 100 * gain.low, 100 * gain.high
+    twice = f"twice as many images ({2 * images[-1]:,})"
     if gain.high - gain.low > WIDE:
         return (
-            f"Cannot tell whether more data would help: twice as many images ({2 * images[-1]:,}) "
-            f"might bring anything from {low:.1f} to {high:.1f} points; more seeds would narrow it."
+            f"Cannot tell whether more data would help: {twice} might bring anything from "
+            f"{low:.1f} to {high:.1f} points; more seeds would narrow it."
         )
+    points, span = f"{100 * gain.value:.1f} points", f"({low:.1f} to {high:.1f})"
     last = f"from {images[-2]:,} to {images[-1]:,} images it was "
     last += f"{100 * (means[-1] - means[-2]):+.1f} points"
     if gain.high < HARDLY:
-        return (
-            f"More data would hardly help: twice as many images ({2 * images[-1]:,}) should bring "
-            f"{100 * gain.value:.1f} points ({low:.1f} to {high:.1f}); {last}."
-        )
+        return f"More data would hardly help: {twice} should bring {points} {span}; {last}."
     if gain.low <= 0:
         return (
-            f"More data may help: twice as many images ({2 * images[-1]:,}) should bring "
-            f"{100 * gain.value:.1f} points, but it may be none ({low:.1f} to {high:.1f}); {last}."
+            f"More data may help: {twice} should bring {points}, but it may be none {span}; {last}."
         )
     return (
-        f"More data would help: twice as many images ({2 * images[-1]:,}) should bring about "
-        f"{100 * gain.value:.1f} points ({low:.1f} to {high:.1f}), if they are like these; {last}."
+        f"More data would help: {twice} should bring about {points} {span}, if they are like "
+        f"these; {last}."
     )

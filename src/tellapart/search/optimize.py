@@ -1,46 +1,44 @@
 """The search for the best network from scratch: Optuna asks, a function trains and answers.
 
-Trials live in a journal file, which survives kills. What a trial tries is a function of the
-seed, its number and the finished trials before it, so a search that was killed goes on as if it
-had not been.
+What a trial tries is a function of the seed, its number and what came of the rounds before it.
+Those are kept in a file, so a search that was killed goes on as if it had not been.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 from tellapart.config import TrainSettings
 from tellapart.errors import Hopeless, NotFinite, TellapartError
 from tellapart.models import NetworkSettings, Space
-from tellapart.records import EpochRow, Estimate, RunRecord, TrialRecord
+from tellapart.records import EpochRow, Record, RunRecord, Scalar, TrialRecord
 from tellapart.search.importance import weigh_settings
-from tellapart.search.journal import (
-    ASKED,
-    explain_failure,
-    is_done,
-    list_ended,
-    name_state,
-    open_journal,
-    reap_trials,
-)
-from tellapart.search.space import (
-    GIVEN,
-    fit_given,
-    name_settings,
-    split_settings,
-    suggest_training,
-)
+from tellapart.search.space import GIVEN, fit_given, name_settings, split_settings, suggest_training
+from tellapart.workspace import read_record, write_json
 
 if TYPE_CHECKING:
     import optuna
 
 Watch = Callable[[TrialRecord, int], None]
 Submit = Callable[[NetworkSettings, TrainSettings, "Follow"], Future[RunRecord]]
+STATES = {"done": "COMPLETE", "stopped": "PRUNED", "failed": "FAIL"}
+"""What Optuna calls how a trial ended."""
+
+
+class Told(Record):
+    """A trial that came to its end, as the file has it.
+
+    ``params`` are its settings as Optuna names them, ``scores`` those on val, an epoch each.
+    """
+
+    trial: TrialRecord
+    params: dict[str, Scalar]
+    scores: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,15 +68,11 @@ class Search:
 
 
 def run_search(
-    space: Space,
-    budget: Budget,
-    submit: Submit,
-    storage: str | Path,
-    watch: Watch,
+    space: Space, budget: Budget, submit: Submit, storage: str | Path, watch: Watch
 ) -> Search:
     """Run the trials that the budget allows.
 
-    Trials in the journal count. No other process may be at work on it.
+    Trials in the file ``storage`` count. No other process may be at work on it.
 
     A trial whose training fails is recorded as failed, never as a low score. One that at some
     epoch is below the median of those before it at the same epoch is stopped, the given ones
@@ -90,62 +84,54 @@ def run_search(
 
     Raises:
         TellapartError: every trial failed.
-        WorkspaceError: the journal cannot be written.
+        WorkspaceError: the file cannot be written, or was altered.
     """
     storage = Path(storage)
-    with explain_failure(storage):
-        study = open_journal(storage)
-        reap_trials(study)
+    told = list(read_record(storage, tuple[Told, ...])) if storage.is_file() else []
     runs: dict[int, RunRecord] = {}
-    while (number := len(list_ended(study))) < budget.trials:
+    while (number := len(told)) < budget.trials:
         if number and budget.is_over():
             break
         first = number - number % budget.workers  # of a round that a kill may have cut
-        limits = _find_limits(study, space, first)
-        asked: list[tuple[optuna.Trial, Future[RunRecord]]] = []
-        for next_number in range(number, min(first + budget.workers, budget.trials)):
-            with explain_failure(storage):
-                trial = _ask(study, space, next_number)
-                network, recipe = suggest_training(trial, space)
-                trial.set_user_attr(ASKED, value=True)
-            follow = Follow(limits if next_number >= len(GIVEN) else {})
-            asked.append((trial, submit(network, recipe, follow)))
-            if asked[-1][1].done():
-                _check_future(asked[-1][1])
-        for trial, future in asked:
+        limits = _find_limits(told[:first], space)
+        asked: list[tuple[dict[str, Scalar], Future[RunRecord]]] = []
+        for place in range(number, min(first + budget.workers, budget.trials)):
+            trial = _ask(told[:first], space, place)
+            network, recipe = suggest_training(trial, space)
+            future = submit(network, recipe, Follow(limits if place >= len(GIVEN) else {}))
+            asked.append((trial.params, future))
+            if future.done():
+                _check_future(future)
+        for place, (params, future) in enumerate(asked, number + 1):
             _check_future(future)
-            with explain_failure(storage):
-                if future.exception() is None:
-                    runs[trial.number] = future.result()
-                _tell(study, trial, future)
-            watch(_record(list_ended(study)[-1], len(list_ended(study))), budget.trials)
-    ended = list_ended(study)[: budget.trials]
-    records = tuple(_record(trial, number + 1) for number, trial in enumerate(ended))
-    done = [trial for trial in ended if is_done(trial)]
+            record = _record(place, name_settings(params), future)
+            scores: tuple[float, ...] = ()
+            if record.status == "done":
+                runs[place] = future.result()
+                scores = tuple(row.val_score for row in runs[place].history)
+            told.append(Told(trial=record, params=params, scores=scores))
+            write_json(storage, [one.model_dump(mode="json") for one in told])
+            watch(record, budget.trials)
+    told = told[: budget.trials]
+    records = tuple(one.trial for one in told)
+    done = {one.number: one.val_score.value for one in records if one.val_score}
     if not done:
         raise TellapartError(f"all {len(records)} trials of the search failed: {records[0].note}")
-    winner = max(done, key=lambda trial: (trial.value or 0.0, -trial.number))
-    model, recipe = split_settings(name_settings(winner.params), space)
-    run = runs.get(winner.number) or submit(model, recipe, Follow({})).result()
-    return Search(records, ended.index(winner) + 1, run, weigh_settings(done))
+    best = max(done, key=lambda number: (done[number], -number))
+    model, recipe = split_settings(records[best - 1].settings, space)
+    run = runs.get(best) or submit(model, recipe, Follow({})).result()
+    ended = _recall([one for one in told if one.trial.number in done], space)
+    return Search(records, best, run, weigh_settings(ended.get_trials()))
 
 
 class Follow:
-    """Looks at each epoch of a trial, and stops one that is hopeless.
-
-    Args:
-        limits: by epoch, the score that the trial must have come to by then.
-    """
+    """Stops a trial that by an epoch has not come to the score that ``limits`` has for it."""
 
     def __init__(self, limits: Mapping[int, float]) -> None:
         self._limits, self._best, self._spent = limits, 0.0, 0.0
 
     def __call__(self, row: EpochRow) -> None:
-        """Take an epoch in.
-
-        Raises:
-            Hopeless: the best score so far is below the limit of this epoch.
-        """
+        """Take an epoch in; raise `Hopeless` if the best so far is below its limit."""
         self._spent += row.seconds
         self._best = max(self._best, row.val_score)
         if self._best < self._limits.get(row.epoch, 0.0):
@@ -163,85 +149,87 @@ def _check_future(future: Future[RunRecord]) -> None:
         raise error
 
 
-def _tell(study: optuna.Study, trial: optuna.Trial, future: Future[RunRecord]) -> None:
-    """Write down what a trial came to."""
+def _record(number: int, settings: dict[str, Scalar], future: Future[RunRecord]) -> TrialRecord:
+    """Return what a trial came to."""
     error = future.exception()
-    if error is not None:
-        stopped = isinstance(error, Hopeless)
-        if isinstance(error, (Hopeless, NotFinite)):
-            trial.set_user_attr("seconds", error.seconds)
-        trial.set_user_attr("note", str(error))
-        study.tell(trial, state=name_state("PRUNED" if stopped else "FAIL"))
-        return
-    run = future.result()
-    for row in run.history:
-        trial.report(row.val_score, row.epoch)
-    for name, value in _describe(run).items():
-        trial.set_user_attr(name, value)
-    study.tell(trial, run.val_score.value)
+    if error is None:
+        return record_trial(number, settings, future.result())
+    return TrialRecord(
+        number=number,
+        status="stopped" if isinstance(error, Hopeless) else "failed",
+        cell="",
+        settings=settings,
+        parameters=0,
+        seconds=error.seconds if isinstance(error, Hopeless | NotFinite) else 0.0,
+        val_score=None,
+        note=str(error),
+    )
 
 
-def _find_limits(study: optuna.Study, space: Space, first: int) -> dict[int, float]:
+def record_trial(
+    number: int, settings: dict[str, Scalar], run: RunRecord, note: str = ""
+) -> TrialRecord:
+    """Return the record of a trial that was trained to its end."""
+    return TrialRecord(
+        number=number,
+        status="done",
+        cell=run.cell,
+        settings=settings,
+        parameters=run.parameters,
+        seconds=run.seconds,
+        predict_seconds=run.predict_seconds,
+        val_score=run.val_score,
+        note=note,
+    )
+
+
+def _recall(told: Sequence[Told], space: Space) -> optuna.Study:
+    """Return a study of Optuna's, in memory, that knows these trials."""
+    import optuna
+    from optuna.trial import FixedTrial, TrialState, create_trial
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize")
+    for one in told:
+        again = FixedTrial(one.params)
+        suggest_training(again, space)  # what could have been chosen
+        study.add_trial(
+            create_trial(
+                state=TrialState[STATES[one.trial.status]],
+                value=None if one.trial.val_score is None else one.trial.val_score.value,
+                params=again.params,
+                distributions=again.distributions,
+            )
+        )
+    return study
+
+
+def _ask(told: Sequence[Told], space: Space, place: int) -> optuna.Trial | optuna.trial.FixedTrial:
+    """Ask for the trial after ``place`` others, of which it knows some; the first are given.
+
+    Each has a study of its own, so that it does not depend on the others of its round.
+    """
+    from optuna.samplers import TPESampler
+    from optuna.trial import FixedTrial
+
+    if place < len(GIVEN):
+        return FixedTrial(fit_given(GIVEN[place], space))
+    study = _recall(told, space)
+    study.sampler = TPESampler(seed=(1000 * space.seed + place) % 2**32, n_startup_trials=4)
+    return study.ask()
+
+
+def _find_limits(told: Sequence[Told], space: Space) -> dict[int, float]:
     """Return what a trial must come to by each epoch: the median of the trials done before it.
 
-    Those are the ``first`` that ended, of rounds before its own.
-
-    There is none before a third of the epochs, nor at the last one, where nothing would be saved,
-    nor before as many trials are done as are given.
+    There is no limit before a third of the epochs, nor at the last one, where nothing would be
+    saved, nor before as many trials are done as are given.
     """
-    done = [trial for trial in list_ended(study)[:first] if is_done(trial)]
+    done = [one.scores for one in told if one.trial.status == "done"]
     if len(done) < len(GIVEN):
         return {}
     limits: dict[int, float] = {}
     for epoch in range(-(-space.epochs // 3), space.epochs):
-        values = [t.intermediate_values[epoch] for t in done if epoch in t.intermediate_values]
-        if values:
+        if values := [scores[epoch - 1] for scores in done if len(scores) >= epoch]:
             limits[epoch] = median(values)
     return limits
-
-
-def _make_sampler(seed: int, number: int) -> optuna.samplers.BaseSampler:
-    from optuna.samplers import TPESampler
-
-    return TPESampler(seed=(1000 * seed + number) % 2**32, n_startup_trials=4)
-
-
-def _ask(study: optuna.Study, space: Space, number: int) -> optuna.Trial:
-    """Ask for the trial after ``number`` ended ones; the first are given."""
-    study.sampler = _make_sampler(space.seed, number)
-    waiting = study.get_trials(deepcopy=False, states=(name_state("WAITING"),))
-    if number < len(GIVEN) and not waiting:
-        study.enqueue_trial(fit_given(GIVEN[number], space))
-    return study.ask()
-
-
-def _describe(run: RunRecord) -> dict[str, Any]:
-    return {
-        "cell": run.cell,
-        "parameters": run.parameters,
-        "seconds": run.seconds,
-        "predict_seconds": run.predict_seconds,
-        "score": run.val_score.model_dump(),
-    }
-
-
-def _estimate(trial: optuna.trial.FrozenTrial) -> Estimate | None:
-    return Estimate(**trial.user_attrs["score"]) if is_done(trial) else None
-
-
-def _record(trial: optuna.trial.FrozenTrial, number: int) -> TrialRecord:
-    found = trial.user_attrs
-    status: Literal["done", "failed", "stopped"] = "done"
-    if not is_done(trial):
-        status = "stopped" if trial.state == name_state("PRUNED") else "failed"
-    return TrialRecord(
-        number=number,
-        status=status,
-        cell=found.get("cell", ""),
-        settings=name_settings(trial.params),
-        parameters=found.get("parameters", 0),
-        seconds=found.get("seconds", 0.0),
-        predict_seconds=found.get("predict_seconds", 0.0),
-        val_score=_estimate(trial),
-        note=found.get("note", ""),
-    )

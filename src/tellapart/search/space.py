@@ -1,7 +1,7 @@
 """What a search tries: the networks that are searched, and how each is trained.
 
-The journal names settings as `NetworkSettings.suggest` does, the network's name first; everywhere
-else they have the names of the networks' settings and of ``TrainSettings``.
+Optuna names settings as `NetworkSettings.suggest` does, the network's name first; everywhere else
+they have the names of the networks' settings and of ``TrainSettings``.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ GIVEN = (NOTEBOOK_TRIAL, SPEED_TRIAL, FLIP_TRIAL, DEEP_TRIAL)
 def fit_space(image_size: int, width: int, recipe: TrainSettings) -> Space:
     """Return the space for square images: stages halve the side, down to 2 px.
 
-    Args:
-        width: the most filters in the first stage.
-        recipe: gives a trial's epochs, batch size and seed.
+    ``width`` is the most filters in the first stage; ``recipe`` gives epochs, batch size and seed.
     """
     stages = max(1, min(4, (image_size // 2).bit_length()))
     return Space(stages, width, recipe.epochs, recipe.batch_size, recipe.seed)
 
 
-def suggest_training(trial: optuna.Trial, space: Space) -> tuple[NetworkSettings, TrainSettings]:
+def suggest_training(
+    trial: optuna.Trial | optuna.trial.FixedTrial, space: Space
+) -> tuple[NetworkSettings, TrainSettings]:
     """Let Optuna choose a network and its training."""
     model = trial.suggest_categorical("model", list_searched(space))
-    network, training = NETWORKS[model].suggest(trial, space)
+    network, training = NETWORKS[model].suggest(cast("optuna.Trial", trial), space)
     return network, _make_recipe(network, dict(training), space)
 
 
@@ -80,7 +80,7 @@ def list_searched(space: Space) -> list[str]:
 
 
 def fit_given(given: dict[str, Scalar], space: Space) -> dict[str, Scalar]:
-    """Return a given trial as the journal names it, within what the space allows."""
+    """Return a given trial as Optuna names it, within what the space allows."""
     fitted = given if given["model"] in list_searched(space) else NOTEBOOK_TRIAL
     model = fitted["model"]
     widest = space.list_widths(least=32 if model == "stages" else 0)[-1]

@@ -6,12 +6,12 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from tellapart.config import EQUIVALENCE
 from tellapart.errors import FAILURES, CellDied, Failure, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
-from tellapart.records import LeftOut, RunRecord, SizeRecord, Verdict
+from tellapart.records import GridVerdict, LeftOut, RunRecord, SizeRecord, Verdict
 from tellapart.search.verdict import judge_sizes
 
 Point = tuple[int, int]
@@ -34,17 +34,8 @@ class Seeds:
     workers: int = 1
 
 
-class Judgement(Protocol):
-    """What decides whether more seeds are spent, and on which sizes."""
-
-    @property
-    def decisive(self) -> tuple[int, ...]: ...
-
-    @property
-    def firm(self) -> bool: ...
-
-
-JudgementT = TypeVar("JudgementT", bound=Judgement)
+JudgementT = TypeVar("JudgementT", Verdict, GridVerdict)
+"""What decides whether more seeds are spent, and on which sizes."""
 Judge = Callable[[Sequence[SizeRecord]], JudgementT]
 
 
@@ -59,11 +50,7 @@ class Sweep(Generic[JudgementT]):
 
 
 def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
-    """Return the sizes in rising order.
-
-    Raises:
-        SettingError: fewer than two, repeats, or a size below 1.
-    """
+    """Return the sizes in rising order; refuse fewer than two, repeats, and any below 1."""
     if len(sizes) < 2:
         raise SettingError(f"a sweep compares at least two sizes, but got {list(sizes)}; add some")
     if len(set(sizes)) < len(sizes):
@@ -99,11 +86,7 @@ def run_sweep(
 def spend_seeds(
     sizes: Sequence[int], seeds: Seeds, train: Train, judge: Judge[JudgementT]
 ) -> Sweep[JudgementT]:
-    """Do as `run_sweep` does, for whatever ``judge`` makes of the sizes.
-
-    Raises:
-        NotFinite: no training of any size was finite.
-    """
+    """Do as `run_sweep` does, for whatever ``judge`` makes of the sizes."""
     found: dict[Point, RunRecord | Failure] = {}
 
     def train_all(points: Sequence[Point]) -> None:
@@ -127,62 +110,56 @@ def spend_seeds(
 def _conclude(
     sizes: Sequence[int], found: Mapping[Point, RunRecord | Failure], judge: Judge[JudgementT]
 ) -> Sweep[JudgementT]:
-    """Judge what was found so far; the order of finishing has no say in it."""
-    runs: dict[int, list[RunRecord]] = {size: [] for size in sizes}
+    records, runs, failures = summarize_sizes(sizes, found)
+    if not records:
+        raise next(one for size in sizes for one in failures[size])
+    left_out = [size for size in sizes if size not in {record.size for record in records}]
+    return Sweep(
+        sizes=records,
+        verdict=judge(records),
+        runs=runs,
+        left_out=tuple(LeftOut(size=size, reason=say_failure(failures[size])) for size in left_out),
+    )
+
+
+def summarize_sizes(
+    sizes: Sequence[int], found: Mapping[Point, RunRecord | Failure]
+) -> tuple[tuple[SizeRecord, ...], tuple[RunRecord, ...], dict[int, list[Failure]]]:
+    """Return the figures of the sizes that were trained, their runs, and failures by size.
+
+    The spread over seeds is pooled over all sizes; the order of finishing has no say in it.
+    """
+    every: dict[int, list[RunRecord]] = {size: [] for size in sizes}
     failures: dict[int, list[Failure]] = {size: [] for size in sizes}
     for (size, _), outcome in sorted(found.items(), key=lambda one: one[0]):
         if isinstance(outcome, FAILURES):
             failures[size].append(outcome)
         else:
-            runs[size].append(outcome)
-    trained = [size for size in sizes if runs[size]]
-    if not trained:
-        raise next(own for size in sizes for own in failures[size])
-    records = summarize_sizes(
-        trained, [runs[size] for size in trained], [len(failures[size]) for size in trained]
+            every[size].append(outcome)
+    groups = {size: runs for size, runs in every.items() if runs}
+    values = {size: [run.val_score.value for run in runs] for size, runs in groups.items()}
+    spread, freedom = pool_spread(list(values.values()))
+    records = tuple(
+        SizeRecord(
+            size=size,
+            parameters=runs[0].parameters,
+            seconds=sum(run.seconds for run in runs) / len(runs),
+            threads=runs[0].threads,
+            val_score=estimate_mean(values[size], runs[0].val_score.n, spread, freedom),
+            seeds=tuple(values[size]),
+            seed_numbers=tuple(run.seed for run in runs),
+            best_epochs=tuple(run.best_epoch for run in runs),
+            failed=len(failures[size]),
+        )
+        for size, runs in groups.items()
     )
-    return Sweep(
-        sizes=records,
-        verdict=judge(records),
-        runs=tuple(run for size in trained for run in runs[size]),
-        left_out=tuple(
-            LeftOut(size=size, reason=say_failure(failures[size]))
-            for size in sizes
-            if not runs[size]
-        ),
-    )
+    return records, tuple(run for runs in groups.values() for run in runs), failures
 
 
 def say_failure(failures: Sequence[Failure]) -> str:
-    """Say why a size has no figures.
-
-    >>> say_failure([NotFinite("the loss is not finite")])
-    'no training of it was finite'
-    """
+    """Say why a size has no figures."""
     if not failures:
         return "no time was left"
     if all(isinstance(failure, NotFinite) for failure in failures):
         return "no training of it was finite"
     return str(next(failure for failure in failures if isinstance(failure, CellDied)))
-
-
-def summarize_sizes(
-    sizes: Sequence[int], groups: Sequence[Sequence[RunRecord]], failed: Sequence[int]
-) -> tuple[SizeRecord, ...]:
-    """Return one record a size; the spread over seeds is pooled over all sizes."""
-    values = [[run.val_score.value for run in group] for group in groups]
-    spread, freedom = pool_spread(values)
-    return tuple(
-        SizeRecord(
-            size=size,
-            parameters=group[0].parameters,
-            seconds=sum(run.seconds for run in group) / len(group),
-            threads=group[0].threads,
-            val_score=estimate_mean(accuracies, group[0].val_score.n, spread, freedom),
-            seeds=tuple(accuracies),
-            seed_numbers=tuple(run.seed for run in group),
-            best_epochs=tuple(run.best_epoch for run in group),
-            failed=missing,
-        )
-        for size, group, accuracies, missing in zip(sizes, groups, values, failed, strict=True)
-    )

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 
-from tellapart.data.dataset import Dataset
-from tellapart.data.subset import take_share
+from tellapart.cells.cell import open_rows
 from tellapart.errors import BackboneError
-from tellapart.models.backbone import (
-    PACKAGED,
-    Backbone,
-    list_here,
-    make_backbone,
-    resize_backbone,
-)
+from tellapart.models.backbone import PACKAGED, Backbone, list_here, make_backbone, resize_backbone
 from tellapart.records import Record, ScreenRecord, TransferPlan
 from tellapart.search.sweep import check_sizes
 from tellapart.study.context import Context
-from tellapart.study.deadline import CAREFUL, FINISH, NoTime
-from tellapart.train.loop import Rows
+from tellapart.study.deadline import NoTime, choose_fitting
 from tellapart.transfer.choose import Screen, choose_resolution, list_resolutions
 from tellapart.transfer.features import Progress, check_cache, time_backbone
 from tellapart.transfer.logistic import check_counts
@@ -58,26 +49,13 @@ def find_views(context: Context) -> tuple[View, ...]:
     return list_views(asked.views, asked.view_augment, context.settings.seed)
 
 
-def open_shared_rows(context: Context, share: float) -> Rows:
-    """Return the rows that heads learn from, and those that they are chosen on."""
-    rows = context.seal.open_rows(context.protocol, "transfer")
-    if share == 1.0:
-        return rows
-    own = take_share(context.dataset, rows.train, share, context.settings.seed)
-    return Rows(own, rows.watch, rows.chosen_on)
-
-
-def find_side(dataset: Dataset) -> int:
-    """Return the longest side of any image, in pixels."""
-    return max(int(part) for size in dataset.sizes for part in size.split("x"))
-
-
 def list_sizes(context: Context, backbone: Backbone) -> tuple[int, ...]:
     """Return the resolution that was named, or those that are tried."""
     asked = context.settings.transfer.image_size
     if asked is not None or not context.rules.val:
         return (asked or backbone.image_size,)
-    return list_resolutions(backbone, find_side(context.dataset))
+    side = max(int(part) for size in context.dataset.sizes for part in size.split("x"))
+    return list_resolutions(backbone, side)
 
 
 def check_backbones(context: Context) -> None:
@@ -126,11 +104,10 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
     if seconds == float("inf"):
         return TransferPlan(sizes=wished, text=say_sizes(wished))
     taken = min(len(wished), CONFIRMED) if auto else len(wished)
-    allowed = EXTRACTION * CAREFUL * (seconds - FINISH) / taken
     views, train = len(find_views(context)), context.images
     held, images = len(context.dataset) - train, len(context.dataset) + (views - 1) * train
     sizes: dict[str, tuple[int, ...]] = {}
-    share, estimate, needed = 1.0, 0.0, 0.0
+    share, estimate, short = 1.0, 0.0, list[NoTime]()
     for name, own in wished.items():
         pace = time_backbone(
             context.dataset,
@@ -140,24 +117,25 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
         )
         # all images at the resolution that is taken, a part of them at each that is tried
         areas = [(size / own[0]) ** 2 for size in own]
-        costs = [
-            pace * (areas[at] * images + sum(areas[:at]) * min(SCREENED, images))
-            for at in range(len(own))
+        options = [
+            (at + 1, 1.0, pace * (areas[at] * images + sum(areas[:at]) * min(SCREENED, images)))
+            for at in reversed(range(len(own)))
         ]
-        count = sum(cost <= allowed for cost in costs)
-        if count:
-            sizes[name], estimate = own[:count], estimate + costs[count - 1]
+        options += [
+            (1, 0.5**half, pace * (held + 0.5**half * train * views)) for half in range(1, 5)
+        ]
+        try:
+            count, part, cost = choose_fitting(
+                options, lambda one: taken * one[2] / EXTRACTION, seconds
+            )
+        except NoTime as error:
+            if not auto:
+                raise
+            short.append(error)
             continue
-        parts = {0.5**part: pace * (held + 0.5**part * train * views) for part in range(1, 5)}
-        fits = [part for part, cost in parts.items() if cost <= allowed]
-        if fits:
-            share = min(share, fits[0])
-            sizes[name], estimate = own[:1], estimate + parts[fits[0]]
-        needed = max(needed, FINISH + taken * min(parts.values()) / EXTRACTION / CAREFUL)
-        if not fits and not auto:
-            raise NoTime(needed, seconds)
+        sizes[name], share, estimate = own[:count], min(share, part), estimate + cost
     if not sizes:
-        raise NoTime(needed, seconds)
+        raise max(short, key=lambda error: error.needed)
     cut = [
         f"{name} at {sizes[name][-1]} px at most, of {own[-1]}"
         for name, own in wished.items()
@@ -170,11 +148,7 @@ def plan_transfer(context: Context, seconds: float) -> TransferPlan:
 
 
 def say_sizes(sizes: Mapping[str, Sequence[int]]) -> str:
-    """Say backbones and their resolutions.
-
-    >>> say_sizes({"tiny": (96, 128)})
-    'tiny at 96 or 128 px'
-    """
+    """Say backbones and their resolutions: "tiny at 96 or 128 px"."""
     return "; ".join(f"{name} at {' or '.join(map(str, own))} px" for name, own in sizes.items())
 
 
@@ -185,47 +159,27 @@ class Candidates(Record):
     screened: tuple[ScreenRecord, ...]
 
 
-@dataclass(frozen=True)
-class Candidate:
-    """A backbone at its resolution, and what it came to on a few images, if it was asked."""
-
-    name: str
-    backbone: Backbone
-    screened: ScreenRecord | None
-
-
 def choose_backbones(
     context: Context, plan: TransferPlan
-) -> tuple[list[tuple[str, Backbone]], tuple[ScreenRecord, ...]]:
+) -> tuple[list[Backbone], tuple[ScreenRecord, ...]]:
     """Return the backbones that get all images, each at its resolution, and what was screened.
 
     Those that were named are; of `auto` the ``CONFIRMED`` that do best on a part of the images.
     What the first start chose is read by later ones.
     """
-
-    def choose() -> Candidates:
-        chosen, records = _screen(context, plan)
-        return Candidates(
-            chosen=tuple((one.name, one.backbone.image_size, one.backbone.key) for one in chosen),
-            screened=tuple(records),
-        )
-
-    found = context.decide("transfer", "candidates", Candidates, choose)
-    return [_find_again(context, *one) for one in found.chosen], found.screened
+    found = context.decide("transfer", "candidates", Candidates, lambda: _screen(context, plan))
+    return [find_backbone(context, *one) for one in found.chosen], found.screened
 
 
-def _find_again(context: Context, name: str, size: int, key: str) -> tuple[str, Backbone]:
-    """Return a backbone that the first start chose; it may lie elsewhere now.
-
-    Raises:
-        BackboneError: no backbone here has its key.
-    """
+def find_backbone(context: Context, name: str, size: int, key: str) -> Backbone:
+    """Return a backbone that the first start chose, by its key; it may lie elsewhere now."""
     names = name_backbones(context)
-    for option in dict.fromkeys((*(one for one in names if one == name), *names, name)):
+    options = (name, *names) if name in names else (*names, name)
+    for option in dict.fromkeys(options):
         with suppress(BackboneError):  # another one, which cannot be had or not at this size
             backbone = resize_backbone(make_backbone(option, fetch=option in names), size)
             if backbone.key == key:
-                return option, backbone
+                return backbone
     raise BackboneError(
         f"this study began with backbone {name} at {size} px (key {key}), but no --backbone here "
         "has its weights; put them back, or use another --out"
@@ -249,32 +203,31 @@ def list_candidates(context: Context) -> tuple[str, ...]:
     return tuple(kept) or (min(small)[1],)  # which then says so
 
 
-def _screen(context: Context, plan: TransferPlan) -> tuple[list[Candidate], list[ScreenRecord]]:
+def _screen(context: Context, plan: TransferPlan) -> Candidates:
+    """Choose the resolution of each backbone, and of `auto` the best, on a part of the images."""
     auto = AUTO in context.settings.transfer.backbones
-    rows = open_shared_rows(context, plan.share)
     screen = Screen(
         context.dataset,
-        rows,
+        open_rows(context, "transfer", plan.share, context.settings.seed),
         find_resources(context),
         context.settings.seed,
         context.metric,
         partial(watch_images, context),
     )
-    some = auto and len(plan.sizes) > CONFIRMED
     say = partial(context.reporter.advance, 0)
-    found: list[Candidate] = []
+    scored: list[tuple[float, tuple[str, int, str]]] = []
     records: list[ScreenRecord] = []
     for name, sizes in plan.sizes.items():
-        backbone, screened = choose_resolution(screen, make_backbone(name), sizes, say)
-        if some and not screened:
-            screened = (screen.try_backbone(backbone),)
-        records += screened
-        own = next((one for one in screened if one.image_size == backbone.image_size), None)
-        found.append(Candidate(name, backbone, own))
-    if not auto:
-        return found, records
-    found.sort(key=lambda one: -one.screened.val_score.value if one.screened else 0.0)
-    return found[:CONFIRMED], records
+        backbone, tried = choose_resolution(screen, make_backbone(name), sizes, say)
+        if auto and len(plan.sizes) > CONFIRMED and not tried:
+            tried = (screen.try_backbone(backbone),)
+        records += tried
+        scores = {one.image_size: one.val_score.value for one in tried}
+        chosen = (name, backbone.image_size, backbone.key)
+        scored.append((scores.get(backbone.image_size, 0.0), chosen))
+    if auto:
+        scored = sorted(scored, key=lambda one: -one[0])[:CONFIRMED]
+    return Candidates(chosen=tuple(chosen for _, chosen in scored), screened=tuple(records))
 
 
 def watch_images(context: Context, backbone: Backbone, note: str = "") -> Progress:

@@ -16,6 +16,7 @@ from tellapart.records import (
     ComparisonRecord,
     Identity,
     ModelStep,
+    StudyRecord,
     find_kind,
 )
 from tellapart.report.sections import SECTIONS
@@ -49,19 +50,18 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
     """
     found = [one for folder in folders for one in find_models(folder)]
     keys = [one.study.resolve() / one.step for one in found]
-    for place, key in enumerate(keys):
-        if key in keys[:place]:
-            raise DataError(
-                f"a run is compared with others, but {key} is given twice; name each run once"
-            )
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise DataError(
+            f"a run is compared with others, but {twice[0]} is given twice; name each run once"
+        )
     if len(found) < 2:
         raise DataError(
             f"compare needs at least two models, but got {len(found)}"
             f"{' in ' if folders else ''}{' '.join(map(str, folders))}; name another run"
         )
     check_alike(found)
-    names = name_models(found)
-    correct = read_correct(dict(zip(names, (one.predictions for one in found), strict=True)))
+    named = dict(zip(name_models(found), found, strict=True))
+    correct = read_correct({name: one.predictions for name, one in named.items()})
     return ComparisonRecord(
         version=__version__,
         data=read_record(found[0].study / IDENTITY, Identity).data,
@@ -73,9 +73,9 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
                 score=one.record.test_score,
                 optimistic=one.record.test.optimistic,
             )
-            for name, one in zip(names, found, strict=True)
+            for name, one in named.items()
         ),
-        comparisons=compare_pairs(correct, {name: name for name in names}, say_comparison),
+        comparisons=compare_pairs(correct, {name: name for name in named}, say_comparison),
     )
 
 
@@ -97,29 +97,27 @@ def find_models(folder: str | Path) -> list[Found]:
             "name one such as runs/digits-train-1 or runs/digits-study-1/search"
         )
     done = [step for step in steps if (study / step / "record.json").is_file()]
-    asked = read_record(study / IDENTITY, Identity).steps
+    asked, results = read_record(study / IDENTITY, Identity).steps, study / "results.json"
+    if results.is_file():  # which know what was left out for lack of time
+        record = read_record(results, StudyRecord)
+        asked = (*record.steps, *record.coming)
     missing = [step for step in steps if step in asked and step not in done]
     if missing:
         raise WorkspaceError(
-            f"a run must be finished for its models to be looked at, but {study} has no "
-            f"{missing[0]} yet; "
-            "start its command again to go on with it"
+            f"a run must be finished for its models to be evaluated, but {study} has no "
+            f"{missing[0]} yet; start its command again to go on with it"
         )
     found = []
     for step in done:
-        record = read_record(study / step / "record.json", find_kind(step))
-        if isinstance(record, ModelStep):
-            found.append(Found(study, step, record))
-            read_checked(found[-1].predictions, record.test.predictions)
+        own = read_record(study / step / "record.json", find_kind(step))
+        if isinstance(own, ModelStep):
+            found.append(Found(study, step, own))
+            read_checked(found[-1].predictions, own.test.predictions)
     return found
 
 
 def check_alike(found: Sequence[Found]) -> None:
-    """Refuse models of different data or splits.
-
-    Raises:
-        DataError: two studies do not divide the same images in the same way.
-    """
+    """Refuse models of different data, or of different splits of it."""
     first = found[0].study
     for other in {one.study for one in found[1:]}:
         ours, theirs = (read_record(one / "split.json", Manifest) for one in (first, other))
@@ -138,14 +136,10 @@ def check_alike(found: Sequence[Found]) -> None:
 def name_models(found: Sequence[Found]) -> list[str]:
     """Return a name for each: its study's or its step's where that tells them apart, else both."""
     studies = [one.study.resolve().name for one in found]
-    steps = [str(one.step) for one in found]
-    for names in (steps if len(set(studies)) == 1 else studies, studies):
-        if len(set(names)) == len(names):
-            return names
-    names = [f"{study}/{step}" for study, step in zip(studies, steps, strict=True)]
-    if len(set(names)) == len(names):
-        return names
-    return [f"{one.study}/{one.step}" for one in found]
+    short = [one.step for one in found] if len(set(studies)) == 1 else studies
+    both = [f"{study}/{one.step}" for study, one in zip(studies, found, strict=True)]
+    whole = [f"{one.study}/{one.step}" for one in found]
+    return next((names for names in (short, both) if len(set(names)) == len(names)), whole)
 
 
 def describe_comparison(record: ComparisonRecord) -> str:

@@ -8,21 +8,14 @@ from statistics import median_high
 from typing import Any
 
 from tellapart.cells import measure_room
-from tellapart.cells.cell import (
-    Cell,
-    CellContext,
-    Outcome,
-    run_cells,
-    submit_cell,
-    weigh_training,
-)
+from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells, submit_cell, weigh_training
 from tellapart.cells.executor import Executor, InlineExecutor
 from tellapart.config import TrainSettings, hash_settings
 from tellapart.device import choose_device, count_threads, use_threads
-from tellapart.evaluate import Look, evaluate_model, predict_run
+from tellapart.evaluate import Look, Predict, evaluate_model, predict_run
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.models import NetworkSettings
-from tellapart.records import Estimate, RunRecord, StepRecord, TestRecord
+from tellapart.records import Estimate, RunRecord, StepRecord
 from tellapart.report.plots import draw_run
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import Rules, find_rules, plan_recipe
@@ -78,21 +71,13 @@ class Context(CellContext):
         return read_record(path, kind)
 
     def run(
-        self,
-        cells: Sequence[Cell],
-        workers: int = 1,
-        is_over: Callable[[], bool] = lambda: False,
+        self, cells: Sequence[Cell], workers: int = 1, is_over: Callable[[], bool] = lambda: False
     ) -> list[Outcome | None]:
         """Train cells here, or by several workers; None are those for which no time was left."""
         return run_cells(self, cells, self.choose_executor(workers), is_over)
 
     def train(self, cell: Cell) -> RunRecord:
-        """Train one cell, or read it.
-
-        Raises:
-            NotFinite, CellDied: it failed.
-            Interrupted: a stop was asked for.
-        """
+        """Train one cell, or read it; raise what it failed with."""
         return submit_cell(self, cell, self.choose_executor(1)).result()
 
     def choose_executor(self, workers: int) -> Executor:
@@ -103,11 +88,7 @@ class Context(CellContext):
     def measure_epoch(
         self, model: NetworkSettings, recipe: TrainSettings | None = None, alone: bool = False
     ) -> float:
-        """Return the seconds of an epoch of a network on all training images, val included.
-
-        Args:
-            alone: with one core.
-        """
+        """Return the seconds of an epoch on all training images and val; ``alone``: by one core."""
         recipe = recipe or plan_recipe(
             self.settings, "baseline", self.images, self.settings.seed, model
         )
@@ -127,11 +108,8 @@ class Context(CellContext):
     ) -> tuple[int, float]:
         """Return how many workers train networks, and how many times as fast they are together.
 
-        One core each is measured for the network in the middle. What the user named stays.
-
-        Args:
-            models: from the cheapest to the most expensive.
-            seconds: of all trainings, one after another.
+        One core each is measured for the network in the middle of ``models``, which begin with the
+        cheapest; ``seconds`` is what all take, one after another. What the user named stays.
         """
         count = self.workers
         if count < 2 or not models or (seconds <= 0 and not self.names_workers):
@@ -155,21 +133,19 @@ class Context(CellContext):
         needed = self.workers * weigh_training(model, self.shape)
         return self.names_workers or not self.executor.local or needed <= measure_room()
 
-    def test_run(self, step: str, run: RunRecord) -> TestRecord:
-        """Open the test split once for a step's final network, and draw what it shows."""
-        folder = self.folder / run.folder
-        test = evaluate_model(
-            self.seal,
-            Look(step, run.cell, f"final model of step {step}"),
-            predict_run(self.dataset, folder, self.device, run),
-            folder,
-            self.metric,
-        )
-        draw_run(run, test, self.dataset.classes, folder)
-        return test
+    def test_run(
+        self, step: str, run: RunRecord, predict: Predict | None = None, kind: str = "final"
+    ) -> dict[str, Any]:
+        """Open the test split once for a model of a step, draw what it shows, and describe it.
 
-    def describe_model(self, run: RunRecord, test: TestRecord) -> dict[str, Any]:
-        """Return the fields that every step with a model has."""
+        ``predict`` is the model unless it is the network in its run's folder, ``kind`` what the
+        ledger calls it. Returned are the fields that the record of every step with a model has.
+        """
+        folder = self.folder / run.folder
+        look = Look(step, run.cell, f"{kind} model of step {step}")
+        predict = predict or predict_run(self.dataset, folder, self.device, run)
+        test = evaluate_model(self.seal, look, predict, folder, self.metric)
+        draw_run(run, test, self.dataset.classes, folder)
         return {
             "model": run.label,
             "parameters": run.parameters,

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from tellapart.errors import BudgetError
 from tellapart.report.wording import say_seconds
 
+Option = TypeVar("Option")
 CAREFUL = 0.85
 """The part of a step's time that its trainings are planned to take: machines slow down."""
 FINISH = 3.0
@@ -33,6 +35,11 @@ class Deadline:
     def left(self) -> float:
         """Return the seconds that are left."""
         return max(0.0, self.end - time.monotonic())
+
+    @property
+    def given(self) -> float | None:
+        """The seconds that are left, as records have them: None where there is no limit."""
+        return None if math.isinf(self.end) else self.left()
 
     def is_over(self) -> bool:
         """Tell whether no time is left."""
@@ -81,27 +88,24 @@ def shorten(whole: Trainings, named: Collection[str] = ()) -> Iterator[Trainings
             yield now
 
 
-def fit_trainings(
-    whole: Trainings,
-    cost: Callable[[Trainings], float],
-    seconds: float,
-    named: Collection[str] = (),
-) -> Trainings:
-    """Return as much of what is wished as fits.
+def choose_fitting(
+    options: Iterable[Option], cost: Callable[[Option], float], seconds: float
+) -> Option:
+    """Return the first of the options whose trainings fit, where the last is the least.
 
     Args:
-        cost: the seconds that trainings should take.
+        cost: the seconds that the trainings of one should take.
         seconds: that they may take, with all that goes with them.
 
     Raises:
-        NoTime: the least of it does not fit.
+        NoTime: the least of them does not fit.
     """
-    allowed = CAREFUL * (seconds - FINISH)
-    least = whole
-    for least in shorten(whole, named):
-        if cost(least) <= allowed:
-            return least
-    raise NoTime(cost(least) / CAREFUL + FINISH, seconds)
+    needed = 0.0
+    for option in options:
+        needed = cost(option)
+        if needed <= CAREFUL * (seconds - FINISH):
+            return option
+    raise NoTime(needed / CAREFUL + FINISH, seconds)
 
 
 def list_cuts(whole: Trainings, kept: Trainings) -> tuple[str, ...]:

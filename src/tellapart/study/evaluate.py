@@ -60,7 +60,7 @@ def evaluate_run(
     if split == "val" and any(one.record.run.chosen_on == "test" for one in found):
         raise SettingError(
             f"{study} has the notebook protocol, which trains on the val images too, so that its "
-            "models cannot be looked at on val; use --split test"
+            "models cannot be evaluated on val; use --split test"
         )
     division = read_split(study / "split.json", dataset)
     seal = Seal(dataset, division, study)

@@ -41,7 +41,6 @@ class Extracted:
     ``rows`` are what heads learn from and are chosen on.
     """
 
-    name: str
     backbone: Backbone
     rows: Rows
     plain: Features
@@ -83,7 +82,7 @@ class HeadCell(Cell):
     def train(
         self, context: CellContext, folder: Path, show: TrainingWatch, follow: Watch
     ) -> RunRecord:
-        own = self.extracted
+        own, metric = self.extracted, context.metric
         tables = tuple(found.vectors for _, found in own.views[: self.views])
         examples = Examples(own.plain.vectors, context.dataset.labels, tables)
         if self.head.kind == "logistic":
@@ -92,19 +91,18 @@ class HeadCell(Cell):
                 said = f"{self.label}: penalty {penalty:g}, {100 * score:.1f} %"
                 context.reporter.advance(0, said)
 
-            run = fit_logistic(examples, own.rows, self.head, folder, say, context.metric)
+            run = fit_logistic(examples, own.rows, self.head, folder, say, metric)
             score = 100 * run.val_score.value
             context.reporter.advance(self.head.epochs, f"{self.label}: {score:.1f} %")
         else:
-            run = fit_head(examples, own.rows, self.head, folder, follow, context.metric)
-        backbone = own.backbone
+            run = fit_head(examples, own.rows, self.head, folder, follow, metric)
         args = HeadArgs(
             recipe=HeadSettings.model_validate(run.settings | {"seed": run.seed}),
             classes=context.dataset.classes,
-            backbone=backbone.name if own.name.startswith("local-dir:") else own.name,
-            backbone_key=backbone.key,
-            features=backbone.features,
-            image_size=backbone.image_size,
+            backbone=own.backbone.name,
+            backbone_key=own.backbone.key,
+            features=own.backbone.features,
+            image_size=own.backbone.image_size,
         )
         write_json(folder / ARGS, args)
         return run
@@ -196,18 +194,14 @@ def cross_backbones(context: Context, done: Sequence[Extracted]) -> FoldsRecord 
             seconds = time.perf_counter() - start
             return Crossed(right=tuple(right.tolist()), parts=tuple(parts), seconds=seconds)
 
-        name = f"folds-{one.backbone.key}-{one.plain.engine.replace(' ', '-')}"
-        found = context.decide("transfer", name, Crossed, validate)
-        right = np.array(found.right)
-        label = f"{one.backbone.name} at {one.backbone.image_size} px"
-        correct[label] = right
+        name, size = one.backbone.name, one.backbone.image_size
+        file = f"folds-{one.backbone.key}-{one.plain.engine.replace(' ', '-')}"
+        found = context.decide("transfer", file, Crossed, validate)
+        correct[f"{name} at {size} px"] = np.array(found.right)
+        score = estimate_proportion(sum(found.right), len(found.right))
         records.append(
             FoldRecord(
-                name=one.backbone.name,
-                image_size=one.backbone.image_size,
-                score=estimate_proportion(int(right.sum()), len(right)),
-                parts=found.parts,
-                seconds=found.seconds,
+                name=name, image_size=size, score=score, parts=found.parts, seconds=found.seconds
             )
         )
     comparisons = compare_pairs(correct, {label: label for label in correct}, say_comparison)

@@ -101,12 +101,10 @@ def find_rules(settings: StudySettings) -> Rules:
 
 
 def plan_epochs(settings: StudySettings, part: str, images: int) -> int:
-    """Return the epochs of one training.
+    """Return the epochs of one training on so many images.
 
-    Args:
-        part: ``baseline``, ``conv``, ``dense``, ``trial`` (of the search) or ``search`` (its
-            winner).
-        images: training images.
+    ``part`` is ``baseline``, ``conv``, ``dense``, ``trial`` (of the search) or ``search`` (its
+    winner).
 
     >>> plan_epochs(StudySettings(), "baseline", 45_000)
     10

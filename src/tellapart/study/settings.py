@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import BeforeValidator, Field
 
 from tellapart.cells import EXECUTORS
 from tellapart.config import (
@@ -20,7 +21,6 @@ from tellapart.config import (
     check_name,
 )
 from tellapart.device import DeviceName
-from tellapart.errors import SettingError, suggest_name
 from tellapart.metrics.scores import SCORES
 from tellapart.models import Network, SimpleSettings
 from tellapart.records import Scalar
@@ -38,25 +38,21 @@ def read_list(value: Any) -> Any:
     return [part.strip() for text in texts for part in text.split(",") if part.strip()]
 
 
-def _check_seeds(text: str) -> str:
-    if text != "auto" and not (text.removesuffix("+").isdecimal() and int(text.rstrip("+")) > 0):
-        raise ValueError("must be a whole number from 1, such a number and +, or auto")
-    return text
+def _read_count(pattern: str, rule: str) -> BeforeValidator:
+    """Return what reads a number, or a text that has the pattern, as text."""
 
+    def read(value: Any) -> Any:
+        text = str(value) if isinstance(value, int) else value
+        if isinstance(text, str) and not re.fullmatch(pattern, text):
+            raise ValueError(f"must be a whole number from 1, {rule}or auto")
+        return text
 
-def _check_count(text: str) -> str:
-    if text != "auto" and not (text.isdecimal() and int(text) > 0):
-        raise ValueError("must be a whole number from 1, or auto")
-    return text
-
-
-def _read_text(value: Any) -> Any:
-    return str(value) if isinstance(value, int) else value
+    return BeforeValidator(read)
 
 
 Sizes = Annotated[tuple[Positive, ...], BeforeValidator(read_list)]
-Count = Annotated[str, BeforeValidator(_read_text), AfterValidator(_check_count)]
-Seeds = Annotated[str, BeforeValidator(_read_text), AfterValidator(_check_seeds)]
+Count = Annotated[str, _read_count(r"auto|0*[1-9]\d*", "")]
+Seeds = Annotated[str, _read_count(r"auto|0*[1-9]\d*\+?", "such a number and +, ")]
 Hidden = Parameter(parse=False)
 
 
@@ -118,8 +114,7 @@ class TransferSettings(Settings):
         description="Augmented views of each training image whose features are kept too.",
     )
     view_augment: Augment = Field(
-        default="flip+shift+rotation+zoom",
-        description="What a view does: operations joined by +.",
+        default="flip+shift+rotation+zoom", description="What a view does: operations joined by +."
     )
     folds: int | None = Field(
         default=None,
@@ -146,8 +141,7 @@ class RunSettings(Settings):
         "[default: 30, or 15 below 10,000 training images].",
     )
     metric: Annotated[str, check_name(SCORES)] = Field(
-        default="accuracy",
-        description=f"The score that choices are made by: {', '.join(SCORES)}.",
+        default="accuracy", description=f"The score that choices are made by: {', '.join(SCORES)}."
     )
     protocol: Protocol = Field(
         default="holdout",
@@ -176,18 +170,3 @@ class StudySettings(RunSettings):
     sweep: SweepSettings = SweepSettings()
     search: SearchSettings = SearchSettings()
     transfer: TransferSettings = TransferSettings()
-
-    def check_steps(self, known: Iterable[str]) -> tuple[str, ...]:
-        """Return the steps in the order of the study, each once.
-
-        Raises:
-            SettingError: a step that there is not, with the nearest.
-        """
-        known = tuple(known)
-        for name in self.steps:
-            if name not in known:
-                raise SettingError(
-                    f"--steps must name steps of {', '.join(known)}, but got {name!r}"
-                    f"{suggest_name(name, known)}"
-                )
-        return tuple(name for name in known if name in self.steps)

@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 from tellapart import __version__
-from tellapart.cells import list_gpus, measure_room, open_executor
+from tellapart.cells import EXECUTORS, list_gpus, measure_room
 from tellapart.cells.cell import PIXELS, weigh_training
-from tellapart.cells.reporter import Reporter, SilentReporter
+from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split
 from tellapart.device import choose_device, choose_precision, count_threads
-from tellapart.errors import BudgetError, SettingError, UserError
+from tellapart.errors import BudgetError, SettingError, UserError, suggest_name
 from tellapart.evaluate import Seal
 from tellapart.models import SimpleSettings
 from tellapart.models.weights import hash_weights
 from tellapart.records import StudyPlan
+from tellapart.report.wording import say_count
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import find_rules, plan_minutes
@@ -37,9 +38,6 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
     """Return what must be equal for a folder to be gone on with.
 
     A folder of weights is what it holds, wherever it lies and whatever it is called.
-
-    Raises:
-        BackboneError: such a folder cannot be read.
     """
     chosen = settings.model_dump(
         mode="json", exclude={"device", "transfer", "executor", "processes", "steps"}
@@ -61,8 +59,14 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
 
 def name_steps(settings: StudySettings) -> tuple[str, ...]:
     """Return the steps that a study has: those named, or the usual ones of its protocol."""
+    for name in settings.steps:
+        if name not in STEPS:
+            raise SettingError(
+                f"--steps must name steps of {', '.join(STEPS)}, but got {name!r}"
+                f"{suggest_name(name, STEPS)}"
+            )
     if settings.steps:
-        return settings.check_steps(STEPS)
+        return tuple(name for name in STEPS if name in settings.steps)
     val = find_rules(settings).val
     return tuple(name for name, step in STEPS.items() if step.usual and (val or not step.optional))
 
@@ -97,7 +101,7 @@ def prepare_study(
         dataset=dataset,
         seal=Seal(dataset, split, folder),
         folder=folder,
-        reporter=reporter or SilentReporter(),
+        reporter=reporter or Reporter(),
         device=settings.device,
         protocol=settings.protocol,
         metric=settings.metric,
@@ -120,20 +124,14 @@ def prepare_study(
 
 
 def _check_minutes(context: Context, names: list[str]) -> None:
-    """Refuse minutes in which nothing could be trained.
-
-    Raises:
-        BudgetError: with the number that would do.
-    """
+    """Refuse minutes in which nothing could be trained, with the number that would do."""
     asked = context.settings.minutes
     trained = [name for name in names if STEPS[name].weight]
     if asked is not None and trained and context.deadline.left() < LEAST:
-        spent = 60 * asked - context.deadline.left() if context.deadline.left() else 60 * asked
-        needed = (spent + LEAST * len(trained)) / 60
+        needed = asked + (LEAST * len(trained) - context.deadline.left()) / 60
         raise BudgetError(
-            f"--minutes must be at least {needed:.1g} for {len(trained)} "
-            f"step{'s' if len(trained) > 1 else ''} that train on this machine, but got {asked:g}; "
-            "allow more, or fewer --steps"
+            f"--minutes must be at least {needed:.1g} for {say_count(len(trained), 'step')} that "
+            f"train on this machine, but got {asked:g}; allow more, or fewer --steps"
         )
 
 
@@ -170,7 +168,7 @@ def open_context(context: Context) -> Iterator[Context]:
     if name == "auto":
         name = "local" if common.workers > 1 else "inline"
     try:
-        with open_executor(name, common.workers, context.device) as executor:
+        with EXECUTORS[name](common.workers, context.device) as executor:
             workers = executor.workers if executor.remote else 1
             yield replace(context, executor=executor, workers=workers)
     finally:

@@ -12,17 +12,8 @@ from tellapart.audit import describe_data
 from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import write_split
-from tellapart.device import (
-    Meter,
-    describe_environment,
-    release_memory,
-)
-from tellapart.errors import (
-    BudgetError,
-    Interrupted,
-    NotFinite,
-    WorkspaceError,
-)
+from tellapart.device import Meter, describe_environment, release_memory
+from tellapart.errors import BudgetError, Interrupted, NotFinite, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.lock import lock_folder
 from tellapart.metrics.comparisons import compare_pairs
@@ -46,21 +37,9 @@ from tellapart.stop import check_stop
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, NoTime
 from tellapart.study.settings import StudySettings
-from tellapart.study.start import (
-    RECORD,
-    identify_study,
-    open_context,
-    plan_common,
-    prepare_study,
-)
+from tellapart.study.start import RECORD, identify_study, open_context, plan_common, prepare_study
 from tellapart.study.steps import STEPS
-from tellapart.study.steps.step import Step
-from tellapart.workspace import (
-    STATUS,
-    open_folder,
-    read_record,
-    write_json,
-)
+from tellapart.workspace import STATUS, open_folder, read_record, write_json
 
 
 def run_study(
@@ -100,9 +79,7 @@ def run_study(
                 record = _Study(ready, names, command).run()
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | SystemExit | Interrupted)
-            with suppress(
-                WorkspaceError
-            ):  # a full disk, perhaps: the first error is the one to say
+            with suppress(WorkspaceError):  # of a full disk: the first error is the one to say
                 _write_status(context, "stopped" if stopped else "failed", str(error))
             raise
         _write_status(context, "done")
@@ -129,14 +106,10 @@ def plan_study(
     plans: dict[str, StepPlan] = {}
     left_out: dict[str, str] = {}
     for name in names:
-        seconds = _share(context, names, name).left()
         try:
-            plan = STEPS[name].plan(context, seconds)
+            plans[name] = _plan_step(context, name, _share(context, names, name))
         except NoTime as error:
             left_out[name] = str(error)
-        else:
-            given = None if seconds == float("inf") else seconds
-            plans[name] = plan.model_copy(update={"given": given})
     return PlanRecord(**common.model_dump(), steps=plans, left_out=left_out)
 
 
@@ -159,6 +132,16 @@ def _share(context: Context, names: list[str], name: str) -> Deadline:
     return context.deadline.take(later[0] / sum(later) if sum(later) else 1.0)
 
 
+def _plan_step(context: Context, name: str, deadline: Deadline) -> StepPlan:
+    given = deadline.given
+    try:
+        plan = STEPS[name].plan(context, deadline.left())
+    except NoTime:  # measured while the machine had other work, perhaps: once more
+        context.paces.clear()
+        plan = STEPS[name].plan(context, deadline.left())
+    return plan.model_copy(update={"given": given})
+
+
 @dataclass
 class _Study:
     """Runs steps one after another, and writes down what they come to."""
@@ -174,12 +157,10 @@ class _Study:
         for name in self.names:
             try:
                 self._do_step(name)
-            except NoTime as error:
-                short.append(error)
-                self.left_out[name] = str(error)
-                self.context.reporter.say(f"left out: {error}")
-            except NotFinite as error:
-                if not STEPS[name].optional or name in self.context.settings.steps:
+            except (NoTime, NotFinite) as error:
+                if isinstance(error, NoTime):
+                    short.append(error)
+                elif not STEPS[name].optional or name in self.context.settings.steps:
                     raise
                 self.left_out[name] = str(error)
                 self.context.reporter.say(f"left out: {error}")
@@ -206,44 +187,28 @@ class _Study:
             return
         check_stop()
         deadline = _share(context, self.names, name)
-        given = None if deadline.end == float("inf") or not step.weight else deadline.left()
+        given = deadline.given if step.weight else None
         context.found.clear()
         context.reporter.begin(name, 1)
         with Meter() as meter:
-            plan = self._plan(step, name, deadline)
+            plan = context.decide(
+                name, "plan", step.plan_kind, lambda: _plan_step(context, name, deadline)
+            )
             if plan.text and plan.cut:
                 context.reporter.say(f"{plan.text}; for lack of time: {', '.join(plan.cut)}")
             record = step.run(context, plan, deadline)
             self._draw(record)
         runs = _list_runs(record)
-        record = record.model_copy(
-            update={
-                "given": given,
-                # what an earlier start trained took its time too
-                "seconds": meter.seconds + sum(run.seconds for run in context.found),
-                "peak_memory_mb": max(
-                    meter.peak_memory_mb, *(run.peak_memory_mb for run in runs), 0.0
-                ),
-                "cut": plan.cut,
-                "answer": SECTIONS[name].answer(record, context.done, context.dataset.classes),
-            }
-        )
+        # what an earlier start trained took its time too
+        seconds = meter.seconds + sum(run.seconds for run in context.found)
+        memory = max(meter.peak_memory_mb, *(run.peak_memory_mb for run in runs), 0.0)
+        answer = SECTIONS[name].answer(record, context.done, context.dataset.classes)
+        filled = {"given": given, "seconds": seconds, "peak_memory_mb": memory}
+        record = record.model_copy(update=filled | {"cut": plan.cut, "answer": answer})
         write_json(path, record)
         release_memory()
         context.done[name] = record
         context.reporter.end(record, again=False)
-
-    def _plan(self, step: Step, name: str, deadline: Deadline) -> StepPlan:
-        def plan() -> StepPlan:
-            given = deadline.left()
-            try:
-                found = step.plan(self.context, given)
-            except NoTime:  # measured while the machine had other work, perhaps: once more
-                self.context.paces.clear()
-                found = step.plan(self.context, deadline.left())
-            return found.model_copy(update={"given": None if given == float("inf") else given})
-
-        return self.context.decide(name, "plan", step.plan_kind, plan)
 
     def _draw(self, record: StepRecord) -> None:
         """Draw the figures of a step, and the curves of its trainings that have none yet."""
@@ -256,8 +221,7 @@ class _Study:
 
     def _write(self) -> StudyRecord:
         """Write the results and the report of the steps so far."""
-        context = self.context
-        done = context.done
+        context, done = self.context, self.context.done
         record = StudyRecord(
             version=__version__,
             command=self.command,
@@ -271,9 +235,7 @@ class _Study:
             peak_memory_mb=max((step.peak_memory_mb for step in done.values()), default=0.0),
             steps=done,
             left_out=self.left_out,
-            coming=tuple(
-                name for name in self.names if name not in done and name not in self.left_out
-            ),
+            coming=tuple(name for name in self.names if name not in {*done, *self.left_out}),
             comparisons=compare_steps(context),
             ledger=context.seal.read_ledger(),
         )

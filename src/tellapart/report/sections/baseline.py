@@ -6,32 +6,26 @@ from collections.abc import Mapping, Sequence
 
 from tellapart.records import BaselineStep, StepRecord
 from tellapart.report import wording
-from tellapart.report.sections.model import (
-    picture_model,
-    say_confusion,
-    say_fit,
-    say_floor,
-    say_network,
-    say_optimism,
-)
+from tellapart.report.sections import model
 from tellapart.report.sections.section import Section
 
 
 def answer(step: BaselineStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
     """Say how far the network gets, whether it overfits, and which class is hardest."""
     run, test = step.run, step.test
-    network = say_network(run)
+    network, floor = model.say_network(run), model.say_floor(test)
     return (
         f"{network[:1].upper()}{network[1:]} ({step.parameters:,} parameters) gets "
         f"{wording.say_score(test.metric, test.score)}, with its best epoch at {run.best_epoch} of "
-        f"{len(run.history)}. {say_fit(run, say_floor(test))} {say_confusion(test, classes)}"
-    ) + say_optimism(step)
+        f"{len(run.history)}. {model.say_fit(run, floor)} {model.say_confusion(test, classes)}"
+        f"{model.say_optimism(step)}"
+    )
 
 
 BASELINE = Section(
     title="Baseline",
     question="What does one network, trained from scratch, make of them?",
     answer=answer,
-    pictures=lambda step, classes, folder: picture_model(step, classes),
+    pictures=model.picture_model,
     template="baseline.html",
 )

@@ -10,7 +10,7 @@ from pathlib import Path
 from tellapart.records import ROLES, InspectStep, StepRecord
 from tellapart.report import canvas, wording
 from tellapart.report.plots import LISTED
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 COLORS = {"train": canvas.BLUE, "val": canvas.GREEN, "test": canvas.ORANGE}
 
@@ -21,8 +21,7 @@ def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[
     train, val, test = (sum(data.counts[role].values()) for role in ROLES)
     parts = [
         f"{train + val + test:,} images in {len(classes)} classes: {train:,} to train on, "
-        f"{val:,} to choose on (val), {test:,} kept for the test.",
-        step.balance,
+        f"{val:,} to choose on (val), {test:,} kept for the test. {step.balance}"
     ]
     if step.leaked:
         one, several = "val or test image is an exact copy", "val or test images are exact copies"
@@ -38,53 +37,27 @@ def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[
     return " ".join(parts)
 
 
-def pictures(step: InspectStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the counts of each class, and the sample grid where there is one."""
-    found = {
-        "counts": embed(
-            plot_counts(step),
-            f"Images per class and split, {len(classes)} classes; the table has each.",
-            "Images per class in each split.",
-        )
-    }
-    if (content := _read_samples(folder, step.samples)) is not None:
-        found["samples"] = Picture(
-            f"data:image/webp;base64,{base64.b64encode(content).decode()}",
-            "A grid of sample images, with the name of each class before its own.",
-            "Sample images by class.",
-            "samples",
-        )
-    return found
-
-
-def _read_samples(folder: Path, samples: str) -> bytes | None:
-    """Return the sample grid as WebP, a fifth of its bytes.
-
-    None where it is missing, no PNG, or outside of the folder.
-    """
+def picture_samples(step: InspectStep, classes: Sequence[str], folder: Path) -> dict[str, str]:
+    """Return the sample grid as WebP, a fifth of its bytes, if it is a PNG within the folder."""
     from PIL import Image
 
-    path = (folder / samples).resolve()
-    if not samples or not path.is_relative_to(folder.resolve()):
-        return None
+    path = (folder / step.samples).resolve()
+    if not step.samples or not path.is_relative_to(folder.resolve()):
+        return {}
     stream = io.BytesIO()
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.save(stream, "WEBP", quality=85)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return None
-    return stream.getvalue()
+        return {}
+    return {"samples": f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"}
 
 
 @canvas.calm_style()
 def plot_counts(step: InspectStep) -> canvas.Figure:
-    """Draw the images per class, one panel a split.
-
-    More than 40 classes are drawn without names, in the order of their size.
-    """
-    data = step.data
+    """Draw the images per class, one panel a split; of many classes, in the order of their size."""
+    data, count = step.data, len(step.data.classes)
     roles = [role for role in ROLES if data.counts.get(role)]
-    count = len(data.classes)
     listed = count <= LISTED
     figure = canvas.open_figure(9.0, 0.27 * max(count, 3) + 1.0 if listed else 3.2)
     panels = figure.subplots(1, len(roles), sharey=listed, squeeze=False)[0]
@@ -92,10 +65,14 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
         numbers = [data.counts[role].get(name, 0) for name in data.classes]
         axes.set_title(f"{role}: {sum(numbers):,}", fontsize=10.5)
         if listed:
-            _draw_bars(axes, data.classes, numbers, COLORS[role])
+            canvas.dress_axes(axes, None)
+            bars = axes.barh(range(count), numbers, color=COLORS[role], height=0.66)
+            axes.bar_label(bars, fmt="{:,.0f}", padding=4, fontsize=9, color=canvas.INK)
+            axes.set_yticks(range(count), wording.label_classes(data.classes), color=canvas.INK)
+            axes.set(xticks=[], xlim=(0, max([*numbers, 1]) * 1.28), ylim=(count - 0.4, -0.6))
             axes.tick_params(labelleft=i == 0)
         else:
-            canvas.dress_axes(axes, "y")
+            canvas.dress_axes(axes)
             axes.fill_between(range(1, count + 1), sorted(numbers, reverse=True), step="mid",
                               color=COLORS[role], linewidth=0)  # fmt: skip
             axes.set_ylim(bottom=0)
@@ -103,23 +80,11 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
     return figure
 
 
-def _draw_bars(axes: canvas.Axes, classes: Sequence[str], numbers: list[int], color: str) -> None:
-    canvas.strip_axes(axes)
-    axes.barh(range(len(classes)), numbers, color=color, height=0.66)
-    for y, number in enumerate(numbers):
-        axes.annotate(f"{number:,}", (number, y), (4, 0), textcoords="offset points",
-                      va="center", fontsize=9, color=canvas.INK)  # fmt: skip
-    axes.set_yticks(range(len(classes)), wording.label_classes(classes), color=canvas.INK)
-    axes.set_ylim(len(classes) - 0.4, -0.6)
-    axes.set_xlim(0, max([*numbers, 1]) * 1.28)
-    axes.set_xticks([])
-
-
 INSPECT = Section(
     title="Inspect",
     question="How many images of each class are there, and is the balance a problem?",
     answer=answer,
-    pictures=pictures,
+    pictures=picture_samples,
     plots={"class_counts": plot_counts},
     template="inspect.html",
 )

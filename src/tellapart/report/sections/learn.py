@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 from tellapart.records import Estimate, LearnStep, StepRecord
 from tellapart.report import canvas, wording
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 
 def answer(step: LearnStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
@@ -15,25 +14,9 @@ def answer(step: LearnStep, done: Mapping[str, StepRecord], classes: Sequence[st
     return step.sentence + (f" {step.transfer.sentence}" if step.transfer is not None else "")
 
 
-def pictures(step: LearnStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the learning curve."""
-    said = "; ".join(f"{p.images:,}: {wording.say_percent(p.score.value)}" for p in step.points)
-    return {
-        "learning": embed(
-            plot_learning(step),
-            f"{wording.title_score(step.metric, 'val')} against the training images: {said}.",
-            f"{step.model}, trained on growing shares of the images, class by class.",
-        )
-    }
-
-
 @canvas.calm_style()
 def plot_learning(step: LearnStep) -> canvas.Figure:
-    """Draw the mean and each seed at every size, the fitted curve, and what it predicts.
-
-    The curve is dashed where it goes beyond the data, up to twice as many images, where the
-    interval of the gain stands.
-    """
+    """Draw the mean and each seed at every size, and the curve up to twice as many images."""
     figure = canvas.open_figure(9.0, 4.0)
     axes = canvas.dress_axes(figure.add_subplot())
     sizes = [point.images for point in step.points]
@@ -53,11 +36,10 @@ def plot_learning(step: LearnStep) -> canvas.Figure:
             axes.plot(*canvas.trace_curve(step.curve, start, end), color=canvas.MUTED,
                       linewidth=1.6, linestyle=style, label=label, zorder=2)  # fmt: skip
         if step.gain is not None:
-            base, gain = canvas.predict(step.curve, step.curve.largest), step.gain
-            low, high = base + gain.low, base + gain.high
-            more = Estimate(value=base + gain.value, low=low, high=high, n=0)
-            label = "twice the data: what the curve says"
-            canvas.draw_estimates(axes, [2 * last], [more], canvas.VERMILION, "D", label)
+            base = canvas.predict(step.curve, step.curve.largest)
+            shifted = {name: base + part for name, part in step.gain}
+            more, label = Estimate(**shifted, n=0), "twice the data: what the curve says"
+            canvas.draw_estimates(axes, [2 * last], [more], (canvas.VERMILION, "D"), label)
             sizes.append(2 * last)
     canvas.scale_sizes(axes, sizes, 1.25)
     canvas.show_percent(axes, "y")
@@ -71,7 +53,6 @@ LEARN = Section(
     title="More data",
     question="Would more data help?",
     answer=answer,
-    pictures=pictures,
     plots={"learning": plot_learning},
     template="learn.html",
 )

@@ -3,54 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from tellapart.records import ModelStep, RunRecord, TestRecord
-from tellapart.report import wording
+from tellapart.report import canvas, wording
 from tellapart.report.plots import NAMED, plot_class_scores, plot_confusion, plot_curves
-from tellapart.report.sections.section import Picture, embed
 
-OVERFIT = 0.05
-"""Gap between accuracy in training and on val, at the last epoch, that is called overfitting."""
-EXPLODED = 20.0
-"""Loss (nats) from which nothing was learnt: to know nothing of 1,000 classes costs 7."""
+OVERFIT = 0.05  # accuracy in training over that on val, at the last epoch
+EXPLODED = (
+    20.0  # loss (nats) from which nothing was learnt: to know nothing of 1,000 classes costs 7
+)
 
 
 def picture_model(
-    step: ModelStep, classes: Sequence[str], counts: bool = True
-) -> dict[str, Picture]:
-    """Return the pictures of a step's model; without ``counts``, or of many classes, the confusion
-    matrix is shown in shares alone.
-    """
-    run, test = step.run, step.test
-    pictures = {
-        "curves": embed(
-            plot_curves(run, ""),
-            f"Accuracy and loss of {step.model} over {len(run.history)} epochs, on train and "
-            f"{run.chosen_on}; best epoch {run.best_epoch}.",
-            f"Learning curves of {step.model}. The dashed line is the epoch whose weights were "
-            f"kept: the best one on {run.chosen_on}.",
-        ),
-        "confusion_shares": embed(
-            plot_confusion(classes, test.confusion, normalized=True),
-            "Confusion matrix in per cent of each true class; overall "
-            f"{wording.say_estimate(step.test_score)}. The table has the recall of each class.",
-            "Of the images of each true class (row), how many in a hundred were called what.",
-            "narrow",
-        ),
-        "scores": embed(
-            plot_class_scores(test),
-            "Recall of each class with its interval, best first; the table has more.",
-            "How much of each class was found. The orange line is the accuracy over all classes.",
-        ),
+    step: ModelStep, classes: Sequence[str], folder: Path, counts: bool = True
+) -> dict[str, str]:
+    """Return the pictures of a step's model; ``counts``: the confusion in numbers of images too."""
+    confusion = step.test.confusion
+    figures = {
+        "curves": plot_curves(step.run, ""),
+        "confusion_shares": plot_confusion(classes, confusion, normalized=True),
+        "scores": plot_class_scores(step.test),
     }
     if counts and len(classes) <= NAMED:
-        pictures["confusion_counts"] = embed(
-            plot_confusion(classes, test.confusion, normalized=False),
-            f"Confusion matrix in numbers of images, {test.score.n} in all.",
-            "The same as numbers of images.",
-            "narrow",
-        )
-    return pictures
+        figures["confusion_counts"] = plot_confusion(classes, confusion, normalized=False)
+    return {name: canvas.embed_figure(figure) for name, figure in figures.items()}
 
 
 def say_network(run: RunRecord) -> str:
@@ -61,8 +38,7 @@ def say_network(run: RunRecord) -> str:
 
 def say_limits(step: ModelStep) -> str:
     """Say what the number does not show: that nothing was learnt, or that it is optimistic."""
-    floor = say_floor(step.test)
-    return (f" {floor}" if floor else "") + say_optimism(step)
+    return f" {say_floor(step.test)}".rstrip() + say_optimism(step)
 
 
 def say_optimism(step: ModelStep) -> str:
@@ -77,11 +53,9 @@ def say_optimism(step: ModelStep) -> str:
 
 
 def say_floor(test: TestRecord) -> str:
-    """Say that a model is no better than one answer for all images; nothing where it is better.
-
-    Of accuracy alone: other scores do not reward the commonest answer.
-    """
+    """Say that a model is no better than one answer for all images; nothing where it is better."""
     name, share = find_commonest(test)
+    # other scores than accuracy do not reward the commonest answer
     if test.metric != "accuracy" or test.score.value > share:
         return ""
     return (
@@ -97,11 +71,7 @@ def find_commonest(test: TestRecord) -> tuple[str, float]:
 
 
 def say_fit(run: RunRecord, floor: str) -> str:
-    """Say what the curves show: overfitting, or that more epochs might help.
-
-    Args:
-        floor: that nothing was learnt, which is said instead.
-    """
+    """Say what the curves show, or ``floor`` instead: that nothing was learnt."""
     last = run.history[-1]
     if not last.val_loss < EXPLODED:
         return (
@@ -112,14 +82,11 @@ def say_fit(run: RunRecord, floor: str) -> str:
         return floor
     gap, augment = last.accuracy - last.val_accuracy, str(run.settings.get("augment", "none"))
     if gap > max(OVERFIT, run.val_accuracy.high - run.val_accuracy.value):
+        more = ", or augmentation (tellapart train --augment standard)"
         return (
             f"It ends {100 * gap:.0f} points better on its training images than on "
             f"{run.chosen_on} images: it overfits. What helps is more images, a smaller network"
-            + (
-                ", or augmentation (tellapart train --augment standard)."
-                if augment == "none"
-                else "."
-            )
+            f"{more if augment == 'none' else ''}."
         )
     if run.best_epoch == len(run.history):
         return "A longer training might gain a little."
@@ -133,15 +100,12 @@ def say_confusion(test: TestRecord, classes: Sequence[str]) -> str:
     called = [name for name, *counts in zip(classes, *test.confusion, strict=True) if any(counts)]
     if len(called) == 1:
         return f"It calls every test image {called[0]}."
-    hardest = min(
-        (score for score in test.per_class if score.support), key=lambda score: score.recall.value
-    )
+    tested = (score for score in test.per_class if score.support)
+    hardest = min(tested, key=lambda score: score.recall.value)
     if hardest.recall.value == 1:
         return "No class is taken for another."
     index = list(classes).index(hardest.name)
-    mistaken = [count if i != index else -1 for i, count in enumerate(test.confusion[index])]
-    taken = max(mistaken)
-    sentence = f"Hardest is {hardest.name} ({100 * hardest.recall.value:.0f} % found"
-    if taken <= 0:
-        return f"{sentence})."
-    return f"{sentence}), most often taken for {classes[mistaken.index(taken)]}."
+    others = [(n, -i) for i, n in enumerate(test.confusion[index]) if i != index]
+    taken, place = max(others, default=(0, 0))
+    most = f", most often taken for {classes[-place]}" if taken else ""
+    return f"Hardest is {hardest.name} ({100 * hardest.recall.value:.0f} % found){most}."

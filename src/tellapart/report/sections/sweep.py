@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 from itertools import pairwise
-from pathlib import Path
+from statistics import fmean
 
-from tellapart.records import RunRecord, StepRecord, SweepStep
+from tellapart.records import EpochRow, RunRecord, StepRecord, SweepStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 
 def answer(step: SweepStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
@@ -29,36 +30,9 @@ def answer(step: SweepStep, done: Mapping[str, StepRecord], classes: Sequence[st
     )
 
 
-def pictures(step: SweepStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the pictures of all sizes, and those of the verdict's model."""
-    score = wording.title_score(step.run.metric, step.run.chosen_on)
-    setting = wording.say_setting(step.setting)
-    said = "; ".join(
-        f"{row.size}: {wording.say_percent(row.val_score.value)}" for row in step.sizes
-    )
-    return {
-        "sweep_sizes": embed(
-            plot_sweep_sizes(step),
-            f"{score} against {setting}: {said}.",
-            f"{score} against {setting}: each open dot is one seed. Beside it, what a size costs.",
-        ),
-        "sweep_curves": embed(
-            plot_sweep_curves(step),
-            f"Learning curves of {len(step.sizes)} sizes of {setting}.",
-            "Learning curves of all sizes. Where train climbs on and the solid line does not, "
-            "the network learns its images by heart.",
-        ),
-        **picture_model(step, classes, counts=False),
-    }
-
-
 @canvas.calm_style()
 def plot_sweep_curves(step: SweepStep) -> canvas.Figure:
-    """Draw the accuracy of all sizes by epoch on one figure, as means over seeds.
-
-    The split that epochs are chosen on is solid, train is thin and dashed, and a dot marks
-    the best epoch of each mean curve.
-    """
+    """Draw the accuracy of all sizes by epoch, as means over seeds, train thin and dashed."""
     from matplotlib.lines import Line2D
 
     figure = canvas.open_figure(9.0, 4.4)
@@ -68,8 +42,7 @@ def plot_sweep_curves(step: SweepStep) -> canvas.Figure:
         size = run.settings.get(step.setting)
         if isinstance(size, int) and run.history:
             groups[size].append(run)
-    handles = []
-    colors = canvas.pick_order(len(groups))
+    handles, colors = [], canvas.pick_order(len(groups))
     for (size, runs), color in zip(sorted(groups.items()), colors, strict=True):
         epochs, train, chosen = _average_epochs(runs)
         axes.plot(epochs, train, color=color, linewidth=0.9, linestyle=canvas.DASHED)
@@ -81,9 +54,8 @@ def plot_sweep_curves(step: SweepStep) -> canvas.Figure:
     axes.set_title("Accuracy by epoch, mean over seeds")
     canvas.show_percent(axes, "y")
     axes.margins(x=0.03)
-    setting = wording.say_setting(step.setting)
-    figure.legend(handles=handles, title=setting, loc="outside right upper", alignment="left",
-                  labelspacing=0.55)  # fmt: skip
+    figure.legend(handles=handles, title=wording.say_setting(step.setting), labelspacing=0.55,
+                  loc="outside right upper", alignment="left")  # fmt: skip
     styles = [
         Line2D([], [], color=canvas.MUTED, linewidth=2.1, label=step.run.chosen_on),
         Line2D([], [], color=canvas.MUTED, linewidth=0.9, linestyle=canvas.DASHED, label="train"),
@@ -95,24 +67,17 @@ def plot_sweep_curves(step: SweepStep) -> canvas.Figure:
 
 def _average_epochs(runs: Sequence[RunRecord]) -> tuple[list[int], list[float], list[float]]:
     """Return epochs, and the means over the runs that reached each, on train and as chosen."""
-    found: dict[int, list[tuple[float, float]]] = defaultdict(list)
-    for run in runs:
-        for row in run.history:
-            found[row.epoch].append((row.accuracy, row.val_accuracy))
+    found: dict[int, list[EpochRow]] = defaultdict(list)
+    for row in (row for run in runs for row in run.history):
+        found[row.epoch].append(row)
     epochs = sorted(found)
-    means = [[sum(part) / len(part) for part in zip(*found[epoch], strict=True)]
-             for epoch in epochs]  # fmt: skip
-    return epochs, [train for train, _ in means], [chosen for _, chosen in means]
+    train = [fmean(row.accuracy for row in found[epoch]) for epoch in epochs]
+    return epochs, train, [fmean(row.val_accuracy for row in found[epoch]) for epoch in epochs]
 
 
 @canvas.calm_style()
 def plot_sweep_sizes(step: SweepStep) -> canvas.Figure:
-    """Draw the score against size with its spread, beside what each size costs.
-
-    Each seed is a dot, the mean a line with the 95 % interval. The verdict's size has a line, the
-    sizes tied with the best are shaded, a bar at the top says where the knee may lie, and a
-    dotted line is the curve that it was read off, where there is one.
-    """
+    """Draw the score against size with its spread and the verdict, beside what each size costs."""
     figure = canvas.open_figure(9.0, 4.4)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.7, 1))
     main = canvas.dress_axes(figure.add_subplot(grid[:, 0]))
@@ -133,11 +98,11 @@ def plot_sweep_sizes(step: SweepStep) -> canvas.Figure:
     main.set_title(wording.title_score(step.run.metric, step.run.chosen_on), pad=22)
     main.set_xlabel(wording.say_setting(step.setting))
     _mark_verdict(main, step, sizes)
-    upper = canvas.dress_axes(figure.add_subplot(grid[0, 1]))
     same = len({row.threads for row in rows}) == 1
     costs = [row.seconds * (1 if same else row.threads) for row in rows]
-    _draw_cost(upper, sizes, costs, f"Training of a run, {'' if same else 'core '}seconds")
-    lower = canvas.dress_axes(figure.add_subplot(grid[1, 1]))
+    title = f"Training of a run, {'' if same else 'core '}seconds"
+    _draw_cost(figure.add_subplot(grid[0, 1]), sizes, costs, title)
+    lower = figure.add_subplot(grid[1, 1])
     _draw_cost(lower, sizes, [row.parameters for row in rows], "Parameters")
     lower.set_xlabel(wording.say_setting(step.setting))
     return figure
@@ -168,15 +133,13 @@ def _mark_verdict(axes: canvas.Axes, step: SweepStep, sizes: list[int]) -> None:
 
 
 def _draw_cost(axes: canvas.Axes, sizes: list[int], values: Sequence[float], title: str) -> None:
-    from matplotlib.ticker import MaxNLocator
-
-    canvas.scale_sizes(axes, sizes)
+    canvas.scale_sizes(canvas.dress_axes(axes), sizes)
     axes.plot(sizes, values, color=canvas.INK, linewidth=1.5, marker="o", markersize=4.5)
     axes.set_ylim(bottom=0, top=max([*values, 1e-9]) * 1.12)
     axes.set_title(title, fontsize=10)
     if len(sizes) > 5:
         axes.set_xticks(sizes[::2], [f"{size:,}" for size in sizes[::2]])
-    axes.yaxis.set_major_locator(MaxNLocator(nbins=4))
+    axes.locator_params(axis="y", nbins=4)
     axes.yaxis.set_major_formatter(lambda value, _: canvas.say_amount(value))
 
 
@@ -185,7 +148,7 @@ def _make_section(title: str, what: str) -> Section:
         title=title,
         question=f"Does the size of the {what} matter, and is there an ideal one?",
         answer=answer,
-        pictures=pictures,
+        pictures=partial(picture_model, counts=False),
         plots={"sweep_curves": plot_sweep_curves, "sweep_sizes": plot_sweep_sizes},
         template="sweep.html",
     )

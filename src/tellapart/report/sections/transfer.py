@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
+from itertools import cycle
 
 from tellapart.records import ModelStep, StepRecord, TransferStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
 
 def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
@@ -23,10 +23,9 @@ def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence
     )
     if tuned is not None:
         layers = "its last layers" if tuned.depth == "last" else "all its layers"
-        epochs = wording.say_count(len(tuned.run.history), "epoch")
         said += (
-            f" Fine-tuned ({layers}, {epochs}), the same "
-            f"backbone gets {wording.say_estimate(tuned.score)}. {tuned.comparison.sentence}"
+            f" Fine-tuned ({layers}, {wording.say_count(len(tuned.run.history), 'epoch')}), the "
+            f"same backbone gets {wording.say_estimate(tuned.score)}. {tuned.comparison.sentence}"
         )
     scratch = done.get("search", done.get("baseline"))
     if isinstance(scratch, ModelStep):
@@ -37,19 +36,6 @@ def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence
             "network trained from scratch; the comparisons say whether chance explains it."
         )
     return said + say_limits(step)
-
-
-def pictures(step: TransferStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the backbones, and the pictures of the model."""
-    said = "; ".join(f"{row.name} {wording.say_estimate(row.val_score)}" for row in step.backbones)
-    return {
-        "backbones": embed(
-            plot_backbones(step),
-            f"{wording.title_score(step.run.metric)} of each backbone: {said}.",
-            "What each backbone gives, and what it costs to compute its features once.",
-        ),
-        **picture_model(step, classes),
-    }
 
 
 @canvas.calm_style()
@@ -64,11 +50,10 @@ def plot_backbones(step: TransferStep) -> canvas.Figure:
         (right, "million parameters", [row.parameters / 1e6 for row in rows]),
     ):
         canvas.dress_axes(axes, "both")
-        for i, (row, cost) in enumerate(zip(rows, costs, strict=True)):
-            color = canvas.SERIES[i % len(canvas.SERIES)]
-            marker = canvas.MARKERS[i % len(canvas.MARKERS)]
+        looks = zip(cycle(canvas.SERIES), cycle(canvas.MARKERS), strict=True)
+        for row, cost, look in zip(rows, costs, looks, strict=False):
             label = wording.shorten_label(row.name, 36)
-            canvas.draw_estimates(axes, [cost], [row.val_score], color, marker, label)
+            canvas.draw_estimates(axes, [cost], [row.val_score], look, label)
         if min(costs) > 0 and max(costs) / min(costs) > 20:
             axes.set_xscale("log")
         else:
@@ -84,7 +69,7 @@ TRANSFER = Section(
     title="Transfer",
     question="What does a pretrained backbone add?",
     answer=answer,
-    pictures=pictures,
+    pictures=picture_model,
     plots={"backbones": plot_backbones},
     template="transfer.html",
 )

@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
-
 from tellapart.records import LevelRecord, Scalar, VaryStep
 from tellapart.report import canvas, wording
-from tellapart.report.sections.section import Picture, Section, embed
+from tellapart.report.sections.section import Section
 
-DARKEST = 0.9
-"""Opacity of the best cell."""
-
-
-def pictures(step: VaryStep, classes: Sequence[str], folder: Path) -> dict[str, Picture]:
-    """Return the score of every level."""
-    names = " and ".join(wording.say_setting(name) for name in step.settings)
-    score = wording.title_score(step.metric, "val")
-    kind = "narrow" if len(step.settings) == 2 else "broad"
-    said = "; ".join(
-        f"{', '.join(wording.say_scalar(value) for value in level.values.values())}: "
-        f"{wording.say_percent(level.figures.val_score.value)}"
-        for level in step.levels
-    )
-    caption = f"{step.model}: {score} by {names}."
-    alt = f"{score} by {names}: {said}."
-    return {"levels": embed(plot_levels(step), alt, caption, kind)}
+DARKEST = 0.9  # opacity of the best cell
 
 
 @canvas.calm_style()
@@ -37,24 +18,21 @@ def plot_levels(step: VaryStep) -> canvas.Figure:
 def _plot_one(step: VaryStep) -> canvas.Figure:
     figure = canvas.open_figure(9.0, 1.5 + 0.42 * len(step.levels))
     axes = canvas.dress_axes(figure.add_subplot(), grid="x")
-    (name,) = step.settings
-    labels = []
+    (name,), labels = step.settings, []
     for y, level in enumerate(step.levels):
-        row, score = level.figures, level.figures.val_score
+        row = level.figures
         if row.size in step.verdict.tied:
             axes.axhspan(y - 0.5, y + 0.5, color=canvas.SKY, alpha=0.18, linewidth=0)
-        axes.errorbar([score.value], [y], color=canvas.BLUE, marker="o", markersize=7, capsize=4,
-                      xerr=[[score.value - score.low], [score.high - score.value]],
-                      elinewidth=1.3, linewidth=0, zorder=3,
-                      label="mean, 95 % interval" if y == 0 else None)  # fmt: skip
         canvas.draw_seeds(axes, row.seeds, [y] * len(row.seeds))
         said = _say_value(level.values[name])
         labels.append(f"take: {said}" if row.size == step.verdict.take else said)
+    scores = [level.figures.val_score for level in step.levels]
+    canvas.draw_estimates(axes, range(len(labels)), scores, across=True)
     axes.set_yticks(range(len(labels)), labels, color=canvas.INK)
     axes.set_ylim(len(labels) - 0.5, -0.5)
     canvas.show_percent(axes, "x")
-    score_title = wording.title_score(step.metric, "val")
-    axes.set_title(f"{score_title} by {wording.say_setting(name)}; shaded: tied with the best")
+    title = f"{wording.title_score(step.metric, 'val')} by {wording.say_setting(name)}"
+    axes.set_title(f"{title}; shaded: tied with the best")
     figure.legend(loc="outside lower center", ncols=2)
     return figure
 
@@ -63,19 +41,17 @@ def _plot_two(step: VaryStep) -> canvas.Figure:
     (down_name, down), (across_name, across) = step.settings.items()
     width = 1.8 + 0.09 * max(len(_say_value(value)) for value in down) + 1.15 * len(across)
     figure = canvas.open_figure(max(5.0, width), 1.7 + 0.62 * len(down))
-    axes = canvas.strip_axes(figure.add_subplot())
+    axes = canvas.dress_axes(figure.add_subplot(), None)
     values = [level.figures.val_score.value for level in step.levels]
     low, span = min(values), (max(values) - min(values)) or 1.0
     for level in step.levels:
         x, y = across.index(level.values[across_name]), down.index(level.values[down_name])
         shade = DARKEST * (level.figures.val_score.value - low) / span
         _draw_level(axes, (x, y), shade, level, step)
-    axes.set_xlim(-0.5, len(across) - 0.5)
-    axes.set_ylim(len(down) - 0.5, -0.5)
+    axes.set(xlim=(-0.5, len(across) - 0.5), ylim=(len(down) - 0.5, -0.5))
+    axes.set(xlabel=wording.say_setting(across_name), ylabel=wording.say_setting(down_name))
     axes.set_xticks(range(len(across)), [_say_value(value) for value in across], color=canvas.INK)
     axes.set_yticks(range(len(down)), [_say_value(value) for value in down], color=canvas.INK)
-    axes.set_xlabel(wording.say_setting(across_name))
-    axes.set_ylabel(wording.say_setting(down_name))
     axes.set_title(f"{wording.title_score(step.metric, 'val')}, %, and half its interval", pad=10)
     figure.supxlabel(
         "dashed: tied with the best; solid: the cheapest of them", fontsize=9, color=canvas.MUTED
@@ -111,7 +87,6 @@ VARY = Section(
     title="Settings",
     question="Do the settings that were varied matter, and which values are best?",
     answer=lambda step, done, classes: step.verdict.sentence,
-    pictures=pictures,
     plots={"levels": plot_levels},
     template="vary.html",
 )

@@ -6,7 +6,7 @@ from tellapart.cells.cell import NetworkCell
 from tellapart.records import BaselineStep, TrainPlan
 from tellapart.report.wording import say_count
 from tellapart.study.context import Context
-from tellapart.study.deadline import Deadline, Trainings, fit_trainings, list_cuts
+from tellapart.study.deadline import Deadline, Trainings, choose_fitting, list_cuts, shorten
 from tellapart.study.rules import LONGEST, plan_recipe
 from tellapart.study.steps.step import Step
 
@@ -20,16 +20,15 @@ def plan_baseline(context: Context, seconds: float) -> TrainPlan:
         epochs = max(epochs, LONGEST)
     epoch = context.measure_epoch(model) if seconds < float("inf") else 0.0
 
-    def cost(some: Trainings) -> float:
-        return some.epochs * some.share * epoch
-
     named = ("epochs",) if settings.epochs is not None else ()
     whole = Trainings((0,), 1, epochs)
-    kept = fit_trainings(whole, cost, seconds, named)
+    kept = choose_fitting(
+        shorten(whole, named), lambda some: some.epochs * some.share * epoch, seconds
+    )
     return TrainPlan(
         epochs=kept.epochs,
         share=kept.share,
-        estimate=cost(kept),
+        estimate=kept.epochs * kept.share * epoch,
         cut=() if alone else list_cuts(whole, kept),
         text=say_count(kept.epochs, "epoch"),
     )
@@ -42,9 +41,7 @@ def run_baseline(context: Context, plan: TrainPlan, deadline: Deadline) -> Basel
     recipe = recipe.model_copy(update={"epochs": plan.epochs})
     context.reporter.expect(recipe.epochs)
     cell = NetworkCell("baseline", model.name, model, recipe, plan.share, settings.seed)
-    run = context.train(cell)
-    test = context.test_run("baseline", run)
-    return BaselineStep(**context.describe_model(run, test))
+    return BaselineStep(**context.test_run("baseline", context.train(cell)))
 
 
 STEP = Step(run=run_baseline, plan=plan_baseline, plan_kind=TrainPlan, weight=6)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
-from tellapart.evaluate import PREDICTIONS, Look, evaluate_model, predict_run, read_correct
+from tellapart.cells.cell import open_rows
+from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.models.backbone import Backbone, list_here
 from tellapart.records import (
@@ -21,14 +22,12 @@ from tellapart.records import (
     TransferStep,
     TunedRecord,
 )
-from tellapart.report.plots import draw_run
 from tellapart.report.wording import say_comparison, say_seconds
 from tellapart.study.backbones import (
     check_backbones,
     choose_backbones,
     find_resources,
     find_views,
-    open_shared_rows,
     plan_transfer,
     watch_images,
 )
@@ -54,41 +53,42 @@ def run_transfer(context: Context, plan: TransferPlan, deadline: Deadline) -> Tr
     context.reporter.expect(len(plan.sizes) * units)
     backbones, screened = choose_backbones(context, plan)
     context.reporter.expect(len(backbones) * units)
-    done = [
-        _fit_heads(context, _extract(context, plan, name, backbone), screened)
-        for name, backbone in backbones
-    ]
+    done: list[tuple[BackboneRecord, Extracted]] = []
+    for backbone in backbones:
+        extracted = _extract(context, plan, backbone)
+        done.append((_fit_heads(context, extracted, screened), extracted))
     chosen, extracted = max(done, key=lambda found: found[0].val_score.value)
-    test = _test_head(context, extracted, chosen.run)
-    used = next(head.views for head in chosen.heads if head.run == chosen.run.folder)
+    run = chosen.run
+    network = load_head(context.folder / run.folder, extracted.backbone.key, run.weights)
+    tested = context.test_run(
+        "transfer", run, lambda rows: predict_head(network, extracted.plain.vectors, rows)
+    )
+    used = next(head.views for head in chosen.heads if head.run == run.folder)
     crossed = cross_backbones(context, [extracted for _, extracted in done])
     swept = sweep_heads(context, extracted, used, deadline)
-    tuned = _tune(context, extracted, chosen.run, test, deadline)
+    tuned, retested = _tune(context, extracted, run, tested["test"], deadline)
     advice = _advise(context, chosen)
     context.reporter.say(advice)
-    described = context.describe_model(chosen.run, test)
-    described |= {"model": f"{chosen.name} + {chosen.run.model} head"}
-    if tuned is not None and tuned[0].kept:
-        described = context.describe_model(tuned[0].run, tuned[1])
-        described |= {"model": f"{chosen.name}, fine-tuned"}
+    kept = tuned is not None and tuned.kept
+    model = f"{chosen.name}, fine-tuned" if kept else f"{chosen.name} + {run.model} head"
     return TransferStep(
         backbones=tuple(record for record, _ in done),
         screened=screened,
         folds=crossed,
         head_sweep=swept,
-        tuned=None if tuned is None else tuned[0],
+        tuned=tuned,
         advice=advice,
-        **described,
+        **(retested if kept else tested) | {"model": model},
     )
 
 
-def _extract(context: Context, plan: TransferPlan, name: str, backbone: Backbone) -> Extracted:
+def _extract(context: Context, plan: TransferPlan, backbone: Backbone) -> Extracted:
     """Return a backbone with the features of the images, and of the training ones in each view."""
-    rows, split = open_shared_rows(context, plan.share), context.seal.split
+    rows = open_rows(context, "transfer", plan.share, context.settings.seed)
     every = None
     if plan.share < 1:
-        kept = np.isin(split.train, rows.train)
-        every = np.setdiff1d(np.arange(len(context.dataset)), split.train[~kept])
+        left_out = np.setdiff1d(context.seal.split.train, rows.train)
+        every = np.setdiff1d(np.arange(len(context.dataset)), left_out)
 
     def extract(view: View) -> Features:
         note = f", view {view.number}" if view.number else ""
@@ -99,14 +99,13 @@ def _extract(context: Context, plan: TransferPlan, name: str, backbone: Backbone
     plain, *others = find_views(context)
     found = extract(plain)
     if every is not None:
-        table = found.vectors.place(every, len(context.dataset))
-        found = replace(found, vectors=table)
-    return Extracted(name, backbone, rows, found, tuple((view, extract(view)) for view in others))
+        found = replace(found, vectors=found.vectors.place(every, len(context.dataset)))
+    return Extracted(backbone, rows, found, tuple((view, extract(view)) for view in others))
 
 
 def _fit_heads(
     context: Context, extracted: Extracted, screened: Sequence[ScreenRecord]
-) -> tuple[BackboneRecord, Extracted]:
+) -> BackboneRecord:
     """Fit all heads on one backbone's features, with ever more views.
 
     What was screened at the same resolution was the first part of its features.
@@ -119,15 +118,12 @@ def _fit_heads(
     ]
     runs = [(context.train(cell), cell.views) for cell in cells]
     run, _ = max(runs, key=lambda one: one[0].val_score.value)
-    same = [
-        one
-        for one in screened
-        if (one.name, one.image_size) == (backbone.name, backbone.image_size)
+    own = (backbone.name, backbone.image_size)
+    took: list[Features | ScreenRecord] = [
+        one for one in screened if own == (one.name, one.image_size)
     ]
-    every = [extracted.plain, *(found for _, found in extracted.views)]
-    seconds = sum(one.seconds for one in every) + sum(one.seconds for one in same)
-    computed = sum(one.computed for one in every) + sum(one.computed for one in same)
-    record = BackboneRecord(
+    took += [extracted.plain, *(found for _, found in extracted.views)]
+    return BackboneRecord(
         name=backbone.name,
         source=backbone.source,
         license=backbone.license,
@@ -135,8 +131,8 @@ def _fit_heads(
         features=backbone.features,
         image_size=backbone.image_size,
         engine=extracted.plain.engine,
-        extraction_seconds=seconds,
-        images_computed=computed,
+        extraction_seconds=sum(one.seconds for one in took),
+        images_computed=sum(one.computed for one in took),
         head_parameters=run.parameters,
         val_score=run.val_score,
         heads=tuple(
@@ -152,21 +148,6 @@ def _fit_heads(
         ),
         run=run,
     )
-    return record, extracted
-
-
-def _test_head(context: Context, extracted: Extracted, run: RunRecord) -> TestRecord:
-    folder = context.folder / run.folder
-    network = load_head(folder, extracted.backbone.key, run.weights)
-    test = evaluate_model(
-        context.seal,
-        Look("transfer", run.cell, "final model of step transfer"),
-        lambda rows: predict_head(network, extracted.plain.vectors, rows),
-        folder,
-        context.metric,
-    )
-    draw_run(run, test, context.dataset.classes, folder)
-    return test
 
 
 def _tune(
@@ -175,14 +156,15 @@ def _tune(
     frozen: RunRecord,
     before: TestRecord,
     deadline: Deadline,
-) -> tuple[TunedRecord, TestRecord] | None:
+) -> tuple[TunedRecord | None, dict[str, Any]]:
     """Let the backbone go on learning from its best head, where the user asked for it.
 
-    Its epochs are those that fit the time; it is left out where none does.
+    Its epochs are those that fit the time; it is left out where none does. Returned are its record
+    and the fields of a step whose model it is.
     """
     settings = plan_tuning(context.settings)
     if settings.depth == "none":
-        return None
+        return None, {}
     depth: Literal["last", "all"] = settings.depth
     folder, rows = context.folder / frozen.folder, extracted.rows
 
@@ -194,33 +176,24 @@ def _tune(
         return TuneCell(f"{extracted.label}-tuned-{depth}", task, dataset, rows)
 
     def choose_epochs() -> int:
-        if deadline.left() == float("inf"):
+        if deadline.given is None:
             return settings.epochs
         cell = prepare(settings.epochs)
         pace = measure_task(cell.dataset, rows.train, cell.task)
         epoch = pace * (len(rows.train) + PASS * len(rows.watch))
-        fits = int(CAREFUL * (deadline.left() - FINISH) / epoch)
-        said = f"fine-tuning: {say_seconds(epoch)} an epoch"
-        context.reporter.advance(
-            0, f"{said}, {min(fits, settings.epochs)} of {settings.epochs} fit"
-        )
-        return max(0, min(settings.epochs, fits))
+        fits = max(0, min(settings.epochs, int(CAREFUL * (deadline.left() - FINISH) / epoch)))
+        said = f"{say_seconds(epoch)} an epoch, {fits} of {settings.epochs} fit"
+        context.reporter.advance(0, f"fine-tuning: {said}")
+        return fits
 
     epochs = context.decide("transfer", f"tuned-{frozen.cell}", int, choose_epochs)
     if not epochs:
         context.reporter.say("fine-tuning: left out, no epoch of it fits the time")
-        return None
+        return None, {}
     run = context.train(prepare(epochs))
-    own = context.folder / run.folder
-    test = evaluate_model(
-        context.seal,
-        Look("transfer", run.cell, "fine-tuned model of step transfer"),
-        predict_run(context.dataset, own, context.device, run),
-        own,
-        context.metric,
-    )
-    draw_run(run, test, context.dataset.classes, own)
-    correct = read_correct({"frozen": folder / PREDICTIONS, "tuned": own / PREDICTIONS})
+    tested = context.test_run("transfer", run, kind="fine-tuned")
+    files = {"frozen": folder, "tuned": context.folder / run.folder}
+    correct = read_correct({name: path / PREDICTIONS for name, path in files.items()})
     names = {"frozen": "the frozen head", "tuned": "the fine-tuned network"}
     (comparison,) = compare_pairs(correct, names, say_comparison)
     record = TunedRecord(
@@ -228,11 +201,11 @@ def _tune(
         run=run,
         frozen=frozen,
         frozen_score=before.score,
-        score=test.score,
+        score=tested["test_score"],
         comparison=comparison,
         kept=run.val_score.value > frozen.val_score.value,
     )
-    return record, test
+    return record, tested
 
 
 def _advise(context: Context, chosen: BackboneRecord) -> str:
@@ -249,9 +222,5 @@ def _advise(context: Context, chosen: BackboneRecord) -> str:
 
 
 STEP = Step(
-    run=run_transfer,
-    plan=plan_transfer,
-    plan_kind=TransferPlan,
-    weight=14,
-    check=check_backbones,
+    run=run_transfer, plan=plan_transfer, plan_kind=TransferPlan, weight=14, check=check_backbones
 )

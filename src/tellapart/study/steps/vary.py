@@ -5,19 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import product
 
-from tellapart.cells.cell import NetworkCell
-from tellapart.config import RecipeSettings, Settings, TrainSettings, make_settings
+from tellapart.config import RecipeSettings, TrainSettings, make_settings
 from tellapart.errors import SettingError, suggest_name
 from tellapart.models import NetworkSettings, SimpleSettings
 from tellapart.records import Level, Scalar, SweepPlan, VaryStep
 from tellapart.search.grid import keep_levels, run_grid, say_level
-from tellapart.search.sweep import Point, Seeds
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, Trainings
 from tellapart.study.rules import plan_epochs, plan_recipe, plan_seeds
 from tellapart.study.settings import StudySettings, SweepSettings
 from tellapart.study.steps.step import Step
-from tellapart.study.steps.sweep import make_train, plan_trainings
+from tellapart.study.steps.sweep import plan_trainings, prepare_trainings
 
 VARIED = tuple(name for name in TrainSettings.model_fields if name != "seed")
 """Settings of a training that may vary, besides those of the network."""
@@ -57,12 +55,18 @@ def read_vary(texts: Sequence[str], model: NetworkSettings) -> dict[str, tuple[S
     {'dense': (64, 128), 'lr': (0.001, 0.003)}
     """
     found: dict[str, tuple[Scalar, ...]] = {}
+    known = (*model.list_sizes(), *VARIED)
     for text in texts:
         name, _, values = text.partition("=")
         name = name.strip().replace("-", "_")
         if name in found:
             raise SettingError(f"--vary names each setting once, but got {name} twice")
-        kind = _find_kind(name, model)
+        if name not in known:
+            raise SettingError(
+                f"--vary needs settings of model {model.name} or its training "
+                f"({', '.join(known)}), but got {name!r}{suggest_name(name, known)}"
+            )
+        kind = type(model) if name in model.list_sizes() else TrainSettings
         parts = [part.strip() for part in values.split(",") if part.strip()]
         try:
             read = [getattr(make_settings(kind, **{name: part}), name) for part in parts]
@@ -71,20 +75,6 @@ def read_vary(texts: Sequence[str], model: NetworkSettings) -> dict[str, tuple[S
             raise
         found[name] = tuple(read)
     return found
-
-
-def _find_kind(name: str, model: NetworkSettings) -> type[Settings]:
-    """Return the settings that a name belongs to."""
-    own = [field for field in type(model).model_fields if field != "name"]
-    if name in own:
-        return type(model)
-    if name in VARIED:
-        return TrainSettings
-    known = (*own, *VARIED)
-    raise SettingError(
-        f"--vary needs settings of model {model.name} or its training ({', '.join(known)}), but "
-        f"got {name!r}{suggest_name(name, known)}"
-    )
 
 
 def choose_varied(
@@ -124,11 +114,9 @@ def choose_varied(
 def make_level(
     settings: StudySettings, images: int, level: Level, seed: int, epochs: int
 ) -> tuple[NetworkSettings, TrainSettings]:
-    """Return the network of a level, and how it is trained.
+    """Return the network of a level, and how it is trained on so many images.
 
-    Args:
-        images: training images.
-        epochs: where they do not vary themselves.
+    ``epochs`` are taken where they do not vary themselves.
 
     Raises:
         SettingError: values that do not go together.
@@ -146,8 +134,8 @@ def make_level(
 
 def plan_vary(context: Context, seconds: float) -> SweepPlan:
     """Return the epochs and seeds of the levels that fit; levels are what the user named."""
-    settings = context.settings
-    levels = list_levels(settings.sweep.vary)
+    settings, vary = context.settings, context.settings.sweep.vary
+    levels = list_levels(vary)
     part = "conv" if isinstance(settings.model, SimpleSettings) else "trial"
     epochs = plan_epochs(settings, part, context.images)
     seeds, _ = plan_seeds(settings, context.images)
@@ -159,12 +147,10 @@ def plan_vary(context: Context, seconds: float) -> SweepPlan:
         else 0.0
         for number, (model, recipe) in enumerate(made)
     }
-    named = ["sizes"]
-    named += ["epochs"] if settings.epochs is not None or "epochs" in settings.sweep.vary else []
-    named += ["seeds"] if settings.sweep.seeds != "auto" else []
-    wish = Trainings(tuple(costs), seeds, epochs), tuple(named)
     models = {number: model for number, (model, _) in enumerate(made)}
-    plan = plan_trainings(context, models, costs, wish, seconds)
+    whole = Trainings(tuple(models), seeds, epochs)
+    named = ("sizes", "epochs") if "epochs" in vary else ("sizes",)
+    plan = plan_trainings(context, models, costs, whole, named, seconds)
     return plan.model_copy(update={"text": f"{len(levels)} levels; {plan.text}"})
 
 
@@ -173,35 +159,23 @@ def run_vary(context: Context, plan: SweepPlan, deadline: Deadline) -> VaryStep:
     settings, vary = context.settings, context.settings.sweep.vary
     levels = list_levels(vary)
 
-    def make_cell(point: Point) -> NetworkCell:
-        number, seed = point[0], settings.seed + point[1]
-        level = levels[number]
-        model, recipe = make_level(settings, context.images, level, seed, plan.epochs)
-        said = "-".join(f"{name}-{value}" for name, value in level.items())
+    def make(number: int, seed: int) -> tuple[str, NetworkSettings, TrainSettings]:
+        said = "-".join(f"{name}-{value}" for name, value in levels[number].items())
         label = "".join(mark if mark.isalnum() or mark in "-._" else "-" for mark in said)
-        threads = 0 if plan.workers == 1 or number in plan.alone else context.threads
-        own = f"{label}-seed-{seed}"
-        return NetworkCell("vary", own, model, recipe, plan.share, settings.seed, threads)
+        return label, *make_level(settings, context.images, levels[number], seed, plan.epochs)
 
-    cells = [make_cell((number, 0)) for number in plan.sizes]
-    context.reporter.expect(plan.seeds * sum(cell.units for cell in cells))
-    seeds = Seeds(plan.seeds, plan.most_seeds, deadline.left, plan.workers)
-    train = make_train(context, plan, deadline, make_cell)
+    seeds, train = prepare_trainings(context, "vary", plan, deadline, make)
     found = run_grid(levels, seeds, train, settings.sweep.equivalence)
+    varies_size = set(vary) & set(type(settings.model).model_fields)
     return VaryStep(
         metric=context.metric,
-        model=label_varied(settings.model, vary),
+        model=settings.model.name if varies_size else settings.model.label,
         settings=vary,
         levels=keep_levels(found.sizes, levels),
         left_out=tuple(f"{say_level(levels[one.size])}: {one.reason}" for one in found.left_out),
         verdict=found.verdict,
         epochs=None if "epochs" in vary else plan.epochs,
     )
-
-
-def label_varied(model: NetworkSettings, vary: dict[str, tuple[Scalar, ...]]) -> str:
-    """Name a network by its sizes, unless these vary."""
-    return model.name if set(vary) & set(type(model).model_fields) else model.label
 
 
 def check_vary(context: Context) -> None:
@@ -217,10 +191,5 @@ def check_vary(context: Context) -> None:
 
 
 STEP = Step(
-    run=run_vary,
-    plan=plan_vary,
-    plan_kind=SweepPlan,
-    weight=30,
-    usual=False,
-    check=check_vary,
+    run=run_vary, plan=plan_vary, plan_kind=SweepPlan, weight=30, usual=False, check=check_vary
 )

@@ -1,0 +1,217 @@
+"""What a transfer says, the whole study, and what is asked of it afterwards."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import BeforeValidator, Field, SerializeAsAny
+
+from tellapart.records.base import Record, Scalar
+from tellapart.records.runs import (
+    Comparison,
+    DataRecord,
+    Estimate,
+    LookRecord,
+    ModelStep,
+    RunRecord,
+    StepRecord,
+)
+from tellapart.records.sizes import SizeRecord, Verdict
+
+
+class ScreenRecord(Record):
+    """A backbone at one resolution, screened on a part of the images with a logistic head.
+
+    ``computed`` are the images whose features were not in the cache.
+    """
+
+    name: str
+    image_size: int
+    parameters: int
+    val_score: Estimate
+    seconds: float
+    computed: int
+
+
+class HeadRecord(Record):
+    """One head on the features of images, and of so many views; ``run`` is its folder."""
+
+    kind: Literal["dense", "logistic"]
+    views: int
+    parameters: int
+    seconds: float
+    val_score: Estimate
+    run: str
+
+
+class BackboneRecord(Record):
+    """One backbone of the transfer step. ``license`` is that of its weights.
+
+    ``run`` is the head that is best on val. ``extraction_seconds`` leave out what was in the cache.
+    """
+
+    name: str
+    source: str
+    license: str
+    parameters: int
+    features: int
+    image_size: int
+    engine: str
+    extraction_seconds: float
+    images_computed: int
+    head_parameters: int
+    val_score: Estimate
+    heads: tuple[HeadRecord, ...]
+    run: RunRecord
+
+
+class HeadSweepRecord(Record):
+    """Dense heads of several sizes on one backbone's features, several seeds each."""
+
+    backbone: str
+    sizes: tuple[SizeRecord, ...]
+    verdict: Verdict
+
+
+class FoldRecord(Record):
+    """A logistic head, cross-validated: ``score`` of all images together, ``parts`` by fold."""
+
+    name: str
+    image_size: int
+    score: Estimate
+    parts: tuple[float, ...]
+    seconds: float
+
+
+class FoldsRecord(Record):
+    """All backbones by cross-validation in ``count`` folds of the ``images`` outside test."""
+
+    count: int
+    images: int
+    backbones: tuple[FoldRecord, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+class TunedRecord(Record):
+    """A backbone that went on learning, beside the ``frozen`` head that it began with; on test.
+
+    ``kept``: it did better on val, so that it is the step's model.
+    """
+
+    depth: Literal["last", "all"]
+    run: RunRecord
+    frozen: RunRecord
+    frozen_score: Estimate
+    score: Estimate
+    comparison: Comparison
+    kept: bool
+
+
+class TransferStep(ModelStep):
+    """Heads on frozen backbones. ``screened``: resolutions tried on a part of the images first."""
+
+    step: Literal["transfer"] = "transfer"
+    backbones: tuple[BackboneRecord, ...]
+    screened: tuple[ScreenRecord, ...] = ()
+    folds: FoldsRecord | None = None
+    head_sweep: HeadSweepRecord | None = None
+    tuned: TunedRecord | None = None
+    advice: str
+
+
+def find_kind(name: str) -> type[StepRecord]:
+    """Return the kind of record that a step of this name has.
+
+    Raises:
+        ValueError: no kind of record names it.
+    """
+    kinds = [StepRecord]
+    for kind in kinds:  # grows as it goes
+        kinds += kind.__subclasses__()
+        if name in get_args(kind.model_fields["step"].annotation):
+            return kind
+    raise ValueError(f"no step is called {name!r}")
+
+
+def read_step(value: Any) -> StepRecord:
+    """Return a step's record as the kind that its name says."""
+    if isinstance(value, StepRecord):
+        return value
+    name = str(value.get("step")) if isinstance(value, dict) else ""
+    return find_kind(name).model_validate(value)
+
+
+AnyStep = Annotated[SerializeAsAny[StepRecord], BeforeValidator(read_step)]
+
+
+class StudyRecord(Record):
+    """``results.json``: everything that the report says.
+
+    ``coming`` are the steps still to be done; ``left_out`` says why some are not.
+    """
+
+    version: str
+    command: str
+    data: DataRecord
+    protocol: Literal["holdout", "notebook"]
+    metric: str = "accuracy"
+    environment: dict[str, Scalar]
+    minutes: float | None
+    precision: Literal["float32", "bfloat16"]
+    seconds: float
+    peak_memory_mb: float
+    steps: dict[str, AnyStep]
+    coming: tuple[str, ...] = ()
+    left_out: dict[str, str] = Field(default_factory=dict)
+    comparisons: tuple[Comparison, ...] = ()
+    ledger: tuple[LookRecord, ...] = ()
+
+
+class ComparedRun(Record):
+    """One of the runs that ``compare`` was given; ``folder`` is where its predictions are."""
+
+    name: str
+    folder: str
+    model: str
+    score: Estimate
+    optimistic: bool
+
+
+class ComparisonRecord(Record):
+    """What ``compare`` says: the runs, and every two of them on the same test images."""
+
+    version: str
+    data: str
+    runs: tuple[ComparedRun, ...]
+    comparisons: tuple[Comparison, ...]
+
+
+class EvaluatedModel(Record):
+    """A model evaluated again; ``look`` is the number in the ledger, where it was on test."""
+
+    step: str
+    model: str
+    score: Estimate
+    loss: float
+    look: int | None
+    optimistic: bool
+
+
+class EvaluationRecord(Record):
+    """What ``evaluate`` says; ``beyond`` counts looks at test that were not the study's own."""
+
+    version: str
+    data: str
+    split: Literal["val", "test"]
+    models: tuple[EvaluatedModel, ...]
+    beyond: int
+
+
+class HistoryRecord(Record):
+    """What ``history`` says of one model: each metric's value at each of the ``epochs``."""
+
+    step: str
+    model: str
+    best_epoch: int
+    epochs: tuple[int, ...]
+    metrics: dict[str, tuple[float, ...]]
