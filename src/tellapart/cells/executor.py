@@ -77,7 +77,7 @@ def call_portably(function: Callable[..., Result], args: tuple[object, ...]) -> 
         return function(*args)
     except Exception as error:
         try:
-            pickle.loads(pickle.dumps(error))
+            pickle.loads(pickle.dumps(error))  # its own, as the caller will read it
         except Exception:
             raise TellapartError(f"{type(error).__name__}: {error}") from None
         raise

@@ -43,7 +43,7 @@ class Told(Record):
 
 @dataclass(frozen=True)
 class Budget:
-    """How many trials; none begins where ``is_over``, the first of the given ones aside.
+    """How many trials; none but the first begins where ``is_over``.
 
     ``workers`` are asked for together, and are told together, in order: what is tried so depends
     on how many, but not on which of them ends first.
