@@ -17,7 +17,7 @@ from tellapart.data import load_images
 from tellapart.data.dataset import ArraySource, Dataset, hash_pixels
 from tellapart.data.named import NAMED, Named
 from tellapart.device import DeviceName
-from tellapart.metrics.scores import SCORES, Classes, Score
+from tellapart.metrics.scores import SCORES, Numbers, Score
 from tellapart.models import NETWORKS, read_network
 from tellapart.models.network import NetworkSettings, Shape
 from tellapart.records import ModelStep, StepPlan, StepRecord, StudyRecord
@@ -64,10 +64,9 @@ def run_count(context: Context, plan: StepPlan, deadline: Deadline) -> CountStep
     return CountStep(images=len(context.dataset))
 
 
-def score_worst(truth: Classes, predicted: Classes, classes: int) -> float:
+def score_worst(right: Numbers, true: Numbers, named: Numbers) -> Numbers:
     """A metric: the share found of the class that is found least."""
-    hits = np.bincount(truth[truth == predicted], minlength=classes)
-    return float((hits / np.bincount(truth, minlength=classes)).min())
+    return np.asarray((right / true).min(-1))
 
 
 class CountingExecutor(InlineExecutor):

@@ -24,10 +24,6 @@ def test_numbers_and_texts_of_seeds_are_one() -> None:
     assert SweepSettings(seeds="3+").seeds == "3+"
 
 
-def test_a_margin_is_in_points() -> None:
-    assert SweepSettings(margin=1.5).equivalence == pytest.approx(0.015)
-
-
 @pytest.mark.parametrize(
     ("kind", "values", "said"),
     [

@@ -12,7 +12,7 @@ from tellapart.data.dataset import Dataset
 from tellapart.data.split import Split
 from tellapart.errors import SettingError
 from tellapart.metrics.intervals import estimate_proportion
-from tellapart.metrics.scores import score_balanced
+from tellapart.metrics.scores import compute_score
 from tellapart.models import SimpleSettings
 from tellapart.models.forward import predict_logits
 from tellapart.records import RunRecord
@@ -198,7 +198,7 @@ def test_the_epoch_is_chosen_by_the_metric_that_was_asked_for(
     assert record.val_accuracy.value == record.history[record.best_epoch - 1].val_accuracy
     network, _ = load_model(tmp_path, record.weights)
     predicted = predict_logits(network, digits, rows.watch, record.precision).argmax(1)
-    assert score_balanced(labels[rows.watch], predicted, 10) == max(scores)
+    assert compute_score("balanced_accuracy", labels[rows.watch], predicted, 10) == max(scores)
     lines = (tmp_path / "history.csv").read_text("utf-8").splitlines()
     assert lines[0] == f"{COLUMNS},val_balanced_accuracy"
     assert [float(line.split(",")[-1]) for line in lines[1:]] == pytest.approx(scores, rel=1e-5)

@@ -206,9 +206,6 @@ OPTIMIZERS: dict[OptimizerName, TrainSettings] = {
 }
 """The rate and schedule of each optimiser, at a batch of 128."""
 
-EQUIVALENCE = 0.02
-"""Differences of accuracy up to this count as none in a verdict, unless told."""
-
 
 def choose_recipe(own: TrainSettings, asked: RecipeSettings) -> TrainSettings:
     """Return a network's own recipe; with another optimiser, at that one's rate and schedule."""

@@ -16,90 +16,106 @@ Correct = NDArray[np.bool_]
 
 POWER = 0.8
 """How often a difference that is called detectable is shown."""
-RESAMPLES = 10_000
+FEW = 3
+"""Pairs up to which all are compared in words, where none were named beforehand."""
 
 
 def compare_pairs(
-    correct: dict[str, Correct], labels: dict[str, str], say: Callable[[Comparison, str, str], str]
+    correct: dict[str, Correct],
+    labels: dict[str, str],
+    say: Callable[[Comparison, str, str], str],
+    named: Sequence[tuple[str, str]] | None = None,
 ) -> tuple[Comparison, ...]:
-    """Compare every two models by which of the same n images each got right.
+    """Compare every two trained models by which of the same n images each got right.
 
-    The p-value is the exact McNemar test's (a binomial test on the images where just one of the two
-    is right), corrected by Holm's method. The interval of the difference, of one comparison, is
-    Agresti and Min's (Statistics in Medicine 24:729, 2005): that of the bootstrap, given beside it,
-    has no width where two models hardly differ.
+    The test is McNemar's, the interval of the difference Tango's (Statistics in Medicine 17:891,
+    1998), which inverts it: where one excludes 0, so does the other. Pairs that were ``named``
+    beforehand are corrected among themselves by Bonferroni's method, p and interval alike, and
+    said in a sentence; all others are corrected among themselves by Holm's, which has no intervals.
 
     Args:
         correct: (n,) booleans of each model.
         labels: what a sentence calls each model.
         say: makes the sentence of a comparison, with what it calls the first and the second.
+        named: pairs of names; None: all, where they are ``FEW``.
     """
     pairs = list(itertools.combinations(correct, 2))
-    counts = [
-        (int((correct[a] & ~correct[b]).sum()), int((correct[b] & ~correct[a]).sum()))
+    if named is None:
+        named = pairs if len(pairs) <= FEW else ()
+    others = [pair for pair in pairs if pair not in named]
+    counts = {
+        (a, b): (int((correct[a] & ~correct[b]).sum()), int((correct[b] & ~correct[a]).sum()))
         for a, b in pairs
-    ]
-    p_values = [compute_mcnemar(*both) for both in counts]
+    }
+    p_values = {pair: compute_mcnemar(*both) for pair, both in counts.items()}
+    holm = dict(zip(others, correct_holm([p_values[pair] for pair in others]), strict=True))
     found = []
-    for (first, second), (b, c), p, holm in zip(
-        pairs, counts, p_values, correct_holm(p_values), strict=True
-    ):
-        n = len(correct[first])
-        low, high = interval_difference(b, c, n)
-        bootstrap = bootstrap_difference(b, c, n)
+    for pair in pairs:
+        (b, c), n = counts[pair], len(correct[pair[0]])
+        alpha = ALPHA / len(named) if pair in named else ALPHA
+        low, high = interval_difference(b, c, n, alpha)
         one = Comparison(
-            first=first,
-            second=second,
+            first=pair[0],
+            second=pair[1],
             difference=(c - b) / n,
             low=low,
             high=high,
-            bootstrap_low=bootstrap[0],
-            bootstrap_high=bootstrap[1],
-            detectable=find_detectable(b + c, n, ALPHA / len(pairs)),
             only_first=b,
             only_second=c,
             n=n,
-            p_value=p,
-            p_holm=holm,
+            p_value=holm[pair] if pair in holm else min(1.0, p_values[pair] * len(named)),
+            named=pair in named,
             sentence="",
         )
-        sentence = say(one, labels[first], labels[second])
-        found.append(one.model_copy(update={"sentence": sentence}))
+        if one.named:
+            one = one.model_copy(update={"sentence": say(one, *(labels[name] for name in pair))})
+        found.append(one)
     return tuple(found)
 
 
 def compute_mcnemar(only_first: int, only_second: int) -> float:
-    """Return the two-sided exact McNemar p-value; 1 where the two never differ.
+    """Return the two-sided p-value of McNemar's score test; 1 where the two never differ.
 
-    >>> compute_mcnemar(0, 5)
-    0.0625
+    >>> round(compute_mcnemar(10, 25), 3)
+    0.011
     """
     if only_first + only_second == 0:
         return 1.0
-    return float(stats.binomtest(only_second, only_first + only_second, 0.5).pvalue)
+    return float(stats.chi2.sf((only_second - only_first) ** 2 / (only_first + only_second), 1))
 
 
-def interval_difference(only_first: int, only_second: int, n: int) -> tuple[float, float]:
-    """Return the 95 % interval of (second - first) accuracy on n paired images.
+def interval_difference(
+    only_first: int, only_second: int, n: int, alpha: float = ALPHA
+) -> tuple[float, float]:
+    """Return Tango's score interval of (second - first) accuracy on n paired images.
 
-    Agresti and Min: half an image is added to each of the four cells of the paired table.
+    Its limits are the differences that a score test at level ``alpha`` just does not reject.
+
+    >>> [round(limit, 3) for limit in interval_difference(10, 25, 1000)]
+    [0.003, 0.028]
     """
-    b, c, total = only_first + 0.5, only_second + 0.5, n + 2
-    middle = (c - b) / total
-    half = 1.959964 * math.sqrt((b + c) - (c - b) ** 2 / total) / total
-    return max(-1.0, middle - half), min(1.0, middle + half)
+    limit = float(stats.norm.ppf(1 - alpha / 2))
+    return (
+        -_bound_difference(only_second, only_first, n, limit),
+        _bound_difference(only_first, only_second, n, limit),
+    )
 
 
-def bootstrap_difference(only_first: int, only_second: int, n: int) -> tuple[float, float]:
-    """Return the 95 % percentile interval of the paired bootstrap of (second - first) accuracy.
+def _bound_difference(b: int, c: int, n: int, limit: float) -> float:
+    """Return the difference that what was seen lies ``limit`` standard errors below."""
 
-    Efron and Tibshirani 1993, chapter 13. Images are drawn ``RESAMPLES`` times, each with what both
-    models made of it: one of three things, of which the counts are drawn instead.
-    """
-    shares = [only_first / n, only_second / n, 1 - (only_first + only_second) / n]
-    counts = np.random.default_rng(0).multinomial(n, shares, RESAMPLES)
-    low, high = np.quantile((counts[:, 1] - counts[:, 0]) / n, [0.025, 0.975])
-    return float(low), float(high)
+    def miss(difference: float) -> float:
+        linear = -(b + c) + (2 * n - c + b) * difference
+        root = math.sqrt(max(0.0, linear**2 + 8 * n * b * difference * (1 - difference)))
+        least = (root - linear) / (4 * n)  # the likeliest share that only the first gets right
+        variance = n * max(0.0, 2 * least + difference * (1 - difference))
+        return c - b - n * difference + limit * math.sqrt(variance)
+
+    seen, most = (c - b) / n, 1 - 1e-9
+    if miss(most) >= 0:
+        return 1.0
+    # where the two never differ there is a root at the difference that was seen, too
+    return float(optimize.brentq(miss, seen + 1e-9, most))
 
 
 def find_detectable(differing: int, n: int, alpha: float = ALPHA) -> float:

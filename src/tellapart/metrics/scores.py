@@ -14,6 +14,7 @@ from tellapart.metrics.intervals import LEVEL, estimate_proportion
 from tellapart.records import ClassScore, Estimate
 
 Counts = NDArray[np.int64]
+Numbers = NDArray[np.float64]
 Classes = NDArray[np.int64]
 
 RESAMPLES = 1000
@@ -24,36 +25,35 @@ RESAMPLES = 1000
 class Score:
     """A figure that choices are made by, higher is better, and its name in words.
 
-    ``function`` takes the true and the predicted classes, (n,) each, and how many there are.
+    ``function`` takes three arrays of (..., classes) numbers: the images of each class that are
+    right, those that are of it, and those that are called it; it gives (...) scores. The numbers
+    may be weights, as where images are drawn again.
     """
 
     title: str
-    function: Callable[[Classes, Classes, int], float]
+    function: Callable[[Numbers, Numbers, Numbers], Numbers]
 
 
-def score_accuracy(truth: Classes, predicted: Classes, classes: int) -> float:
+def score_accuracy(right: Numbers, true: Numbers, named: Numbers) -> Numbers:
     """Return the share of images that are right."""
-    return float((truth == predicted).mean())
+    return np.asarray(right.sum(-1) / true.sum(-1))
 
 
-def score_balanced(truth: Classes, predicted: Classes, classes: int) -> float:
+def score_balanced(right: Numbers, true: Numbers, named: Numbers) -> Numbers:
     """Return the mean recall of the classes that have images.
 
-    >>> score_balanced(np.array([0, 0, 0, 1]), np.array([0, 0, 0, 0]), 2)
+    >>> float(score_balanced(np.array([3.0, 0.0]), np.array([3.0, 1.0]), np.array([4.0, 0.0])))
     0.5
     """
-    confusion = count_confusions(truth, predicted, classes)
-    supports = confusion.sum(1)
-    seen = supports > 0
-    return float((confusion.diagonal()[seen] / supports[seen]).mean())
+    recall = np.divide(right, true, out=np.zeros(right.shape), where=true > 0)
+    return np.asarray(recall.sum(-1) / (true > 0).sum(-1))
 
 
-def score_macro_f1(truth: Classes, predicted: Classes, classes: int) -> float:
+def score_macro_f1(right: Numbers, true: Numbers, named: Numbers) -> Numbers:
     """Return the mean F1 of the classes that have images or are predicted."""
-    confusion = count_confusions(truth, predicted, classes)
-    both = confusion.sum(0) + confusion.sum(1)
-    seen = both > 0
-    return float((2 * confusion.diagonal()[seen] / both[seen]).mean())
+    both = true + named
+    f1 = np.divide(2 * right, both, out=np.zeros(right.shape), where=both > 0)
+    return np.asarray(f1.sum(-1) / (both > 0).sum(-1))
 
 
 SCORES: dict[str, Score] = {
@@ -77,6 +77,12 @@ def find_score(name: str) -> Score:
     return SCORES[name]
 
 
+def compute_score(name: str, truth: Classes, predicted: Classes, classes: int) -> float:
+    """Return a score of (n,) predictions."""
+    pairs, counts = np.unique(truth * classes + predicted, return_counts=True)
+    return float(_score_weighted(name, pairs, counts.astype(np.float64), classes))
+
+
 def estimate_score(name: str, truth: Classes, predicted: Classes, classes: int) -> Estimate:
     """Return a score of (n,) predictions with its 95 % interval.
 
@@ -86,19 +92,24 @@ def estimate_score(name: str, truth: Classes, predicted: Classes, classes: int) 
     Raises:
         SettingError: there is no such score.
     """
-    score, n = find_score(name).function, len(truth)
+    n = len(truth)
     if name == "accuracy" or n == 0:
+        find_score(name)
         return estimate_proportion(int((truth == predicted).sum()), n)
-    value = score(truth, predicted, classes)
+    value = compute_score(name, truth, predicted, classes)
     # images with the same true and predicted class are alike, so how many of each is drawn
     pairs, counts = np.unique(truth * classes + predicted, return_counts=True)
-    drawn = np.random.default_rng(0).multinomial(n, counts / n, size=RESAMPLES)
-    again = [
-        score(images // classes, images % classes, classes)
-        for images in (np.repeat(pairs, numbers) for numbers in drawn)
-    ]
+    drawn = np.random.default_rng(0).multinomial(n, counts / n, size=RESAMPLES).astype(np.float64)
+    again = _score_weighted(name, pairs, drawn, classes)
     low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=n)
+
+
+def _score_weighted(name: str, pairs: Classes, weights: Numbers, classes: int) -> Numbers:
+    """Return (...) scores of (..., k) weights of pairs, ``true class * classes + predicted``."""
+    every = np.eye(classes)
+    true, named = every[pairs // classes], every[pairs % classes]
+    return find_score(name).function(weights @ (true * named), weights @ true, weights @ named)
 
 
 def count_confusions(truth: Classes, predicted: Classes, classes: int) -> Counts:

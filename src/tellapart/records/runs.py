@@ -47,7 +47,7 @@ class RunRecord(Record):
     ``warm_up_seconds``, a part of ``seconds``, is what recording the passes on a GPU took.
     ``predict_seconds`` is what an image takes to be classified, as one of many on this machine.
     ``label`` and ``description`` name the network in a table and in a sentence. ``weights`` is the
-    SHA-256 of the run's ``weights/best.safetensors``.
+    SHA-256 of the run's ``weights/best.safetensors``, ``choice`` that of its ``choice.npy``.
     """
 
     cell: str
@@ -72,6 +72,7 @@ class RunRecord(Record):
     val_score: Estimate
     history: tuple[EpochRow, ...]
     weights: str
+    choice: str = ""
 
 
 class ClassScore(Record):
@@ -118,10 +119,10 @@ ALPHA = 0.05  # the level of the tests between models
 
 
 class Comparison(Record):
-    """Two models on the same test images: exact McNemar test, Holm-corrected.
+    """Two trained models on the same test images; ``difference`` is second minus first.
 
-    ``difference`` is second minus first. ``detectable`` is the smallest true difference that would
-    have been shown in four of five such tests.
+    ``p_value`` is McNemar's, corrected among the comparisons that were ``named`` beforehand, or
+    among all the others; the limits are Tango's, of named ones with the same correction.
     """
 
     first: str
@@ -129,14 +130,11 @@ class Comparison(Record):
     difference: float
     low: float
     high: float
-    bootstrap_low: float
-    bootstrap_high: float
-    detectable: float
     only_first: int
     only_second: int
     n: int
     p_value: float
-    p_holm: float
+    named: bool
     sentence: str
 
 

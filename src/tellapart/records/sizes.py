@@ -28,22 +28,6 @@ class SizeRecord(Record):
     failed: int = 0
 
 
-class Trend(Record):
-    """What doubling a size brings, as a fraction, with its 95 % interval."""
-
-    per_doubling: float
-    low: float
-    high: float
-
-
-class Knee(Record):
-    """The size, perhaps between those tried, from which more brings no more than counts as none."""
-
-    value: float
-    low: float
-    high: float
-
-
 class CurveRecord(Record):
     """``error = floor + scale * (size / largest) ** -power``, of training data or of a network."""
 
@@ -53,49 +37,53 @@ class CurveRecord(Record):
     largest: float
 
 
+class Candidate(Record):
+    """One of those that were compared: its mean score over seeds, and what it loses to the best.
+
+    ``low`` and ``high`` are the limits of that loss, of all candidates together with 95 %;
+    ``picked`` is the share of resamples in which the rule takes this one.
+    """
+
+    score: float
+    loss: float
+    low: float
+    high: float
+    picked: float
+
+
+class FarSeed(Record):
+    """A training that lies so far below the others that it is left out."""
+
+    place: int
+    seed: int
+    score: float
+
+
 class Ranking(Record):
-    """Which sizes, or numbers of levels, may be the best.
+    """Which of several candidates is the best, and which could be; places are from 0.
 
-    ``tied`` are those not told from the ``best``. ``margin`` is the largest difference that the
-    chance of seeds may make, ``equivalence`` that up to which sizes count as equal. ``firm`` says
-    that more seeds would hardly change the answer; ``more_seeds``, how many more a size would
-    decide it, and ``decisive``, which sizes get more (none that would need hopelessly many).
+    ``taken`` is the cheapest that loses no more than ``margin`` to the ``best``, ``firm`` says that
+    nearly all resamples take it too. Where they do not, ``limit`` says of what more would be
+    needed, and ``more_seeds`` how many a candidate would do (0: too many); those that ``open`` has
+    may be taken, or be the best.
     """
 
+    taken: int
     best: int
-    tied: tuple[int, ...]
     margin: float
-    equivalence: float
     firm: bool
+    limit: Literal["", "seeds", "images"]
     more_seeds: int
-    decisive: tuple[int, ...] = ()
-    sentence: str
-
-
-class Verdict(Ranking):
-    """The answer to "is there an ideal size?".
-
-    ``size`` is the smallest that is not worse than the best, ``one_error`` the smallest within one
-    standard error of it. ``knee`` is where the curve comes so near to the best on its way up to it
-    (None where it falls from the first size on, where all sizes are as good, or nothing can be
-    told), ``curve`` the curve that it was read off (None: lines between sizes), and ``possible``
-    are the other sizes that may be the one to take.
-    """
-
-    kind: Literal["ideal", "bigger", "flat", "unknown"]
-    size: int
-    one_error: int
-    trend: Trend | None
-    knee: Knee | None = None
-    curve: CurveRecord | None = None
-    possible: tuple[int, ...] = ()
+    open: tuple[int, ...]
+    candidates: tuple[Candidate, ...]
+    far: tuple[FarSeed, ...] = ()
 
 
 class SweepStep(ModelStep):
     step: Literal["conv", "dense"]
     setting: str
     sizes: tuple[SizeRecord, ...]
-    verdict: Verdict
+    ranking: Ranking
     runs: tuple[RunRecord, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -130,7 +118,7 @@ class VaryStep(StepRecord):
     settings: dict[str, tuple[Scalar, ...]]
     levels: tuple[LevelRecord, ...]
     left_out: tuple[str, ...] = ()
-    verdict: GridVerdict
+    ranking: Ranking
     epochs: int | None
 
 

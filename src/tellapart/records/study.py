@@ -16,7 +16,7 @@ from tellapart.records.runs import (
     RunRecord,
     StepRecord,
 )
-from tellapart.records.sizes import SizeRecord, Verdict
+from tellapart.records.sizes import Ranking, SizeRecord
 
 
 class ScreenRecord(Record):
@@ -70,7 +70,7 @@ class HeadSweepRecord(Record):
 
     backbone: str
     sizes: tuple[SizeRecord, ...]
-    verdict: Verdict
+    ranking: Ranking
 
 
 class FoldRecord(Record):
@@ -144,6 +144,18 @@ def read_step(value: Any) -> StepRecord:
 AnyStep = Annotated[SerializeAsAny[StepRecord], BeforeValidator(read_step)]
 
 
+class ModelRanking(Record):
+    """The steps' final models on val: the best, those not told from it, and their cheapest.
+
+    ``parameters`` are all that classify an image, those of a frozen backbone included.
+    """
+
+    best: str
+    group: tuple[str, ...]
+    cheapest: str
+    parameters: dict[str, int]
+
+
 class StudyRecord(Record):
     """``results.json``: everything that the report says.
 
@@ -164,6 +176,7 @@ class StudyRecord(Record):
     coming: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
+    models: ModelRanking | None = None
     ledger: tuple[LookRecord, ...] = ()
 
 

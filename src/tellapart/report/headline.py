@@ -58,7 +58,22 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     name, floor = find_commonest(step.test)
     always = f"Always answering “{name}”, the commonest class, would be right on "
     commonest = (f"{always}{wording.say_percent(floor)}.",) if metric == "accuracy" else ()
-    return answer, (*commonest, say_confusion(step.test, record.data.classes))
+    return answer, (*say_group(record), *commonest, say_confusion(step.test, record.data.classes))
+
+
+def say_group(record: StudyRecord) -> tuple[str, ...]:
+    """Say which models cannot be told from the best, and which of them is the cheapest."""
+    found = record.models
+    if found is None or len(found.group) < 2:
+        return ()
+    others = [SECTIONS[name].title.lower() for name in found.group if name != found.best]
+    listed = " and ".join([", ".join(others[:-1]), others[-1]] if others[1:] else others)
+    size = f"{found.parameters[found.cheapest]:,} parameters"
+    what = f"that from {SECTIONS[found.cheapest].title.lower()}, with {size}"
+    if found.cheapest == found.best:
+        what = f"the best itself, with {size}"
+    verb = "models from" if others[1:] else "model from"
+    return (f"On val it cannot be told from the {verb} {listed}; the smallest of them is {what}.",)
 
 
 @canvas.calm_style()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tellapart.errors import WorkspaceError
 from tellapart.records import ROLES, StepRecord, StudyRecord
-from tellapart.report import canvas, headline, wording
+from tellapart.report import canvas, headline, ranking, wording
 from tellapart.report.sections import SECTIONS
 from tellapart.workspace import expand_path, read_record, write_text
 
@@ -47,7 +47,9 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    pages.filters |= {name: say for name, say in vars(wording).items() if callable(say)}
+    pages.filters |= {
+        name: say for name, say in (vars(wording) | vars(ranking)).items() if callable(say)
+    }
     pages.globals |= {"shown": SHOWN, "roles": ROLES}
     steps, models = headline.list_steps(record), headline.list_models(record)
     drawn, bodies = _drawn.setdefault(folder, {}), {}

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records import ALPHA, Comparison, Estimate, Scalar
+from tellapart.records import ALPHA, Comparison, Estimate, Level, Scalar
 from tellapart.words import shorten_name, shorten_names
 
 
@@ -85,32 +85,36 @@ def say_memory(megabytes: float) -> str:
     return f"{megabytes:.0f} MB" if megabytes < 999.5 else f"{megabytes / 1000:.1f} GB"
 
 
+def say_margin(difference: float) -> str:
+    """Say how large a difference of two fractions is: "1 point", "0.4 points"."""
+    said = f"{100 * difference:.1f}".removesuffix(".0")
+    return f"{said} point{'' if said == '1' else 's'}"
+
+
+def say_level(level: Level) -> str:
+    """Say the values of a level: "lr 0.001 with augment flip"."""
+    return " with ".join(f"{name.replace('_', ' ')} {value}" for name, value in level.items())
+
+
 def say_p(value: float) -> str:
     """Say a p-value, small ones as a bound: "< 0.001", "0.041"."""
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
 def say_comparison(pair: Comparison, first: str, second: str) -> str:
-    """Say which of two models is better, or how much better it could be without our seeing it."""
+    """Say which of two trained models is better, or how much better it could be unseen."""
     points = 100 * abs(pair.difference)
-    p = "p < 0.001" if pair.p_holm < 0.001 else f"p = {pair.p_holm:.2g}"
-    low, high = sorted(100 * abs(edge) for edge in (pair.low, pair.high))
-    if pair.p_holm < ALPHA:
-        better, worse = (second, first) if pair.difference > 0 else (first, second)
-        said = (
-            f"{better} is better than {worse} by {points:.1f} points "
-            f"({low:.1f} to {high:.1f}; corrected {p})."
-        )
+    low, high = sorted(
+        100 * (edge if pair.difference >= 0 else -edge) for edge in (pair.low, pair.high)
+    )
+    span = f"{points:.1f} points ({low:.1f} to {high:.1f})"
+    better, worse = (second, first) if pair.difference >= 0 else (first, second)
+    if pair.p_value < ALPHA:
+        said = f"{better} is better than {worse} by {span}."
     else:
-        shown = (
-            f"A true difference of {100 * pair.detectable:.1f} points would have been shown four "
-            "times in five."
-        )
         said = (
-            f"{first} and {second} cannot be told apart on these {pair.n:,} images: they differ by "
-            f"{points:.1f} points, which chance could explain (corrected {p}). The true difference "
-            f"is hardly above {high:.1f} points. "
-            f"{shown if pair.detectable < 1 else 'So few images could show no difference at all.'}"
+            f"{better} and {worse} cannot be told apart on these {pair.n:,} images: the first is "
+            f"ahead by {span}."
         )
     # the name of a folder stays as it is
     return said[0].upper() + said[1:] if said.startswith("the ") else said

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
-from tellapart.records import GainRecord, LearningPoint, LearnStep
-from tellapart.search.curve import keep_curve
+from tellapart.records import CurveRecord, GainRecord, LearningPoint, LearnStep
 from tellapart.search.sweep import Train, summarize_sizes
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -40,7 +39,7 @@ def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
     asked = [(size, seed) for size in images for seed in range(seeds)]
     outcomes = zip(asked, train(asked), strict=True)
     found = {point: outcome for point, outcome in outcomes if outcome is not None}
-    records, runs, failures = summarize_sizes(images, found)
+    records, groups, failures = summarize_sizes(images, found)
     if not records or records[-1].size < images[-1]:
         raise next((one for own in failures.values() for one in own), NotFinite("no time"))
     sizes = [record.size for record in records]
@@ -49,16 +48,16 @@ def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
     curve = fit_curve(sizes, means) if len(sizes) > 2 else None
     gain = foresee_gain(sizes, values)
     return LearnStep(
-        model=runs[-1].label,
-        metric=runs[-1].metric,
+        model=groups[-1][-1].label,
+        metric=groups[-1][-1].metric,
         points=tuple(
             LearningPoint(
                 images=one.size, score=one.val_score, seeds=one.seeds, seconds=one.seconds
             )
             for one in records
         ),
-        curve=None if curve is None else keep_curve(curve),
-        gain=None if gain is None else GainRecord(value=gain.value, low=gain.low, high=gain.high),
+        curve=None if curve is None else CurveRecord(**vars(curve)),
+        gain=None if gain is None else GainRecord(**vars(gain)),
         sentence=say_gain(sizes, means, gain),
     )
 

@@ -5,19 +5,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
-from typing import Generic, TypeVar
 
-from tellapart.config import EQUIVALENCE
 from tellapart.errors import FAILURES, CellDied, Failure, NotFinite, SettingError
 from tellapart.metrics.intervals import estimate_mean, pool_spread
-from tellapart.records import GridVerdict, LeftOut, RunRecord, SizeRecord, Verdict
-from tellapart.search.verdict import judge_sizes
+from tellapart.records import LeftOut, Ranking, RunRecord, SizeRecord
 
 Point = tuple[int, int]
-"""A size, and the number of a seed."""
+"""A size, or the number of a level, and the number of a seed."""
 Train = Callable[[Sequence[Point]], Sequence[RunRecord | Failure | None]]
 """Trains points, and gives what each came to; None where no time was left for it."""
+Judge = Callable[[Sequence[Sequence[RunRecord]]], Ranking]
+"""Ranks sizes by the runs that each has."""
 
 
 @dataclass(frozen=True)
@@ -34,17 +32,12 @@ class Seeds:
     workers: int = 1
 
 
-JudgementT = TypeVar("JudgementT", Verdict, GridVerdict)
-"""What decides whether more seeds are spent, and on which sizes."""
-Judge = Callable[[Sequence[SizeRecord]], JudgementT]
-
-
 @dataclass(frozen=True)
-class Sweep(Generic[JudgementT]):
+class Sweep:
     """What a sweep comes to; ``runs`` are in the order of sizes and seeds."""
 
     sizes: tuple[SizeRecord, ...]
-    verdict: JudgementT
+    ranking: Ranking
     runs: tuple[RunRecord, ...]
     left_out: tuple[LeftOut, ...]
 
@@ -60,33 +53,17 @@ def check_sizes(sizes: Sequence[int]) -> tuple[int, ...]:
     return tuple(sorted(sizes))
 
 
-def run_sweep(
-    sizes: Sequence[int], seeds: Seeds, train: Train, equivalence: float = EQUIVALENCE
-) -> Sweep[Verdict]:
+def run_sweep(sizes: Sequence[int], seeds: Seeds, train: Train, judge: Judge) -> Sweep:
     """Train every size with the first seeds, then those that matter with more.
 
-    Every size has its first seed before any has its second, small sizes first. While no verdict is
-    firm, the sizes that it hangs on get a seed more each, the same one: the best, the one taken or
-    smaller ones of which chance leaves open whether they are large enough, and larger ones that may
-    gain still; or where no size can be named yet, those that are neither told from the best nor
-    shown to be as good. Clear losers get none, nor does any size where it would take hopelessly
-    many. A training that is not finite is counted as failed and the others go on: its size has the
-    other seeds, or is left out where it has none.
-
-    Args:
-        equivalence: differences of the score up to this count as none.
+    Every size has its first seed before any has its second, in the order given. While the ranking
+    is not firm, and seeds rather than images are what it lacks, those sizes that it leaves open get
+    a seed more each, the same one. A training that is not finite is counted as failed and the
+    others go on: its size has the other seeds, or is left out where it has none.
 
     Raises:
         NotFinite: no training of any size was finite.
     """
-    judge = partial(judge_sizes, equivalence=equivalence)
-    return spend_seeds(check_sizes(sizes), seeds, train, judge)
-
-
-def spend_seeds(
-    sizes: Sequence[int], seeds: Seeds, train: Train, judge: Judge[JudgementT]
-) -> Sweep[JudgementT]:
-    """Do as `run_sweep` does, for whatever ``judge`` makes of the sizes."""
     found: dict[Point, RunRecord | Failure] = {}
 
     def train_all(points: Sequence[Point]) -> None:
@@ -96,8 +73,9 @@ def spend_seeds(
     train_all([(size, number) for number in range(seeds.first) for size in sizes])
     sweep = _conclude(sizes, found, judge)
     for number in range(seeds.first, seeds.most):
-        wanted = [size for size in sweep.sizes if size.size in sweep.verdict.decisive]
-        if sweep.verdict.firm or len(sweep.sizes) < 2 or not wanted:
+        ranking = sweep.ranking
+        wanted = [sweep.sizes[place] for place in ranking.open]
+        if ranking.limit != "seeds":
             break
         costs = [size.seconds for size in wanted]
         if max(sum(costs) / seeds.workers, *costs) > seeds.left():
@@ -108,24 +86,24 @@ def spend_seeds(
 
 
 def _conclude(
-    sizes: Sequence[int], found: Mapping[Point, RunRecord | Failure], judge: Judge[JudgementT]
-) -> Sweep[JudgementT]:
-    records, runs, failures = summarize_sizes(sizes, found)
+    sizes: Sequence[int], found: Mapping[Point, RunRecord | Failure], judge: Judge
+) -> Sweep:
+    records, groups, failures = summarize_sizes(sizes, found)
     if not records:
         raise next(one for size in sizes for one in failures[size])
     left_out = [size for size in sizes if size not in {record.size for record in records}]
     return Sweep(
         sizes=records,
-        verdict=judge(records),
-        runs=runs,
+        ranking=judge(groups),
+        runs=tuple(run for runs in groups for run in runs),
         left_out=tuple(LeftOut(size=size, reason=say_failure(failures[size])) for size in left_out),
     )
 
 
 def summarize_sizes(
     sizes: Sequence[int], found: Mapping[Point, RunRecord | Failure]
-) -> tuple[tuple[SizeRecord, ...], tuple[RunRecord, ...], dict[int, list[Failure]]]:
-    """Return the figures of the sizes that were trained, their runs, and failures by size.
+) -> tuple[tuple[SizeRecord, ...], list[list[RunRecord]], dict[int, list[Failure]]]:
+    """Return the figures of the sizes that were trained, the runs of each, and failures by size.
 
     The spread over seeds is pooled over all sizes; the order of finishing has no say in it.
     """
@@ -153,7 +131,7 @@ def summarize_sizes(
         )
         for size, runs in groups.items()
     )
-    return records, tuple(run for runs in groups.values() for run in runs), failures
+    return records, list(groups.values()), failures
 
 
 def say_failure(failures: Sequence[Failure]) -> str:

@@ -20,7 +20,7 @@ from tellapart.records import (
     find_kind,
 )
 from tellapart.report.sections import SECTIONS
-from tellapart.report.wording import say_comparison, say_estimate
+from tellapart.report.wording import say_comparison, say_estimate, say_p, say_points
 from tellapart.workspace import IDENTITY, expand_path, read_checked, read_record
 
 
@@ -156,4 +156,10 @@ def describe_comparison(record: ComparisonRecord) -> str:
             f"Optimistic ({', '.join(marked)}): the best epoch was chosen on these same images, "
             "which favours it against runs that did not."
         )
-    return "\n".join([*lines, "", *(one.sentence for one in record.comparisons)])
+    said = [
+        one.sentence
+        or f"{one.second} over {one.first}: {say_points(one.difference)}, corrected p "
+        f"{say_p(one.p_value)}"
+        for one in record.comparisons
+    ]
+    return "\n".join([*lines, "", *said])

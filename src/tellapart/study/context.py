@@ -14,12 +14,14 @@ from tellapart.config import TrainSettings, hash_settings
 from tellapart.device import choose_device, count_threads, use_threads
 from tellapart.evaluate import Look, Predict, evaluate_model, predict_run
 from tellapart.metrics.intervals import estimate_proportion
+from tellapart.metrics.ranking import Images, rank_candidates
 from tellapart.models import NetworkSettings
-from tellapart.records import Estimate, RunRecord, StepRecord
+from tellapart.records import Estimate, Ranking, RunRecord, StepRecord
 from tellapart.report.plots import draw_run
 from tellapart.study.deadline import Deadline
 from tellapart.study.rules import Rules, find_rules, plan_recipe
 from tellapart.study.settings import StudySettings
+from tellapart.train.checkpoint import read_choice
 from tellapart.train.learner import Task
 from tellapart.train.pace import measure_task
 from tellapart.workspace import Content, read_record, write_json
@@ -132,6 +134,18 @@ class Context(CellContext):
         """Tell whether all workers can train such a network at once, for memory."""
         needed = self.workers * weigh_training(model, self.shape)
         return self.names_workers or not self.executor.local or needed <= measure_room()
+
+    def rank(
+        self, step: str, groups: Sequence[Sequence[RunRecord]], costs: Sequence[float] = ()
+    ) -> Ranking:
+        """Rank sizes, or what else has several seeds, by what each run made of each val image."""
+        rows = self.seal.open_rows(self.protocol, step).watch
+        images = Images(self.dataset.labels[rows], len(self.dataset.classes), self.metric)
+        predicted = [
+            {run.seed: read_choice(self.folder / run.folder, run.choice) for run in runs}
+            for runs in groups
+        ]
+        return rank_candidates(images, predicted, self.settings.sweep.margin / 100, costs)
 
     def test_run(
         self, step: str, run: RunRecord, predict: Predict | None = None, kind: str = "final"

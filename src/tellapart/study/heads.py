@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -152,10 +153,10 @@ def sweep_heads(
         check_sizes(asked),
         Seeds(first, most, deadline.left),
         lambda points: context.run([make_cell(p) for p in points], 1, deadline.is_over),
-        context.settings.sweep.equivalence,
+        partial(context.rank, "transfer"),
     )
     return HeadSweepRecord(
-        backbone=extracted.backbone.name, sizes=sweep.sizes, verdict=sweep.verdict
+        backbone=extracted.backbone.name, sizes=sweep.sizes, ranking=sweep.ranking
     )
 
 

@@ -30,7 +30,7 @@ SIZES = {"conv": (16, 32, 64, 128, 256, 512, 1024), "dense": (64, 128, 256, 512,
 MOST_PARAMETERS = 32_000_000
 """Default sizes whose network would be larger are left out, and the report says so."""
 MOST_SEEDS = 10
-"""Of a size on which a verdict hangs."""
+"""Of a size on which the choice hangs."""
 FEW_IMAGES = 10_000
 LONGEST = 200
 """Epochs of one training that is given minutes and nothing else, at most."""

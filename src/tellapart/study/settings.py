@@ -21,6 +21,7 @@ from tellapart.config import (
     check_name,
 )
 from tellapart.device import DeviceName
+from tellapart.metrics.ranking import MARGIN
 from tellapart.metrics.scores import SCORES
 from tellapart.models import Network, SimpleSettings
 from tellapart.records import Scalar
@@ -64,18 +65,14 @@ class SweepSettings(Settings):
         description="Seeds a size; 3+: three, and more where they decide; auto: 2 or 3, and more.",
     )
     margin: float = Field(
-        default=2.0,
+        default=100 * MARGIN,
         ge=0,
         lt=100,
-        description="Points of the score up to which sizes count as equal.",
+        description="Points of the score that a cheaper size may lose to the best and be taken; "
+        "never more than a quarter of what the best lacks of 100.",
     )
     sizes: Annotated[dict[Literal["conv", "dense"], Sizes], Hidden] = Field(default_factory=dict)
     vary: Annotated[dict[str, tuple[Scalar, ...]], Hidden] = Field(default_factory=dict)
-
-    @property
-    def equivalence(self) -> float:
-        """The margin as a fraction."""
-        return self.margin / 100
 
 
 class SearchSettings(Settings):
@@ -99,7 +96,7 @@ class TransferSettings(Settings):
     )
     head: Annotated[HeadSettings, Parameter(name="*")] = HeadSettings()
     head_sizes: Sizes = Field(
-        default=(), description="Sizes of the dense head to sweep, with a verdict: 128,512,2048."
+        default=(), description="Sizes of the dense head to compare, such as 128,512,2048."
     )
     image_size: int | None = Field(
         default=None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 from tellapart import __version__
@@ -19,6 +20,7 @@ from tellapart.lock import lock_folder
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.records import (
     Comparison,
+    ModelRanking,
     ModelStep,
     PlanRecord,
     RunRecord,
@@ -27,6 +29,7 @@ from tellapart.records import (
     StepRecord,
     StudyRecord,
     SweepStep,
+    TransferStep,
     find_kind,
 )
 from tellapart.report.page import write_report
@@ -237,6 +240,7 @@ class _Study:
             left_out=self.left_out,
             coming=tuple(name for name in self.names if name not in {*done, *self.left_out}),
             comparisons=compare_steps(context),
+            models=rank_models(context),
             ledger=context.seal.read_ledger(),
         )
         write_json(context.folder / "results.json", record)
@@ -249,18 +253,50 @@ def _list_runs(record: StepRecord) -> tuple[RunRecord, ...]:
     return (*runs, record.run) if isinstance(record, ModelStep) else runs
 
 
+def list_models(context: Context) -> dict[str, ModelStep]:
+    """Return the steps so far that end in a model."""
+    return {name: one for name, one in context.done.items() if isinstance(one, ModelStep)}
+
+
 def compare_steps(context: Context) -> tuple[Comparison, ...]:
-    """Return the paired tests between the steps' final models, all on the same test images."""
-    files = {
-        step: context.folder / record.run.folder / PREDICTIONS
-        for step, record in context.done.items()
-        if isinstance(record, ModelStep)
-    }
+    """Return the paired tests between the steps' final models, all on the same test images.
+
+    What a study asks beforehand is what a search adds to the baseline, and a backbone to both.
+    """
+    models = list_models(context)
+    files = {name: context.folder / one.run.folder / PREDICTIONS for name, one in models.items()}
+    asked = [name for name in ("baseline", "search", "transfer") if name in models]
     return compare_pairs(
         read_correct(files),
         {step: f"the model from {SECTIONS[step].title.lower()}" for step in files},
         say_comparison,
+        list(pairwise(asked)) if len(asked) > 1 else None,
     )
+
+
+def rank_models(context: Context) -> ModelRanking | None:
+    """Return which final models are not told from the best on val, and the cheapest of them."""
+    models = list_models(context)
+    if len(models) < 2:
+        return None
+    costs = [weigh_model(one) for one in models.values()]
+    ranking = context.rank("study", [[one.run] for one in models.values()], costs)
+    names = list(models)
+    group = [place for place, one in enumerate(ranking.candidates) if one.low == 0]
+    return ModelRanking(
+        best=names[ranking.best],
+        group=tuple(names[place] for place in group),
+        cheapest=names[min(group, key=lambda place: costs[place])],
+        parameters=dict(zip(names, costs, strict=True)),
+    )
+
+
+def weigh_model(step: ModelStep) -> int:
+    """Return the parameters that classify an image, those of a frozen backbone included."""
+    if not isinstance(step, TransferStep) or step.run.model not in ("logistic", "dense"):
+        return step.parameters
+    own = [one for one in step.backbones if one.run.folder == step.run.folder]
+    return step.parameters + max((one.parameters for one in own), default=0)
 
 
 def _write_status(context: Context, status: str, note: str = "") -> None:

@@ -10,7 +10,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load, save
@@ -33,6 +35,8 @@ from tellapart.workspace import (
 
 ARGS, RECORD = "args.json", "record.json"
 BEST = Path("weights", "best.safetensors")
+CHOICE = "choice.npy"
+"""What the best epoch made of each image that it was chosen on, in the order of the split."""
 State = dict[str, torch.Tensor]
 
 
@@ -142,6 +146,21 @@ def load_strictly(network: nn.Module, state: State, where: Path) -> None:
         if name not in own or name not in state or own[name].shape != state[name].shape:
             raise DataError(f"the weights in {where} are of another network: {name} differs")
     network.load_state_dict(state)
+
+
+def save_choice(folder: Path, predicted: NDArray[np.int64]) -> str:
+    """Write (n,) predicted classes of the images that a run was chosen on; return their SHA-256."""
+    buffer = io.BytesIO()
+    np.save(buffer, predicted.astype(np.min_scalar_type(int(predicted.max(initial=0)))))
+    write_bytes(folder / CHOICE, buffer.getvalue())
+    return hashlib.sha256(buffer.getvalue()).hexdigest()
+
+
+def read_choice(folder: Path, digest: str) -> NDArray[np.int64]:
+    """Return what `save_choice` wrote; a WorkspaceError if it is missing or was altered."""
+    content = io.BytesIO(read_checked(folder / CHOICE, digest))
+    found: NDArray[np.int64] = np.load(content, allow_pickle=False).astype(np.int64)
+    return found
 
 
 def write_history(path: Path, history: Sequence[EpochRow], metric: str = "accuracy") -> None:

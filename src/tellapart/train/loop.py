@@ -21,7 +21,7 @@ from tellapart.data.loader import cut_epoch, read_batches, shuffle_order
 from tellapart.device import Meter, release_memory, seed_step, use_threads
 from tellapart.errors import NotFinite
 from tellapart.lock import lock_folder
-from tellapart.metrics.scores import compute_loss, estimate_score, find_score
+from tellapart.metrics.scores import compute_loss, compute_score, estimate_score
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward, has_norm, predict_logits
 from tellapart.records import EpochRow, RunRecord
@@ -32,6 +32,7 @@ from tellapart.train.checkpoint import (
     copy_state,
     finish_run,
     is_finite,
+    save_choice,
     save_weights,
     write_args,
     write_history,
@@ -93,7 +94,6 @@ def fit_network(
 ) -> RunRecord:
     """Do as `train_model`, in a folder that the caller owns, up to `finish_run`."""
     recipe, truth, classes = task.recipe, dataset.labels[rows.watch], len(dataset.classes)
-    score = find_score(task.metric).function
     learner = make_learner(dataset, rows.train, task)
     key = name_training(dataset, (rows.train, rows.watch), task, learner)
     write_args(folder, dataset, task.model, recipe)
@@ -128,7 +128,7 @@ def fit_network(
                 accuracy=tally.hits.item() / len(rows.train),
                 val_loss=compute_loss(logits, truth),
                 val_accuracy=float((predicted == truth).mean()),
-                val_score=score(truth, predicted, classes),
+                val_score=compute_score(task.metric, truth, predicted, classes),
             )
             history.append(row)
             progress.tally = start_tally(learner.device)
@@ -168,6 +168,7 @@ def fit_network(
         val_score=estimate_score(task.metric, truth, predicted, classes),
         history=tuple(history),
         weights=weights,
+        choice=save_choice(folder, predicted),
     )
     del learner, progress, held, kept
     release_memory()

@@ -26,7 +26,7 @@ from tellapart.device import (
     release_memory,
 )
 from tellapart.errors import DataError, NotFinite
-from tellapart.metrics.scores import compute_loss, estimate_score, find_score
+from tellapart.metrics.scores import compute_loss, compute_score, estimate_score
 from tellapart.models import count_parameters
 from tellapart.models.forward import cast_forward
 from tellapart.models.layers import Standardize, make_head
@@ -38,6 +38,7 @@ from tellapart.train.checkpoint import (
     copy_state,
     load_strictly,
     read_weights,
+    save_choice,
     save_weights,
     write_history,
 )
@@ -209,6 +210,7 @@ def record_head(
         val_score=estimate_score(fitted.metric, *found),
         history=fitted.history,
         weights=save_weights(folder / BEST, copy_state(fitted.network)),
+        choice=save_choice(folder, found[1]),
     )
 
 
@@ -253,7 +255,7 @@ def score_head(
     """Return mean cross-entropy in nats, accuracy, and the score by a metric, of some rows."""
     logits, truth = predict_head(network, examples.vectors, rows), examples.labels[rows]
     predicted = logits.argmax(1)
-    score = find_score(metric).function(truth, predicted, logits.shape[1])
+    score = compute_score(metric, truth, predicted, logits.shape[1])
     return compute_loss(logits, truth), float((predicted == truth).mean()), score
 
 

@@ -114,5 +114,5 @@ def test_a_failed_training_is_counted_and_not_done_again(
     (tmp_path / "s" / "conv" / "record.json").unlink()
     again = run_study(digits, settings, tmp_path / "s").steps["conv"]
     assert isinstance(again, SweepStep)
-    assert (again.sizes, again.verdict) == (step.sizes, step.verdict)
+    assert (again.sizes, again.ranking) == (step.sizes, step.ranking)
     assert len(tried) == 6

@@ -8,22 +8,26 @@ from functools import partial
 from itertools import pairwise
 from statistics import fmean
 
-from tellapart.records import EpochRow, RunRecord, StepRecord, SweepStep
+from tellapart.records import EpochRow, Ranking, RunRecord, StepRecord, SweepStep
 from tellapart.report import canvas, wording
+from tellapart.report.ranking import LEAST, say_certainty, say_sizes, say_training
 from tellapart.report.sections.model import picture_model, say_limits
 from tellapart.report.sections.section import Section
 
 
 def answer(step: SweepStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
     """Say whether there is an ideal size, and what the network with it gets."""
-    verdict, setting = step.verdict, wording.say_setting(step.setting)
-    taken = next(size for size in step.sizes if size.size == verdict.size)
+    taken, setting = step.sizes[step.ranking.taken], wording.say_setting(step.setting)
+    names = [f"{size.size:,}" for size in step.sizes]
+    epochs = max(len(run.history) for run in step.runs)
     fewest, most = (choose(len(size.seeds) for size in step.sizes) for choose in (min, max))
     seeds = f"{fewest} to {most} seeds" if fewest < most else wording.say_count(most, "seed")
     failed = sum(size.failed for size in step.sizes)
     return (
-        f"{verdict.sentence} The network with {verdict.size:,} {setting} gets "
-        f"{wording.say_score(step.test.metric, step.test_score)} ({seeds} a size, "
+        f"{say_sizes(step.ranking, step.sizes, step.setting, step.test.metric)}"
+        f"{say_certainty(step.ranking, names, step.sizes)}"
+        f"{say_training(step.sizes, epochs)} The network with {taken.size:,} {setting} "
+        f"gets {wording.say_score(step.test.metric, step.test_score)} ({seeds} a size, "
         f"{wording.say_seconds(taken.seconds)} a training)."
         + (f" Not counted are trainings that failed: {failed}." if failed else "")
         + say_limits(step)
@@ -77,27 +81,23 @@ def _average_epochs(runs: Sequence[RunRecord]) -> tuple[list[int], list[float], 
 
 @canvas.calm_style()
 def plot_sweep_sizes(step: SweepStep) -> canvas.Figure:
-    """Draw the score against size with its spread and the verdict, beside what each size costs."""
+    """Draw the score against size with its spread and the choice, beside what each size costs."""
     figure = canvas.open_figure(9.0, 4.4)
     grid = figure.add_gridspec(2, 2, width_ratios=(1.7, 1))
     main = canvas.dress_axes(figure.add_subplot(grid[:, 0]))
     rows = sorted(step.sizes, key=lambda row: row.size)
     sizes = [row.size for row in rows]
     canvas.scale_sizes(main, sizes)
-    _shade_tied(main, sizes, step.verdict.tied)
+    _shade_open(main, sizes, step.ranking)
     scores = [row.val_score for row in rows]
     main.plot(sizes, [score.value for score in scores], color=canvas.BLUE, linewidth=2.0, zorder=3)
     canvas.draw_estimates(main, sizes, scores)
     for row in rows:
         canvas.draw_seeds(main, [row.size] * len(row.seeds), row.seeds)
-    if step.verdict.curve is not None:
-        law = canvas.trace_curve(step.verdict.curve, sizes[0], sizes[-1])
-        main.plot(*law, color=canvas.VERMILION, linewidth=1.6, linestyle=(0, (1, 1.6)), zorder=5,
-                  label="power law through all sizes")  # fmt: skip
     canvas.show_percent(main, "y")
     main.set_title(wording.title_score(step.run.metric, step.run.chosen_on), pad=22)
     main.set_xlabel(wording.say_setting(step.setting))
-    _mark_verdict(main, step, sizes)
+    _mark_taken(main, step, sizes)
     same = len({row.threads for row in rows}) == 1
     costs = [row.seconds * (1 if same else row.threads) for row in rows]
     title = f"Training of a run, {'' if same else 'core '}seconds"
@@ -108,27 +108,22 @@ def plot_sweep_sizes(step: SweepStep) -> canvas.Figure:
     return figure
 
 
-def _shade_tied(axes: canvas.Axes, sizes: list[int], tied: tuple[int, ...]) -> None:
-    """Shade the tied sizes, each up to half-way to its neighbours."""
+def _shade_open(axes: canvas.Axes, sizes: list[int], ranking: Ranking) -> None:
+    """Shade sizes by how often resamples pick them, each up to half-way to its neighbours."""
     middles = [(a * b) ** 0.5 for a, b in pairwise(sizes)]
     edges = [sizes[0] / 1.35, *middles, sizes[-1] * 1.35]
-    label: str | None = "tied with the best"
-    for size, low, high in zip(sizes, edges, edges[1:], strict=False):
-        if size in tied:
-            axes.axvspan(low, high, color=canvas.SKY, alpha=0.18, linewidth=0, label=label)
-            label = None
+    beside = axes.get_xaxis_transform()
+    for size, one, low, high in zip(sizes, ranking.candidates, edges, edges[1:], strict=False):
+        if one.picked >= LEAST:
+            axes.axvspan(low, high, color=canvas.SKY, alpha=0.4 * one.picked, linewidth=0)
+            axes.text(size, 0.02, f"{100 * one.picked:.0f} %", transform=beside, ha="center",
+                      fontsize=8.5, color=canvas.MUTED)  # fmt: skip
 
 
-def _mark_verdict(axes: canvas.Axes, step: SweepStep, sizes: list[int]) -> None:
-    chosen, knee = step.verdict.size, step.verdict.knee
-    if knee is not None:
-        reach = [[knee.value - knee.low], [knee.high - knee.value]]
-        axes.errorbar([knee.value], [0.965], xerr=reach, color=canvas.VERMILION, elinewidth=2.2,
-                      transform=axes.get_xaxis_transform(), capsize=4, marker="D", markersize=6,
-                      linewidth=0, zorder=3, label="large enough, 95 % interval")  # fmt: skip
-    if chosen in sizes and step.verdict.kind != "unknown":
-        canvas.mark_place(axes, chosen, f"take {chosen:,}")
-    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=2 if knee else 3, fontsize=9,
+def _mark_taken(axes: canvas.Axes, step: SweepStep, sizes: list[int]) -> None:
+    chosen = sizes[step.ranking.taken]
+    canvas.mark_place(axes, chosen, f"take {chosen:,}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3, fontsize=9,
                 handletextpad=0.5, columnspacing=1.4)  # fmt: skip
 
 
@@ -146,7 +141,7 @@ def _draw_cost(axes: canvas.Axes, sizes: list[int], values: Sequence[float], tit
 def _make_section(title: str, what: str) -> Section:
     return Section(
         title=title,
-        question=f"Does the size of the {what} matter, and is there an ideal one?",
+        question=f"Does the size of the {what} matter, and which one is best?",
         answer=answer,
         pictures=partial(picture_model, counts=False),
         plots={"sweep_curves": plot_sweep_curves, "sweep_sizes": plot_sweep_sizes},

@@ -121,13 +121,14 @@ def run_step(step: str, context: Context, plan: SweepPlan, deadline: Deadline) -
         return f"{setting}-{size}", model, recipe.model_copy(update={"epochs": plan.epochs})
 
     seeds, train = prepare_trainings(context, step, plan, deadline, make)
-    sweep = run_sweep(plan.sizes, seeds, train, settings.sweep.equivalence)
-    final = next(run for run in sweep.runs if run.settings[setting] == sweep.verdict.size)
+    sweep = run_sweep(plan.sizes, seeds, train, partial(context.rank, step))
+    taken = sweep.sizes[sweep.ranking.taken].size
+    final = next(run for run in sweep.runs if run.settings[setting] == taken)
     return SweepStep(
         step="conv" if step == "conv" else "dense",
         setting=setting,
         sizes=sweep.sizes,
-        verdict=sweep.verdict,
+        ranking=sweep.ranking,
         runs=sweep.runs,
         left_out=(*sweep.left_out, *plan.left_out),
         **context.test_run(step, final),

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from itertools import product
+from statistics import fmean
 
 from tellapart.config import RecipeSettings, TrainSettings, make_settings
 from tellapart.errors import SettingError, suggest_name
 from tellapart.models import NetworkSettings, SimpleSettings
-from tellapart.records import Level, Scalar, SweepPlan, VaryStep
-from tellapart.search.grid import keep_levels, run_grid, say_level
+from tellapart.records import Level, LevelRecord, Ranking, RunRecord, Scalar, SweepPlan, VaryStep
+from tellapart.report.wording import say_level
+from tellapart.search.sweep import run_sweep
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, Trainings
 from tellapart.study.rules import plan_epochs, plan_recipe, plan_seeds
@@ -165,15 +168,22 @@ def run_vary(context: Context, plan: SweepPlan, deadline: Deadline) -> VaryStep:
         return label, *make_level(settings, context.images, levels[number], seed, plan.epochs)
 
     seeds, train = prepare_trainings(context, "vary", plan, deadline, make)
-    found = run_grid(levels, seeds, train, settings.sweep.equivalence)
+
+    def judge(groups: Sequence[Sequence[RunRecord]]) -> Ranking:
+        """Rank levels; those whose costs differ by less than a quarter are equally cheap."""
+        seconds = [fmean(run.seconds * run.threads for run in runs) for runs in groups]
+        costs = [round(math.log(one) / math.log(1.25)) for one in seconds]
+        return context.rank("vary", groups, costs)
+
+    found = run_sweep(range(len(levels)), seeds, train, judge)
     varies_size = set(vary) & set(type(settings.model).model_fields)
     return VaryStep(
         metric=context.metric,
         model=settings.model.name if varies_size else settings.model.label,
         settings=vary,
-        levels=keep_levels(found.sizes, levels),
+        levels=tuple(LevelRecord(values=levels[one.size], figures=one) for one in found.sizes),
         left_out=tuple(f"{say_level(levels[one.size])}: {one.reason}" for one in found.left_out),
-        verdict=found.verdict,
+        ranking=found.ranking,
         epochs=None if "epochs" in vary else plan.epochs,
     )
 
