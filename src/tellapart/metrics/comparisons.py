@@ -118,6 +118,10 @@ def _bound_difference(b: int, c: int, n: int, limit: float) -> float:
     return float(optimize.brentq(miss, seen + 1e-9, most))
 
 
+GUESS = 0.15
+"""The share of images on which two models disagree, before there are any."""
+
+
 def find_detectable(differing: int, n: int, alpha: float = ALPHA) -> float:
     """Return the smallest difference of accuracy that McNemar's test would show, of n images.
 

@@ -159,7 +159,8 @@ class ModelRanking(Record):
 class StudyRecord(Record):
     """``results.json``: everything that the report says.
 
-    ``coming`` are the steps still to be done; ``left_out`` says why some are not.
+    ``coming`` are the steps still to be done; ``left_out`` says why some are not. ``detectable`` is
+    the difference that the named comparisons would have shown four times in five.
     """
 
     version: str
@@ -176,6 +177,7 @@ class StudyRecord(Record):
     coming: tuple[str, ...] = ()
     left_out: dict[str, str] = Field(default_factory=dict)
     comparisons: tuple[Comparison, ...] = ()
+    detectable: float | None = None
     models: ModelRanking | None = None
     ledger: tuple[LookRecord, ...] = ()
 

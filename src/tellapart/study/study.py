@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -17,8 +18,9 @@ from tellapart.device import Meter, describe_environment, release_memory
 from tellapart.errors import BudgetError, Interrupted, NotFinite, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.lock import lock_folder
-from tellapart.metrics.comparisons import compare_pairs
+from tellapart.metrics.comparisons import GUESS, compare_pairs, find_detectable
 from tellapart.records import (
+    ALPHA,
     Comparison,
     ModelRanking,
     ModelStep,
@@ -35,7 +37,7 @@ from tellapart.records import (
 from tellapart.report.page import write_report
 from tellapart.report.plots import draw_run
 from tellapart.report.sections import SECTIONS
-from tellapart.report.wording import say_comparison, say_seconds
+from tellapart.report.wording import say_comparison, say_margin, say_seconds
 from tellapart.stop import check_stop
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, NoTime
@@ -113,7 +115,9 @@ def plan_study(
             plans[name] = _plan_step(context, name, _share(context, names, name))
         except NoTime as error:
             left_out[name] = str(error)
-    return PlanRecord(**common.model_dump(), steps=plans, left_out=left_out)
+    n = len(context.seal.split.test)
+    shown = find_detectable(round(GUESS * n), n, ALPHA / max(1, len(pair_models(names))))
+    return PlanRecord(**common.model_dump(), steps=plans, left_out=left_out, tested=n, shown=shown)
 
 
 def describe_plan(plan: PlanRecord) -> str:
@@ -125,6 +129,11 @@ def describe_plan(plan: PlanRecord) -> str:
         cut = f"; left out for lack of time: {', '.join(step.cut)}" if step.cut else ""
         lines.append(f"{name}: {step.text}{took}{given}{cut}")
     lines += [f"{name}: left out: {reason}" for name, reason in plan.left_out.items()]
+    if plan.shown < 1:
+        lines.append(
+            f"test: {plan.tested:,} images can show that one model is better than another by about "
+            f"{say_margin(plan.shown)} or more"
+        )
     end = "no limit of time" if plan.minutes is None else f"ends after {plan.minutes:g} min"
     return "\n".join([*lines, f"{end} (--minutes M changes that)"])
 
@@ -225,6 +234,7 @@ class _Study:
     def _write(self) -> StudyRecord:
         """Write the results and the report of the steps so far."""
         context, done = self.context, self.context.done
+        comparisons = compare_steps(context)
         record = StudyRecord(
             version=__version__,
             command=self.command,
@@ -239,7 +249,8 @@ class _Study:
             steps=done,
             left_out=self.left_out,
             coming=tuple(name for name in self.names if name not in {*done, *self.left_out}),
-            comparisons=compare_steps(context),
+            comparisons=comparisons,
+            detectable=find_shown(comparisons),
             models=rank_models(context),
             ledger=context.seal.read_ledger(),
         )
@@ -265,13 +276,29 @@ def compare_steps(context: Context) -> tuple[Comparison, ...]:
     """
     models = list_models(context)
     files = {name: context.folder / one.run.folder / PREDICTIONS for name, one in models.items()}
-    asked = [name for name in ("baseline", "search", "transfer") if name in models]
     return compare_pairs(
         read_correct(files),
         {step: f"the model from {SECTIONS[step].title.lower()}" for step in files},
         say_comparison,
-        list(pairwise(asked)) if len(asked) > 1 else None,
+        pair_models(models) or None,
     )
+
+
+def find_shown(comparisons: Sequence[Comparison]) -> float | None:
+    """Return the difference that comparisons in words would have shown, the largest of all."""
+    named = [one for one in comparisons if one.named]
+    return max(
+        (
+            find_detectable(one.only_first + one.only_second, one.n, ALPHA / len(named))
+            for one in named
+        ),
+        default=None,
+    )
+
+
+def pair_models(names: Collection[str]) -> list[tuple[str, str]]:
+    """Return the steps whose models a study asks beforehand which is better."""
+    return list(pairwise(name for name in ("baseline", "search", "transfer") if name in names))
 
 
 def rank_models(context: Context) -> ModelRanking | None:

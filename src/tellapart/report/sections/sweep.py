@@ -88,12 +88,12 @@ def plot_sweep_sizes(step: SweepStep) -> canvas.Figure:
     rows = sorted(step.sizes, key=lambda row: row.size)
     sizes = [row.size for row in rows]
     canvas.scale_sizes(main, sizes)
-    _shade_open(main, sizes, step.ranking)
     scores = [row.val_score for row in rows]
     main.plot(sizes, [score.value for score in scores], color=canvas.BLUE, linewidth=2.0, zorder=3)
     canvas.draw_estimates(main, sizes, scores)
     for row in rows:
         canvas.draw_seeds(main, [row.size] * len(row.seeds), row.seeds)
+    _shade_open(main, sizes, step.ranking)
     canvas.show_percent(main, "y")
     main.set_title(wording.title_score(step.run.metric, step.run.chosen_on), pad=22)
     main.set_xlabel(wording.say_setting(step.setting))
@@ -116,8 +116,11 @@ def _shade_open(axes: canvas.Axes, sizes: list[int], ranking: Ranking) -> None:
     for size, one, low, high in zip(sizes, ranking.candidates, edges, edges[1:], strict=False):
         if one.picked >= LEAST:
             axes.axvspan(low, high, color=canvas.SKY, alpha=0.4 * one.picked, linewidth=0)
-            axes.text(size, 0.02, f"{100 * one.picked:.0f} %", transform=beside, ha="center",
-                      fontsize=8.5, color=canvas.MUTED)  # fmt: skip
+            said, box = f"{100 * one.picked:.0f} %", {"fc": canvas.PAPER, "ec": "none", "pad": 1.5}
+            axes.text(size, 0.02, said, transform=beside, ha="center", fontsize=8.5, zorder=6,
+                      color=canvas.MUTED, bbox=box)  # fmt: skip
+    low, high = axes.get_ylim()
+    axes.set_ylim(low - 0.08 * (high - low), high)
 
 
 def _mark_taken(axes: canvas.Axes, step: SweepStep, sizes: list[int]) -> None:
