@@ -17,20 +17,45 @@ from tellapart.records import Identity, StatusRecord
 from tellapart.workspace import IDENTITY, STATUS, expand_path, locate_cache, read_record
 
 Json = Annotated[bool, Parameter(help="Print the record as JSON.")]
+Column = Annotated[str | None, Parameter(help="Of CSV files, where its name is not a usual one.")]
 
 
 @app.command
 def compare(
-    *runs: Annotated[Path, Parameter(help="Folders of studies, or of their steps.")],
+    *runs: Annotated[
+        Path,
+        Parameter(help="Folders of studies or of their steps; or CSV files of predictions."),
+    ],
+    id_column: Column = None,
+    true_column: Column = None,
+    predicted_column: Column = None,
+    seed_column: Column = None,
+    group_column: Column = None,
     json: Json = False,
 ) -> None:
-    """Say which of several finished models is better, by the test images that they share.
+    """Say which of several models is better, by the images that they share.
+
+    A CSV file has a line an image: file (or id), true, predicted; perhaps p(CLASS) of each class,
+    seed, and group. Without a column predicted, every column of classes is a model.
 
     Example: `tellapart compare runs/digits-train-1 runs/digits-train-2`
     """
     from tellapart.study.compare import compare_models, describe_comparison
+    from tellapart.study.predictions import Columns, compare_predictions, describe_predictions
 
-    found = compare_models([expand_path(run) for run in runs])
+    paths = [expand_path(run) for run in runs]
+    if any(path.suffix.lower() == ".csv" for path in paths):
+        columns = Columns(
+            id=id_column,
+            true=true_column,
+            predicted=predicted_column,
+            seed=seed_column,
+            group=group_column,
+        )
+        table = compare_predictions(paths, columns)
+        print_json(table) if json else print_text(describe_predictions(table))
+        return
+    found = compare_models(paths)
     print_json(found) if json else print_text(describe_comparison(found))
 
 

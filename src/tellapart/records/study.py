@@ -201,6 +201,27 @@ class ComparisonRecord(Record):
     comparisons: tuple[Comparison, ...]
 
 
+class PredictedModel(Record):
+    """A model as its predictions show it; figures are means over its ``trainings``."""
+
+    name: str
+    trainings: int
+    accuracy: Estimate
+    macro_f1: float
+    log_loss: float | None
+
+
+class PredictionsRecord(Record):
+    """What ``compare`` says of files of predictions; the ranking is of ``models``, in order."""
+
+    images: int
+    groups: int | None
+    classes: tuple[str, ...]
+    models: tuple[PredictedModel, ...]
+    ranking: Ranking
+    comparisons: tuple[Comparison, ...]
+
+
 class EvaluatedModel(Record):
     """A model evaluated again; ``look`` is the number in the ledger, where it was on test."""
 
