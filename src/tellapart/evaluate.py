@@ -104,6 +104,7 @@ def evaluate_model(
         loss=scores.compute_loss(logits, truth),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         per_class=scores.score_classes(confusion, dataset.classes),
+        hardest=scores.find_hardest(confusion, dataset.classes),
         look=number,
         predictions=digest,
         optimistic=seal.is_optimistic(),

@@ -15,6 +15,7 @@ from tellapart.metrics.scores import (
     compute_probabilities,
     count_confusions,
     estimate_score,
+    find_hardest,
     score_accuracy,
     score_classes,
 )
@@ -61,6 +62,33 @@ def test_scores_of_classes_are_those_of_scikit_learn(
     assert [score.support for score in found] == support.tolist()
     hits = int(((truth == 1) & (predicted == 1)).sum())
     assert found[1].recall == estimate_proportion(hits, int((truth == 1).sum()))
+
+
+def test_a_class_is_hardest_where_it_stands_out() -> None:
+    confusion = np.full((4, 4), 1) + np.diag([46, 47, 45, 46])
+    names = ("cat", "dog", "hen", "owl")
+    assert find_hardest(confusion, names) is None
+    confusion[2] = (1, 14, 34, 0)
+    found = find_hardest(confusion, names)
+    assert found is not None
+    assert (found.name, found.taken_for) == ("hen", "dog")
+    assert found.recall == estimate_proportion(34, 49)
+    confusion[2] = (5, 5, 34, 5)
+    found = find_hardest(confusion, names)
+    assert found is not None and found.taken_for == ""
+
+
+@pytest.mark.parametrize(("count", "support", "recall"), [(10, 27, 0.97), (20, 10, 0.9)])
+def test_of_equal_classes_none_is_hardest(count: int, support: int, recall: float) -> None:
+    rng = np.random.default_rng(4)
+    named = 0
+    for _ in range(400):
+        hits = rng.binomial(support, recall, count)
+        confusion = np.zeros((count, count), np.int64)
+        confusion[np.arange(count), np.arange(count)] = hits
+        confusion[np.arange(count), np.arange(count) - 1] = support - hits
+        named += find_hardest(confusion, [str(one) for one in range(count)]) is not None
+    assert named / 400 <= 0.06
 
 
 def test_loss_and_probabilities_are_those_of_scikit_learn_and_scipy() -> None:

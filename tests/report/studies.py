@@ -295,9 +295,8 @@ def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
             answer="Three blocks and little rate: 77 %.", trials=trials, best_trial=best.number,
             confirmation=rec.Confirmation(
                 score=make_estimate(0.776, 5000), mean=make_estimate(0.771, 5000),
-                seeds=(0.769, 0.774, 0.770), luck=0.005,
+                seeds=(0.769, 0.774, 0.770), luck=0.005, low=-0.007, high=0.017,
             ),
-            importances={"stages": {"width": 0.55, "lr": 0.35, "blocks": 0.1}},
             frontier={"parameters": (0, 1, 2), "seconds": (0, 2), "predict_seconds": (0, 2)},
             **fill_model(classes, 0.77, "cnn-3-blocks", 4, protocol),
         ),

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from tellapart.config import TrainSettings
 from tellapart.metrics.intervals import estimate_mean, estimate_proportion, pool_spread
@@ -21,13 +22,15 @@ def test_the_winner_is_measured_by_seeds_that_chose_nothing() -> None:
     assert found.mean == estimate_mean(values, N, *pool_spread([values]))
     assert found.luck == pytest.approx(0.71 - 0.695)
     assert found.seeds == tuple(values)
+    low, high = stats.t(2, found.luck, np.std(values, ddof=1) * (1 + 1 / 3) ** 0.5).interval(0.95)
+    assert (found.low, found.high) == pytest.approx((low, high))
 
 
 def test_the_luck_of_the_highest_score_is_what_simulation_says() -> None:
     """Of trials that are equal in truth, the best score is too high, the confirmed one is not."""
     rng = np.random.default_rng(6)
     trials, sd, repeats = 16, 0.01, 400
-    luck, error = [], []
+    luck, error, covered = [], [], []
     for _ in range(repeats):
         best = float(rng.normal(0.6, sd, trials).max())
         fresh = rng.normal(0.6, sd, 3).tolist()
@@ -36,9 +39,11 @@ def test_the_luck_of_the_highest_score_is_what_simulation_says() -> None:
         found = confirm_winner(winner, again)
         luck.append(found.luck)
         error.append(found.mean.value - 0.6)
+        covered.append(found.low <= best - 0.6 <= found.high)
     expected = 1.766 * sd  # the mean of the largest of 16 normal deviates, from a table
     assert np.mean(luck) == pytest.approx(expected, rel=0.1)
     assert abs(np.mean(error)) < 0.001
+    assert np.mean(covered) >= 0.93
 
 
 def make_trial(number: int, accuracy: float | None, parameters: int, seconds: float) -> TrialRecord:

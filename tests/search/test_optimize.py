@@ -21,7 +21,6 @@ from tellapart.models import NetworkSettings, Shape, make_model
 from tellapart.models.network import AUGMENTS
 from tellapart.models.stages import DEEP
 from tellapart.records import RunRecord, TrialRecord
-from tellapart.search.importance import ENOUGH
 from tellapart.search.optimize import Budget, run_search
 from tellapart.search.space import (
     GIVEN,
@@ -37,7 +36,6 @@ from .runs import (
     climb,
     count_kept,
     ignore,
-    make_run,
     score,
     search,
     submit_here,
@@ -301,23 +299,6 @@ def test_a_trial_that_fails_late_has_its_seconds_counted(tmp_path: Path) -> None
 
     trials = search(tmp_path, fail, trials=4)
     assert [(t.status, t.seconds) for t in trials if t.status == "failed"] == 2 * [("failed", 0.5)]
-
-
-def test_importances_name_the_setting_that_decides(tmp_path: Path) -> None:
-    def decide(model: NetworkSettings, recipe: TrainSettings, follow: Follow) -> RunRecord:
-        return make_run(
-            model, recipe, 0.5 + getattr(model, "width", 0) / 200 + 0.001 * (recipe.lr < 0.05)
-        )
-
-    found = run_search(SPACE, Budget(40), submit_here(decide), tmp_path / "trials.json", ignore)
-    assert found.importances
-    for kind, shares in found.importances.items():
-        counted = [t for t in found.trials if t.settings["model"] == kind and t.status == "done"]
-        assert len(counted) >= ENOUGH
-        assert sum(shares.values()) == pytest.approx(1)
-        assert max(shares, key=lambda name: shares[name]) == "width"
-    few = run_search(SPACE, Budget(5), submit_here(decide), tmp_path / "few.json", ignore)
-    assert few.importances == {}
 
 
 def search_in_twos(folder: Path, objective: Any = climb, trials: int = 12) -> list[TrialRecord]:

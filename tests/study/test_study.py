@@ -22,7 +22,7 @@ from tellapart.records import ModelStep, RunRecord, StudyRecord, SweepStep
 from tellapart.study import study as module
 from tellapart.study.deadline import Deadline
 from tellapart.study.settings import StudySettings, TransferSettings
-from tellapart.study.start import name_steps
+from tellapart.study.start import name_steps, prepare_study
 from tellapart.study.steps import STEPS
 from tellapart.study.study import describe_plan, plan_study, run_study
 from tellapart.train.loop import fit_network
@@ -333,13 +333,28 @@ def test_a_plan_says_each_step_and_writes_nothing(
     plan = plan_study(digits, settings, tmp_path / "s")
     assert tuple(plan.steps) == USUAL and plan.minutes == 15
     lines = describe_plan(plan).splitlines()
-    assert [line.partition(":")[0] for line in lines[:-1]] == list(USUAL)
+    assert [line.partition(":")[0] for line in lines[:-2]] == list(USUAL)
+    assert "test: 269 images can show that one model is better than another by about" in lines[-2]
     assert "conv: sizes 4, 8; 2 seeds of 1 epoch" in lines[2]
     assert lines[-1] == "ends after 15 min (--minutes M changes that)"
     assert not (tmp_path / "s").exists()
     free = StudySettings(protocol="notebook", steps=("search",))
     said = describe_plan(plan_study(digits, free, tmp_path / "s"))
     assert "search: 1 trial of 50 epochs" in said and "no limit of time" in said
+
+
+def test_another_split_seed_divides_the_images_anew(tmp_path: Path, digits: Dataset) -> None:
+    def find_val(seed: int) -> list[int]:
+        settings = StudySettings(steps=("inspect",), split_seed=seed)
+        context, _ = prepare_study(digits, settings, tmp_path / "s", None, None)
+        val: list[int] = context.seal.split.val.tolist()
+        return val
+
+    assert find_val(0) == find_val(0) != find_val(1)
+    settings = StudySettings(steps=("inspect",), split_seed=3)
+    assert run_study(digits, settings, tmp_path / "s").split_seed == 3
+    with pytest.raises(WorkspaceError, match="its split_seed is 3, this command's is 0"):
+        run_study(digits, StudySettings(steps=("inspect",)), tmp_path / "s")
 
 
 def test_all_steps_but_vary_are_usual() -> None:

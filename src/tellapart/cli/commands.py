@@ -85,12 +85,19 @@ def study(
 
 
 @app.command
-def inspect(data: flags.Data, *, files: flags.Files = flags.FileFlags()) -> None:
+def inspect(
+    data: flags.Data,
+    *,
+    split_seed: Annotated[
+        int, Parameter(help="Seed of what is val and test, where the data do not say.")
+    ] = 0,
+    files: flags.Files = flags.FileFlags(),
+) -> None:
     """Count classes; look at balance, sizes, modes, duplicates and samples.
 
     Example: `tellapart inspect photos/`
     """
-    run_job("inspect", data, StudySettings(steps=("inspect",)), files)
+    run_job("inspect", data, StudySettings(steps=("inspect",), split_seed=split_seed), files)
 
 
 @app.command

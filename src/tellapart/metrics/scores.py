@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special
+from scipy import special, stats
 
 from tellapart.errors import SettingError, suggest_name
 from tellapart.metrics.intervals import LEVEL, estimate_proportion
-from tellapart.records import ClassScore, Estimate
+from tellapart.records import ALPHA, ClassScore, Estimate, Hardest
 
 Counts = NDArray[np.int64]
 Numbers = NDArray[np.float64]
@@ -140,6 +140,28 @@ def score_classes(confusion: Counts, names: Sequence[str]) -> tuple[ClassScore, 
             )
         )
     return tuple(scores)
+
+
+def find_hardest(confusion: Counts, names: Sequence[str]) -> Hardest | None:
+    """Return the class whose recall lies below that of all beyond chance, if there is one.
+
+    By a binomial test of each class against the accuracy, corrected for their number (Bonferroni);
+    and what its images are called more often than any other answer, by the same test.
+    """
+    hits, supports = confusion.diagonal(), confusion.sum(1)
+    overall, count = hits.sum() / max(1, supports.sum()), int((supports > 0).sum())
+    p_values = np.where(supports > 0, stats.binom.cdf(hits, supports, overall) * count, 1.0)
+    place = int(p_values.argmin())
+    if p_values[place] >= ALPHA:
+        return None
+    mistakes = np.where(np.arange(len(names)) == place, 0, confusion[place])
+    others, most = len(names) - 1, int(mistakes.argmax())
+    chance = stats.binom.sf(mistakes[most] - 1, mistakes.sum(), 1 / max(1, others)) * others
+    return Hardest(
+        name=names[place],
+        recall=estimate_proportion(int(hits[place]), int(supports[place])),
+        taken_for=names[most] if others > 1 and chance < ALPHA else "",
+    )
 
 
 def compute_loss(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:

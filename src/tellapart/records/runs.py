@@ -85,6 +85,14 @@ class ClassScore(Record):
     support: int
 
 
+class Hardest(Record):
+    """The class that is found least, beyond chance, and what it is taken for beyond chance."""
+
+    name: str
+    recall: Estimate
+    taken_for: str
+
+
 class TestRecord(Record):
     """What one look at the test split showed. ``confusion[true][predicted]`` counts images.
 
@@ -99,6 +107,7 @@ class TestRecord(Record):
     loss: float
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScore, ...]
+    hardest: Hardest | None = None
     look: int
     predictions: str
     optimistic: bool

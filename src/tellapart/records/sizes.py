@@ -178,13 +178,16 @@ class TrialRecord(Record):
 class Confirmation(Record):
     """The winner of a search trained again as in its trial, with seeds that chose nothing.
 
-    ``score`` is that of the search, ``mean`` that over the fresh ``seeds``.
+    ``score`` is that of the search, ``mean`` that over the fresh ``seeds``, ``luck`` what the first
+    has over the second, with the 95 % limits that so few seeds allow.
     """
 
     score: Estimate
     mean: Estimate
     seeds: tuple[float, ...]
     luck: float
+    low: float
+    high: float
 
 
 Cost = Literal["parameters", "seconds", "predict_seconds"]
@@ -196,13 +199,11 @@ COSTS: tuple[Cost, ...] = ("parameters", "seconds", "predict_seconds")
 class SearchStep(ModelStep):
     """The search for the best network from scratch.
 
-    ``importances`` are shares of what each setting decided, by kind of network, where there were
-    enough trials to say. ``frontier`` has, for each cost, the trials that no cheaper one beats.
+    ``frontier`` has, for each cost, the trials that no cheaper one beats.
     """
 
     step: Literal["search"] = "search"
     trials: tuple[TrialRecord, ...]
     best_trial: int
     confirmation: Confirmation | None = None
-    importances: dict[str, dict[str, float]] = Field(default_factory=dict)
     frontier: dict[Cost, tuple[int, ...]] = Field(default_factory=dict)

@@ -167,6 +167,7 @@ class StudyRecord(Record):
     command: str
     data: DataRecord
     protocol: Literal["holdout", "notebook"]
+    split_seed: int = 0
     metric: str = "accuracy"
     environment: dict[str, Scalar]
     minutes: float | None

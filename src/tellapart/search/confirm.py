@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
-from tellapart.metrics.intervals import estimate_mean, pool_spread
+from scipy import stats
+
+from tellapart.metrics.intervals import LEVEL, estimate_mean, pool_spread
 from tellapart.records import COSTS, Confirmation, Cost, RunRecord, TrialRecord
 
 
 def confirm_winner(score: RunRecord, again: Sequence[RunRecord]) -> Confirmation:
-    """Return what the same training with fresh seeds makes of the settings that scored best.
+    """Return what the same training with at least two fresh seeds makes of the best settings.
 
     The highest of many scores is high by luck too (the winner's curse); runs whose seeds chose
-    nothing are not.
+    nothing are not. How lucky it was is as uncertain as one more seed is (the prediction interval
+    of Student's t, from the fresh seeds' own spread; the images are the same).
     """
     values = [run.val_score.value for run in again]
-    mean = estimate_mean(values, score.val_score.n, *pool_spread([values]))
+    spread, freedom = pool_spread([values])
+    mean = estimate_mean(values, score.val_score.n, spread, freedom)
+    luck = score.val_score.value - mean.value
+    half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread * math.sqrt(1 + 1 / len(values))
     return Confirmation(
         score=score.val_score,
         mean=mean,
         seeds=tuple(values),
-        luck=score.val_score.value - mean.value,
+        luck=luck,
+        low=luck - half,
+        high=luck + half,
     )
 
 

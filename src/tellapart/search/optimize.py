@@ -17,7 +17,6 @@ from tellapart.config import TrainSettings
 from tellapart.errors import Hopeless, NotFinite, TellapartError
 from tellapart.models import NetworkSettings, Space
 from tellapart.records import EpochRow, Record, RunRecord, Scalar, TrialRecord
-from tellapart.search.importance import weigh_settings
 from tellapart.search.space import GIVEN, fit_given, name_settings, split_settings, suggest_training
 from tellapart.workspace import read_record, write_json
 
@@ -56,15 +55,11 @@ class Budget:
 
 @dataclass(frozen=True)
 class Search:
-    """What a search comes to: its trials, the number of the best one, and that one's run.
-
-    ``importances`` are those of settings, by kind of network.
-    """
+    """What a search comes to: its trials, the number of the best one, and that one's run."""
 
     trials: tuple[TrialRecord, ...]
     best: int
     run: RunRecord
-    importances: dict[str, dict[str, float]]
 
 
 def run_search(
@@ -120,8 +115,7 @@ def run_search(
     best = max(done, key=lambda number: (done[number], -number))
     model, recipe = split_settings(records[best - 1].settings, space)
     run = runs.get(best) or submit(model, recipe, Follow({})).result()
-    ended = _recall([one for one in told if one.trial.number in done], space)
-    return Search(records, best, run, weigh_settings(ended.get_trials()))
+    return Search(records, best, run)
 
 
 class Follow:

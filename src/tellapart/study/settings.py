@@ -144,7 +144,10 @@ class RunSettings(Settings):
         default="holdout",
         description="holdout: choose on val. notebook: as the reference study, on test.",
     )
-    seed: int = Field(default=0, ge=0, description="First seed.")
+    seed: int = Field(default=0, ge=0, description="First seed of trainings.")
+    split_seed: int = Field(
+        default=0, ge=0, description="Seed of what is val and test, where the data do not say."
+    )
     device: DeviceName = Field(default="auto", description="Where to compute.")
     executor: Annotated[str, check_name(EXECUTORS, "auto")] = Field(
         default="auto",

@@ -13,6 +13,7 @@ from tellapart import __version__
 from tellapart.cells import EXECUTORS, list_gpus, measure_room
 from tellapart.cells.cell import PIXELS, weigh_training
 from tellapart.cells.reporter import Reporter
+from tellapart.config import SplitSettings
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import make_split, read_split
 from tellapart.device import choose_device, choose_precision, count_threads
@@ -93,7 +94,10 @@ def prepare_study(
         )
     folder = expand_path(folder)
     manifest = folder / "split.json"
-    split = read_split(manifest, dataset) if manifest.is_file() else make_split(dataset)
+    if manifest.is_file():
+        split = read_split(manifest, dataset)
+    else:
+        split = make_split(dataset, SplitSettings(seed=settings.split_seed))
     minutes = plan_minutes(settings, len(split.train))
     begun = time.monotonic() if started is None else started
     context = Context(

@@ -240,6 +240,7 @@ class _Study:
             command=self.command,
             data=describe_data(context.dataset, context.seal.split),
             protocol=context.settings.protocol,
+            split_seed=context.settings.split_seed,
             metric=context.metric,
             environment=describe_environment(),
             minutes=context.minutes,

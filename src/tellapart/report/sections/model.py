@@ -96,16 +96,12 @@ def say_fit(run: RunRecord, floor: str) -> str:
 
 
 def say_confusion(test: TestRecord, classes: Sequence[str]) -> str:
-    """Name the class with the lowest recall, and what it is most often taken for."""
+    """Name the class that stands out as hardest, and what it is taken for, if one does."""
     called = [name for name, *counts in zip(classes, *test.confusion, strict=True) if any(counts)]
     if len(called) == 1:
         return f"It calls every test image {called[0]}."
-    tested = (score for score in test.per_class if score.support)
-    hardest = min(tested, key=lambda score: score.recall.value)
-    if hardest.recall.value == 1:
-        return "No class is taken for another."
-    index = list(classes).index(hardest.name)
-    others = [(n, -i) for i, n in enumerate(test.confusion[index]) if i != index]
-    taken, place = max(others, default=(0, 0))
-    most = f", most often taken for {classes[-place]}" if taken else ""
-    return f"Hardest is {hardest.name} ({100 * hardest.recall.value:.0f} % found){most}."
+    if test.hardest is None:
+        return "No class stands out as harder than the others, beyond chance."
+    found = test.hardest
+    most = f", most often taken for {found.taken_for}" if found.taken_for else ""
+    return f"Hardest is {found.name} ({100 * found.recall.value:.0f} % found){most}."

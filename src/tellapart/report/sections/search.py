@@ -32,13 +32,12 @@ def answer(step: SearchStep, done: Mapping[str, StepRecord], classes: Sequence[s
         f"{wording.say_score(step.test.metric, step.test_score)}{f' ({gone})' if gone else ''}."
     )
     if found is not None:
-        luck = f"{100 * found.luck:.1f} points of the score were luck"
         said += (
             f" The search's score, {wording.say_percent(found.score.value)} on {run.chosen_on}, "
             f"was the highest of its trials; with "
             f"{wording.say_count(len(found.seeds), 'fresh seed')} the same training gets "
-            f"{wording.say_estimate(found.mean)}: "
-            f"{luck if found.luck > 0 else 'no luck in that score'}."
+            f"{wording.say_estimate(found.mean)}. So luck made {100 * found.luck:.1f} points of "
+            f"that score ({100 * found.low:.1f} to {100 * found.high:.1f})."
         )
     return said + say_limits(step)
 
