@@ -181,4 +181,4 @@ def _search(
     return search, again, final
 
 
-STEP = Step(run=run_search_step, plan=plan_search, plan_kind=SearchPlan, weight=30)
+STEP = Step(run=run_search_step, plan=plan_search, plan_kind=SearchPlan, weight=36)
