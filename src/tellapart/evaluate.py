@@ -56,6 +56,11 @@ class Seal:
         sides = (self.split.train, self.split.val, self.split.test)
         return hash_settings(*([self.dataset.hashes[row] for row in rows] for rows in sides))
 
+    @property
+    def count(self) -> int:
+        """How many test images there are."""
+        return len(self.split.test)
+
     def read_ledger(self) -> tuple[LookRecord, ...]:
         """Return every look so far, oldest first."""
         return read_record(self._path, tuple[LookRecord, ...]) if self._path.is_file() else ()

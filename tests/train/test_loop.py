@@ -56,6 +56,7 @@ def test_what_is_left_behind(trained: Trained) -> None:
     files = {path.relative_to(trained.folder).as_posix() for path in trained.folder.rglob("*.*")}
     assert files == {
         "args.json",
+        "choice.npy",
         "history.csv",
         "record.json",
         "weights/best.safetensors",

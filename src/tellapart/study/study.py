@@ -115,7 +115,7 @@ def plan_study(
             plans[name] = _plan_step(context, name, _share(context, names, name))
         except NoTime as error:
             left_out[name] = str(error)
-    n = len(context.seal.split.test)
+    n = context.seal.count
     shown = find_detectable(round(GUESS * n), n, ALPHA / max(1, len(pair_models(names))))
     return PlanRecord(**common.model_dump(), steps=plans, left_out=left_out, tested=n, shown=shown)
 
