@@ -37,6 +37,7 @@ def test_a_share_is_of_what_is_left(stopped: float) -> None:
     assert deadline.take(0.25).end == stopped + 15
     assert Deadline(stopped - 1).left() == 0 and Deadline(stopped - 1).is_over()
     assert Deadline(stopped - 1).take(0.5).end == stopped
+    assert Deadline(stopped - 1).take(0.5, 7).end == stopped + 7
 
 
 def test_without_a_deadline_there_is_no_end() -> None:

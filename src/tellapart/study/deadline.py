@@ -45,11 +45,11 @@ class Deadline:
         """Tell whether no time is left."""
         return self.left() == 0.0
 
-    def take(self, share: float) -> Deadline:
-        """Return the deadline of work that may take so much of what is left."""
+    def take(self, share: float, least: float = 0.0) -> Deadline:
+        """Return the deadline of work with so much of what is left, or ``least`` seconds."""
         if math.isinf(self.end):
             return self
-        return Deadline(time.monotonic() + share * self.left())
+        return Deadline(time.monotonic() + max(least, share * self.left()))
 
 
 @dataclass(frozen=True)

@@ -46,6 +46,9 @@ from tellapart.study.start import RECORD, identify_study, open_context, plan_com
 from tellapart.study.steps import STEPS
 from tellapart.workspace import STATUS, open_folder, read_record, write_json
 
+GRACE = 0.03
+"""The part of the minutes that a step has which is no extra, where those before it were late."""
+
 
 def run_study(
     dataset: Dataset,
@@ -139,9 +142,13 @@ def describe_plan(plan: PlanRecord) -> str:
 
 
 def _share(context: Context, names: list[str], name: str) -> Deadline:
-    """Return the deadline of a step: its share of the time that is left for it and those after."""
+    """Return the deadline of a step: its share of the time that is left for it and those after.
+
+    However late those before it were, one that is no extra has ``GRACE`` of the minutes.
+    """
     later = [STEPS[other].weight for other in names[names.index(name) :]]
-    return context.deadline.take(later[0] / sum(later) if sum(later) else 1.0)
+    least = 0.0 if STEPS[name].optional else GRACE * 60 * (context.minutes or 0.0)
+    return context.deadline.take(later[0] / sum(later) if sum(later) else 1.0, least)
 
 
 def _plan_step(context: Context, name: str, deadline: Deadline) -> StepPlan:
