@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import optimize
+from scipy import optimize, stats
 
 from tellapart.metrics.intervals import LEVEL, pool_spread
 
@@ -17,6 +17,9 @@ Numbers = NDArray[np.float64]
 FEWEST_SIZES = 4
 """Sizes of data from which a curve of three parameters is fitted."""
 REDRAWS = 300
+PARAMETERS = 3
+MISFIT = 0.05
+"""The p of the lack-of-fit test below which no curve is drawn."""
 POWERS = (0.05, 2.0)
 """Exponents that a learning curve may have; those of the literature lie between 0.1 and 1."""
 
@@ -34,6 +37,13 @@ class Curve:
         """Return the accuracy that so many training images, or such a network, should give."""
         return float(1 - self.floor - self.scale * (size / self.largest) ** -self.power)
 
+    def reach(self, accuracy: float) -> float:
+        """Return the size that gives an accuracy; infinite where none does."""
+        left = 1 - accuracy - self.floor
+        if left <= 0 or self.scale <= 0:
+            return 0.0 if self.floor + self.scale <= 1 - accuracy else math.inf
+        return float(self.largest * min(1e9, (self.scale / left) ** (1 / self.power)))
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -42,6 +52,26 @@ class Gain:
     value: float
     low: float
     high: float
+
+
+@dataclass(frozen=True)
+class Need:
+    """How many images an accuracy takes, with a 95 % interval; None: more than any number."""
+
+    accuracy: float
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """What a learning curve says of more data.
+
+    ``gain`` is None where no power law fits: then nothing is foreseen.
+    """
+
+    gain: Gain | None
+    needs: tuple[Need, ...] = ()
 
 
 def fit_curve(
@@ -74,37 +104,59 @@ def fit_curve(
     return Curve(floor, scale, power, largest)
 
 
-def foresee_gain(
-    images: Sequence[float], groups: Sequence[Sequence[float]], times: float = 2.0
-) -> Gain | None:
-    """Return what ``times`` the data should bring over all that there is.
+def foresee(
+    images: Sequence[float],
+    groups: Sequence[Sequence[float]],
+    times: float = 2.0,
+    accuracies: Sequence[float] = (),
+) -> Foresight | None:
+    """Return what ``times`` the data should bring over all that there is, and what others take.
 
-    The interval is a parametric bootstrap's: means are drawn again within the chance of seeds
-    (pooled over all sizes), the curve is fitted to each draw, and the middle 95 % of what these
-    foresee is taken. It holds if the power law does, and the new data are like the old.
+    Scores of small shares vary more: their spread is taken to fall with the fourth root of the
+    images. Where the F-test of lack of fit tells that no power law fits, nothing is foreseen. The
+    intervals are a parametric bootstrap's: means are drawn again within the chance of seeds, the
+    curve is fitted to each draw, and the middle 95 % of what these foresee is taken. They hold if
+    the power law does, and the new data are like the old.
 
     Args:
         images: sizes of the training data, rising, (k,).
-        groups: for each, the accuracies of its seeds, all on the same images.
+        groups: for each, the accuracies of its seeds, each on a share of its own.
+        accuracies: of which to say how many images they take.
 
     Returns:
         None where there are fewer than ``FEWEST_SIZES`` sizes, or no size has two seeds.
     """
-    spread, freedom = pool_spread(groups)
-    if len(images) < FEWEST_SIZES or freedom < 1:
+    sizes, counts = np.asarray(images, float), np.array([len(group) for group in groups], float)
+    if len(sizes) < FEWEST_SIZES or counts.max() < 2:
         return None
+    scale = (sizes / sizes.max()) ** -0.25
     means = np.array([np.mean(group) for group in groups])
-    errors = np.array([spread / math.sqrt(len(group)) for group in groups])
-    more = times * max(images)
-
-    def gain(values: Numbers) -> float:
-        curve = fit_curve(images, values.tolist())
-        return curve.predict(more) - curve.predict(max(images))
-
+    spread, freedom = pool_spread(
+        [(np.asarray(own) / one).tolist() for own, one in zip(groups, scale, strict=True)]
+    )
+    errors, weights = spread * scale / np.sqrt(counts), counts / scale**2
+    curve = fit_curve(images, means.tolist(), weights)
+    missed = weights @ np.square(means - [curve.predict(size) for size in images])
+    if spread > 1e-12:
+        ratio = missed / (len(sizes) - PARAMETERS) / spread**2
+        if stats.f.sf(ratio, len(sizes) - PARAMETERS, freedom) < MISFIT:
+            return Foresight(None)
     rng = np.random.default_rng(0)
     # few seeds measure the spread itself badly: Student's t instead of the normal
-    draws = means + errors * rng.standard_t(freedom, (REDRAWS, len(means)))
-    drawn = [gain(np.clip(draw, 0.0, 1.0)) for draw in draws]
-    low, high = np.quantile(drawn, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    value = gain(means)
-    return Gain(value, float(min(low, value)), float(max(high, value)))
+    draws = np.clip(means + errors * rng.standard_t(freedom, (REDRAWS, len(means))), 0.0, 1.0)
+    drawn = [fit_curve(images, draw.tolist(), weights) for draw in draws]
+    edges = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
+    value = foresee_gain(curve, times)
+    low, high = np.quantile([foresee_gain(one, times) for one in drawn], edges)
+    needs = []
+    for accuracy in accuracies:
+        found = np.sort([one.reach(accuracy) for one in drawn])
+        ends = (found[int(edge * (len(found) - 1))] for edge in edges)
+        needs.append(Need(accuracy, *(float(end) if math.isfinite(end) else None for end in ends)))
+    gain = Gain(value, float(min(low, value)), float(max(high, value)))
+    return Foresight(gain, tuple(needs))
+
+
+def foresee_gain(curve: Curve, times: float) -> float:
+    """Return what a curve gains at so many times its largest size."""
+    return curve.predict(times * curve.largest) - curve.predict(curve.largest)

@@ -139,6 +139,14 @@ class GainRecord(Record):
     high: float
 
 
+class NeedRecord(Record):
+    """How many images an accuracy should take, with a 95 % interval; null: no number is enough."""
+
+    accuracy: float
+    low: float | None
+    high: float | None
+
+
 class TransferCurve(Record):
     """A frozen backbone with a logistic head on the same shares of the training images."""
 
@@ -157,6 +165,7 @@ class LearnStep(StepRecord):
     points: tuple[LearningPoint, ...]
     curve: CurveRecord | None
     gain: GainRecord | None
+    needs: tuple[NeedRecord, ...] = ()
     transfer: TransferCurve | None = None
     sentence: str
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tellapart.errors import NotFinite
-from tellapart.metrics.learning import Gain, fit_curve, foresee_gain
-from tellapart.records import CurveRecord, GainRecord, LearningPoint, LearnStep
+from tellapart.metrics.learning import Foresight, Need, fit_curve, foresee
+from tellapart.records import CurveRecord, GainRecord, LearningPoint, LearnStep, NeedRecord
 from tellapart.search.sweep import Train, summarize_sizes
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
 """Of the training images."""
 FEWEST_PER_CLASS = 2
-WIDE = 0.05
-"""Width of the interval of a gain from which nothing can be said of it."""
-HARDLY = 0.01
-"""A gain that is called hardly any, where even the upper end of its interval is below it."""
+GOALS = (0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995)
+"""Accuracies of which it is said how many images they take, the next two above what there is."""
+FARTHEST = 50
+"""Times as many images as there are, beyond which an accuracy is out of reach."""
 
 
 def choose_shares(images: int, classes: int) -> tuple[float, ...]:
@@ -45,8 +45,10 @@ def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
     sizes = [record.size for record in records]
     values = [record.seeds for record in records]
     means = [record.val_score.value for record in records]
-    curve = fit_curve(sizes, means) if len(sizes) > 2 else None
-    gain = foresee_gain(sizes, values)
+    wanted = [goal for goal in GOALS if goal > means[-1]][:2]
+    seen = foresee(sizes, values, accuracies=wanted)
+    gain = seen.gain if seen else None
+    curve = fit_curve(sizes, means) if gain else None
     return LearnStep(
         model=groups[-1][-1].label,
         metric=groups[-1][-1].metric,
@@ -58,7 +60,8 @@ def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
         ),
         curve=None if curve is None else CurveRecord(**vars(curve)),
         gain=None if gain is None else GainRecord(**vars(gain)),
-        sentence=say_gain(sizes, means, gain),
+        needs=tuple(NeedRecord(**vars(need)) for need in (seen.needs if seen else ())),
+        sentence=say_foresight(sizes, means, seen),
     )
 
 
@@ -89,30 +92,42 @@ def say_crossing(images: Sequence[int], scratch: Sequence[float], transfer: Sequ
     return f"With fewer than about {near:,.0f} images {first} is ahead, with more {then}."
 
 
-def say_gain(images: Sequence[int], means: Sequence[float], gain: Gain | None) -> str:
-    """Say what twice the data may bring, or that it cannot be said."""
-    if gain is None:
+def say_foresight(images: Sequence[int], means: Sequence[float], seen: Foresight | None) -> str:
+    """Say what twice the data may bring and what an accuracy takes, or that it cannot be said."""
+    if seen is None:
         return (
             "Cannot tell whether more data would help: that takes four sizes of data, with at "
             "least two seeds."
         )
-    low, high = 100 * gain.low, 100 * gain.high
-    twice = f"twice as many images ({2 * images[-1]:,})"
-    if gain.high - gain.low > WIDE:
-        return (
-            f"Cannot tell whether more data would help: {twice} might bring anything from "
-            f"{low:.1f} to {high:.1f} points; more seeds would narrow it."
-        )
-    points, span = f"{100 * gain.value:.1f} points", f"({low:.1f} to {high:.1f})"
-    last = f"from {images[-2]:,} to {images[-1]:,} images it was "
-    last += f"{100 * (means[-1] - means[-2]):+.1f} points"
-    if gain.high < HARDLY:
-        return f"More data would hardly help: {twice} should bring {points} {span}; {last}."
-    if gain.low <= 0:
-        return (
-            f"More data may help: {twice} should bring {points}, but it may be none {span}; {last}."
-        )
-    return (
-        f"More data would help: {twice} should bring about {points} {span}, if they are like "
-        f"these; {last}."
+    last = (
+        f"from {images[-2]:,} to {images[-1]:,} images it was "
+        f"{100 * (means[-1] - means[-2]):+.1f} points"
     )
+    gain = seen.gain
+    if gain is None:
+        return f"What more data would bring cannot be foreseen: no usual curve fits; {last}."
+    part = 100 * gain.value / max(1e-9, 1 - means[-1])
+    return (
+        f"Twice as many images ({2 * images[-1]:,}), if they are like these, should bring "
+        f"{100 * gain.value:.1f} points ({100 * gain.low:.1f} to {100 * gain.high:.1f}), or "
+        f"{part:.0f} % of the mistakes; {last}. {say_needs(images[-1], seen.needs)}"
+    ).rstrip()
+
+
+def _round(images: float) -> float:
+    return float(f"{images:.2g}")
+
+
+def say_needs(images: int, needs: Sequence[Need]) -> str:
+    """Say how many images accuracies take: "90 % takes 4,000 to 9,000; 95 % is out of reach"."""
+    said = []
+    for need in needs:
+        goal = f"{100 * need.accuracy:g} %"
+        if need.low is None or need.low > FARTHEST * images:
+            said.append(f"{goal} is out of reach")
+        elif need.high is None or need.high > FARTHEST * images:
+            said.append(f"{goal} takes {_round(need.low):,.0f} images or many more")
+        else:
+            low, high = (_round(max(images, end)) for end in (need.low, need.high))
+            said.append(f"{goal} takes {low:,.0f} to {high:,.0f} images")
+    return "; ".join(said) + "." if said else ""

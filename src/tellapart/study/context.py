@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from statistics import median_high
 from typing import Any
 
+import numpy as np
+
 from tellapart.cells import measure_room
 from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells, submit_cell, weigh_training
 from tellapart.cells.executor import Executor, InlineExecutor
@@ -138,9 +140,14 @@ class Context(CellContext):
     def rank(
         self, step: str, groups: Sequence[Sequence[RunRecord]], costs: Sequence[float] = ()
     ) -> Ranking:
-        """Rank sizes, or what else has several seeds, by what each run made of each val image."""
+        """Rank sizes, or what else has several seeds, by what each run made of each val image.
+
+        Copies of one picture are a group, which counts as one.
+        """
         rows = self.seal.open_rows(self.protocol, step).watch
-        images = Images(self.dataset.labels[rows], len(self.dataset.classes), self.metric)
+        copies = np.unique([self.dataset.hashes[row] for row in rows.tolist()], return_inverse=True)
+        classes = len(self.dataset.classes)
+        images = Images(self.dataset.labels[rows], classes, self.metric, copies[1])
         predicted = [
             {run.seed: read_choice(self.folder / run.folder, run.choice) for run in runs}
             for runs in groups

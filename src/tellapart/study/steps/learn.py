@@ -59,7 +59,8 @@ class Learner:
         if recipe.batch_size == plan_batch(self.context.images):  # not one that the user named
             recipe = recipe.model_copy(update={"batch_size": plan_batch(images)})
         label = f"images-{images}-seed-{seed}"
-        return NetworkCell("learn", label, self.model, recipe, share, settings.seed, threads)
+        drawn = settings.seed + number  # each repetition has a share of its own
+        return NetworkCell("learn", label, self.model, recipe, share, drawn, threads)
 
 
 def take_rows(context: Context, share: float) -> Indices:
