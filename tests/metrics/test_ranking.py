@@ -85,6 +85,16 @@ def test_a_seed_that_all_share_says_nothing_of_sizes() -> None:
     assert found.candidates[0].high < 0.001 < 0.05 < found.candidates[1].low
 
 
+def test_candidates_that_share_no_seed_are_compared_as_they_are() -> None:
+    n = 200
+    first, second = miss(n, *range(40)), miss(n, *range(30))
+    found = rank_candidates(make_images(n), [{0: first}, {1: second}])
+    assert [one.score for one in found.candidates] == pytest.approx([0.8, 0.85])
+    two = rank_candidates(make_images(n), [{0: first, 1: first}, {2: second, 3: second}])
+    assert [one.score for one in two.candidates] == pytest.approx([0.8, 0.85])
+    assert two.candidates[0].low > 0
+
+
 def test_equal_networks_may_yet_differ_by_as_much_as_few_images_hide() -> None:
     n = 18
     found = rank_candidates(make_images(n), [{0: miss(n), 1: miss(n)}] * 2)

@@ -95,6 +95,9 @@ def judge(truth: Sequence[float], predicted: list[dict[int, Classes]]) -> Outcom
         ranking,
         within=bool(losses[ranking.taken] <= limit),
         covered=bool(((low <= losses + 1e-9) & (losses <= high + 1e-9)).all()),
-        slandered=bool((low[losses < 1e-9] > 0).any()),
+        slandered=any(
+            not one.possible and loss < 1e-9
+            for one, loss in zip(ranking.candidates, losses.tolist(), strict=True)
+        ),
         right=ranking.taken == int(np.argmax(losses <= limit)),
     )

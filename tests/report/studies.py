@@ -152,6 +152,7 @@ def make_ranking(count: int, taken: int) -> rec.Ranking:
         candidates=tuple(
             rec.Candidate(
                 score=0.66 - loss, loss=loss, low=max(0.0, loss - 0.02), high=loss + 0.02,
+                possible=loss < 0.02,
                 picked=0.7 if place == taken else 0.3 / (count - 1),
             )
             for place, loss in enumerate(losses)

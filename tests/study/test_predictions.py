@@ -168,5 +168,5 @@ def test_published_models_come_to_the_published_counts() -> None:
     found = compare_predictions([PUBLISHED])
     assert (found.images, len(found.models)) == (2000, 30)
     assert sum(one.p_value < 0.05 for one in found.comparisons) == 320
-    assert len([one for one in found.ranking.candidates if one.low == 0]) == 9
+    assert len([one for one in found.ranking.candidates if one.possible]) == 5
     assert "Of 435 pairs 320 can be told apart" in describe_predictions(found)

@@ -117,7 +117,7 @@ def rank_candidates(
     best = int(means.argmax())
     picked = np.bincount(rule(drawn), minlength=len(means)) / len(drawn)
     leading = np.bincount(drawn.argmax(1), minlength=len(means)) / len(drawn)
-    low, high = _bound_losses(means, deviations)
+    possible, low, high = _bound_losses(means, deviations)
     firm = bool(picked[taken] >= FIRM) and layout.freedom > 0
     limit: Literal["", "seeds", "images"] = "" if firm else "seeds"
     more = 0 if firm else 2
@@ -137,6 +137,7 @@ def rank_candidates(
                 loss=float(means[best] - means[place]),
                 low=float(low[place]),
                 high=float(high[place]),
+                possible=bool(possible[place]),
                 picked=float(picked[place]),
             )
             for place in range(len(means))
@@ -157,10 +158,16 @@ class _Layout:
         )
         count = places.max() + 1
         design[:, count:] -= 1 / (seeds.max() + 1)  # effects of seeds sum to nothing
+        rank = int(np.linalg.matrix_rank(design))
+        if (
+            rank < design.shape[1] - 1
+        ):  # candidates that share no seed: nothing tells luck from size
+            design = design[:, :count]
+            rank = count
         inverse = np.linalg.pinv(design)
         self.weights: Numbers = inverse[:count]  # (candidates, cells): makes means of scores
         self.hat: Numbers = design @ inverse
-        self.freedom = len(cells) - int(np.linalg.matrix_rank(design))
+        self.freedom = len(cells) - rank
         self.seeds: Numbers = np.bincount(places).astype(np.float64)
 
     def draw_seeds(self, values: Numbers) -> Numbers:
@@ -249,11 +256,13 @@ def _find_far(cells: Sequence[tuple[int, int]], values: Numbers) -> int | None:
     return place if stats.t.sf(ratio, freedom) < FAR / len(cells) else None
 
 
-def _bound_losses(means: Numbers, deviations: Numbers) -> tuple[Numbers, Numbers]:
-    """Return the simultaneous limits of what each candidate loses to the best."""
+def _bound_losses(
+    means: Numbers, deviations: Numbers
+) -> tuple[NDArray[np.bool_], Numbers, Numbers]:
+    """Return which may be the best, and the simultaneous limits of what each loses to the best."""
     count = len(means)
     if count == 1:
-        return np.zeros(1), np.zeros(1)
+        return np.ones(1, bool), np.zeros(1), np.zeros(1)
     reach = np.zeros((count, count))  # [best, other]
     for best in range(count):
         apart = deviations - deviations[:, [best]]
@@ -271,7 +280,7 @@ def _bound_losses(means: Numbers, deviations: Numbers) -> tuple[Numbers, Numbers
             high[place] = max(0.0, float((behind + reach)[others, place].max()))
             if not possible[place]:
                 low[place] = max(0.0, float((behind - reach)[others, place].min()))
-    return np.minimum(low, high), high
+    return possible, np.minimum(low, high), high
 
 
 def _find_limit(

@@ -41,13 +41,15 @@ class Candidate(Record):
     """One of those that were compared: its mean score over seeds, and what it loses to the best.
 
     ``low`` and ``high`` are the limits of that loss, of all candidates together with 95 %;
-    ``picked`` is the share of resamples in which the rule takes this one.
+    ``possible`` says that it may be the best. ``picked`` is the share of resamples in which the
+    rule takes this one.
     """
 
     score: float
     loss: float
     low: float
     high: float
+    possible: bool
     picked: float
 
 

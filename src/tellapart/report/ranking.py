@@ -16,7 +16,7 @@ Kind = Literal["rises", "falls", "inside", "none", "unclear"]
 
 def name_kind(candidates: Sequence[Candidate]) -> Kind:
     """Name what the sizes that are shown to be worse than the best say of those in their order."""
-    worse = [one.low > 0 for one in candidates]
+    worse = [not one.possible for one in candidates]
     if not any(worse):
         return "none"
     if not worse[0] and not worse[-1]:
@@ -42,7 +42,7 @@ def say_sizes(
     ends = " and ".join(
         f"{names[end]} {_say_loss(ranking.candidates[end])}"
         for end in (0, last)
-        if ranking.candidates[end].low > 0
+        if not ranking.candidates[end].possible
     )
     further = {"rises": (last, "largest", "larger"), "falls": (0, "smallest", "smaller")}
     kind = name_kind(ranking.candidates)
@@ -51,8 +51,8 @@ def say_sizes(
     if kind in ("none", "unclear"):
         most = max(range(len(sizes)), key=lambda place: ranking.candidates[place].high)
         said = (
-            f"No difference was seen between {names[0]} and {names[-1]} {what} that chance could "
-            f"not make; {names[most]} may lose up to "
+            f"No difference beyond chance was seen between {names[0]} and {names[-1]} {what}; "
+            f"{names[most]} may lose up to "
             f"{wording.say_margin(ranking.candidates[most].high)}. {within[0].upper()}{within[1:]}."
         )
     elif kind == "inside":
@@ -80,7 +80,7 @@ def say_levels(ranking: Ranking, names: Sequence[str]) -> str:
     if len(names) == 1:
         return f"Only {names[0]} could be trained, so there is nothing to compare."
     taken, best = names[ranking.taken], names[ranking.best]
-    worse = [place for place, one in enumerate(ranking.candidates) if one.low > 0]
+    worse = [place for place, one in enumerate(ranking.candidates) if not one.possible]
     if ranking.taken == ranking.best:
         said = f"{taken} is best"
     else:
@@ -89,8 +89,8 @@ def say_levels(ranking: Ranking, names: Sequence[str]) -> str:
     if not worse:
         high = max(one.high for one in ranking.candidates)
         said += (
-            "; no difference was seen that chance could not make, but one of up to "
-            f"{wording.say_margin(high)} is possible"
+            f"; no difference beyond chance was seen, but one of up to {wording.say_margin(high)} "
+            "is possible"
         )
     elif len(worse) <= 4:
         shown = (f"{names[place]} {_say_loss(ranking.candidates[place])}" for place in worse)

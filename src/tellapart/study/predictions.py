@@ -289,7 +289,7 @@ def describe_predictions(record: PredictionsRecord) -> str:
             f"macro F1 {100 * model.macro_f1:.1f} %{loss}  {behind if one.loss > 0 else 'best'}"
             + (f"  {say_count(model.trainings, 'training')}" if model.trainings > 1 else "")
         )
-    tied = [model.name for model, one in rows if one.low == 0]
+    tied = [model.name for model, one in rows if one.possible]
     if len(rows) > 2:
         others = ", ".join(tied[1:])
         lines.append(
@@ -309,7 +309,7 @@ def describe_predictions(record: PredictionsRecord) -> str:
         )
     elif len(rows) == 2:
         (best, _), (other, one) = rows
-        verb = "is better than" if one.low > 0 else "cannot be told from"
+        verb = "is better than" if not one.possible else "cannot be told from"
         lines.append(
             f"Over images and trainings {best.name} {verb} {other.name}: {say_points(one.loss)} "
             f"({100 * one.low:.1f} to {100 * one.high:.1f})."

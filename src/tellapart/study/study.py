@@ -317,7 +317,7 @@ def rank_models(context: Context) -> ModelRanking | None:
     costs = [weigh_model(one) for one in models.values()]
     ranking = context.rank("study", [[one.run] for one in models.values()], costs)
     names = list(models)
-    group = [place for place, one in enumerate(ranking.candidates) if one.low == 0]
+    group = [place for place, one in enumerate(ranking.candidates) if one.possible]
     return ModelRanking(
         best=names[ranking.best],
         group=tuple(names[place] for place in group),
