@@ -116,6 +116,14 @@ def test_a_seed_far_off_is_named_and_left_out() -> None:
     assert found.candidates[5].score == pytest.approx(clean.candidates[5].score, abs=0.02)
 
 
+def test_where_all_are_right_one_mistake_is_not_far_off() -> None:
+    predicted = [{seed: miss(300) for seed in range(3)} for _ in range(5)]
+    predicted[2][1] = miss(300, 7)
+    assert not rank_candidates(make_images(300), predicted).far
+    predicted[2][1] = miss(300, *range(60))
+    assert len(rank_candidates(make_images(300), predicted).far) == 1
+
+
 def test_with_one_seed_nothing_is_firm() -> None:
     n = 500
     found = rank_candidates(make_images(n), [{0: miss(n, *range(200))}, {0: miss(n)}])

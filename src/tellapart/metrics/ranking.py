@@ -101,7 +101,7 @@ def rank_candidates(
     score = find_score(images.metric).function
     values = np.array([float(score(*(part.sum(0) for part in one))) for one in counts])
     far: list[FarSeed] = []
-    while (odd := _find_far(cells, values)) is not None:
+    while (odd := _find_far(cells, values, len(images.truth))) is not None:
         place, seed = cells.pop(odd)
         far.append(FarSeed(place=place, seed=seed, score=float(values[odd])))
         values = np.delete(values, odd)
@@ -239,8 +239,11 @@ def _find_share(right: Numbers, layout: _Layout) -> float:
     return math.sqrt(max(0.0, 1 - seeds / every)) if every > 0 else 1.0
 
 
-def _find_far(cells: Sequence[tuple[int, int]], values: Numbers) -> int | None:
-    """Return the cell that lies furthest below what the others make likely, if one does."""
+def _find_far(cells: Sequence[tuple[int, int]], values: Numbers, n: int) -> int | None:
+    """Return the cell that lies furthest below what the others make likely, if one does.
+
+    Seeds are taken to differ by one of ``n`` images at the least.
+    """
     layout = _Layout(cells)
     if layout.freedom < 3:
         return None
@@ -252,7 +255,7 @@ def _find_far(cells: Sequence[tuple[int, int]], values: Numbers) -> int | None:
     if square[place] <= 1e-12:
         return None
     freedom = layout.freedom - 1
-    ratio = math.sqrt(square[place] / max(rest / freedom, 1e-12))
+    ratio = math.sqrt(square[place] / max(rest / freedom, 1 / n**2))
     return place if stats.t.sf(ratio, freedom) < FAR / len(cells) else None
 
 
