@@ -145,7 +145,7 @@ def test_a_disk_that_fills_at_any_write_costs_no_result(
         opened = fill_disk(patch, 10**9)
         train_model(digits, ROWS, TASK, tmp_path / "whole")
     end, writes = read_end(tmp_path / "whole"), len(opened)
-    assert writes == 1 + RECIPE.epochs * EPOCH_STEPS + 4
+    assert writes == 1 + RECIPE.epochs * EPOCH_STEPS + 5
     for after in range(0, writes, 1 if where == "replace" else 3):
         folder = tmp_path / str(after)
         with monkeypatch.context() as patch:

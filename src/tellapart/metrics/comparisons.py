@@ -92,7 +92,7 @@ def interval_difference(
     Its limits are the differences that a score test at level ``alpha`` just does not reject.
 
     >>> [round(limit, 3) for limit in interval_difference(10, 25, 1000)]
-    [0.003, 0.028]
+    [0.004, 0.028]
     """
     limit = float(stats.norm.ppf(1 - alpha / 2))
     return (
