@@ -42,7 +42,7 @@ docs: $(READY)  ## Run every example in README, docs and docstrings.
 $(READY): requirements.lock pyproject.toml
 	@echo "== install: .venv from requirements.lock (about 6 GB with CUDA; README tells of the small build)"
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --requirement requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --editable .
 	@touch $(READY)
 

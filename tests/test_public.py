@@ -47,6 +47,7 @@ def test_the_public_list() -> None:
         "__version__",
         "audit_images",
         "compare_models",
+        "compare_predictions",
         "evaluate_model",
         "evaluate_run",
         "extract_features",
@@ -100,6 +101,8 @@ def test_folders_are_str_or_path_and_reprs_are_short(
     again = str(tmp_path / "again")
     tellapart.run_study(data, settings.model_copy(update={"seed": 1}), again)
     assert len(tellapart.compare_models([folder, again]).runs) == 2
+    files = [next(Path(one).rglob("predictions.csv")) for one in (folder, again)]
+    assert len(tellapart.compare_predictions(files).models) == 2
     parts = [data, record, *record.steps.values(), record.data]
     assert all(len(shown) <= 300 for part in parts for shown in (repr(part), str(part)))
     assert repr(data) == "Dataset('photos': 24 images of 2 classes, 16 px, 3 channels)"

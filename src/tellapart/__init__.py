@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from tellapart.study.compare import compare_models
     from tellapart.study.evaluate import evaluate_run
     from tellapart.study.history import read_history
+    from tellapart.study.predictions import compare_predictions
     from tellapart.study.settings import StudySettings, SweepSettings, TransferSettings
     from tellapart.study.study import plan_study, run_study
     from tellapart.train.learner import Task
@@ -50,6 +51,7 @@ _HOMES = {
     "TransferSettings": "tellapart.study.settings",
     "audit_images": "tellapart.audit",
     "compare_models": "tellapart.study.compare",
+    "compare_predictions": "tellapart.study.predictions",
     "evaluate_model": "tellapart.evaluate",
     "evaluate_run": "tellapart.study.evaluate",
     "extract_features": "tellapart.transfer.features",
@@ -81,6 +83,7 @@ __all__ = [
     "__version__",
     "audit_images",
     "compare_models",
+    "compare_predictions",
     "evaluate_model",
     "evaluate_run",
     "extract_features",

@@ -76,7 +76,13 @@ def compare_predictions(
         DataError: a file cannot be read, lacks a column, names an image twice, or has other images,
             true classes or groups than the first; or fewer than two models.
     """
-    models = [one for file in files for one in read_models(Path(file), columns or Columns())]
+    paths = [Path(file) for file in files]
+    alike = len({path.stem for path in paths}) < len(paths)
+    models = [
+        one
+        for path in paths
+        for one in read_models(path, str(path) if alike else path.stem, columns or Columns())
+    ]
     names = [one.name for one in models]
     if len(models) < 2:
         raise DataError(f"compare needs at least two models, but got {len(models)}; name another")
@@ -166,8 +172,8 @@ def _check_alike(first: Model, other: Model) -> None:
             )
 
 
-def read_models(path: Path, columns: Columns) -> list[Model]:
-    """Read the models of a file: one, or one a column where none is called predicted.
+def read_models(path: Path, name: str, columns: Columns) -> list[Model]:
+    """Read the model of a file, or one a column where none is called predicted.
 
     Raises:
         DataError: it cannot be read, lacks a column, or what a line says cannot be.
@@ -189,16 +195,16 @@ def read_models(path: Path, columns: Columns) -> list[Model]:
             )
     named = [name for name in found.values() if name is not None]
     if found["predicted"] is not None:
-        return [_read_model(path, path.stem, found["predicted"], found, heads, lines)]
+        return [_read_model(path, name, found["predicted"], found, heads, lines)]
     classes = {line[str(found["true"])] for line in lines}
     others = [name for name in heads if name not in named and name not in OURS]
-    models = [name for name in others if {line[name] for line in lines} <= classes]
+    models = [one for one in others if {line[one] for line in lines} <= classes]
     if not models:
         raise DataError(
             f"{path} must have a column predicted, or one of predicted classes a model, but has "
             f"{', '.join(heads)}; name it with --predicted-column"
         )
-    return [_read_model(path, name, name, found, heads, lines) for name in models]
+    return [_read_model(path, one, one, found, heads, lines) for one in models]
 
 
 def _find_column(
