@@ -148,7 +148,7 @@ def test_what_cannot_be_compared_is_refused(
 
 
 def test_a_model_is_not_compared_with_itself(files: list[Path]) -> None:
-    with pytest.raises(DataError, match="names of their own, but two are called .*a.csv"):
+    with pytest.raises(DataError, match=r"names of their own, but two are called .*a\.csv"):
         compare_predictions([files[0], files[0]])
     with pytest.raises(DataError, match="at least two models, but got 1"):
         compare_predictions(files[:1])

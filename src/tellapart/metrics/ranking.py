@@ -85,8 +85,8 @@ def rank_candidates(
     spread as Student's t is, for how much they vary is measured on few seeds and perhaps few
     groups. What seeds add to the variation of images is taken out of it, and a pair of candidates
     differs by one image more (Agresti and Min 2005), so that equal ones are not taken for surely
-    equal. The intervals of the losses are simultaneous: those of multiple comparisons with the best
-    (Edwards and Hsu 1983), their limits read off the resamples.
+    equal. The intervals of the losses hold for all pairs at once, their limits read off the
+    resamples; from them follows which candidates may be the best (Hsu 1996, chapter 4).
 
     A training that lies below what the others make likely, by an outlier test on the studentized
     residual at level ``FAR``, is left out and named.
@@ -262,18 +262,20 @@ def _find_far(cells: Sequence[tuple[int, int]], values: Numbers, n: int) -> int 
 def _bound_losses(
     means: Numbers, deviations: Numbers
 ) -> tuple[NDArray[np.bool_], Numbers, Numbers]:
-    """Return which may be the best, and the simultaneous limits of what each loses to the best."""
+    """Return which may be the best, and the limits of what each loses to the best.
+
+    They hold for all pairs at once (Tukey's way): where several are equally good, no more than 5 %
+    of rankings say of one of them that it does worse.
+    """
     count = len(means)
     if count == 1:
         return np.ones(1, bool), np.zeros(1), np.zeros(1)
-    reach = np.zeros((count, count))  # [best, other]
-    for best in range(count):
-        apart = deviations - deviations[:, [best]]
-        errors = apart.std(0)
-        errors[best] = np.inf
-        largest = np.quantile(np.abs(apart / np.maximum(errors, 1e-12)).max(1), LEVEL)
-        errors[best] = 0.0
-        reach[best] = largest * errors
+    apart = deviations[:, :, None] - deviations[:, None, :]
+    errors = apart.std(0)
+    np.fill_diagonal(errors, np.inf)
+    largest = np.quantile(np.abs(apart / np.maximum(errors, 1e-12)).max((1, 2)), LEVEL)
+    np.fill_diagonal(errors, 0.0)
+    reach = largest * errors
     behind = means[:, None] - means  # [best, other]: what the other loses if that one is best
     possible = np.all(-behind <= reach + 1e-12, axis=1)
     low, high = np.zeros(count), np.zeros(count)
