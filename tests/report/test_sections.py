@@ -15,6 +15,7 @@ from tellapart.records import (
     InspectStep,
     ModelStep,
     RunRecord,
+    SearchStep,
     StepRecord,
     StudyRecord,
     TransferStep,
@@ -143,7 +144,13 @@ def test_choosing_the_epoch_on_test_is_set_against_an_epoch_that_nothing_chose(
 def test_a_confirmed_score_says_how_much_was_luck(study: StudyRecord) -> None:
     sentence = answer(study, "search")
     assert "77.6 % on val" in sentence and "3 fresh seeds" in sentence
-    assert "So luck made 0.5 points of that score (-0.7 to 1.7)." in sentence
+    assert "How much of the score was luck they cannot tell (-0.7 to 1.7 points)." in sentence
+    step = study.steps["search"]
+    assert isinstance(step, SearchStep)
+    sure = change(step, confirmation=change(step.confirmation, luck=0.012, low=0.004, high=0.02))
+    assert "So luck made 1.2 points of the score (0.4 to 2.0 points)." in answer(
+        study, "search", sure
+    )
 
 
 @pytest.mark.parametrize(("depth", "layers"), [("last", "its last layers"), ("all", "all its")])

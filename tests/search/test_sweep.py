@@ -66,7 +66,8 @@ def test_a_size_is_the_mean_over_its_seeds_with_the_spread_of_all() -> None:
     for size in sizes:
         mean = ACCURACY[size.size]
         assert size.seeds == pytest.approx((mean - 0.01, mean, mean + 0.01))
-        assert size.val_score == estimate_mean(size.seeds, N, spread, freedom)
+        own = estimate_mean(size.seeds, N, spread, freedom)
+        assert (size.val_score.low, size.val_score.high) == pytest.approx((own.low, own.high))
         assert size.val_score.value == pytest.approx(mean)
         assert size.parameters == 1000 * size.size
         assert size.seconds == 1.5
@@ -164,6 +165,25 @@ def test_a_firm_choice_needs_no_more_seeds() -> None:
     sweep = run_sweep(list(truth), Seeds(3, 10), draw(truth, 0.002, 1))
     assert sweep.ranking.firm and sweep.ranking.limit == ""
     assert {len(size.seeds) for size in sweep.sizes} == {3}
+
+
+def test_a_seed_far_off_is_in_no_mean() -> None:
+    """The size has the score that it was compared by; the seed itself is still shown."""
+
+    def diverge(points: Sequence[Point]) -> list[RunRecord]:
+        runs = draw({8: 0.5, 16: 0.6, 64: 0.61}, 0.004, 2)(points)
+        found = []
+        for point, one in zip(points, runs, strict=True):
+            assert isinstance(one, RunRecord)
+            low = make_run(SimpleSettings(width=16), TrainSettings(seed=0), 0.1)
+            found.append(low if point == (16, 0) else one)
+        return found
+
+    sweep = run_sweep([8, 16, 64], Seeds(3, 3), diverge)
+    assert [(one.place, one.seed) for one in sweep.ranking.far] == [(1, 0)]
+    assert sweep.sizes[1].val_score.value == sweep.ranking.candidates[1].score
+    assert sweep.sizes[1].val_score.value == pytest.approx(0.6, abs=0.01)
+    assert min(sweep.sizes[1].seeds) == 0.1
 
 
 def spend(seconds: float, workers: int, sizes: Sequence[int]) -> set[int]:

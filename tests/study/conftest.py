@@ -10,6 +10,7 @@ from filelock import FileLock
 
 from tellapart.config import HeadSettings, TuneSettings
 from tellapart.data.dataset import Dataset
+from tellapart.lock import LOCK
 from tellapart.records import StudyRecord
 from tellapart.study.settings import SearchSettings, StudySettings, SweepSettings, TransferSettings
 from tellapart.study.study import run_study
@@ -63,8 +64,9 @@ def finished(whole: tuple[StudyRecord, Path], monkeypatch: pytest.MonkeyPatch) -
 
 @pytest.fixture
 def study(finished: Path, tmp_path: Path) -> Path:
-    """A copy of the finished study."""
-    return Path(shutil.copytree(finished, tmp_path / "study"))
+    """A copy of the finished study, without the lock of another process that reads it now."""
+    without = shutil.ignore_patterns(LOCK)
+    return Path(shutil.copytree(finished, tmp_path / "study", ignore=without))
 
 
 @pytest.fixture(scope="session")

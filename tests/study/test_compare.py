@@ -13,6 +13,7 @@ from tellapart.data import load_images
 from tellapart.data.split import make_split, write_split
 from tellapart.errors import DataError, UserError, WorkspaceError
 from tellapart.evaluate import read_correct
+from tellapart.lock import LOCK
 from tellapart.metrics.comparisons import compare_pairs
 from tellapart.report.wording import say_comparison
 from tellapart.study.compare import compare_models, describe_comparison
@@ -25,7 +26,7 @@ def folder(trained: Path, finished: Path, tmp_path: Path) -> Path:
     """Two trainings of one network with two seeds, and a study."""
     folder = tmp_path / "runs"
     shutil.copytree(trained, folder)
-    shutil.copytree(finished, folder / "study")
+    shutil.copytree(finished, folder / "study", ignore=shutil.ignore_patterns(LOCK))
     return folder
 
 

@@ -124,6 +124,38 @@ def test_images_of_a_group_count_once(tmp_path: Path) -> None:
     assert "200 images in 10 groups" in describe_predictions(found)
 
 
+def test_a_training_far_off_is_named_and_in_no_mean(tmp_path: Path) -> None:
+    paths = []
+    for name in ("one", "two"):
+        lines = []
+        for seed in range(4):
+            accuracy = 0.1 if (name, seed) == ("one", 2) else 0.9
+            lines += [[*line, seed] for line in list_lines(draw(accuracy, seed))]
+        paths.append(write(tmp_path / f"{name}.csv", (*HEADS, "seed"), lines))
+    found = compare_predictions(paths)
+    assert found.left_out == ("one, seed 2",)
+    assert [one.accuracy.value for one in found.models] == pytest.approx([0.9, 0.9])
+    assert "Left out, for it is far below the others: one, seed 2." in describe_predictions(found)
+
+
+def test_groups_are_of_all_files_and_at_least_two(files: list[Path], tmp_path: Path) -> None:
+    heads = (*HEADS, "group")
+    one = write(tmp_path / "g.csv", heads, list_lines(draw(0.8), [1] * N))
+    other = write(tmp_path / "h.csv", heads, list_lines(draw(0.7), [1] * N))
+    with pytest.raises(DataError, match="groups must be two at least"):
+        compare_predictions([one, other])
+    with pytest.raises(DataError, match="groups are of all files or of none"):
+        compare_predictions([files[0], one])
+
+
+def test_a_column_that_is_nearly_all_classes_is_refused(tmp_path: Path) -> None:
+    lines = list_lines(draw(0.6), draw(0.9, 1))
+    lines[0][3] = "zebra"
+    path = write(tmp_path / "all.csv", ("id", "true", "first", "second"), lines)
+    with pytest.raises(DataError, match="column second says 'zebra'"):
+        compare_predictions([path])
+
+
 def change(path: Path, old: str, new: str) -> None:
     path.write_text(path.read_text().replace(old, new, 1))
 

@@ -58,7 +58,7 @@ def test_an_easy_set_has_a_report_and_is_read_back(tmp_path: Path) -> None:
     sweep = record.steps["conv"]
     assert isinstance(sweep, SweepStep)
     assert {one.val_score.value for one in sweep.runs} == {1.0}
-    assert sweep.ranking.taken == 0 and sweep.ranking.firm
+    assert (sweep.ranking.taken, sweep.ranking.limit) == (0, "images")
     assert "No difference beyond chance was seen" in sweep.answer
     assert (tmp_path / "study" / "report.html").is_file()
     assert run_study(dataset, settings, tmp_path / "study") == record

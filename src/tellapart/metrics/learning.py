@@ -72,6 +72,7 @@ class Foresight:
 
     gain: Gain | None
     needs: tuple[Need, ...] = ()
+    curve: Curve | None = None
 
 
 def fit_curve(
@@ -154,7 +155,7 @@ def foresee(
         ends = (found[int(edge * (len(found) - 1))] for edge in edges)
         needs.append(Need(accuracy, *(float(end) if math.isfinite(end) else None for end in ends)))
     gain = Gain(value, float(min(low, value)), float(max(high, value)))
-    return Foresight(gain, tuple(needs))
+    return Foresight(gain, tuple(needs), curve)
 
 
 def foresee_gain(curve: Curve, times: float) -> float:

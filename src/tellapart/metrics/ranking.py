@@ -66,7 +66,8 @@ def take_cheapest(means: Numbers, margin: float, costs: Costs) -> NDArray[np.int
     1
     """
     best = means.max(-1, keepdims=True)
-    within = means >= best - np.minimum(margin, PART * (1 - best)) - 1e-9
+    # a drawn mean may lie above 1
+    within = means >= best - np.minimum(margin, PART * np.maximum(0.0, 1 - best)) - 1e-9
     least = np.where(within, costs, np.inf).min(-1, keepdims=True)
     return np.asarray(np.where(within & (costs == least), means, -np.inf).argmax(-1))
 
@@ -114,27 +115,27 @@ def rank_candidates(
     order = np.array(costs) if costs else np.arange(len(predicted))
     rule = partial(take_cheapest, margin=margin, costs=order)
     taken = int(rule(means))
-    best = int(means.argmax())
+    best = int((means >= means.max() - 1e-9).argmax())
     picked = np.bincount(rule(drawn), minlength=len(means)) / len(drawn)
     leading = np.bincount(drawn.argmax(1), minlength=len(means)) / len(drawn)
     possible, low, high = _bound_losses(means, deviations)
     firm = bool(picked[taken] >= FIRM) and layout.freedom > 0
     limit: Literal["", "seeds", "images"] = "" if firm else "seeds"
-    more = 0 if firm else 2
+    more = 2 if len(set(cells)) == len(means) else 0  # one each: chance is not measured at all
     if layout.freedom and not firm:
         limit, more = _find_limit(means, (by_images, by_seeds), layout.seeds, rule)
     return Ranking(
         taken=taken,
         best=best,
-        margin=min(margin, PART * (1 - float(means[best]))),
+        margin=min(margin, PART * max(0.0, 1 - float(means[best]))),
         firm=firm,
         limit=limit,
         more_seeds=more,
         open=tuple(np.flatnonzero((picked >= OPEN) | (leading >= OPEN)).tolist()),
         candidates=tuple(
             Candidate(
-                score=float(means[place]),
-                loss=float(means[best] - means[place]),
+                score=min(1.0, float(means[place])),
+                loss=max(0.0, float(means[best] - means[place])),
                 low=float(low[place]),
                 high=float(high[place]),
                 possible=bool(possible[place]),
@@ -283,8 +284,8 @@ def _bound_losses(
         others = [one for one in np.flatnonzero(possible) if one != place]
         if others:
             high[place] = max(0.0, float((behind + reach)[others, place].max()))
-            if not possible[place]:
-                low[place] = max(0.0, float((behind - reach)[others, place].min()))
+        if not possible[place]:
+            low[place] = max(0.0, float(np.delete((behind - reach)[:, place], place).max()))
     return possible, np.minimum(low, high), high
 
 

@@ -220,6 +220,7 @@ class PredictionsRecord(Record):
     classes: tuple[str, ...]
     models: tuple[PredictedModel, ...]
     ranking: Ranking
+    left_out: tuple[str, ...] = ()
     comparisons: tuple[Comparison, ...]
 
 

@@ -69,11 +69,14 @@ def say_group(record: StudyRecord) -> tuple[str, ...]:
     others = [SECTIONS[name].title.lower() for name in found.group if name != found.best]
     listed = " and ".join([", ".join(others[:-1]), others[-1]] if others[1:] else others)
     size = f"{found.parameters[found.cheapest]:,} parameters"
+    split = list_models(record)[found.best].run.chosen_on
     what = f"that from {SECTIONS[found.cheapest].title.lower()}, with {size}"
     if found.cheapest == found.best:
         what = f"the best itself, with {size}"
     verb = "models from" if others[1:] else "model from"
-    return (f"On val it cannot be told from the {verb} {listed}; the smallest of them is {what}.",)
+    return (
+        f"On {split} it cannot be told from the {verb} {listed}; the smallest of them is {what}.",
+    )
 
 
 @canvas.calm_style()

@@ -59,8 +59,8 @@ def say_sizes(
         said = f"The best size lies between the ends: {within}; {ends}."
     else:
         end, most_word, more_word = further[kind]
-        turn = "and levels off" if kind == "rises" else "and not at first"
-        if taken == end:
+        turn = "and levels off" if kind == "rises" else "in the end"
+        if taken == end == best:
             said = (
                 f"{score} {kind} with the number of {what} up to the {most_word} tried, "
                 f"{names[end]}: {more_word} ones may do better still; {ends}."
@@ -121,6 +121,8 @@ def say_certainty(
         elif ranking.more_seeds:
             more = wording.say_count(ranking.more_seeds, "more seed")
             said += f" {more} a {what} should settle that."
+        elif ranking.limit:
+            said += " More seeds may settle that, but 20 more are not sure to."
     for one in ranking.far:
         said += (
             f" Left out: {names[one.place]} with seed {one.seed}, which at {100 * one.score:.1f} % "

@@ -113,8 +113,8 @@ def say_comparison(pair: Comparison, first: str, second: str) -> str:
         said = f"{better} is better than {worse} by {span}."
     else:
         said = (
-            f"{better} and {worse} cannot be told apart on these {pair.n:,} images: the first is "
-            f"ahead by {span}."
+            f"{better} and {worse} cannot be told apart on these {pair.n:,} images: "
+            f"{'the first is ahead' if pair.difference else 'they differ'} by {span}."
         )
     # the name of a folder stays as it is
     return said[0].upper() + said[1:] if said.startswith("the ") else said

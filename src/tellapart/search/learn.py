@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tellapart.errors import NotFinite
-from tellapart.metrics.learning import Foresight, Need, fit_curve, foresee
+from tellapart.metrics.learning import Foresight, Need, foresee
 from tellapart.records import CurveRecord, GainRecord, LearningPoint, LearnStep, NeedRecord
 from tellapart.search.sweep import Train, summarize_sizes
 
@@ -48,7 +48,7 @@ def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
     wanted = [goal for goal in GOALS if goal > means[-1]][:2]
     seen = foresee(sizes, values, accuracies=wanted)
     gain = seen.gain if seen else None
-    curve = fit_curve(sizes, means) if gain else None
+    curve = seen.curve if seen else None
     return LearnStep(
         model=groups[-1][-1].label,
         metric=groups[-1][-1].metric,
@@ -106,11 +106,12 @@ def say_foresight(images: Sequence[int], means: Sequence[float], seen: Foresight
     gain = seen.gain
     if gain is None:
         return f"What more data would bring cannot be foreseen: no usual curve fits; {last}."
-    part = 100 * gain.value / max(1e-9, 1 - means[-1])
+    wrong = 1 - means[-1]
+    part = f", or {100 * gain.value / wrong:.0f} % of the mistakes" if gain.value < wrong else ""
     return (
         f"Twice as many images ({2 * images[-1]:,}), if they are like these, should bring "
-        f"{100 * gain.value:.1f} points ({100 * gain.low:.1f} to {100 * gain.high:.1f}), or "
-        f"{part:.0f} % of the mistakes; {last}. {say_needs(images[-1], seen.needs)}"
+        f"{100 * gain.value:.1f} points ({100 * gain.low:.1f} to {100 * gain.high:.1f})"
+        f"{part}; {last}. {say_needs(images[-1], seen.needs)}"
     ).rstrip()
 
 

@@ -92,12 +92,25 @@ def _conclude(
     if not records:
         raise next(one for size in sizes for one in failures[size])
     left_out = [size for size in sizes if size not in {record.size for record in records}]
+    ranking = judge(groups)
+    shifts = zip(records, ranking.candidates, strict=True)  # as compared: without far seeds
     return Sweep(
-        sizes=records,
-        ranking=judge(groups),
+        sizes=tuple(_shift(record, one.score) for record, one in shifts),
+        ranking=ranking,
         runs=tuple(run for runs in groups for run in runs),
         left_out=tuple(LeftOut(size=size, reason=say_failure(failures[size])) for size in left_out),
     )
+
+
+def _shift(record: SizeRecord, score: float) -> SizeRecord:
+    """Return the figures of a size with the mean that it was compared by."""
+    own = record.val_score
+    by = score - own.value
+    low, high = max(0.0, own.low + by), min(1.0, own.high + by)
+    moved = own.model_copy(
+        update={"value": score, "low": min(low, score), "high": max(high, score)}
+    )
+    return record.model_copy(update={"val_score": moved})
 
 
 def summarize_sizes(

@@ -22,7 +22,7 @@ from tellapart.records import ALPHA, Comparison, PredictedModel, PredictionsReco
 from tellapart.report.wording import say_comparison, say_count, say_estimate, say_points
 
 USUAL = {
-    "id": ("file", "id", "image", "image_id", "path", "filename", "name", "hash", "row"),
+    "id": ("file", "id", "image", "image_id", "path", "filename", "name", "row", "hash"),
     "true": ("true", "label", "target", "y_true", "truth", "actual"),
     "predicted": ("predicted", "prediction", "pred", "y_pred"),
     "seed": ("seed",),
@@ -94,27 +94,36 @@ def compare_predictions(
     ids, classes = list(first.truth), sorted({*first.truth.values(), *_name_predicted(models)})
     place = {name: number for number, name in enumerate(classes)}
     truth = np.array([place[first.truth[one]] for one in ids])
+    seeds = sorted({seed for model in models for seed in model.predicted})
     predicted = [
         {
-            number: np.array([place[own[one]] for one in ids])
-            for number, own in enumerate(model.predicted.values())
+            seeds.index(seed): np.array([place[own[one]] for one in ids])
+            for seed, own in model.predicted.items()
         }
         for model in models
     ]
     groups = None
     if first.groups:
         groups = np.unique([first.groups[one] for one in ids], return_inverse=True)[1]
+        if groups.max() < 1:
+            raise DataError("groups must be two at least, but all images are of one; use no group")
     ranking = rank_candidates(
         Images(truth, len(classes), groups=groups), predicted, costs=[1.0] * len(models)
     )
     alone = all(len(own) == 1 for own in predicted)
-    correct = {name: own[0] == truth for name, own in zip(names, predicted, strict=True)}
+    far = [models[one.place].name + f", seed {seeds[one.seed]}" for one in ranking.far]
+    for one in ranking.far:
+        del predicted[one.place][one.seed]
+    correct = {
+        name: next(iter(own.values())) == truth for name, own in zip(names, predicted, strict=True)
+    }
     comparisons: tuple[Comparison, ...] = ()
     if alone and groups is None:
         labels = {name: name for name in names}
         comparisons = compare_pairs(correct, labels, say_comparison)
     accuracies = [[float((one == truth).mean()) for one in own.values()] for own in predicted]
     spread, freedom = pool_spread(accuracies)
+    independent = len(ids) if groups is None else int(groups.max()) + 1
     return PredictionsRecord(
         images=len(ids),
         groups=None if groups is None else int(groups.max()) + 1,
@@ -123,13 +132,15 @@ def compare_predictions(
             PredictedModel(
                 name=model.name,
                 trainings=len(own),
-                accuracy=estimate_mean(values, len(ids), spread, freedom),
+                # images of a group tell little more than one of them
+                accuracy=estimate_mean(values, independent, spread, freedom),
                 macro_f1=_average_f1(truth, own, len(classes)),
                 log_loss=_average_loss(model.probability.values()),
             )
             for model, own, values in zip(models, predicted, accuracies, strict=True)
         ),
         ranking=ranking,
+        left_out=tuple(far),
         comparisons=comparisons,
     )
 
@@ -153,6 +164,11 @@ def _name_predicted(models: Sequence[Model]) -> set[str]:
 
 def _check_alike(first: Model, other: Model) -> None:
     ours, theirs = first.truth, other.truth
+    if bool(first.groups) != bool(other.groups):
+        raise DataError(
+            f"groups are of all files or of none, but of {first.name} and {other.name} one has "
+            "them; give both the same"
+        )
     if ours.keys() != theirs.keys():
         missing = next(iter(ours.keys() ^ theirs.keys()))
         lacks = other.name if missing in ours else first.name
@@ -198,7 +214,16 @@ def read_models(path: Path, name: str, columns: Columns) -> list[Model]:
         return [_read_model(path, name, found["predicted"], found, heads, lines)]
     classes = {line[str(found["true"])] for line in lines}
     others = [name for name in heads if name not in named and name not in OURS]
-    models = [one for one in others if {line[one] for line in lines} <= classes]
+    models = []
+    for one in others:
+        odd = [line[one] for line in lines if line[one] not in classes]
+        if not odd:
+            models.append(one)
+        elif len(odd) < len(lines) / 2:  # a model, then, and not something else of the images
+            raise DataError(
+                f"{path} must predict classes that there are, but column {one} says {odd[0]!r}; "
+                "give each model a file, with p(CLASS) of every class"
+            )
     if not models:
         raise DataError(
             f"{path} must have a column predicted, or one of predicted classes a model, but has "
@@ -295,6 +320,8 @@ def describe_predictions(record: PredictionsRecord) -> str:
             f"macro F1 {100 * model.macro_f1:.1f} %{loss}  {behind if one.loss > 0 else 'best'}"
             + (f"  {say_count(model.trainings, 'training')}" if model.trainings > 1 else "")
         )
+    if record.left_out:
+        lines.append(f"Left out, for it is far below the others: {'; '.join(record.left_out)}.")
     tied = [model.name for model, one in rows if one.possible]
     if len(rows) > 2:
         others = ", ".join(tied[1:])

@@ -315,7 +315,7 @@ def rank_models(context: Context) -> ModelRanking | None:
     if len(models) < 2:
         return None
     costs = [weigh_model(one) for one in models.values()]
-    ranking = context.rank("study", [[one.run] for one in models.values()], costs)
+    ranking = context.rank(next(iter(models)), [[one.run] for one in models.values()], costs)
     names = list(models)
     group = [place for place, one in enumerate(ranking.candidates) if one.possible]
     return ModelRanking(

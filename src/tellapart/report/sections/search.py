@@ -36,8 +36,7 @@ def answer(step: SearchStep, done: Mapping[str, StepRecord], classes: Sequence[s
             f" The search's score, {wording.say_percent(found.score.value)} on {run.chosen_on}, "
             f"was the highest of its trials; with "
             f"{wording.say_count(len(found.seeds), 'fresh seed')} the same training gets "
-            f"{wording.say_estimate(found.mean)}. So luck made {100 * found.luck:.1f} points of "
-            f"that score ({100 * found.low:.1f} to {100 * found.high:.1f})."
+            f"{wording.say_estimate(found.mean)}. {say_luck(found)}"
         )
     return said + say_limits(step)
 
@@ -59,6 +58,14 @@ def _draw_trials(
               linewidth=0, label="trial")  # fmt: skip
     best, label = points[step.best_trial], f"best: trial {step.best_trial}"
     canvas.draw_dot(axes, *best, canvas.VERMILION, 10, label)
+
+
+def say_luck(found: Confirmation) -> str:
+    """Say how much of a winner's score was luck, if fresh seeds can tell."""
+    span = f"({100 * found.low:.1f} to {100 * found.high:.1f} points)"
+    if found.low <= 0:
+        return f"How much of the score was luck they cannot tell {span}."
+    return f"So luck made {100 * found.luck:.1f} points of the score {span}."
 
 
 @canvas.calm_style()

@@ -123,7 +123,10 @@ def run_step(step: str, context: Context, plan: SweepPlan, deadline: Deadline) -
     seeds, train = prepare_trainings(context, step, plan, deadline, make)
     sweep = run_sweep(plan.sizes, seeds, train, partial(context.rank, step))
     taken = sweep.sizes[sweep.ranking.taken].size
-    final = next(run for run in sweep.runs if run.settings[setting] == taken)
+    far = {one.seed for one in sweep.ranking.far if one.place == sweep.ranking.taken}
+    final = next(
+        run for run in sweep.runs if run.settings[setting] == taken and run.seed not in far
+    )
     return SweepStep(
         step="conv" if step == "conv" else "dense",
         setting=setting,
