@@ -86,6 +86,7 @@ def test_shares_leave_images_in_every_class() -> None:
             "70 % takes 1,500 to 4,200 images; 90 % is out of reach.$",
         ),
         (Foresight(Gain(0.02, 0.01, 0.03), (Need(0.7, 2000, None),)), "2,000 images or many more"),
+        (Foresight(Gain(0.02, 0.01, 0.03), (Need(0.7, 600, None),)), "takes 1,000 images or many"),
         (Foresight(Gain(0.5, 0.01, 0.6)), r"bring 50.0 points \(1.0 to 60.0\); from"),
         (Foresight(None), "cannot be foreseen: no usual curve fits; from 500 to 1,000"),
         (None, "takes four sizes of data"),

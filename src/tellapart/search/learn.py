@@ -127,7 +127,7 @@ def say_needs(images: int, needs: Sequence[Need]) -> str:
         if need.low is None or need.low > FARTHEST * images:
             said.append(f"{goal} is out of reach")
         elif need.high is None or need.high > FARTHEST * images:
-            said.append(f"{goal} takes {_round(need.low):,.0f} images or many more")
+            said.append(f"{goal} takes {_round(max(images, need.low)):,.0f} images or many more")
         else:
             low, high = (_round(max(images, end)) for end in (need.low, need.high))
             said.append(f"{goal} takes {low:,.0f} to {high:,.0f} images")
