@@ -96,12 +96,6 @@ def test_confusion_divides_by_the_true_class() -> None:
     render_png(plot_confusion(("a", "b"), ((0, 0), (0, 0)), normalized=True))
 
 
-def list_legend(axes: Axes) -> list[str]:
-    legend = axes.get_legend()
-    assert legend is not None
-    return [text.get_text() for text in legend.get_texts()]
-
-
 def test_sweep_figures_show_every_size(study: StudyRecord) -> None:
     step = study.steps["conv"]
     assert isinstance(step, SweepStep)

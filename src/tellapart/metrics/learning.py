@@ -117,7 +117,9 @@ def foresee(
     images. Where the F-test of lack of fit tells that no power law fits, nothing is foreseen. The
     intervals are a parametric bootstrap's: means are drawn again within the chance of seeds, the
     curve is fitted to each draw, and the middle 95 % of what these foresee is taken. They hold if
-    the power law does, and the new data are like the old.
+    the power law does, and the new data are like the old: by simulation in 70 of 76 draws where the
+    spread falls so, in 66 of 76 where it is the same for all sizes. The val images' own chance is
+    not in them.
 
     Args:
         images: sizes of the training data, rising, (k,).
