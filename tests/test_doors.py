@@ -25,7 +25,7 @@ from tellapart.report.sections import SECTIONS
 from tellapart.report.sections.section import Section
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline
-from tellapart.study.settings import StudySettings
+from tellapart.study.settings import ComputeSettings, StudySettings
 from tellapart.study.steps import STEPS
 from tellapart.study.steps.step import Step
 from tellapart.study.study import run_study
@@ -127,7 +127,7 @@ def test_a_new_thing_of_each_kind_is_one_entry(
         steps=("baseline", "count"),
         model=read_network({"name": "means", "width": 3}),
         metric="worst",
-        executor="counting",
+        compute=ComputeSettings(executor="counting"),
         epochs=3,
     )
     record = run_study(load_images("stripes"), settings, tmp_path / "out")

@@ -12,7 +12,13 @@ from tellapart.config import HeadSettings, TuneSettings
 from tellapart.data.dataset import Dataset
 from tellapart.lock import LOCK
 from tellapart.records import StudyRecord
-from tellapart.study.settings import SearchSettings, StudySettings, SweepSettings, TransferSettings
+from tellapart.study.settings import (
+    ComputeSettings,
+    SearchSettings,
+    StudySettings,
+    SweepSettings,
+    TransferSettings,
+)
 from tellapart.study.study import run_study
 from tellapart.workspace import read_record
 
@@ -27,8 +33,7 @@ SETTINGS = StudySettings(
     epochs=1,
     search=SearchSettings(trials=2),
     sweep=SweepSettings(seeds="2", sizes={"conv": (4, 8), "dense": (8, 16)}),
-    device="cpu",
-    processes="1",
+    compute=ComputeSettings(device="cpu", processes="1"),
 )
 
 
@@ -74,6 +79,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory, digits: Dataset) -> Path:
     """A folder with trainings of one network with two seeds: train-0 and train-1."""
     folder = tmp_path_factory.mktemp("trained")
     for seed in (0, 1):
-        settings = StudySettings(epochs=3, seed=seed, steps=("baseline",), device="cpu")
+        settings = StudySettings(
+            epochs=3, seed=seed, steps=("baseline",), compute=ComputeSettings(device="cpu")
+        )
         run_study(digits, settings, folder / f"train-{seed}")
     return folder

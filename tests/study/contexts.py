@@ -51,7 +51,7 @@ def make_context(
         seal=Seal(dataset, make_split(dataset), folder),
         folder=folder,
         reporter=reporter or Reporter(),
-        device=settings.device,
+        device=settings.compute.device,
         protocol=settings.protocol,
         metric=settings.metric,
         pace=pace,

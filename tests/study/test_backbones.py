@@ -23,7 +23,7 @@ from tellapart.study.backbones import (
 )
 from tellapart.study.context import Context
 from tellapart.study.deadline import NoTime
-from tellapart.study.settings import StudySettings, TransferSettings
+from tellapart.study.settings import ComputeSettings, StudySettings, TransferSettings
 from tellapart.transfer.choose import list_resolutions
 from tests.study.contexts import Sayings, make_context
 from tests.transfer.backbones import make_tiny
@@ -37,7 +37,9 @@ def context(digits: Dataset, tmp_path: Path) -> Callable[..., Context]:
 
     def make(place: str = "study", reporter: Sayings | None = None, **asked: object) -> Context:
         transfer = TransferSettings.model_validate(asked)
-        settings = StudySettings(steps=("transfer",), transfer=transfer, device="cpu")
+        settings = StudySettings(
+            steps=("transfer",), transfer=transfer, compute=ComputeSettings(device="cpu")
+        )
         return make_context(digits, settings, tmp_path / place, reporter)
 
     return make

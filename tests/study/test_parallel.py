@@ -16,7 +16,7 @@ from tellapart.evaluate import Seal
 from tellapart.models import SimpleSettings
 from tellapart.study import start
 from tellapart.study.context import LEAST_GAIN, LEAST_SAVED, Context
-from tellapart.study.settings import StudySettings
+from tellapart.study.settings import ComputeSettings, StudySettings
 
 LONG = 1e4
 SMALL = SimpleSettings(width=8)
@@ -49,7 +49,7 @@ def make(
     return build
 
 
-AUTO = StudySettings(device="cpu")
+AUTO = StudySettings(compute=ComputeSettings(device="cpu"))
 
 
 def test_workers_train_where_they_gain_enough_together(make: Make) -> None:

@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from tellapart.errors import SettingError
 from tellapart.models import ResnetSettings, SimpleSettings
 from tellapart.study.settings import (
+    ComputeSettings,
     RunSettings,
     SearchSettings,
     StudySettings,
@@ -20,7 +21,7 @@ from tellapart.study.start import name_steps
 
 def test_numbers_and_texts_of_seeds_are_one() -> None:
     assert SweepSettings(seeds=3) == SweepSettings(seeds="3")  # type: ignore[arg-type]  # the test
-    assert StudySettings(processes=2).processes == "2"  # type: ignore[arg-type]  # the test
+    assert ComputeSettings(processes=2).processes == "2"  # type: ignore[arg-type]  # the test
     assert SweepSettings(seeds="3+").seeds == "3+"
 
 
@@ -34,10 +35,18 @@ def test_numbers_and_texts_of_seeds_are_one() -> None:
         (StudySettings, {"epochs": 1.5}, "^epochs must be a whole number, but got 1.5$"),
         (StudySettings, {"metric": "macro"}, "metric must be one of accuracy, .* but got 'macro'"),
         (StudySettings, {"metric": "macro-f1"}, "got 'macro-f1'; did you mean 'macro_f1'"),
-        (StudySettings, {"executor": "locl"}, "one of auto, inline.* 'locl'; did you mean 'local'"),
-        (StudySettings, {"device": "gpu"}, "device must be one of auto, cpu, cuda, mps, but got"),
+        (
+            ComputeSettings,
+            {"executor": "locl"},
+            "one of auto, inline.* 'locl'; did you mean 'local'",
+        ),
+        (ComputeSettings, {"device": "gpu"}, "device must be one of auto, cpu, cuda, mps, but got"),
         (StudySettings, {"model": "rsnet"}, "model must be .* 'rsnet'; did you mean 'resnet'"),
-        (StudySettings, {"processes": 0}, "processes must be a whole number from 1, or auto, but"),
+        (
+            ComputeSettings,
+            {"processes": 0},
+            "processes must be a whole number from 1, or auto, but",
+        ),
         (SweepSettings, {"seeds": "0"}, "seeds must be a whole number from 1, such a number and"),
         (SweepSettings, {"margin": 200}, "^margin must be below 100, but got 200$"),
         (SweepSettings, {"sizes": {"conv": "8,x"}}, "sizes must each be a whole number.* 'x'"),

@@ -21,7 +21,7 @@ from tellapart.models import SimpleSettings
 from tellapart.records import ModelStep, RunRecord, StudyRecord, SweepStep
 from tellapart.study import study as module
 from tellapart.study.deadline import Deadline
-from tellapart.study.settings import StudySettings, TransferSettings
+from tellapart.study.settings import ComputeSettings, StudySettings, TransferSettings
 from tellapart.study.start import name_steps, prepare_study
 from tellapart.study.steps import STEPS
 from tellapart.study.study import describe_plan, plan_study, run_study
@@ -33,7 +33,10 @@ from tests.study.contexts import Sayings
 USUAL = name_steps(StudySettings())
 MODELS = ("baseline", "conv", "dense", "search", "transfer")
 TINY = StudySettings(
-    steps=("baseline",), epochs=1, model=SimpleSettings(width=4, dense=8), device="cpu"
+    steps=("baseline",),
+    epochs=1,
+    model=SimpleSettings(width=4, dense=8),
+    compute=ComputeSettings(device="cpu"),
 )
 
 
@@ -143,7 +146,7 @@ def test_other_settings_are_refused(
 def test_who_trains_and_where_may_change(
     finished: Path, digits: Dataset, settings: StudySettings
 ) -> None:
-    other = settings.model_copy(update={"executor": "inline", "processes": "auto"})
+    other = settings.model_copy(update={"compute": ComputeSettings(executor="inline")})
     run_study(digits, other, finished)
 
 

@@ -209,7 +209,7 @@ def run_job(verb: str, data: str, settings: StudySettings, files: flags.FileFlag
     from tellapart.study.study import describe_plan, plan_study, run_study
 
     started = time.monotonic()
-    choose_device(settings.device)
+    choose_device(settings.compute.device)
     # backbones see images at sizes of their own: small pixels would be held for nothing
     dataset = files.load(data, memory_limit=0 if settings.steps == ("transfer",) else None)
     identity = identify_study(dataset, settings)

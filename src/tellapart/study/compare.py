@@ -1,26 +1,32 @@
-"""Finished runs, of one study or of several, compared on the test images that they share."""
+"""Final models compared on the test images that they share: of one study, or of several."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from tellapart import __version__
 from tellapart.data.split import Manifest
 from tellapart.errors import DataError, WorkspaceError
 from tellapart.evaluate import PREDICTIONS, read_correct
-from tellapart.metrics.comparisons import compare_pairs
+from tellapart.metrics.comparisons import compare_pairs, find_detectable
 from tellapart.records import (
+    ALPHA,
     ComparedRun,
+    Comparison,
     ComparisonRecord,
     Identity,
+    ModelRanking,
     ModelStep,
     StudyRecord,
+    TransferStep,
     find_kind,
 )
 from tellapart.report.sections import SECTIONS
 from tellapart.report.wording import say_comparison, say_estimate, say_p, say_points
+from tellapart.study.context import Context
 from tellapart.workspace import IDENTITY, expand_path, read_checked, read_record
 
 
@@ -163,3 +169,65 @@ def describe_comparison(record: ComparisonRecord) -> str:
         for one in record.comparisons
     ]
     return "\n".join([*lines, "", *said])
+
+
+def list_models(context: Context) -> dict[str, ModelStep]:
+    """Return the steps so far that end in a model."""
+    return {name: one for name, one in context.done.items() if isinstance(one, ModelStep)}
+
+
+def compare_steps(context: Context) -> tuple[Comparison, ...]:
+    """Return the paired tests between the steps' final models, all on the same test images.
+
+    What a study asks beforehand is what a search adds to the baseline, and a backbone to both.
+    """
+    models = list_models(context)
+    files = {name: context.folder / one.run.folder / PREDICTIONS for name, one in models.items()}
+    return compare_pairs(
+        read_correct(files),
+        {step: f"the model from {SECTIONS[step].title.lower()}" for step in files},
+        say_comparison,
+        pair_models(models) or None,
+    )
+
+
+def find_shown(comparisons: Sequence[Comparison]) -> float | None:
+    """Return the difference that comparisons in words would have shown, the largest of all."""
+    named = [one for one in comparisons if one.named]
+    return max(
+        (
+            find_detectable(one.only_first + one.only_second, one.n, ALPHA / len(named))
+            for one in named
+        ),
+        default=None,
+    )
+
+
+def pair_models(names: Collection[str]) -> list[tuple[str, str]]:
+    """Return the steps whose models a study asks beforehand which is better."""
+    return list(pairwise(name for name in ("baseline", "search", "transfer") if name in names))
+
+
+def rank_models(context: Context) -> ModelRanking | None:
+    """Return which final models are not told from the best on val, and the cheapest of them."""
+    models = list_models(context)
+    if len(models) < 2:
+        return None
+    costs = [weigh_model(one) for one in models.values()]
+    ranking = context.rank(next(iter(models)), [[one.run] for one in models.values()], costs)
+    names = list(models)
+    group = [place for place, one in enumerate(ranking.candidates) if one.possible]
+    return ModelRanking(
+        best=names[ranking.best],
+        group=tuple(names[place] for place in group),
+        cheapest=names[min(group, key=lambda place: costs[place])],
+        parameters=dict(zip(names, costs, strict=True)),
+    )
+
+
+def weigh_model(step: ModelStep) -> int:
+    """Return the parameters that classify an image, those of a frozen backbone included."""
+    if not isinstance(step, TransferStep) or step.run.model not in ("logistic", "dense"):
+        return step.parameters
+    own = [one for one in step.backbones if one.run.folder == step.run.folder]
+    return step.parameters + max((one.parameters for one in own), default=0)

@@ -130,7 +130,7 @@ class Context(CellContext):
     @property
     def names_workers(self) -> bool:
         """Whether the user said who trains, and how many."""
-        return self.settings.processes != "auto" or self.settings.executor != "auto"
+        return bool({self.settings.compute.executor, self.settings.compute.processes} - {"auto"})
 
     def fits_beside(self, model: NetworkSettings) -> bool:
         """Tell whether all workers can train such a network at once, for memory."""

@@ -127,6 +127,22 @@ class TransferSettings(Settings):
     )
 
 
+class ComputeSettings(Settings):
+    """Where trainings run; it may change from one start of a study to the next."""
+
+    device: DeviceName = Field(default="auto", description="Where to compute.")
+    executor: Annotated[str, check_name(EXECUTORS, "auto")] = Field(
+        default="auto",
+        description=f"Who trains: {', '.join(EXECUTORS)}; auto: local workers where that is "
+        "faster, else this process.",
+    )
+    processes: Count = Field(
+        default="auto",
+        description="Networks trained at once, one core each; auto: as many as cores, where that "
+        "is faster.",
+    )
+
+
 class RunSettings(Settings):
     """What every command that trains is asked."""
 
@@ -148,17 +164,7 @@ class RunSettings(Settings):
     split_seed: int = Field(
         default=0, ge=0, description="Seed of what is val and test, where the data do not say."
     )
-    device: DeviceName = Field(default="auto", description="Where to compute.")
-    executor: Annotated[str, check_name(EXECUTORS, "auto")] = Field(
-        default="auto",
-        description=f"Who trains: {', '.join(EXECUTORS)}; auto: local workers where that is "
-        "faster, else this process.",
-    )
-    processes: Count = Field(
-        default="auto",
-        description="Networks trained at once, one core each; auto: as many as cores, where that "
-        "is faster.",
-    )
+    compute: Annotated[ComputeSettings, Parameter(name="*")] = ComputeSettings()
 
 
 class StudySettings(RunSettings):

@@ -40,9 +40,7 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
 
     A folder of weights is what it holds, wherever it lies and whatever it is called.
     """
-    chosen = settings.model_dump(
-        mode="json", exclude={"device", "transfer", "executor", "processes", "steps"}
-    )
+    chosen = settings.model_dump(mode="json", exclude={"compute", "transfer", "steps"})
     backbones = [
         f"a folder with weights {hash_weights(name)}" if name.startswith("local-dir:") else name
         for name in settings.transfer.backbones
@@ -86,7 +84,7 @@ def prepare_study(
                 "a study takes a Dataset, as load_images returns it, StudySettings and a folder, "
                 f"but got {given!r:.60}"
             )
-    choose_device(settings.device)
+    choose_device(settings.compute.device)
     if settings.minutes is not None and find_rules(settings).minutes is None:
         raise SettingError(
             f"--protocol {settings.protocol} trains as long as the reference study did, but got "
@@ -106,7 +104,7 @@ def prepare_study(
         seal=Seal(dataset, split, folder),
         folder=folder,
         reporter=reporter or Reporter(),
-        device=settings.device,
+        device=settings.compute.device,
         protocol=settings.protocol,
         metric=settings.metric,
         minutes=minutes,
@@ -146,11 +144,11 @@ def plan_common(context: Context) -> StudyPlan:
     memory, or as GPUs; a preset in float32 and other devices have one.
     """
     settings, rules = context.settings, find_rules(context.settings)
-    device = choose_device(settings.device)
+    device = choose_device(settings.compute.device)
     workers = 1
-    if settings.processes != "auto":
-        workers = int(settings.processes)
-    elif settings.executor == "inline" or rules.float32:
+    if settings.compute.processes != "auto":
+        workers = int(settings.compute.processes)
+    elif settings.compute.executor == "inline" or rules.float32:
         workers = 1
     elif device.type == "cuda":
         workers = len(list_gpus())
@@ -168,7 +166,7 @@ def open_context(context: Context) -> Iterator[Context]:
     context = replace(context, precision=common.precision, workers=common.workers)
     pixels = context.folder / PIXELS
     pixels.unlink(missing_ok=True)  # of a start that was killed
-    name = context.settings.executor
+    name = context.settings.compute.executor
     if name == "auto":
         name = "local" if common.workers > 1 else "inline"
     try:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import pairwise
 from pathlib import Path
 
 from tellapart import __version__
@@ -16,13 +14,10 @@ from tellapart.data.dataset import Dataset
 from tellapart.data.split import write_split
 from tellapart.device import Meter, describe_environment, release_memory
 from tellapart.errors import BudgetError, Interrupted, NotFinite, WorkspaceError
-from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.lock import lock_folder
-from tellapart.metrics.comparisons import GUESS, compare_pairs, find_detectable
+from tellapart.metrics.comparisons import GUESS, find_detectable
 from tellapart.records import (
     ALPHA,
-    Comparison,
-    ModelRanking,
     ModelStep,
     PlanRecord,
     RunRecord,
@@ -31,14 +26,14 @@ from tellapart.records import (
     StepRecord,
     StudyRecord,
     SweepStep,
-    TransferStep,
     find_kind,
 )
 from tellapart.report.page import write_report
 from tellapart.report.plots import draw_run
 from tellapart.report.sections import SECTIONS
-from tellapart.report.wording import say_comparison, say_margin, say_seconds
+from tellapart.report.wording import say_margin, say_seconds
 from tellapart.stop import check_stop
+from tellapart.study.compare import compare_steps, find_shown, pair_models, rank_models
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline, NoTime
 from tellapart.study.settings import StudySettings
@@ -270,68 +265,6 @@ class _Study:
 def _list_runs(record: StepRecord) -> tuple[RunRecord, ...]:
     runs = record.runs if isinstance(record, SweepStep) else ()
     return (*runs, record.run) if isinstance(record, ModelStep) else runs
-
-
-def list_models(context: Context) -> dict[str, ModelStep]:
-    """Return the steps so far that end in a model."""
-    return {name: one for name, one in context.done.items() if isinstance(one, ModelStep)}
-
-
-def compare_steps(context: Context) -> tuple[Comparison, ...]:
-    """Return the paired tests between the steps' final models, all on the same test images.
-
-    What a study asks beforehand is what a search adds to the baseline, and a backbone to both.
-    """
-    models = list_models(context)
-    files = {name: context.folder / one.run.folder / PREDICTIONS for name, one in models.items()}
-    return compare_pairs(
-        read_correct(files),
-        {step: f"the model from {SECTIONS[step].title.lower()}" for step in files},
-        say_comparison,
-        pair_models(models) or None,
-    )
-
-
-def find_shown(comparisons: Sequence[Comparison]) -> float | None:
-    """Return the difference that comparisons in words would have shown, the largest of all."""
-    named = [one for one in comparisons if one.named]
-    return max(
-        (
-            find_detectable(one.only_first + one.only_second, one.n, ALPHA / len(named))
-            for one in named
-        ),
-        default=None,
-    )
-
-
-def pair_models(names: Collection[str]) -> list[tuple[str, str]]:
-    """Return the steps whose models a study asks beforehand which is better."""
-    return list(pairwise(name for name in ("baseline", "search", "transfer") if name in names))
-
-
-def rank_models(context: Context) -> ModelRanking | None:
-    """Return which final models are not told from the best on val, and the cheapest of them."""
-    models = list_models(context)
-    if len(models) < 2:
-        return None
-    costs = [weigh_model(one) for one in models.values()]
-    ranking = context.rank(next(iter(models)), [[one.run] for one in models.values()], costs)
-    names = list(models)
-    group = [place for place, one in enumerate(ranking.candidates) if one.possible]
-    return ModelRanking(
-        best=names[ranking.best],
-        group=tuple(names[place] for place in group),
-        cheapest=names[min(group, key=lambda place: costs[place])],
-        parameters=dict(zip(names, costs, strict=True)),
-    )
-
-
-def weigh_model(step: ModelStep) -> int:
-    """Return the parameters that classify an image, those of a frozen backbone included."""
-    if not isinstance(step, TransferStep) or step.run.model not in ("logistic", "dense"):
-        return step.parameters
-    own = [one for one in step.backbones if one.run.folder == step.run.folder]
-    return step.parameters + max((one.parameters for one in own), default=0)
 
 
 def _write_status(context: Context, status: str, note: str = "") -> None:

@@ -13,7 +13,7 @@ from tellapart.errors import SettingError
 from tellapart.models.backbone import make_backbone
 from tellapart.records import LearnStep, SearchStep, StudyRecord
 from tellapart.study.deadline import NoTime
-from tellapart.study.settings import StudySettings, SweepSettings
+from tellapart.study.settings import ComputeSettings, StudySettings, SweepSettings
 from tellapart.study.steps.learn import check_learn, plan_learn
 from tellapart.study.study import run_study
 from tellapart.train.loop import Rows
@@ -69,7 +69,10 @@ def test_a_point_is_a_head_on_that_share_alone(
 
 def test_by_itself_it_asks_the_network_that_was_named(tmp_path: Path, digits: Dataset) -> None:
     settings = StudySettings(
-        steps=("learn",), epochs=1, sweep=SweepSettings(seeds="2"), device="cpu", processes="1"
+        steps=("learn",),
+        epochs=1,
+        sweep=SweepSettings(seeds="2"),
+        compute=ComputeSettings(device="cpu", processes="1"),
     )
     record = run_study(digits, settings, tmp_path / "s")
     assert find_step(record).model == "simple 32/128" and not record.ledger

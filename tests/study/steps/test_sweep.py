@@ -10,7 +10,7 @@ from tellapart.data.dataset import Dataset
 from tellapart.models import SimpleSettings
 from tellapart.records import RunRecord, SweepStep
 from tellapart.study.deadline import NoTime
-from tellapart.study.settings import StudySettings, SweepSettings
+from tellapart.study.settings import ComputeSettings, StudySettings, SweepSettings
 from tellapart.study.steps import STEPS
 from tellapart.study.study import run_study
 from tellapart.train.learner import Task
@@ -68,7 +68,7 @@ def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path, digits: D
         steps=("conv", "dense"),
         epochs=1,
         sweep=SweepSettings(seeds="1", sizes={"conv": (32, 64), "dense": (64, 128)}),
-        processes="1",
+        compute=ComputeSettings(device="cpu", processes="1"),
     )
     record = run_study(digits, settings, tmp_path / "s")
     conv, dense = record.steps["conv"], record.steps["dense"]
@@ -98,8 +98,7 @@ def test_a_failed_training_is_counted_and_not_done_again(
         steps=("conv",),
         epochs=1,
         sweep=SweepSettings(seeds="2", sizes={"conv": (4, 8, 16)}),
-        device="cpu",
-        processes="1",
+        compute=ComputeSettings(device="cpu", processes="1"),
     )
     step = run_study(digits, settings, tmp_path / "s").steps["conv"]
     assert isinstance(step, SweepStep)

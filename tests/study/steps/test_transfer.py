@@ -13,14 +13,16 @@ from tellapart.data.dataset import Dataset
 from tellapart.errors import BackboneError, SettingError, WorkspaceError
 from tellapart.records import RunRecord, StudyRecord, TransferStep
 from tellapart.study.evaluate import evaluate_run
-from tellapart.study.settings import StudySettings, TransferSettings
+from tellapart.study.settings import ComputeSettings, StudySettings, TransferSettings
 from tellapart.study.study import run_study
 from tests.models.weights import change_config, save_weights
 
 
 def ask(*backbones: str) -> StudySettings:
     own = TransferSettings(backbones=backbones, heads="logistic", image_size=32)
-    return StudySettings(steps=("transfer",), transfer=own, epochs=1, device="cpu")
+    return StudySettings(
+        steps=("transfer",), transfer=own, epochs=1, compute=ComputeSettings(device="cpu")
+    )
 
 
 def run(digits: Dataset, folder: Path, *backbones: str) -> StudyRecord:
@@ -147,7 +149,9 @@ def test_a_fine_tuned_model_that_is_kept_can_be_evaluated_again(
             "tune": {"depth": "all", "epochs": 2, "augment": "none"},
         }
     )
-    settings = StudySettings(steps=("transfer",), transfer=own, epochs=1, device="cpu")
+    settings = StudySettings(
+        steps=("transfer",), transfer=own, epochs=1, compute=ComputeSettings(device="cpu")
+    )
     step = run_study(digits, settings, tmp_path / "s").steps["transfer"]
     assert isinstance(step, TransferStep) and step.tuned is not None and step.tuned.kept
     assert step.model == "small, fine-tuned"

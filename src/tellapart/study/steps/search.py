@@ -58,7 +58,7 @@ def plan_search(context: Context, seconds: float) -> SearchPlan:
     epoch = {width: context.measure_epoch(networks[width]) for width in WIDTHS}
     total = wished * whole * epoch[WIDTHS[-1]]
     workers, gain = context.choose_workers(list(networks.values()), total)
-    if settings.processes == "auto":
+    if settings.compute.processes == "auto":
         workers = max(1, min(workers, wished // ROUNDS))
     gain = gain if workers > 1 else 1.0
     fewest = whole if settings.epochs is not None else max(1, -(-whole * 3 // 5))
