@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,12 +98,17 @@ def test_an_evaluation_is_that_of_scikit_learn(
     test = evaluate_model(seal, FINAL, lambda rows: all_logits[rows], tmp_path)
     truth = digits.labels[digits_split.test]
     guess = all_logits[digits_split.test].argmax(1)
-    assert test.accuracy.value == metrics.accuracy_score(truth, guess)
-    assert test.accuracy.n == len(truth)
+    assert test.scores["accuracy"].value == metrics.accuracy_score(truth, guess)
+    assert test.scores["accuracy"].n == len(truth)
     assert np.array(test.confusion).tolist() == metrics.confusion_matrix(truth, guess).tolist()
     recall = metrics.recall_score(truth, guess, average=None)
     assert [score.recall.value for score in test.per_class] == pytest.approx(recall)
     assert (test.look, test.optimistic) == (1, False)
+    shares = np.bincount(digits.labels[digits_split.train], minlength=10) / len(digits_split.train)
+    floor = np.tile(shares, (len(truth), 1))
+    assert test.floor["log_loss"].value == pytest.approx(metrics.log_loss(truth, floor))
+    assert test.floor["accuracy"].value == (truth == shares.argmax()).mean()
+    assert test.effective is None and test.score == test.scores["accuracy"]
 
     path = tmp_path / "predictions.csv"
     with open(path, newline="", encoding="utf-8") as stream:
@@ -111,7 +117,28 @@ def test_an_evaluation_is_that_of_scikit_learn(
     assert [line["hash"] for line in lines] == [digits.hashes[row] for row in digits_split.test]
     assert [line["predicted"] for line in lines] == [str(digit) for digit in guess]
     assert all(0.1 <= float(line["probability"]) <= 1 for line in lines)
-    assert read_correct({"a": path})["a"].tolist() == (truth == guess).tolist()
+    assert read_correct({"a": path})[0]["a"].tolist() == (truth == guess).tolist()
+
+
+def test_copies_among_the_test_images_count_once(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    first, second = np.array_split(digits_split.test[:268], 2)
+    hashes, labels = np.array(digits.hashes), digits.labels.copy()
+    hashes[second], labels[second] = hashes[first], labels[first]
+    twins = replace(digits, hashes=tuple(hashes.tolist()), labels=labels)
+    logits = np.random.default_rng(0).random((len(digits), 10)).astype(np.float32)
+    logits[np.arange(len(digits)), labels] += 0.8
+    logits[second] = logits[first]
+    split = replace(digits_split, test=np.sort(digits_split.test[:268]))
+    found = evaluate_model(Seal(twins, split, tmp_path), FINAL, lambda rows: logits[rows], tmp_path)
+    once = replace(split, test=np.sort(first))
+    alone = evaluate_model(Seal(twins, once, tmp_path), FINAL, lambda rows: logits[rows], tmp_path)
+    assert found.effective == pytest.approx(134, rel=0.03)
+    for name in ("accuracy", "macro_f1", "log_loss"):
+        both, one = found.scores[name], alone.scores[name]
+        assert both.value == pytest.approx(one.value), name
+        assert both.high - both.low == pytest.approx(one.high - one.low, rel=0.15), name
 
 
 @pytest.mark.parametrize("recipe", [{}, {"augment": "flip", "averaging": 0.5}])
@@ -124,15 +151,15 @@ def test_a_trained_network_predicts_from_its_folder(
     folder = tmp_path / "baseline" / "simple-1"
     run = train_model(digits, rows, task, folder)
     test = evaluate_model(seal, FINAL, predict_run(digits, folder, "cpu", run), folder)
-    assert test.accuracy == run.val_accuracy
-    assert test.loss == pytest.approx(run.history[run.best_epoch - 1].val_loss, rel=1e-3)
+    assert test.scores["accuracy"] == run.val_accuracy
+    assert test.scores["log_loss"].value == pytest.approx(
+        run.history[run.best_epoch - 1].val_loss, rel=1e-3
+    )
 
 
 def test_a_model_of_other_classes_is_refused(
     digits: Dataset, digits_split: Split, tmp_path: Path
 ) -> None:
-    from dataclasses import replace
-
     letters = replace(digits, classes=tuple("abcdefghij"))
     model, recipe = SimpleSettings(width=4, dense=16), TrainSettings(epochs=1)
     rows = Rows(digits_split.train[:64], digits_split.val)
@@ -169,7 +196,7 @@ def test_predictions_name_files_and_classes_exactly_and_have_all_probabilities(
         said = [float(line[f"p({name})"]) for name in photos.classes]
         assert said == pytest.approx(special.softmax(row.astype(float)), rel=1e-3)
     right = logits.argmax(1) == photos.labels
-    assert read_correct({"a": tmp_path / "p.csv"})["a"].tolist() == right.tolist()
+    assert read_correct({"a": tmp_path / "p.csv"})[0]["a"].tolist() == right.tolist()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -213,7 +240,7 @@ def test_models_are_compared_on_the_same_images_alone(digits: Dataset, tmp_path:
     paths = {name: tmp_path / f"{name}.csv" for name in "abc"}
     for name, rows in (("a", [3, 4]), ("b", [3, 4]), ("c", [4, 3])):
         write_predictions(paths[name], digits, np.array(rows), logits)
-    assert list(read_correct({"a": paths["a"], "b": paths["b"]})) == ["a", "b"]
+    assert list(read_correct({"a": paths["a"], "b": paths["b"]})[0]) == ["a", "b"]
     with pytest.raises(DataError, match=r"c\.csv holds other ones than .*a\.csv"):
         read_correct(paths)
     paths["b"].write_text("row,hash\n1,2\n")

@@ -20,7 +20,8 @@ from tellapart.data.split import Split
 from tellapart.device import DeviceName, choose_device, prepare_process
 from tellapart.errors import DataError, NotFinite
 from tellapart.metrics import scores
-from tellapart.metrics.intervals import estimate_proportion
+from tellapart.metrics.intervals import count_effective
+from tellapart.metrics.probabilities import measure_scores
 from tellapart.models.forward import predict_logits
 from tellapart.records import Estimate, LookRecord, RunRecord, TestRecord
 from tellapart.train.checkpoint import load_model
@@ -99,14 +100,16 @@ def evaluate_model(
     rows, number = seal.open_test(look)
     dataset, truth = seal.dataset, seal.dataset.labels[rows]
     logits = predict_finite(predict, rows)
-    predicted = logits.argmax(1)
+    predicted, groups = logits.argmax(1), dataset.find_groups(rows)
+    learned = np.bincount(dataset.labels[seal.split.train], minlength=len(dataset.classes))
+    floor = np.tile(learned / learned.sum(), (len(rows), 1))
     confusion = scores.count_confusions(truth, predicted, len(dataset.classes))
     digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
-        accuracy=estimate_proportion(int((predicted == truth).sum()), len(rows)),
         metric=metric,
-        score=scores.estimate_score(metric, truth, predicted, len(dataset.classes)),
-        loss=scores.compute_loss(logits, truth),
+        scores=measure_scores(truth, scores.compute_probabilities(logits), groups),
+        floor=measure_scores(truth, floor, groups),
+        effective=None if groups is None else count_effective(predicted == truth, groups),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         per_class=scores.score_classes(confusion, dataset.classes),
         hardest=scores.find_hardest(confusion, dataset.classes),
@@ -121,10 +124,9 @@ def score_rows(
 ) -> tuple[Estimate, float]:
     """Return the score and the cross-entropy (nats) of rows that were handed out."""
     logits, truth = predict_finite(predict, rows), dataset.labels[rows]
-    classes = len(dataset.classes)
-    return scores.estimate_score(metric, truth, logits.argmax(1), classes), scores.compute_loss(
-        logits, truth
-    )
+    predicted, classes, groups = logits.argmax(1), len(dataset.classes), dataset.find_groups(rows)
+    score = scores.estimate_score(metric, truth, predicted, classes, groups)
+    return score, scores.compute_loss(logits, truth)
 
 
 def predict_finite(predict: Predict, rows: Indices) -> NDArray[np.float32]:
@@ -178,8 +180,13 @@ def write_predictions(
     return hashlib.sha256(text.getvalue().encode()).hexdigest()
 
 
-def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
-    """Return from files of predictions which images were right, each (n,) in one common order."""
+def read_correct(
+    paths: dict[str, Path],
+) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.int64] | None]:
+    """Return from files of predictions which images were right, each (n,) in one common order.
+
+    And the groups of images, (n,), if any are copies of one picture.
+    """
     found: dict[str, NDArray[np.bool_]] = {}
     hashes: dict[Path, list[str]] = {}
     for name, path in paths.items():
@@ -201,4 +208,5 @@ def read_correct(paths: dict[str, Path]) -> dict[str, NDArray[np.bool_]]:
                 f"models are compared on the same images, but {path} holds other ones than "
                 f"{first}; evaluate both on one split"
             )
-    return found
+    copies = np.unique(next(iter(hashes.values()), []), return_inverse=True)[1]
+    return found, copies if len(set(copies.tolist())) < len(copies) else None

@@ -18,7 +18,7 @@ from tellapart.records import RunRecord
 from .work import make_cell, make_context
 
 ROOT = Path(__file__).resolve().parents[2]
-EPOCHS = 20
+EPOCHS = 12
 SWEEP = """
 import sys
 from pathlib import Path
@@ -89,7 +89,7 @@ def test_a_sweep_is_complete_after_its_worker_its_driver_and_all_were_killed(
 
 def test_a_signal_to_all_processes_saves_what_is_at_work(tmp_path: Path) -> None:
     """As a terminal sends it."""
-    with start(tmp_path, 10 * EPOCHS) as process:
+    with start(tmp_path, 3 * EPOCHS) as process:
         wait_for_records(process, tmp_path, 1)
         os.killpg(process.pid, signal.SIGINT)
         assert process.wait(timeout=60) == 3

@@ -14,6 +14,7 @@ from tellapart.metrics.comparisons import (
     compute_mcnemar,
     correct_holm,
     find_detectable,
+    find_effect,
     interval_difference,
 )
 
@@ -155,6 +156,22 @@ def test_what_was_named_beforehand_has_words_and_the_rest_a_table() -> None:
     assert [one.p_value for one in rest] == correct_holm(p_values)
     ((one),) = [one for one in found if one.named]
     assert one.p_value == compute_mcnemar(one.only_first, one.only_second)
+
+
+def test_copies_do_not_tell_models_apart() -> None:
+    rng = np.random.default_rng(5)
+    first, second = rng.random(120) < 0.7, rng.random(120) < 0.75
+    ((alone),) = compare_pairs({"a": first, "b": second}, LABELS, lambda *_: "")
+    groups = np.arange(120).repeat(6)
+    copied = {"a": first.repeat(6), "b": second.repeat(6)}
+    ((found),) = compare_pairs(copied, LABELS, lambda *_: "", groups=groups)
+    assert found.effect == pytest.approx(6, rel=0.05)
+    assert found.p_value == pytest.approx(alone.p_value, rel=0.1)
+    assert (found.low, found.high) == pytest.approx((alone.low, alone.high), abs=0.005)
+    assert (found.low > 0 or found.high < 0) == (found.p_value < 0.05)
+    assert find_effect(first, second, np.arange(120)) == find_effect(first, second) == 1
+    assert find_effect(first, second, np.zeros(120, np.int64)) == 120, "one group tells one thing"
+    assert find_effect(first, first, groups[:120]) == 1
 
 
 def test_one_model_has_nothing_to_be_compared_with() -> None:

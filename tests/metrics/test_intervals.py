@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from tellapart.metrics.intervals import estimate_mean, estimate_proportion, pool_spread
+from tellapart.metrics.intervals import (
+    average_estimates,
+    count_effective,
+    estimate_proportion,
+    estimate_share,
+    pool_spread,
+)
+from tellapart.records import Estimate
 
 Z = stats.norm.ppf(0.975)
 
@@ -50,27 +57,32 @@ def test_single_values_have_no_spread() -> None:
     assert freedom == 0
 
 
+def average(values: list[float], n: int, spread: float, freedom: int) -> Estimate:
+    parts = [estimate_proportion(round(value * n), n) for value in values]
+    return average_estimates(parts, spread, freedom)
+
+
 def test_one_seed_gives_the_interval_of_the_images() -> None:
-    found = estimate_mean([0.72], 1000, math.nan, 0)
+    found = average([0.72], 1000, math.nan, 0)
     assert found == estimate_proportion(720, 1000)
 
 
 def test_without_images_chance_it_is_students_interval() -> None:
     values = [0.61, 0.64, 0.70, 0.66]
     spread, freedom = pool_spread([values])
-    found = estimate_mean(values, 10**9, spread, freedom)
+    found = average(values, 10**9, spread, freedom)
     expected = stats.ttest_1samp(values, 0).confidence_interval(0.95)
     assert (found.low, found.high) == pytest.approx((expected.low, expected.high), abs=1e-5)
 
 
 def test_perfect_seeds_are_not_certain() -> None:
-    found = estimate_mean([1.0, 1.0, 1.0], 270, 0.0, 2)
+    found = average([1.0, 1.0, 1.0], 270, 0.0, 2)
     assert (found.value, found.high) == (1, 1)
     assert found.low == pytest.approx(wilson(1, 270)[0])
 
 
 def test_a_mean_stays_within_bounds() -> None:
-    found = estimate_mean([1.0, 0.9], 10, 0.07, 1)
+    found = average([1.0, 0.9], 10, 0.07, 1)
     assert found.high == 1
     assert found.low >= 0
 
@@ -89,6 +101,31 @@ def test_a_mean_covers_the_truth(ease: tuple[float, float], n: int) -> None:
         luck = rng.normal(0, 0.01, (sizes, seeds, 1)) * min(1.0, 40 * truth * (1 - truth))
         right = rng.random((sizes, seeds, n)) < np.clip(chance + luck, 0, 1)
         groups = right.mean(2).tolist()
-        found = estimate_mean(groups[0], n, *pool_spread(groups))
+        found = average(groups[0], n, *pool_spread(groups))
         covered += found.low <= truth <= found.high
     assert covered / repeats >= 0.93
+
+
+def test_copies_count_as_one_image() -> None:
+    right = np.random.default_rng(1).random(200) < 0.7
+    copies = np.arange(200).repeat(4)
+    found = estimate_share(right.repeat(4), copies)
+    low, high = wilson(right.mean(), 200)
+    assert (found.low, found.high) == pytest.approx((low, high), abs=0.002)
+    assert (found.value, found.n) == (right.mean(), 800)
+    assert count_effective(right.repeat(4), copies) == pytest.approx(200, rel=0.03)
+
+
+def test_images_that_are_alone_are_all_independent() -> None:
+    right = np.random.default_rng(1).random(90) < 0.7
+    assert count_effective(right, np.arange(90)) == 90
+    assert estimate_share(right, np.arange(90)) == estimate_share(right)
+    assert estimate_share(right) == estimate_proportion(int(right.sum()), 90)
+
+
+def test_where_all_are_right_groups_count() -> None:
+    groups = np.arange(12).repeat(10)
+    assert count_effective(np.ones(120, bool), groups) == 12
+    assert count_effective(np.arange(120) < 60, np.zeros(120, np.int64)) == 1
+    found = estimate_share(np.ones(120, bool), groups)
+    assert found.low == pytest.approx(wilson(1, 12)[0])

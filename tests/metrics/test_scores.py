@@ -56,9 +56,9 @@ def test_scores_of_classes_are_those_of_scikit_learn(
         truth, predicted, labels=range(CLASSES), zero_division=0
     )
     assert [score.name for score in found] == names
-    assert [score.precision for score in found] == pytest.approx(precision)
+    assert [score.precision.value for score in found] == pytest.approx(precision)
     assert [score.recall.value for score in found] == pytest.approx(recall)
-    assert [score.f1 for score in found] == pytest.approx(f1)
+    assert [score.f1.value for score in found] == pytest.approx(f1)
     assert [score.support for score in found] == support.tolist()
     hits = int(((truth == 1) & (predicted == 1)).sum())
     assert found[1].recall == estimate_proportion(hits, int((truth == 1).sum()))

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from tellapart.metrics.ranking import MARGIN, PART, Images, rank_candidates
@@ -41,12 +42,23 @@ class Setting:
     suits: float = 0.05  # c squared
 
 
+def make_images(n: int) -> Images:
+    """Return n images, of which all that is known is whether a network is right."""
+    return Images(np.zeros(n, np.int64), 2)
+
+
 def draw_networks(
-    truth: Sequence[float], setting: Setting, rng: np.random.Generator
+    truth: Sequence[float],
+    setting: Setting,
+    rng: np.random.Generator,
+    scale: Sequence[float] | NDArray[np.float64] | None = None,
 ) -> list[dict[int, Classes]]:
-    """Return for each size, by seed, 0 for each image that is right and 1 for others."""
+    """Return for each size, by seed, 0 for each image that is right and 1 for others.
+
+    ``scale`` is how many times as much the seeds of a size differ, (k,).
+    """
     mu, n = np.asarray(truth), setting.n
-    lucky = setting.spread / stats.norm.pdf(stats.norm.ppf(mu))
+    lucky = setting.spread / stats.norm.pdf(stats.norm.ppf(mu)) * (1 if scale is None else scale)
     level = stats.norm.ppf(mu) * np.sqrt(1 + lucky**2)
     own = np.sqrt(1 - setting.shared - setting.suits)
     images = np.sqrt(setting.shared) * rng.standard_normal(n)
@@ -87,7 +99,7 @@ def judge(truth: Sequence[float], predicted: list[dict[int, Classes]]) -> Outcom
     """Rank networks, and hold the answer against the truth."""
     mu = np.asarray(truth)
     n = len(predicted[0][0])
-    ranking = rank_candidates(Images(np.zeros(n, np.int64), 2), predicted)
+    ranking = rank_candidates(make_images(n), predicted)
     losses = mu.max() - mu
     limit = min(MARGIN, PART * (1 - mu.max())) + 1e-9
     low, high = np.array([(one.low, one.high) for one in ranking.candidates]).T

@@ -9,6 +9,7 @@ from itertools import pairwise, product
 from typing import Any, Literal
 
 from tellapart import records as rec
+from tellapart.metrics.scores import SCORES
 from tellapart.report.sections import SECTIONS
 
 CIFAR = (
@@ -24,6 +25,10 @@ HOSTILE = ("<img src=x onerror=alert(1)>", "{{7*7}}", '"></script><script>alert(
 def make_estimate(value: float, n: int) -> rec.Estimate:
     half = 1.96 * math.sqrt(value * (1 - value) / n)
     return rec.Estimate(value=value, low=max(value - half, 0), high=min(value + half, 1), n=n)
+
+
+def make_loss(value: float, n: int) -> rec.Estimate:
+    return rec.Estimate(value=value, low=0.9 * value, high=1.1 * value, n=n)
 
 
 def make_png(side: int = 2) -> bytes:
@@ -108,22 +113,26 @@ def make_test(
             row[(i + 1 + (k * k * 7 + i) % (count - 1)) % count] += 1
         confusion.append(tuple(row))
     hits = sum(row[i] for i, row in enumerate(confusion))
-    score = make_estimate(hits / (count * support), count * support)
+    score, floor = (
+        make_estimate(share, count * support) for share in (hits / (count * support), 1 / count)
+    )
     scores = []
     for i, name in enumerate(classes):
         guessed = sum(row[i] for row in confusion)
         precision, recall = confusion[i][i] / max(guessed, 1), confusion[i][i] / support
+        f1 = 2 * precision * recall / max(precision + recall, 1e-9)
         scores.append(
             rec.ClassScore(
                 name=name,
-                precision=precision,
+                precision=make_estimate(precision, max(guessed, 1)),
                 recall=make_estimate(recall, support),
-                f1=2 * precision * recall / max(precision + recall, 1e-9),
+                f1=make_estimate(f1, support),
                 support=support,
             )
         )
     return rec.TestRecord(
-        accuracy=score, score=score, loss=1.1,
+        scores=dict.fromkeys((*SCORES, "ece"), score) | {"log_loss": make_loss(1.1, score.n)},
+        floor=dict.fromkeys((*SCORES, "ece"), floor) | {"log_loss": make_loss(2.3, score.n)},
         confusion=tuple(confusion), per_class=tuple(scores), look=look, predictions="0" * 64,
         optimistic=optimistic,
     )  # fmt: skip

@@ -139,6 +139,37 @@ def test_headline_is_the_best_on_val_not_on_test(study: StudyRecord, tmp_path: P
     assert f"The best model, from transfer, is right on {right} of 1,000 test images" in text
 
 
+def test_every_score_stands_beside_the_floor(page: str, study: StudyRecord) -> None:
+    text = Reader(page).text
+    assert "All scores on the 1,000 test images" in text
+    for title in ("Balanced accuracy", "Macro F1", "Log loss", "Calibration error"):
+        assert title in text
+    for step in study.steps.values():
+        if isinstance(step, ModelStep):
+            loss, floor = step.test.scores["log_loss"], step.test.floor["log_loss"]
+            for one in (loss, floor):
+                assert re.search(rf"{one.value:.3f}\s*\({one.low:.3f} to {one.high:.3f}\)", text)
+    assert "tell as much as" not in text, "no test image is a copy"
+
+
+def test_where_classes_are_unequal_the_headline_says_balanced_accuracy(
+    study: StudyRecord, tmp_path: Path
+) -> None:
+    step = study.steps["baseline"]
+    assert isinstance(step, ModelStep)
+    rows = [row.model_copy(update={"support": 100}) for row in step.test.per_class]
+    rows[3] = rows[3].model_copy(update={"support": 40})
+    balanced = studies.make_estimate(0.321, 1000)
+    scores = step.test.scores | {"balanced_accuracy": balanced}
+    update = {"per_class": tuple(rows), "scores": scores, "effective": 812.4}
+    test = step.test.model_copy(update=update)
+    steps = {"baseline": step.model_copy(update={"test": test})}
+    text = Reader(render_report(study.model_copy(update={"steps": steps}), tmp_path)).text
+    assert "from baseline, has a balanced accuracy of 32.1 % on 1,000 test images" in text
+    assert f"It is right on {100 * step.test_score.value:.1f} % of all of them." in text
+    assert "all of them tell as much as 812 do that are not" in text
+
+
 def test_hostile_names_stay_text(hostile_page: str) -> None:
     reader = Reader(hostile_page)
     for name in studies.HOSTILE:

@@ -24,9 +24,21 @@ from tellapart.records import (
     TransferStep,
     VaryStep,
 )
-from tellapart.report.canvas import pick_order, render_png, render_svg, save_figure
+from tellapart.report.canvas import (
+    embed_figure,
+    pick_order,
+    render_png,
+    render_svg,
+    save_figure,
+)
 from tellapart.report.headline import list_models, plot_steps
-from tellapart.report.plots import draw_run, plot_class_scores, plot_confusion, plot_curves
+from tellapart.report.plots import (
+    draw_run,
+    plot_class_scores,
+    plot_confusion,
+    plot_curves,
+    plot_models,
+)
 from tellapart.report.sections.inspect import plot_counts
 from tellapart.report.sections.learn import plot_learning
 from tellapart.report.sections.search import plot_costs, plot_trials
@@ -56,7 +68,7 @@ def overlap(figure: Figure, axes: Axes, which: str) -> bool:
 
 def test_curves_mark_the_best_epoch() -> None:
     run = studies.make_run(0.65, {})
-    figure = plot_curves(run, "a title with $dollars$")
+    figure = plot_curves(run)
     left, right = figure.axes
     best = next(row for row in run.history if row.epoch == run.best_epoch)
     assert f"best epoch {run.best_epoch}: {100 * best.val_accuracy:.1f} %" in list_texts(left)
@@ -67,7 +79,7 @@ def test_curves_mark_the_best_epoch() -> None:
 
 def test_curves_say_test_for_the_notebook_and_survive_short_runs() -> None:
     run = studies.make_run(0.65, {}, chosen="test", epochs=1)
-    assert plot_curves(run, "").axes[0].lines[1].get_label() == "test"
+    assert plot_curves(run).axes[0].lines[1].get_label() == "test"
 
 
 @pytest.mark.parametrize("count", [2, 6, 10, 30, 70])
@@ -221,14 +233,24 @@ def test_names_with_dots_keep_them(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.iterdir()} >= {"vit.v1.png", "vit.v1.svg"}
 
 
+def test_the_page_carries_what_was_saved(tmp_path: Path) -> None:
+    def draw() -> Figure:
+        return plot_confusion(("a", "b"), ((1, 0), (0, 1)), normalized=False)
+
+    save_figure(draw(), tmp_path / "vit.v1")
+    drawn = embed_figure(draw)
+    assert embed_figure(draw, tmp_path / "absent") == drawn
+    (tmp_path / "vit.v1.svg").write_bytes(b"<svg/>")
+    assert embed_figure(draw, tmp_path / "vit.v1") == "data:image/svg+xml;base64,PHN2Zy8+"
+
+
 def test_svg_is_deterministic_and_well_formed() -> None:
     names = (*studies.HOSTILE, "$x^2$", "日本")
     confusion = studies.make_test(names, 0.6).confusion
     first = render_svg(plot_confusion(names, confusion, normalized=False))
     assert first == render_svg(plot_confusion(names, confusion, normalized=False))
-    assert b"<dc:date>" not in first and b"prefers-color-scheme" not in first
-    dark = render_svg(plot_confusion(names, confusion, normalized=False), adaptive=True)
-    tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(dark).iter()}
+    assert b"<dc:date>" not in first and b"prefers-color-scheme: dark" in first
+    tags = {element.tag.rpartition("}")[2] for element in ET.fromstring(first).iter()}
     assert "style" in tags and not tags & {"script", "img", "foreignObject"}
 
 
@@ -244,3 +266,22 @@ def test_drawing_leaves_the_users_matplotlib_alone() -> None:
 def test_sizes_have_different_colours() -> None:
     for count in (1, 2, 7, 8, 12):
         assert len(set(pick_order(count))) == count
+
+
+def test_models_are_drawn_best_first_and_those_not_told_apart_in_blue() -> None:
+    models = {name: studies.make_estimate(share, 300) for name, share in MODELS.items()}
+    figure = plot_models(models, ("good", "best"), "accuracy")
+    (axes,) = figure.axes
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["best", "good", "bad"]
+    assert axes.get_legend_handles_labels()[1] == [
+        "not told from the best",
+        "does worse than the best",
+    ]
+    many = {f"model {number}": studies.make_estimate(0.5, 300) for number in range(60)}
+    assert (
+        "the best 40 of 60 models"
+        in plot_models(many, tuple(many), "accuracy").axes[0].get_xlabel()
+    )
+
+
+MODELS = {"bad": 0.5, "best": 0.9, "good": 0.88}

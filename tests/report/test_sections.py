@@ -125,7 +125,7 @@ def test_a_model_no_better_than_one_answer_has_learnt_nothing(
     step = study.steps[name]
     assert isinstance(step, ModelStep)
     assert "no better than always answering" not in answer(study, name)
-    low = change(step.test, score=studies.make_estimate(0.09, 1000))
+    low = change(step.test, scores={"accuracy": studies.make_estimate(0.09, 1000)})
     said = answer(study, name, change(step, test=low, test_score=low.score))
     assert "no better than always answering 'airplane'" in said
     assert "does not overfit" not in said

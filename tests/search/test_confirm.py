@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from tellapart.config import TrainSettings
-from tellapart.metrics.intervals import estimate_mean, estimate_proportion, pool_spread
+from tellapart.metrics.intervals import average_estimates, estimate_proportion, pool_spread
 from tellapart.models import SimpleSettings
 from tellapart.records import TrialRecord
 from tellapart.search.confirm import confirm_winner, find_frontier, find_frontiers
@@ -19,7 +19,7 @@ def test_the_winner_is_measured_by_seeds_that_chose_nothing() -> None:
     again = [make_run(SimpleSettings(), TrainSettings(seed=i + 1), v) for i, v in enumerate(values)]
     found = confirm_winner(winner, again)
     assert found.score == winner.val_score
-    assert found.mean == estimate_mean(values, N, *pool_spread([values]))
+    assert found.mean == average_estimates([run.val_score for run in again], *pool_spread([values]))
     assert found.luck == pytest.approx(0.71 - 0.695)
     assert found.seeds == tuple(values)
     low, high = stats.t(2, found.luck, np.std(values, ddof=1) * (1 + 1 / 3) ** 0.5).interval(0.95)

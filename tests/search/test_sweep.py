@@ -8,7 +8,7 @@ import pytest
 
 from tellapart.config import TrainSettings
 from tellapart.errors import CellDied, Failure, NotFinite, SettingError
-from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.metrics.intervals import average_estimates, estimate_proportion, pool_spread
 from tellapart.metrics.ranking import Images, rank_candidates
 from tellapart.models import SimpleSettings
 from tellapart.records import Ranking, RunRecord
@@ -66,7 +66,8 @@ def test_a_size_is_the_mean_over_its_seeds_with_the_spread_of_all() -> None:
     for size in sizes:
         mean = ACCURACY[size.size]
         assert size.seeds == pytest.approx((mean - 0.01, mean, mean + 0.01))
-        own = estimate_mean(size.seeds, N, spread, freedom)
+        parts = [estimate_proportion(round(value * N), N) for value in size.seeds]
+        own = average_estimates(parts, spread, freedom)
         assert (size.val_score.low, size.val_score.high) == pytest.approx((own.low, own.high))
         assert size.val_score.value == pytest.approx(mean)
         assert size.parameters == 1000 * size.size

@@ -35,7 +35,8 @@ def test_two_runs_are_compared_on_their_common_images(folder: Path) -> None:
     assert [run.name for run in record.runs] == ["train-0", "train-1"]
     files = {run.name: Path(run.folder) / "predictions.csv" for run in record.runs}
     names = {name: name for name in files}
-    assert record.comparisons == compare_pairs(read_correct(files), names, say_comparison)
+    correct, groups = read_correct(files)
+    assert record.comparisons == compare_pairs(correct, names, say_comparison, None, groups)
     said = describe_comparison(record)
     assert "train-1" in said and "n = 269" in said
     assert record.comparisons[0].sentence in said

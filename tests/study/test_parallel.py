@@ -61,7 +61,7 @@ def test_workers_train_where_they_gain_enough_together(make: Make) -> None:
 
 @pytest.mark.parametrize("named", [{"processes": "2"}, {"executor": "local"}])
 def test_what_the_user_named_stays(named: dict[str, str], make: Make) -> None:
-    settings = StudySettings.model_validate({"device": "cpu", **named})
+    settings = StudySettings(compute=ComputeSettings.model_validate({"device": "cpu", **named}))
     assert make(settings, 4.0).choose_workers([SMALL], LONG) == (2, 0.5)
 
 
@@ -92,7 +92,9 @@ def test_there_are_as_many_workers_as_cores_that_fit(
 ) -> None:
     monkeypatch.setattr(start, "count_threads", lambda: threads)
     monkeypatch.setattr(start, "measure_room", lambda: room)
-    context = make(StudySettings.model_validate({"device": "cpu", **settings}), 1.0)
+    compute = {"device": "cpu"} | {k: v for k, v in settings.items() if k != "protocol"}
+    rest = {k: v for k, v in settings.items() if k == "protocol"}
+    context = make(StudySettings.model_validate({"compute": compute, **rest}), 1.0)
     assert start.plan_common(context).workers == workers
 
 

@@ -11,6 +11,7 @@ import pytest
 from sklearn import metrics
 
 from tellapart.errors import DataError
+from tellapart.metrics.comparisons import compute_mcnemar
 from tellapart.study.predictions import Columns, compare_predictions, describe_predictions
 
 N = 200
@@ -51,10 +52,10 @@ def files(tmp_path: Path) -> list[Path]:
 def test_models_are_compared_image_by_image(files: list[Path]) -> None:
     found = compare_predictions(files)
     assert [one.name for one in found.models] == ["a", "b", "c"]
-    assert [one.accuracy.value for one in found.models] == [0.6, 0.9, 0.88]
+    assert [one.scores["accuracy"].value for one in found.models] == [0.6, 0.9, 0.88]
     truth = [CLASSES[number % 2] for number in range(N)]
     f1 = metrics.f1_score(truth, draw(0.6, 0), average="macro")
-    assert found.models[0].macro_f1 == pytest.approx(f1)
+    assert found.models[0].scores["macro_f1"].value == pytest.approx(f1)
     assert found.ranking.best == 1
     said = describe_predictions(found)
     assert said.splitlines()[1].startswith("b  90.0 %")
@@ -88,8 +89,8 @@ def test_probabilities_give_the_log_loss(tmp_path: Path) -> None:
     found = compare_predictions([path, plain])
     truth = [number % 2 for number in range(N)]
     expected = metrics.log_loss(truth, np.stack([cat, 1 - cat], 1))
-    assert found.models[0].log_loss == pytest.approx(expected)
-    assert found.models[1].log_loss is None
+    assert found.models[0].scores["log_loss"].value == pytest.approx(expected)
+    assert "log_loss" not in found.models[1].scores
     lines[3][3] = 0.9
     write(path, heads, lines)
     with pytest.raises(DataError, match=r"sum to 1, but those of '3\.png' in .* to "):
@@ -120,7 +121,12 @@ def test_images_of_a_group_count_once(tmp_path: Path) -> None:
         for name, share in (("a", 0.8), ("b", 0.85))
     ]
     found = compare_predictions(both)
-    assert found.groups == 10 and not found.comparisons
+    (pair,) = found.comparisons
+    assert found.groups == 10 and pair.effect > 2
+    assert pair.low < 0 < pair.high and pair.p_value > 0.05, (
+        "200 images alone would tell them apart"
+    )
+    assert compute_mcnemar(pair.only_first, pair.only_second) < 0.05
     assert "200 images in 10 groups" in describe_predictions(found)
 
 
@@ -134,7 +140,7 @@ def test_a_training_far_off_is_named_and_in_no_mean(tmp_path: Path) -> None:
         paths.append(write(tmp_path / f"{name}.csv", (*HEADS, "seed"), lines))
     found = compare_predictions(paths)
     assert found.left_out == ("one, seed 2",)
-    assert [one.accuracy.value for one in found.models] == pytest.approx([0.9, 0.9])
+    assert [one.scores["accuracy"].value for one in found.models] == pytest.approx([0.9, 0.9])
     assert "Left out, for it is far below the others: one, seed 2." in describe_predictions(found)
 
 

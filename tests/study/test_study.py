@@ -86,7 +86,7 @@ def test_results_hold_what_each_step_came_to(whole: tuple[StudyRecord, Path]) ->
             assert figure.n == 269
         hits = sum(step.test.confusion[i][i] for i in range(10))
         assert sum(map(sum, step.test.confusion)) == 269
-        assert step.test.accuracy.value == pytest.approx(hits / 269)
+        assert step.test.scores["accuracy"].value == pytest.approx(hits / 269)
         assert name in MODELS
     for name in ("conv", "dense"):
         sweep = record.steps[name]
@@ -270,7 +270,7 @@ def test_a_killed_study_ends_with_the_same_cells(
 ) -> None:
     folder, cache = tmp_path / "killed", whole[1].parent / "cache"
     done: dict[str, int] = {}
-    for wanted in ("conv/*/record.json", "search/*/record.json", "transfer/*/args.json"):
+    for wanted in ("search/*/record.json", "transfer/*/args.json"):
         process = run_elsewhere(folder, small_backbone, cache)
         while not list(folder.glob(wanted)) and process.poll() is None:
             time.sleep(0.01)

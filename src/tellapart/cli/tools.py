@@ -31,6 +31,9 @@ def compare(
     predicted_column: Column = None,
     seed_column: Column = None,
     group_column: Column = None,
+    plot: Annotated[
+        Path | None, Parameter(help="Draw the models with their intervals: a .png or .svg.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Say which of several models is better, by the images that they share.
@@ -40,9 +43,11 @@ def compare(
 
     Example: `tellapart compare runs/digits-train-1 runs/digits-train-2`
     """
-    from tellapart.study.compare import compare_models, describe_comparison
+    from tellapart.study.compare import compare_models, describe_comparison, find_tied
     from tellapart.study.predictions import Columns, compare_predictions, describe_predictions
 
+    if plot is not None and plot.suffix not in (".png", ".svg"):
+        raise SettingError(f"--plot must end in .png or .svg, but got {plot}")
     paths = [expand_path(run) for run in runs]
     if any(path.suffix.lower() == ".csv" for path in paths):
         columns = Columns(
@@ -54,9 +59,25 @@ def compare(
         )
         table = compare_predictions(paths, columns)
         print_json(table) if json else print_text(describe_predictions(table))
-        return
-    found = compare_models(paths)
-    print_json(found) if json else print_text(describe_comparison(found))
+        models = {one.name: one.scores["accuracy"] for one in table.models}
+        tied = [
+            one.name
+            for one, rank in zip(table.models, table.ranking.candidates, strict=True)
+            if rank.possible
+        ]
+    else:
+        found = compare_models(paths)
+        print_json(found) if json else print_text(describe_comparison(found))
+        models, tied = {one.name: one.score for one in found.runs}, find_tied(found)
+    if plot is not None:
+        from tellapart.report.canvas import save_figure
+        from tellapart.report.plots import plot_models
+
+        save_figure(
+            plot_models(models, tied, "accuracy"),
+            expand_path(plot).with_suffix(""),
+            (plot.suffix[1:],),
+        )
 
 
 @app.command

@@ -123,6 +123,16 @@ class Dataset:
         return len(self.labels)
 
     @cached_property
+    def groups(self) -> Labels:
+        """The group of each image, (n,): copies of one picture are a group, others are alone."""
+        return np.unique(self.hashes, return_inverse=True)[1].astype(np.int64)
+
+    def find_groups(self, rows: Indices) -> Labels | None:
+        """Return the group of each of (k,) rows, from 0 on; None where each image is alone."""
+        names, found = np.unique(self.groups[rows], return_inverse=True)
+        return None if len(names) == len(rows) else found.astype(np.int64)
+
+    @cached_property
     def fingerprint(self) -> str:
         """Twelve hexadecimal digits over class names and every image's hash, label and role."""
         digest = hashlib.sha256("\0".join(self.classes).encode())

@@ -25,11 +25,14 @@ def compare_pairs(
     labels: dict[str, str],
     say: Callable[[Comparison, str, str], str],
     named: Sequence[tuple[str, str]] | None = None,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[Comparison, ...]:
     """Compare every two trained models by which of the same n images each got right.
 
     The test is McNemar's, the interval of the difference Tango's (Statistics in Medicine 17:891,
-    1998), which inverts it: where one excludes 0, so does the other. Pairs that were ``named``
+    1998), which inverts it: where one excludes 0, so does the other. Where images come in groups
+    both are of fewer images, by the design effect: the test is then that of Durkalski et al.
+    (Statistics in Medicine 22:2417, 2003). Pairs that were ``named``
     beforehand are corrected among themselves by Bonferroni's method, p and interval alike, and
     said in a sentence; all others are corrected among themselves by Holm's, which has no intervals.
 
@@ -38,6 +41,7 @@ def compare_pairs(
         labels: what a sentence calls each model.
         say: makes the sentence of a comparison, with what it calls the first and the second.
         named: pairs of names; None: all, where they are ``FEW``.
+        groups: of the images, (n,).
     """
     pairs = list(itertools.combinations(correct, 2))
     if named is None:
@@ -47,13 +51,18 @@ def compare_pairs(
         (a, b): (int((correct[a] & ~correct[b]).sum()), int((correct[b] & ~correct[a]).sum()))
         for a, b in pairs
     }
-    p_values = {pair: compute_mcnemar(*both) for pair, both in counts.items()}
+    effects = {(a, b): find_effect(correct[a], correct[b], groups) for a, b in pairs}
+    p_values = {
+        pair: compute_mcnemar(b / effects[pair], c / effects[pair])
+        for pair, (b, c) in counts.items()
+    }
     holm = dict(zip(others, correct_holm([p_values[pair] for pair in others]), strict=True))
     found = []
     for pair in pairs:
         (b, c), n = counts[pair], len(correct[pair[0]])
         alpha = ALPHA / len(named) if pair in named else ALPHA
-        low, high = interval_difference(b, c, n, alpha)
+        effect = effects[pair]
+        low, high = interval_difference(b / effect, c / effect, n / effect, alpha)
         one = Comparison(
             first=pair[0],
             second=pair[1],
@@ -63,6 +72,7 @@ def compare_pairs(
             only_first=b,
             only_second=c,
             n=n,
+            effect=effect,
             p_value=holm[pair] if pair in holm else min(1.0, p_values[pair] * len(named)),
             named=pair in named,
             sentence="",
@@ -73,7 +83,27 @@ def compare_pairs(
     return tuple(found)
 
 
-def compute_mcnemar(only_first: int, only_second: int) -> float:
+def find_effect(first: Correct, second: Correct, groups: NDArray[np.int64] | None = None) -> float:
+    """Return how many times larger groups of images make the variance of a difference, at least 1.
+
+    Where there are few groups, from which it is measured, it is larger still, as Student's t is
+    than the normal.
+    """
+    differing = int((first != second).sum())
+    if groups is None or not differing:
+        return 1.0
+    own = np.unique(groups, return_inverse=True)[1]
+    count = int(own.max()) + 1
+    if count == len(first):
+        return 1.0
+    if count == 1:
+        return float(len(first))
+    sums = np.bincount(own, second.astype(float) - first)
+    few = stats.t.ppf(1 - ALPHA / 2, count - 1) / stats.norm.ppf(1 - ALPHA / 2)
+    return max(1.0, float(sums @ sums) / differing) * float(few) ** 2
+
+
+def compute_mcnemar(only_first: float, only_second: float) -> float:
     """Return the two-sided p-value of McNemar's score test; 1 where the two never differ.
 
     >>> round(compute_mcnemar(10, 25), 3)
@@ -85,7 +115,7 @@ def compute_mcnemar(only_first: int, only_second: int) -> float:
 
 
 def interval_difference(
-    only_first: int, only_second: int, n: int, alpha: float = ALPHA
+    only_first: float, only_second: float, n: float, alpha: float = ALPHA
 ) -> tuple[float, float]:
     """Return Tango's score interval of (second - first) accuracy on n paired images.
 
@@ -101,7 +131,7 @@ def interval_difference(
     )
 
 
-def _bound_difference(b: int, c: int, n: int, limit: float) -> float:
+def _bound_difference(b: float, c: float, n: float, limit: float) -> float:
     """Return the difference that what was seen lies ``limit`` standard errors below."""
 
     def miss(difference: float) -> float:
@@ -122,7 +152,7 @@ GUESS = 0.15
 """The share of images on which two models disagree, before there are any."""
 
 
-def find_detectable(differing: int, n: int, alpha: float = ALPHA) -> float:
+def find_detectable(differing: float, n: float, alpha: float = ALPHA) -> float:
     """Return the smallest difference of accuracy that McNemar's test would show, of n images.
 
     The difference d for which the test at level ``alpha`` has a power of ``POWER``: the root of

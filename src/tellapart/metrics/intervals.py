@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import stats
 
 from tellapart.records import Estimate
@@ -25,8 +26,49 @@ def estimate_proportion(hits: int, n: int) -> Estimate:
     """
     if n == 0:
         return Estimate(value=0.0, low=0.0, high=1.0, n=0)
-    interval = stats.binomtest(hits, n).proportion_ci(LEVEL, method="wilson")
-    return Estimate(value=hits / n, low=float(interval.low), high=float(interval.high), n=n)
+    low, high = _bound_share(hits / n, n)
+    return Estimate(value=hits / n, low=low, high=high, n=n)
+
+
+def estimate_share(right: NDArray[np.bool_], groups: NDArray[np.int64] | None = None) -> Estimate:
+    """Return the share of (n,) images that are right, with a 95 % interval.
+
+    It is Wilson's; where images come in ``groups``, (n,), of as many as are independent.
+    """
+    n = len(right)
+    if groups is None or n == 0:
+        return estimate_proportion(int(right.sum()), n)
+    value = float(right.mean())
+    low, high = _bound_share(value, count_effective(right, groups))
+    return Estimate(value=value, low=low, high=high, n=n)
+
+
+def count_effective(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> float:
+    """Return how many independent images tell as much as (n,) images in groups do.
+
+    Images over the design effect, which is how much larger the groups make the variance of the
+    share; fewer still where there are few groups, from which it is measured (Korn and Graubard
+    1998, Survey Methodology 24:193). Where all are right, or none, it is the number of groups.
+    """
+    n = len(right)
+    own = np.unique(groups, return_inverse=True)[1]
+    count, share = int(own.max()) + 1, float(right.mean())
+    if count == n:
+        return float(n)
+    if count == 1 or share in (0.0, 1.0):
+        return float(count)
+    sums = np.bincount(own, right - share)
+    effect = max(1.0, count / (count - 1) * float(sums @ sums) / (n * share * (1 - share)))
+    few = stats.t.ppf((1 + LEVEL) / 2, count - 1) / stats.t.ppf((1 + LEVEL) / 2, n - 1)
+    return max(1.0, n / effect / float(few) ** 2)
+
+
+def _bound_share(share: float, n: float) -> tuple[float, float]:
+    """Return the limits of Wilson's interval."""
+    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
 def pool_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
@@ -41,18 +83,24 @@ def pool_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     return math.sqrt(squares / freedom), freedom
 
 
-def estimate_mean(values: Sequence[float], n: int, spread: float, freedom: int) -> Estimate:
-    """Return the mean accuracy over seeds with a 95 % interval for both kinds of chance.
+def average_estimates(
+    parts: Sequence[Estimate], spread: float, freedom: int, most: float = 1.0
+) -> Estimate:
+    """Return the mean of a score over seeds with a 95 % interval for both kinds of chance.
 
     On each side, the half-width of the seeds (``spread`` over the root of their number, with
-    Student's t on ``freedom``) and that of the n images (Wilson) add as squares (Zou and Donner
-    2008). With one seed, or no measured spread, it is that of the images alone.
+    Student's t on ``freedom``) and that of the images, on average, add as squares (Zou and Donner
+    2008). With one seed, or no measured spread, it is that of the images alone. No score is above
+    ``most``.
     """
-    mean = sum(values) / len(values)
-    images = estimate_proportion(round(mean * n), n)
-    if freedom < 1:
-        return images.model_copy(update={"value": mean})
-    seeds = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread / math.sqrt(len(values))
-    below = math.hypot(seeds, images.value - images.low)
-    above = math.hypot(seeds, images.high - images.value)
-    return Estimate(value=mean, low=max(0.0, mean - below), high=min(1.0, mean + above), n=n)
+    mean, below, above = (
+        sum(found) / len(parts)
+        for found in zip(
+            *((one.value, one.value - one.low, one.high - one.value) for one in parts), strict=True
+        )
+    )
+    seeds = 0.0
+    if freedom:
+        seeds = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread / math.sqrt(len(parts))
+    low, high = mean - math.hypot(seeds, below), mean + math.hypot(seeds, above)
+    return Estimate(value=mean, low=max(0.0, low), high=min(most, high), n=parts[0].n)

@@ -110,21 +110,23 @@ def foresee(
     groups: Sequence[Sequence[float]],
     times: float = 2.0,
     accuracies: Sequence[float] = (),
+    chance: Numbers | None = None,
 ) -> Foresight | None:
     """Return what ``times`` the data should bring over all that there is, and what others take.
 
-    Scores of small shares vary more: their spread is taken to fall with the fourth root of the
-    images. Where the F-test of lack of fit tells that no power law fits, nothing is foreseen. The
-    intervals are a parametric bootstrap's: means are drawn again within the chance of seeds, the
-    curve is fitted to each draw, and the middle 95 % of what these foresee is taken. They hold if
-    the power law does, and the new data are like the old: by simulation in 70 of 76 draws where the
-    spread falls so, in 66 of 76 where it is the same for all sizes. The val images' own chance is
-    not in them.
+    Scores of small shares vary more, by how much is not known: each mean has the larger of two
+    standard errors, of which one falls with the fourth root of the images, and the other is the
+    same for all. Where the F-test of lack of fit tells that no power law fits, nothing is foreseen.
+    The intervals are a parametric bootstrap's: means are drawn again within the chance of seeds and
+    of val images, the curve is fitted to each draw, and the middle 95 % of what these foresee is
+    taken. They hold if the power law does, and the new data are like the old.
 
     Args:
         images: sizes of the training data, rising, (k,).
         groups: for each, the accuracies of its seeds, each on a share of its own.
         accuracies: of which to say how many images they take.
+        chance: (resamples, k) deviations of the means by that of val images, as `draw_images` has
+            them.
 
     Returns:
         None where there are fewer than ``FEWEST_SIZES`` sizes, or no size has two seeds.
@@ -132,21 +134,24 @@ def foresee(
     sizes, counts = np.asarray(images, float), np.array([len(group) for group in groups], float)
     if len(sizes) < FEWEST_SIZES or counts.max() < 2:
         return None
-    scale = (sizes / sizes.max()) ** -0.25
     means = np.array([np.mean(group) for group in groups])
-    spread, freedom = pool_spread(
-        [(np.asarray(own) / one).tolist() for own, one in zip(groups, scale, strict=True)]
-    )
-    errors, weights = spread * scale / np.sqrt(counts), counts / scale**2
+    errors, freedom = np.zeros(len(sizes)), 0
+    for scale in (np.ones(len(sizes)), (sizes / sizes.max()) ** -0.25):
+        parts = [np.asarray(own) / one for own, one in zip(groups, scale, strict=True)]
+        spread, freedom = pool_spread([part.tolist() for part in parts])
+        errors = np.maximum(errors, spread * scale / np.sqrt(counts))
+    by_images = np.zeros((REDRAWS, len(sizes))) if chance is None else chance[:REDRAWS]
+    apart = (by_images - by_images.mean(1, keepdims=True)).var(0)
+    weights = 1 / np.maximum(np.square(errors) + apart, 1e-12)
     curve = fit_curve(images, means.tolist(), weights)
     missed = weights @ np.square(means - [curve.predict(size) for size in images])
-    if spread > 1e-12:
-        ratio = missed / (len(sizes) - PARAMETERS) / spread**2
-        if stats.f.sf(ratio, len(sizes) - PARAMETERS, freedom) < MISFIT:
-            return Foresight(None)
+    left = len(sizes) - PARAMETERS
+    if stats.f.sf(missed / left, left, freedom) < MISFIT:
+        return Foresight(None)
     rng = np.random.default_rng(0)
     # few seeds measure the spread itself badly: Student's t instead of the normal
-    draws = np.clip(means + errors * rng.standard_t(freedom, (REDRAWS, len(means))), 0.0, 1.0)
+    by_seeds = errors * rng.standard_t(freedom, (REDRAWS, len(means)))
+    draws = np.clip(means + by_images + by_seeds, 0.0, 1.0)
     drawn = [fit_curve(images, draw.tolist(), weights) for draw in draws]
     edges = ((1 - LEVEL) / 2, (1 + LEVEL) / 2)
     value = foresee_gain(curve, times)

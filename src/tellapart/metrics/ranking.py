@@ -99,8 +99,7 @@ def rank_candidates(
     """
     cells = [(place, seed) for place, own in enumerate(predicted) for seed in own]
     counts = [_count_groups(images, predicted[place][seed]) for place, seed in cells]
-    score = find_score(images.metric).function
-    values = np.array([float(score(*(part.sum(0) for part in one))) for one in counts])
+    values = _score_cells(images, counts)
     far: list[FarSeed] = []
     while (odd := _find_far(cells, values, len(images.truth))) is not None:
         place, seed = cells.pop(odd)
@@ -145,6 +144,13 @@ def rank_candidates(
         ),
         far=tuple(far),
     )
+
+
+def draw_images(images: Images, predicted: Sequence[Mapping[int, Classes]]) -> Numbers:
+    """Return (resamples, candidates) deviations of mean scores by the chance of images alone."""
+    cells = [(place, seed) for place, own in enumerate(predicted) for seed in own]
+    counts = [_count_groups(images, predicted[place][seed]) for place, seed in cells]
+    return _draw_images(images, counts, _score_cells(images, counts), _Layout(cells))
 
 
 class _Layout:
@@ -202,6 +208,12 @@ def _count_groups(images: Images, predicted: Classes) -> tuple[Numbers, Numbers,
         return found.reshape(count, classes).astype(np.float64)
 
     return tally(truth, right), tally(truth), tally(predicted)
+
+
+def _score_cells(images: Images, counts: Sequence[tuple[Numbers, Numbers, Numbers]]) -> Numbers:
+    """Return the (cells,) scores of counts."""
+    score = find_score(images.metric).function
+    return np.array([float(score(*(part.sum(0) for part in one))) for one in counts])
 
 
 def _draw_images(

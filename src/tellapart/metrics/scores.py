@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import special, stats
+from scipy import sparse, special, stats
 
 from tellapart.errors import SettingError, suggest_name
-from tellapart.metrics.intervals import LEVEL, estimate_proportion
+from tellapart.metrics.intervals import LEVEL, estimate_proportion, estimate_share
 from tellapart.records import ALPHA, ClassScore, Estimate, Hardest
 
 Counts = NDArray[np.int64]
@@ -83,11 +83,14 @@ def compute_score(name: str, truth: Classes, predicted: Classes, classes: int) -
     return float(_score_weighted(name, pairs, counts.astype(np.float64), classes))
 
 
-def estimate_score(name: str, truth: Classes, predicted: Classes, classes: int) -> Estimate:
+def estimate_score(
+    name: str, truth: Classes, predicted: Classes, classes: int, groups: Classes | None = None
+) -> Estimate:
     """Return a score of (n,) predictions with its 95 % interval.
 
     That of accuracy is Wilson's; that of another is the percentile bootstrap's over images (Efron
-    1979), always the same for the same predictions. No images have the score 0, and no limits.
+    1979), or over ``groups`` (n,) of them, always the same for the same predictions. No images have
+    the score 0, and no limits.
 
     Raises:
         SettingError: there is no such score.
@@ -95,11 +98,20 @@ def estimate_score(name: str, truth: Classes, predicted: Classes, classes: int) 
     n = len(truth)
     if name == "accuracy" or n == 0:
         find_score(name)
-        return estimate_proportion(int((truth == predicted).sum()), n)
+        return estimate_share(truth == predicted, groups)
     value = compute_score(name, truth, predicted, classes)
     # images with the same true and predicted class are alike, so how many of each is drawn
-    pairs, counts = np.unique(truth * classes + predicted, return_counts=True)
-    drawn = np.random.default_rng(0).multinomial(n, counts / n, size=RESAMPLES).astype(np.float64)
+    pairs, place = np.unique(truth * classes + predicted, return_inverse=True)
+    rng = np.random.default_rng(0)
+    if groups is None:
+        drawn = rng.multinomial(n, np.bincount(place) / n, size=RESAMPLES).astype(np.float64)
+    else:
+        own = np.unique(groups, return_inverse=True)[1]
+        table = sparse.coo_array((np.ones(n), (own, place))).tocsr()
+        times = rng.multinomial(
+            table.shape[0], np.full(table.shape[0], 1 / table.shape[0]), RESAMPLES
+        )
+        drawn = np.asarray(times @ table)
     again = _score_weighted(name, pairs, drawn, classes)
     low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=n)
@@ -122,9 +134,11 @@ def count_confusions(truth: Classes, predicted: Classes, classes: int) -> Counts
 
 
 def score_classes(confusion: Counts, names: Sequence[str]) -> tuple[ClassScore, ...]:
-    """Return precision, recall (with Wilson interval) and F1 of each class.
+    """Return precision, recall and F1 of each class, each with Wilson's interval.
 
-    A ratio with nothing below the line is 0, as in scikit-learn's ``zero_division=0``.
+    That of F1 follows from that of the share ``J`` of hits among all images that are of the class
+    or called it: ``F1 = 2 J / (1 + J)``. A ratio with nothing below the line is 0, as in
+    scikit-learn's ``zero_division=0``, and says nothing: its interval is all of [0, 1].
     """
     scores = []
     for index, name in enumerate(names):
@@ -133,13 +147,18 @@ def score_classes(confusion: Counts, names: Sequence[str]) -> tuple[ClassScore, 
         scores.append(
             ClassScore(
                 name=name,
-                precision=hits / named if named else 0.0,
+                precision=estimate_proportion(hits, named),
                 recall=estimate_proportion(hits, support),
-                f1=2 * hits / (support + named) if support + named else 0.0,
+                f1=_find_f1(estimate_proportion(hits, support + named - hits)),
                 support=support,
             )
         )
     return tuple(scores)
+
+
+def _find_f1(hits: Estimate) -> Estimate:
+    value, low, high = (2 * share / (1 + share) for share in (hits.value, hits.low, hits.high))
+    return Estimate(value=value, low=low, high=high, n=hits.n)
 
 
 def find_hardest(confusion: Counts, names: Sequence[str]) -> Hardest | None:

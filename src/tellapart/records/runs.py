@@ -13,7 +13,7 @@ from tellapart.records.base import Record, Role, Scalar
 
 
 class Estimate(Record):
-    """A proportion with its 95 % interval, and the number of images it was measured on."""
+    """A score with its 95 % interval, and the number of images it was measured on."""
 
     value: float
     low: float
@@ -79,9 +79,9 @@ class ClassScore(Record):
     """Scores of one class on the test images, of which ``support`` are of it."""
 
     name: str
-    precision: float
+    precision: Estimate
     recall: Estimate
-    f1: float
+    f1: Estimate
     support: int
 
 
@@ -96,21 +96,29 @@ class Hardest(Record):
 class TestRecord(Record):
     """What one look at the test split showed. ``confusion[true][predicted]`` counts images.
 
-    ``look`` is its number; ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
+    ``scores`` has all scores by name, ``floor`` those of answering every image with how frequent
+    each class is in train; the study chooses by ``metric``. ``effective`` is how many independent
+    images tell as much as these, of which some are copies; None where none are. ``look`` is its
+    number; ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
 
-    accuracy: Estimate
     metric: str = "accuracy"
-    score: Estimate
-    loss: float
+    scores: dict[str, Estimate]
+    floor: dict[str, Estimate]
+    effective: float | None = None
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScore, ...]
     hardest: Hardest | None = None
     look: int
     predictions: str
     optimistic: bool
+
+    @property
+    def score(self) -> Estimate:
+        """The score that the study chooses by."""
+        return self.scores[self.metric]
 
 
 class LookRecord(Record):
@@ -130,6 +138,7 @@ ALPHA = 0.05  # the level of the tests between models
 class Comparison(Record):
     """Two trained models on the same test images; ``difference`` is second minus first.
 
+    ``effect`` is how many times fewer images tell as much as these, of which some come in groups.
     ``p_value`` is McNemar's, corrected among the comparisons that were ``named`` beforehand, or
     among all the others; the limits are Tango's, of named ones with the same correction.
     """
@@ -142,6 +151,7 @@ class Comparison(Record):
     only_first: int
     only_second: int
     n: int
+    effect: float = 1.0
     p_value: float
     named: bool
     sentence: str

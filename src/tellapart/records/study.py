@@ -203,13 +203,11 @@ class ComparisonRecord(Record):
 
 
 class PredictedModel(Record):
-    """A model as its predictions show it; figures are means over its ``trainings``."""
+    """A model as its predictions show it; ``scores`` by name are means over its ``trainings``."""
 
     name: str
     trainings: int
-    accuracy: Estimate
-    macro_f1: float
-    log_loss: float | None
+    scores: dict[str, Estimate]
 
 
 class PredictionsRecord(Record):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -213,28 +213,35 @@ def shade_cell(axes: Axes, x: int, y: int, share: float) -> str:
 
 
 def render_png(figure: Figure) -> bytes:
-    """Return a figure as PNG on white."""
-    return _render(figure, "png", PAPER)
+    """Return a figure as PNG."""
+    return _render(figure, "png")
 
 
-def render_svg(figure: Figure, adaptive: bool = False) -> bytes:
-    """Return a figure as SVG; ``adaptive``: transparent, and dark where the reader prefers that."""
-    content = _render(figure, "svg", "none" if adaptive else PAPER)
-    if not adaptive:
-        return content
+def render_svg(figure: Figure) -> bytes:
+    """Return a figure as SVG, on white paper, or on dark where the reader prefers that."""
     rules = "".join(
         f'[style*="{kind}: {light}"]{{{kind}:{dark} !important}}'
         for light, dark in DARK.items()
         for kind in ("fill", "stroke")
     )
     style = f"<style>@media (prefers-color-scheme: dark){{{rules}}}</style>\n</svg>"
-    head, _, tail = content.decode().rpartition("</svg>")
+    head, _, tail = _render(figure, "svg").decode().rpartition("</svg>")
     return (head + style + tail).encode()
 
 
-def embed_figure(figure: Figure) -> str:
-    """Return a figure as the address of a picture that the page carries, dark or light."""
-    return f"data:image/svg+xml;base64,{base64.b64encode(render_svg(figure, True)).decode()}"
+def embed_figure(draw: Callable[[], Figure], path_without_suffix: Path | None = None) -> str:
+    """Return a figure as the address of a picture that the page carries, dark or light.
+
+    Where it was saved it is not drawn again.
+    """
+    saved = path_without_suffix and name_file(path_without_suffix, "svg")
+    content = saved.read_bytes() if saved and saved.is_file() else render_svg(draw())
+    return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
+
+
+def name_file(path_without_suffix: Path, kind: str) -> Path:
+    """Return where a figure is saved; its name may have a dot."""
+    return path_without_suffix.with_name(f"{path_without_suffix.name}.{kind}")
 
 
 def save_figure(
@@ -244,10 +251,10 @@ def save_figure(
     check_stop()
     for kind in kinds:
         content = render_png(figure) if kind == "png" else render_svg(figure)
-        write_bytes(path_without_suffix.with_name(f"{path_without_suffix.name}.{kind}"), content)
+        write_bytes(name_file(path_without_suffix, kind), content)
 
 
-def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:
+def _render(figure: Figure, kind: Literal["png", "svg"]) -> bytes:
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     # neither the time nor versions: the same bytes each time
@@ -258,5 +265,5 @@ def _render(figure: Figure, kind: Literal["png", "svg"], paper: str) -> bytes:
         if isinstance(figure.get_layout_engine(), ConstrainedLayoutEngine):
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
-        figure.savefig(buffer, format=kind, dpi=DOTS, facecolor=paper, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=DOTS, facecolor=PAPER, metadata=metadata)
     return buffer.getvalue()

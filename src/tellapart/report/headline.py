@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from tellapart.records import ModelStep, StepRecord, StudyRecord
+from tellapart.records import ModelStep, StepRecord, StudyRecord, TestRecord
 from tellapart.report import canvas, wording
 from tellapart.report.sections import SECTIONS
 from tellapart.report.sections.model import find_commonest, say_confusion
+
+UNEQUAL = 2
+"""From how many times the images of the smallest class on the largest is another matter."""
 
 
 def list_steps(record: StudyRecord) -> dict[str, StepRecord]:
@@ -30,6 +33,12 @@ def is_optimistic(record: StudyRecord) -> bool:
     return record.protocol == "notebook" or any(step.test.optimistic for step in models)
 
 
+def is_unequal(test: TestRecord) -> bool:
+    """Say whether the largest class has ``UNEQUAL`` times the test images of the smallest."""
+    counts = [row.support for row in test.per_class if row.support]
+    return max(counts) >= UNEQUAL * min(counts)
+
+
 def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     """Say how well the classes can be told apart in a sentence, and others put it in proportion.
 
@@ -44,7 +53,10 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
             return f"There are {found}; no step of this study is done yet.", ()
         return list(steps.values())[-1].answer, (f"{found}; no model was tested.",)
     step = models[best]
-    score, metric = step.test_score, step.test.metric
+    metric, name, floor = step.test.metric, *find_commonest(step.test)
+    if metric == "accuracy" and is_unequal(step.test):
+        metric = "balanced_accuracy"
+    score = step.test.scores[metric]
     figure = "is right on {} of" if metric == "accuracy" else "has a {metric} of {} on"
     figure = figure.format(wording.say_percent(score.value), metric=wording.say_metric(metric))
     unseen = "" if step.test.optimistic else " that no choice was made on"
@@ -55,10 +67,13 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     )
     if step.test.optimistic:
         answer += " Its best epoch was chosen on these same images, so this is optimistic."
-    name, floor = find_commonest(step.test)
-    always = f"Always answering “{name}”, the commonest class, would be right on "
-    commonest = (f"{always}{wording.say_percent(floor)}.",) if metric == "accuracy" else ()
-    return answer, (*say_group(record), *commonest, say_confusion(step.test, record.data.classes))
+    right = ""
+    if metric != step.test.metric:
+        answer += " That is the mean over the classes of what is found of each: they are unequal."
+        right = f"It is right on {wording.say_percent(step.test.score.value)} of all of them. "
+    always = f"{right}Always answering “{name}”, the commonest class, would be right on "
+    beside = (f"{always}{wording.say_percent(floor)}.",) if step.test.metric == "accuracy" else ()
+    return answer, (*say_group(record), *beside, say_confusion(step.test, record.data.classes))
 
 
 def say_group(record: StudyRecord) -> tuple[str, ...]:

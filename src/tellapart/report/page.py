@@ -73,7 +73,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         best=headline.find_best(record),
         answer=answer,
         details=details,
-        overview=canvas.embed_figure(headline.plot_steps(models)) if models else "",
+        overview=canvas.embed_figure(lambda: headline.plot_steps(models)) if models else "",
         optimistic=headline.is_optimistic(record),
         # Both files are tellapart's own; nothing of the record is in them.
         style=Markup(style),

@@ -1,15 +1,16 @@
-"""Figures of one trained network: its epochs, what it takes for what, and its classes."""
+"""Figures of a trained network (epochs, what it takes for what, classes), and of several."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
-from tellapart.records import RunRecord, TestRecord
+from tellapart.records import Estimate, RunRecord, TestRecord
 from tellapart.report import canvas, wording
 
 NUMBERED = 24  # classes up to which every cell has its number
 NAMED = 60  # classes up to which every row has its name
+COUNTS, SHARES = "confusion_matrix", "confusion_matrix_normalized"
 LISTED = 40  # classes up to which each has a row of its own
 
 
@@ -18,23 +19,20 @@ def draw_run(run: RunRecord, test: TestRecord | None, classes: Sequence[str], fo
 
     Without one, as the many cells of a sweep or search are, the curves are a PNG alone.
     """
-    curves = plot_curves(run, run.model)
+    curves = plot_curves(run)
     if test is None:
         canvas.save_figure(curves, folder / "results", ("png",))
         return
     canvas.save_figure(curves, folder / "results")
-    for name, normalized in (("", False), ("_normalized", True)):
+    for name, normalized in ((COUNTS, False), (SHARES, True)):
         figure = plot_confusion(classes, test.confusion, normalized)
-        canvas.save_figure(figure, folder / f"confusion_matrix{name}")
+        canvas.save_figure(figure, folder / name)
 
 
 @canvas.calm_style()
-def plot_curves(run: RunRecord, title: str) -> canvas.Figure:
+def plot_curves(run: RunRecord) -> canvas.Figure:
     """Draw accuracy and loss by epoch, and the score where it is another; mark the best epoch."""
     figure = canvas.open_figure(9.0, 3.7)
-    if title:
-        title = wording.shorten_label(title, 90)
-        figure.suptitle(title, x=0.008, ha="left", fontsize=12, color=canvas.INK)
     left, right = figure.subplots(1, 2)
     rows = run.history
     epochs, marker = [row.epoch for row in rows], "o" if len(rows) < 3 else ""
@@ -138,10 +136,37 @@ def plot_class_scores(test: TestRecord) -> canvas.Figure:
     axes.set_ylim(-0.6, len(rows) - 0.4)
     axes.set_yticks(range(len(rows)), [labels[row.name] for row in rows], color=canvas.INK)
     axes.set_xlim(max(min(row.recall.low for row in rows) - 0.05, -0.01), 1.015)
-    whole = test.accuracy.value
+    whole = test.scores["accuracy"].value
     canvas.mark_place(axes, whole, f"all classes: {wording.say_percent(whole)}", canvas.ORANGE)
     canvas.show_percent(axes, "x")
     hidden = len(test.per_class) - len(rows)
     few = f" (lowest {len(rows)} of {len(test.per_class)} classes)" if hidden else ""
     axes.set_xlabel(f"recall on test, with its 95 % interval{few}")
+    return figure
+
+
+@canvas.calm_style()
+def plot_models(
+    models: Mapping[str, Estimate], tied: Collection[str], metric: str
+) -> canvas.Figure:
+    """Draw the score of each model with its interval, best first; ``tied`` are not told apart."""
+    names = sorted(models, key=lambda name: -models[name].value)[:LISTED]
+    figure = canvas.open_figure(9.0, 0.32 * max(len(names), 2) + 1.5)
+    axes = canvas.dress_axes(figure.add_subplot(), "x")
+    for some, color, said in (
+        (True, canvas.BLUE, "not told from the best"),
+        (False, canvas.MUTED, "does worse than the best"),
+    ):
+        places = [place for place, name in enumerate(names) if (name in tied) == some]
+        if places:
+            shown = [models[names[place]] for place in places]
+            canvas.draw_estimates(axes, places, shown, (color, "o"), said, across=True)
+    axes.set_ylim(len(names) - 0.4, -0.6)
+    axes.set_yticks(range(len(names)), [wording.shorten_label(name, 40) for name in names],
+                    color=canvas.INK)  # fmt: skip
+    canvas.show_percent(axes, "x")
+    hidden = len(models) - len(names)
+    few = f"; the best {len(names)} of {len(models)} models" if hidden else ""
+    axes.set_xlabel(f"{wording.say_metric(metric)} with its 95 % interval{few}")
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure

@@ -8,8 +8,8 @@ from typing import Literal
 from tellapart.records import Candidate, Ranking, SizeRecord
 from tellapart.report import wording
 
-LEAST = 0.01
-"""The share of resamples below which what was picked is not named."""
+LEAST, NAMED = 0.01, 4
+"""The share of resamples below which what was picked is not named, and how many are."""
 
 Kind = Literal["rises", "falls", "inside", "none", "unclear"]
 
@@ -113,7 +113,10 @@ def say_certainty(
         shares = zip((one.picked for one in ranking.candidates), names, strict=True)
         picked = [(share, name) for share, name in shares if share >= LEAST]
         picked.sort(key=lambda one: -one[0])
-        listed = ", ".join(f"{name} in {100 * share:.0f} %" for share, name in picked)
+        listed = ", ".join(f"{name} in {100 * share:.0f} %" for share, name in picked[:NAMED])
+        if rest := picked[NAMED:]:
+            each = "another" if len(rest) == 1 else f"one of {len(rest)} others"
+            listed += f", {each} in {100 * sum(share for share, _ in rest):.0f} %"
         said = f" In resamples of seeds and images the choice was {listed}."
         if ranking.limit == "images":
             n = sizes[0].val_score.n

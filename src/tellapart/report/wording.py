@@ -9,6 +9,16 @@ from pathlib import Path
 from tellapart.records import ALPHA, Comparison, Estimate, Level, Scalar
 from tellapart.words import shorten_name, shorten_names
 
+METRICS = {
+    "macro_f1": "macro F1",
+    "top5": "top-5 accuracy",
+    "brier": "Brier score",
+    "ece": "calibration error",
+    "auc": "area under the ROC curve",
+}
+NUMBERS = ("log_loss", "brier")
+"""Scores that are said as a number, for they are no share; less is better."""
+
 
 def say_setting(name: str) -> str:
     """Say the name of a setting as a reader would: "filters" for "width"."""
@@ -29,7 +39,20 @@ def say_estimate(estimate: Estimate) -> str:
 
 def say_metric(metric: str) -> str:
     """Say the name of a metric as a reader would: "balanced accuracy", "macro F1"."""
-    return metric.replace("_", " ").replace("-", " ").replace("f1", "F1")
+    return METRICS.get(metric, metric.replace("_", " "))
+
+
+def say_figure(metric: str, value: float) -> str:
+    """Say the value of a score, the log loss and the Brier score as numbers: "62.4 %", "0.312"."""
+    return f"{value:.3f}" if metric in NUMBERS else say_percent(value)
+
+
+def say_range(metric: str, estimate: Estimate) -> str:
+    """Say the interval of a score: "59.3 to 65.4", "0.281 to 0.344"."""
+    low, high = estimate.low, estimate.high
+    if metric in NUMBERS:
+        return f"{low:.3f} to {high:.3f}"
+    return f"{100 * low:.1f} to {100 * high:.1f}"
 
 
 def title_score(metric: str, split: str = "") -> str:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from scipy import stats
 
-from tellapart.metrics.intervals import LEVEL, estimate_mean, pool_spread
+from tellapart.metrics.intervals import LEVEL, average_estimates, pool_spread
 from tellapart.records import COSTS, Confirmation, Cost, RunRecord, TrialRecord
 
 
@@ -20,7 +20,7 @@ def confirm_winner(score: RunRecord, again: Sequence[RunRecord]) -> Confirmation
     """
     values = [run.val_score.value for run in again]
     spread, freedom = pool_spread([values])
-    mean = estimate_mean(values, score.val_score.n, spread, freedom)
+    mean = average_estimates([run.val_score for run in again], spread, freedom)
     luck = score.val_score.value - mean.value
     half = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread * math.sqrt(1 + 1 / len(values))
     return Confirmation(

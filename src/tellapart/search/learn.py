@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.errors import NotFinite
 from tellapart.metrics.learning import Foresight, Need, foresee
-from tellapart.records import CurveRecord, GainRecord, LearningPoint, LearnStep, NeedRecord
+from tellapart.records import (
+    CurveRecord,
+    GainRecord,
+    LearningPoint,
+    LearnStep,
+    NeedRecord,
+    RunRecord,
+)
 from tellapart.search.sweep import Train, summarize_sizes
 
 SHARES = (1 / 16, 1 / 8, 1 / 4, 1 / 2, 1.0)
@@ -27,11 +37,17 @@ def choose_shares(images: int, classes: int) -> tuple[float, ...]:
     return tuple(share for share in SHARES if share * images >= FEWEST_PER_CLASS * classes)
 
 
-def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
+Chance = Callable[[Sequence[Sequence[RunRecord]]], NDArray[np.float64]]
+"""Gives for runs of k sizes (resamples, k) deviations of their means by the chance of images."""
+
+
+def run_learning(
+    images: Sequence[int], seeds: int, train: Train, draw: Chance | None = None
+) -> LearnStep:
     """Train on growing numbers of images, fit a curve, and say what twice the data may bring.
 
     ``train`` is given points, each a number of images and that of a seed; a training that is not
-    finite is left out.
+    finite is left out. ``draw`` tells what other val images would have given.
 
     Raises:
         NotFinite: no training of the whole data was finite.
@@ -46,7 +62,8 @@ def run_learning(images: Sequence[int], seeds: int, train: Train) -> LearnStep:
     values = [record.seeds for record in records]
     means = [record.val_score.value for record in records]
     wanted = [goal for goal in GOALS if goal > means[-1]][:2]
-    seen = foresee(sizes, values, accuracies=wanted)
+    chance = draw(groups) if draw else None
+    seen = foresee(sizes, values, accuracies=wanted, chance=chance)
     gain = seen.gain if seen else None
     curve = seen.curve if seen else None
     return LearnStep(

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tellapart.errors import FAILURES, CellDied, Failure, NotFinite, SettingError
-from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.metrics.intervals import average_estimates, pool_spread
 from tellapart.records import LeftOut, Ranking, RunRecord, SizeRecord
 
 Point = tuple[int, int]
@@ -136,7 +136,7 @@ def summarize_sizes(
             parameters=runs[0].parameters,
             seconds=sum(run.seconds for run in runs) / len(runs),
             threads=runs[0].threads,
-            val_score=estimate_mean(values[size], runs[0].val_score.n, spread, freedom),
+            val_score=average_estimates([run.val_score for run in runs], spread, freedom),
             seeds=tuple(values[size]),
             seed_numbers=tuple(run.seed for run in runs),
             best_epochs=tuple(run.best_epoch for run in runs),

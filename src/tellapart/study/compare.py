@@ -67,7 +67,7 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
         )
     check_alike(found)
     named = dict(zip(name_models(found), found, strict=True))
-    correct = read_correct({name: one.predictions for name, one in named.items()})
+    correct, groups = read_correct({name: one.predictions for name, one in named.items()})
     return ComparisonRecord(
         version=__version__,
         data=read_record(found[0].study / IDENTITY, Identity).data,
@@ -81,7 +81,9 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
             )
             for name, one in named.items()
         ),
-        comparisons=compare_pairs(correct, {name: name for name in named}, say_comparison),
+        comparisons=compare_pairs(
+            correct, {name: name for name in named}, say_comparison, groups=groups
+        ),
     )
 
 
@@ -148,6 +150,19 @@ def name_models(found: Sequence[Found]) -> list[str]:
     return next((names for names in (short, both) if len(set(names)) == len(names)), whole)
 
 
+def find_tied(record: ComparisonRecord) -> list[str]:
+    """Return the models that are not told from the one of the highest score."""
+    best = max(record.runs, key=lambda run: run.score.value).name
+    worse = {
+        other
+        for one in record.comparisons
+        if one.p_value < ALPHA and best in (one.first, one.second)
+        for other in (one.first, one.second)
+        if other != best
+    }
+    return [run.name for run in record.runs if run.name not in worse]
+
+
 def describe_comparison(record: ComparisonRecord) -> str:
     """Return what a person reads: a line a model, then a sentence a pair."""
     wide = max(len(run.name) for run in record.runs)
@@ -183,11 +198,13 @@ def compare_steps(context: Context) -> tuple[Comparison, ...]:
     """
     models = list_models(context)
     files = {name: context.folder / one.run.folder / PREDICTIONS for name, one in models.items()}
+    correct, groups = read_correct(files)
     return compare_pairs(
-        read_correct(files),
+        correct,
         {step: f"the model from {SECTIONS[step].title.lower()}" for step in files},
         say_comparison,
         pair_models(models) or None,
+        groups,
     )
 
 
@@ -196,7 +213,11 @@ def find_shown(comparisons: Sequence[Comparison]) -> float | None:
     named = [one for one in comparisons if one.named]
     return max(
         (
-            find_detectable(one.only_first + one.only_second, one.n, ALPHA / len(named))
+            find_detectable(
+                (one.only_first + one.only_second) / one.effect,
+                one.n / one.effect,
+                ALPHA / len(named),
+            )
             for one in named
         ),
         default=None,

@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from statistics import median_high
 from typing import Any
 
-import numpy as np
-
 from tellapart.cells import measure_room
 from tellapart.cells.cell import Cell, CellContext, Outcome, run_cells, submit_cell, weigh_training
 from tellapart.cells.executor import Executor, InlineExecutor
@@ -17,6 +15,7 @@ from tellapart.device import choose_device, count_threads, use_threads
 from tellapart.evaluate import Look, Predict, evaluate_model, predict_run
 from tellapart.metrics.intervals import estimate_proportion
 from tellapart.metrics.ranking import Images, rank_candidates
+from tellapart.metrics.scores import Classes
 from tellapart.models import NetworkSettings
 from tellapart.records import Estimate, Ranking, RunRecord, StepRecord
 from tellapart.report.plots import draw_run
@@ -140,19 +139,27 @@ class Context(CellContext):
     def rank(
         self, step: str, groups: Sequence[Sequence[RunRecord]], costs: Sequence[float] = ()
     ) -> Ranking:
-        """Rank sizes, or what else has several seeds, by what each run made of each val image.
+        """Rank sizes, or what else has several seeds, by what each run made of each val image."""
+        images, predicted = self.read_choices(step, groups)
+        return rank_candidates(images, predicted, self.settings.sweep.margin / 100, costs)
+
+    def read_choices(
+        self, step: str, groups: Sequence[Sequence[RunRecord]]
+    ) -> tuple[Images, list[dict[int, Classes]]]:
+        """Return the val images, and what each run of each group made of them, by seed.
 
         Copies of one picture are a group, which counts as one.
         """
         rows = self.seal.open_rows(self.protocol, step).watch
-        copies = np.unique([self.dataset.hashes[row] for row in rows.tolist()], return_inverse=True)
         classes = len(self.dataset.classes)
-        images = Images(self.dataset.labels[rows], classes, self.metric, copies[1])
+        images = Images(
+            self.dataset.labels[rows], classes, self.metric, self.dataset.find_groups(rows)
+        )
         predicted = [
             {run.seed: read_choice(self.folder / run.folder, run.choice) for run in runs}
             for runs in groups
         ]
-        return rank_candidates(images, predicted, self.settings.sweep.margin / 100, costs)
+        return images, predicted
 
     def test_run(
         self, step: str, run: RunRecord, predict: Predict | None = None, kind: str = "final"

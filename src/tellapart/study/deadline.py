@@ -65,8 +65,9 @@ class Trainings:
 def shorten(whole: Trainings, named: Collection[str] = ()) -> Iterator[Trainings]:
     """Give what is wished, and then less and less of it, in the order in which it is given up.
 
-    Epochs go first, to a third but not below 3; then the largest sizes, while three remain; then
-    seeds, while two remain; then images, to a quarter; at last all epochs but one, and all sizes
+    Epochs go first, to a half; then seeds, while two remain, for a size that has not learnt what it
+    can says less than one of few seeds; then epochs, to a third but not below 3; then the largest
+    sizes, while three remain; then images, to a quarter; at last all epochs but one, and all sizes
     but two. With less than that, an answer would say nothing.
 
     Args:
@@ -75,9 +76,10 @@ def shorten(whole: Trainings, named: Collection[str] = ()) -> Iterator[Trainings
     now = whole
     yield now
     order: tuple[tuple[str, Callable[[], Collection[object]]], ...] = (
-        ("epochs", lambda: range(now.epochs - 1, min(now.epochs, max(3, now.epochs // 3)) - 1, -1)),
-        ("sizes", lambda: [now.sizes[:count] for count in range(len(now.sizes) - 1, 2, -1)]),
+        ("epochs", lambda: range(now.epochs - 1, max(3, whole.epochs // 2) - 1, -1)),
         ("seeds", lambda: range(now.seeds - 1, 1, -1)),
+        ("epochs", lambda: range(now.epochs - 1, max(3, whole.epochs // 3) - 1, -1)),
+        ("sizes", lambda: [now.sizes[:count] for count in range(len(now.sizes) - 1, 2, -1)]),
         ("share", lambda: [now.share / 2, now.share / 4]),
         ("epochs", lambda: range(now.epochs - 1, 0, -1)),
         ("sizes", lambda: [now.sizes[:count] for count in range(len(now.sizes) - 1, 1, -1)]),

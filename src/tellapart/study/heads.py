@@ -16,7 +16,7 @@ from tellapart.config import HeadSettings
 from tellapart.data.dataset import Dataset
 from tellapart.device import choose_device, choose_precision
 from tellapart.metrics.comparisons import Correct, compare_pairs
-from tellapart.metrics.intervals import estimate_proportion
+from tellapart.metrics.intervals import estimate_share
 from tellapart.models.backbone import Backbone
 from tellapart.records import FoldRecord, FoldsRecord, HeadSweepRecord, Record, RunRecord
 from tellapart.report.wording import say_comparison
@@ -85,7 +85,9 @@ class HeadCell(Cell):
     ) -> RunRecord:
         own, metric = self.extracted, context.metric
         tables = tuple(found.vectors for _, found in own.views[: self.views])
-        examples = Examples(own.plain.vectors, context.dataset.labels, tables)
+        examples = Examples(
+            own.plain.vectors, context.dataset.labels, tables, context.dataset.groups
+        )
         if self.head.kind == "logistic":
 
             def say(penalty: float, score: float) -> None:
@@ -199,13 +201,14 @@ def cross_backbones(context: Context, done: Sequence[Extracted]) -> FoldsRecord 
         file = f"folds-{one.backbone.key}-{one.plain.engine.replace(' ', '-')}"
         found = context.decide("transfer", file, Crossed, validate)
         correct[f"{name} at {size} px"] = np.array(found.right)
-        score = estimate_proportion(sum(found.right), len(found.right))
+        score = estimate_share(np.array(found.right), context.dataset.find_groups(rows))
         records.append(
             FoldRecord(
                 name=name, image_size=size, score=score, parts=found.parts, seconds=found.seconds
             )
         )
-    comparisons = compare_pairs(correct, {label: label for label in correct}, say_comparison)
+    labels, groups = {label: label for label in correct}, context.dataset.find_groups(rows)
+    comparisons = compare_pairs(correct, labels, say_comparison, groups=groups)
     return FoldsRecord(
         count=count, images=len(rows), backbones=tuple(records), comparisons=comparisons
     )

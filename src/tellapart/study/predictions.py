@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tellapart.config import Settings
 from tellapart.errors import DataError, suggest_name
 from tellapart.metrics.comparisons import compare_pairs
-from tellapart.metrics.intervals import estimate_mean, pool_spread
+from tellapart.metrics.intervals import average_estimates, pool_spread
+from tellapart.metrics.probabilities import measure_labels, measure_scores
 from tellapart.metrics.ranking import Images, rank_candidates
-from tellapart.metrics.scores import Classes, compute_score
-from tellapart.records import ALPHA, Comparison, PredictedModel, PredictionsRecord
-from tellapart.report.wording import say_comparison, say_count, say_estimate, say_points
+from tellapart.records import ALPHA, Estimate, PredictedModel, PredictionsRecord
+from tellapart.report.wording import (
+    NUMBERS,
+    say_comparison,
+    say_count,
+    say_estimate,
+    say_figure,
+    say_metric,
+    say_points,
+)
 
 USUAL = {
     "id": ("file", "id", "image", "image_id", "path", "filename", "name", "row", "hash"),
@@ -49,14 +57,14 @@ class Columns(Settings):
 class Model:
     """What one model, or the trainings of one recipe by seed, made of images.
 
-    ``truth`` has the true class of each image by name; ``probability`` that of the true class,
-    where the file has them; ``groups`` those of images.
+    ``truth`` has the true class of each image by name; ``probabilities`` those of classes, where
+    the file has them, by seed and image; ``groups`` those of images.
     """
 
     name: str
     truth: dict[str, str]
     predicted: dict[str, dict[str, str]]
-    probability: dict[str, list[float]]
+    probabilities: dict[str, dict[str, dict[str, float]]]
     groups: dict[str, str]
 
 
@@ -110,20 +118,24 @@ def compare_predictions(
     ranking = rank_candidates(
         Images(truth, len(classes), groups=groups), predicted, costs=[1.0] * len(models)
     )
-    alone = all(len(own) == 1 for own in predicted)
     far = [models[one.place].name + f", seed {seeds[one.seed]}" for one in ranking.far]
     for one in ranking.far:
         del predicted[one.place][one.seed]
     correct = {
         name: next(iter(own.values())) == truth for name, own in zip(names, predicted, strict=True)
     }
-    comparisons: tuple[Comparison, ...] = ()
-    if alone and groups is None:
-        labels = {name: name for name in names}
-        comparisons = compare_pairs(correct, labels, say_comparison)
-    accuracies = [[float((one == truth).mean()) for one in own.values()] for own in predicted]
-    spread, freedom = pool_spread(accuracies)
-    independent = len(ids) if groups is None else int(groups.max()) + 1
+    alone = all(len(own) == 1 for own in predicted)
+    labels = {name: name for name in names}
+    measured: list[list[dict[str, Estimate]]] = []
+    for model, own in zip(models, predicted, strict=True):
+        measured.append([])
+        for seed, named in own.items():
+            likely = model.probabilities.get(seeds[seed])
+            if likely is None:
+                measured[-1].append(measure_labels(truth, named, len(classes), groups))
+                continue
+            table = np.array([[likely[one].get(name, 0.0) for name in classes] for one in ids])
+            measured[-1].append(measure_scores(truth, table, groups, named))
     return PredictionsRecord(
         images=len(ids),
         groups=None if groups is None else int(groups.max()) + 1,
@@ -132,30 +144,28 @@ def compare_predictions(
             PredictedModel(
                 name=model.name,
                 trainings=len(own),
-                # images of a group tell little more than one of them
-                accuracy=estimate_mean(values, independent, spread, freedom),
-                macro_f1=_average_f1(truth, own, len(classes)),
-                log_loss=_average_loss(model.probability.values()),
+                scores=scores,
             )
-            for model, own, values in zip(models, predicted, accuracies, strict=True)
+            for model, own, scores in zip(models, predicted, _average(measured), strict=True)
         ),
         ranking=ranking,
         left_out=tuple(far),
-        comparisons=comparisons,
+        comparisons=compare_pairs(correct, labels, say_comparison, groups=groups) if alone else (),
     )
 
 
-def _average_f1(truth: Classes, own: Mapping[int, Classes], classes: int) -> float:
-    scores = [compute_score("macro_f1", truth, one, classes) for one in own.values()]
-    return sum(scores) / len(scores)
-
-
-def _average_loss(probability: Iterable[Sequence[float]]) -> float | None:
-    """Return the mean cross-entropy (nats) over trainings; a probability of 0 counts as 1e-15."""
-    parts: list[NDArray[np.float64]] = [np.asarray(one, np.float64) for one in probability]
-    if not parts:
-        return None
-    return float(np.mean([-np.log(np.clip(part, 1e-15, 1)).mean() for part in parts]))
+def _average(measured: Sequence[Sequence[dict[str, Estimate]]]) -> list[dict[str, Estimate]]:
+    """Return the mean scores of each model over its trainings, by how much those of all vary."""
+    found: list[dict[str, Estimate]] = [{} for _ in measured]
+    for name in measured[0][0]:
+        having = [own for own in measured if name in own[0]]
+        spread, freedom = pool_spread([[one[name].value for one in own] for own in having])
+        most = math.inf if name in NUMBERS else 1.0
+        for own, means in zip(measured, found, strict=True):
+            if name in own[0]:
+                parts = [one[name] for one in own]
+                means[name] = average_estimates(parts, spread, freedom, most)
+    return found
 
 
 def _name_predicted(models: Sequence[Model]) -> set[str]:
@@ -277,9 +287,8 @@ def _read_model(
         if group:
             model.groups[image] = line[group]
         if likely and column == found["predicted"]:
-            model.probability.setdefault(training, []).append(
-                _read_probability(path, image, line, likely, line[true])
-            )
+            own_likely = model.probabilities.setdefault(training, {})
+            own_likely[image] = _read_probabilities(path, image, line, likely)
     for training, own in model.predicted.items():
         if own.keys() != model.truth.keys():
             raise DataError(
@@ -289,9 +298,9 @@ def _read_model(
     return model
 
 
-def _read_probability(
-    path: Path, image: str, line: Mapping[str, str], likely: Mapping[str, str], true: str
-) -> float:
+def _read_probabilities(
+    path: Path, image: str, line: Mapping[str, str], likely: Mapping[str, str]
+) -> dict[str, float]:
     try:
         values = {name: float(line[head]) for name, head in likely.items()}
     except ValueError as error:
@@ -301,7 +310,7 @@ def _read_probability(
         raise DataError(
             f"the probabilities of an image sum to 1, but those of {image!r} in {path} to {total:g}"
         )
-    return values.get(true, 0.0)
+    return values
 
 
 def describe_predictions(record: PredictionsRecord) -> str:
@@ -313,11 +322,15 @@ def describe_predictions(record: PredictionsRecord) -> str:
     groups = "" if record.groups is None else f" in {record.groups:,} groups"
     lines = [f"{record.images:,} images{groups}, {len(record.classes)} classes"]
     for model, one in rows:
-        loss = "" if model.log_loss is None else f", log loss {model.log_loss:.3f}"
+        beside = "".join(
+            f", {say_metric(name)} {say_figure(name, model.scores[name].value)}"
+            for name in ("macro_f1", "log_loss")
+            if name in model.scores
+        )
         behind = f"{100 * one.loss:.1f} points behind ({100 * one.low:.1f} to {100 * one.high:.1f})"
         lines.append(
-            f"{model.name:<{wide}}  {say_estimate(model.accuracy)}, "
-            f"macro F1 {100 * model.macro_f1:.1f} %{loss}  {behind if one.loss > 0 else 'best'}"
+            f"{model.name:<{wide}}  {say_estimate(model.scores['accuracy'])}{beside}  "
+            f"{behind if one.loss > 0 else 'best'}"
             + (f"  {say_count(model.trainings, 'training')}" if model.trainings > 1 else "")
         )
     if record.left_out:

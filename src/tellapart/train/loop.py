@@ -144,7 +144,7 @@ def fit_network(
     if task.keep == "both":
         save_weights(folder / "weights" / "last.safetensors", copy_state(learner.kept))
     write_history(folder / "history.csv", history, task.metric)
-    predicted = progress.predicted.numpy()
+    predicted, groups = progress.predicted.numpy(), dataset.find_groups(rows.watch)
     record = RunRecord(
         cell=folder.name,
         folder=f"{folder.parent.name}/{folder.name}",
@@ -163,9 +163,9 @@ def fit_network(
         device=str(learner.device),
         threads=learner.threads,
         precision=learner.precision,
-        val_accuracy=estimate_score("accuracy", truth, predicted, classes),
+        val_accuracy=estimate_score("accuracy", truth, predicted, classes, groups),
         metric=task.metric,
-        val_score=estimate_score(task.metric, truth, predicted, classes),
+        val_score=estimate_score(task.metric, truth, predicted, classes, groups),
         history=tuple(history),
         weights=weights,
         choice=save_choice(folder, predicted),

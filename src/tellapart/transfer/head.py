@@ -59,11 +59,13 @@ class Examples:
     """What a head learns from: (n, width) float16 of all images as they are, (n,) int64 labels.
 
     ``views`` are of the training images alone, in their order: (k, width) of each augmented one.
+    ``groups`` (n,) are those of images, which intervals go by.
     """
 
     vectors: Vectors
     labels: Labels
     views: tuple[Vectors, ...] = ()
+    groups: Labels | None = None
 
     def take(self, rows: Indices, places: Indices, epoch: int) -> Rows16:
         """Return what an epoch shows of the images at ``places`` of training rows, view by view."""
@@ -76,7 +78,7 @@ class Examples:
         if sum(2 * math.prod(table.shape) for table in tables) > HELD_BYTES:
             return self
         vectors, *views = (table[np.arange(table.shape[0])] for table in tables)
-        return Examples(vectors, self.labels, tuple(views))
+        return Examples(vectors, self.labels, tuple(views), self.groups)
 
 
 def fit_head(
@@ -187,7 +189,8 @@ def record_head(
 ) -> RunRecord:
     """Write weights and ``history.csv`` of a head, and return its record."""
     logits = predict_head(fitted.network, examples.vectors, rows.watch)
-    found = (examples.labels[rows.watch], logits.argmax(1), logits.shape[1])
+    groups = None if examples.groups is None else examples.groups[rows.watch]
+    found = (examples.labels[rows.watch], logits.argmax(1), logits.shape[1], groups)
     write_history(folder / "history.csv", fitted.history, fitted.metric)
     return RunRecord(
         cell=folder.name,

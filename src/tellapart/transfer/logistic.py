@@ -124,7 +124,8 @@ def fit_best(
     network.load_state_dict(state)
     predicted = predict_head(network, examples.vectors, rows.watch).argmax(1)
     truth = examples.labels[rows.watch]
-    return Fit(best[1], estimate_score(metric, truth, predicted, classes), network)
+    groups = None if examples.groups is None else examples.groups[rows.watch]
+    return Fit(best[1], estimate_score(metric, truth, predicted, classes, groups), network)
 
 
 def _standardize(examples: Examples, rows: Rows, network: nn.Sequential) -> NDArray[np.float32]:

@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from tellapart.records import ModelStep, RunRecord, TestRecord
 from tellapart.report import canvas, wording
-from tellapart.report.plots import NAMED, plot_class_scores, plot_confusion, plot_curves
+from tellapart.report.plots import (
+    COUNTS,
+    NAMED,
+    SHARES,
+    plot_class_scores,
+    plot_confusion,
+    plot_curves,
+)
 
 OVERFIT = 0.05  # accuracy in training over that on val, at the last epoch
 EXPLODED = (
@@ -19,15 +27,16 @@ def picture_model(
     step: ModelStep, classes: Sequence[str], folder: Path, counts: bool = True
 ) -> dict[str, str]:
     """Return the pictures of a step's model; ``counts``: the confusion in numbers of images too."""
-    confusion = step.test.confusion
-    figures = {
-        "curves": plot_curves(step.run, ""),
-        "confusion_shares": plot_confusion(classes, confusion, normalized=True),
-        "scores": plot_class_scores(step.test),
+    run, confusion, saved = step.run, step.test.confusion, folder / step.run.folder
+    draw = partial(plot_confusion, classes, confusion)
+    found = {
+        "curves": canvas.embed_figure(lambda: plot_curves(run), saved / "results"),
+        "confusion_shares": canvas.embed_figure(partial(draw, True), saved / SHARES),
+        "scores": canvas.embed_figure(lambda: plot_class_scores(step.test)),
     }
     if counts and len(classes) <= NAMED:
-        figures["confusion_counts"] = plot_confusion(classes, confusion, normalized=False)
-    return {name: canvas.embed_figure(figure) for name, figure in figures.items()}
+        found["confusion_counts"] = canvas.embed_figure(partial(draw, False), saved / COUNTS)
+    return found
 
 
 def say_network(run: RunRecord) -> str:

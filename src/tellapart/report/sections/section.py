@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,10 @@ class Section:
 
     def embed(self, record: StepRecord, classes: Sequence[str], folder: Path) -> dict[str, str]:
         """Return the address of each picture of the page, by name."""
-        found = {name: canvas.embed_figure(plot(record)) for name, plot in self.plots.items()}
+        found = {
+            name: canvas.embed_figure(partial(plot, record), folder / record.step / name)
+            for name, plot in self.plots.items()
+        }
         return found | self.pictures(record, classes, folder)
 
     def draw(self, record: StepRecord, folder: Path) -> None:

@@ -11,12 +11,14 @@ from tellapart.config import TrainSettings
 from tellapart.data.dataset import Indices
 from tellapart.data.subset import take_share
 from tellapart.errors import DataError, SettingError
+from tellapart.metrics.ranking import Numbers, draw_images
 from tellapart.models import NetworkSettings
 from tellapart.records import (
     LearningPoint,
     LearnPlan,
     LearnStep,
     ModelStep,
+    RunRecord,
     TransferCurve,
     TransferPlan,
     TransferStep,
@@ -125,7 +127,10 @@ def run_learn(context: Context, plan: LearnPlan, deadline: Deadline) -> LearnSte
         context.reporter.expect(sum(cell.units for cell in cells))
         return context.run(cells, plan.workers, deadline.is_over)
 
-    step = run_learning(tuple(shares), plan.seeds, train)
+    def draw(groups: Sequence[Sequence[RunRecord]]) -> Numbers:
+        return draw_images(*context.read_choices("learn", groups))
+
+    step = run_learning(tuple(shares), plan.seeds, train, draw)
     curve = learn_transfer(context, plan.shares, step.points, deadline.left())
     return step.model_copy(update={"transfer": curve})
 
@@ -161,7 +166,7 @@ def learn_transfer(
     backbone = find_backbone(context, args.backbone, args.image_size, args.backbone_key)
     watch = context.seal.open_rows(context.protocol, "learn").watch
     vectors = extract_features(context.dataset, backbone, find_resources(context)).vectors
-    examples = Examples(vectors, context.dataset.labels)
+    examples = Examples(vectors, context.dataset.labels, groups=context.dataset.groups)
     points: list[LearningPoint] = []
     for share in shares:
         rows = take_rows(context, share)

@@ -193,9 +193,9 @@ def _tune(
     run = context.train(prepare(epochs))
     tested = context.test_run("transfer", run, kind="fine-tuned")
     files = {"frozen": folder, "tuned": context.folder / run.folder}
-    correct = read_correct({name: path / PREDICTIONS for name, path in files.items()})
+    correct, groups = read_correct({name: path / PREDICTIONS for name, path in files.items()})
     names = {"frozen": "the frozen head", "tuned": "the fine-tuned network"}
-    (comparison,) = compare_pairs(correct, names, say_comparison)
+    (comparison,) = compare_pairs(correct, names, say_comparison, groups=groups)
     record = TunedRecord(
         depth=depth,
         run=run,
