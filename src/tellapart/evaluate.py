@@ -57,6 +57,14 @@ class Seal:
         sides = (self.split.train, self.split.val, self.split.test)
         return hash_settings(*([self.dataset.hashes[row] for row in rows] for rows in sides))
 
+    @cached_property
+    def floor(self) -> dict[str, Estimate]:
+        """What answering each image with how frequent classes are in train gives on test."""
+        labels, rows = self.dataset.labels, self.split.test
+        shares = np.bincount(labels[self.split.train], minlength=len(self.dataset.classes))
+        answers = np.tile(shares / shares.sum(), (len(rows), 1))
+        return measure_scores(labels[rows], answers, self.dataset.find_groups(rows))
+
     @property
     def count(self) -> int:
         """How many test images there are."""
@@ -101,14 +109,12 @@ def evaluate_model(
     dataset, truth = seal.dataset, seal.dataset.labels[rows]
     logits = predict_finite(predict, rows)
     predicted, groups = logits.argmax(1), dataset.find_groups(rows)
-    learned = np.bincount(dataset.labels[seal.split.train], minlength=len(dataset.classes))
-    floor = np.tile(learned / learned.sum(), (len(rows), 1))
     confusion = scores.count_confusions(truth, predicted, len(dataset.classes))
     digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         metric=metric,
         scores=measure_scores(truth, scores.compute_probabilities(logits), groups),
-        floor=measure_scores(truth, floor, groups),
+        floor=seal.floor,
         effective=None if groups is None else count_effective(predicted == truth, groups),
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         per_class=scores.score_classes(confusion, dataset.classes),

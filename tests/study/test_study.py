@@ -31,7 +31,7 @@ from tests.study.conftest import SETTINGS
 from tests.study.contexts import Sayings
 
 USUAL = name_steps(StudySettings())
-MODELS = ("baseline", "conv", "dense", "search", "transfer")
+MODELS = ("baseline", "conv", "dense", "transfer", "search")
 TINY = StudySettings(
     steps=("baseline",),
     epochs=1,
@@ -101,7 +101,8 @@ def test_test_is_opened_once_a_model(whole: tuple[StudyRecord, Path]) -> None:
     looks = [
         (look["step"], look["look"]) for look in json.loads((folder / "ledger.json").read_text())
     ]
-    assert looks == [(name, number) for number, name in enumerate((*MODELS, "transfer"), 1)]
+    looked = ("baseline", "conv", "dense", "transfer", "transfer", "search")  # fine-tuned too
+    assert looks == [(name, number) for number, name in enumerate(looked, 1)]
     assert [entry.step for entry in record.ledger] == [step for step, _ in looks]
 
 
@@ -127,27 +128,25 @@ def test_every_cell_leaves_its_files(whole: tuple[StudyRecord, Path]) -> None:
 
 
 def test_a_finished_study_is_read_not_done_again(
-    finished: Path, digits: Dataset, settings: StudySettings, whole: tuple[StudyRecord, Path]
+    study: Path, digits: Dataset, settings: StudySettings, whole: tuple[StudyRecord, Path]
 ) -> None:
-    before = list_cells(finished)
-    again = run_study(digits, settings, finished, command="tellapart study digits")
+    before = list_cells(study)
+    again = run_study(digits, settings, study, command="tellapart study digits")
     assert again.steps == whole[0].steps
-    assert list_cells(finished) == before
+    assert list_cells(study) == before
 
 
-def test_other_settings_are_refused(
-    finished: Path, digits: Dataset, settings: StudySettings
-) -> None:
+def test_other_settings_are_refused(study: Path, digits: Dataset, settings: StudySettings) -> None:
     other = settings.model_copy(update={"epochs": 3})
     with pytest.raises(WorkspaceError, match="its epochs is 1, this command's is 3"):
-        run_study(digits, other, finished)
+        run_study(digits, other, study)
 
 
 def test_who_trains_and_where_may_change(
-    finished: Path, digits: Dataset, settings: StudySettings
+    study: Path, digits: Dataset, settings: StudySettings
 ) -> None:
     other = settings.model_copy(update={"compute": ComputeSettings(executor="inline")})
-    run_study(digits, other, finished)
+    run_study(digits, other, study)
 
 
 @pytest.mark.parametrize("name", ["plan.json", "conv/plan.json", "conv/record.json"])
@@ -270,7 +269,7 @@ def test_a_killed_study_ends_with_the_same_cells(
 ) -> None:
     folder, cache = tmp_path / "killed", whole[1].parent / "cache"
     done: dict[str, int] = {}
-    for wanted in ("search/*/record.json", "transfer/*/args.json"):
+    for wanted in ("transfer/*/args.json", "search/*/record.json"):
         process = run_elsewhere(folder, small_backbone, cache)
         while not list(folder.glob(wanted)) and process.poll() is None:
             time.sleep(0.01)
@@ -287,7 +286,7 @@ def test_a_killed_study_ends_with_the_same_cells(
         own = {name for name in cells if name.startswith(step)}
         assert own == {name for name in list_cells(whole[1]) if name.startswith(step)}
     ledger = json.loads((folder / "ledger.json").read_text())
-    assert [look["step"] for look in ledger] == ["conv", "search", "transfer"]
+    assert [look["step"] for look in ledger] == ["conv", "transfer", "search"]
 
 
 def test_refused_settings_leave_the_folder_free(tmp_path: Path, digits: Dataset) -> None:

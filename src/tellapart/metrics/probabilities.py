@@ -42,7 +42,8 @@ def measure_scores(
     2); ``ece``, the expected calibration error in ``BINS`` bins of equal width (Guo et al. 2017);
     of two classes ``auc``, the area under the ROC curve. The intervals of the last four are the
     percentile bootstrap's over images, or over ``groups`` (n,) of them; that of the calibration
-    error, which chance alone makes larger, the basic bootstrap's (Davison and Hinkley 1997, 5.2).
+    error is the basic bootstrap's (Davison and Hinkley 1997, 5.2), from 0 on where as large a one
+    is to be expected of a calibrated model by chance (Bröcker and Smith 2007).
     """
     n, classes = probabilities.shape
     predicted = probabilities.argmax(1) if predicted is None else predicted
@@ -72,7 +73,8 @@ def measure_scores(
         value = weigh(np.ones(n))
         low, high = np.nanquantile(drawn[name], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
         if name == "ece":
-            low, high = max(0.0, 2 * value - high), 2 * value - low
+            low, high = 2 * value - high, 2 * value - low
+            low = low if value > expect_calibration(probabilities.max(1), rng) else 0.0
         found[name] = Estimate(value=value, low=min(low, value), high=max(high, value), n=n)
     return found
 
@@ -89,6 +91,16 @@ def weigh_calibration(confidence: Numbers, right: NDArray[np.bool_]) -> Weigh:
     return lambda weights: float(
         np.abs(np.bincount(bins, weights * missed, BINS)).sum() / weights.sum()
     )
+
+
+def expect_calibration(confidence: Numbers, rng: np.random.Generator) -> float:
+    """Return the calibration error that a calibrated model exceeds in 5 % of the cases."""
+    n = len(confidence)
+    drawn = [
+        weigh_calibration(confidence, rng.random(n) < confidence)(np.ones(n))
+        for _ in range(RESAMPLES)
+    ]
+    return float(np.quantile(drawn, LEVEL))
 
 
 def weigh_auc(scores: Numbers, positive: NDArray[np.bool_]) -> Weigh:

@@ -187,8 +187,9 @@ def describe_comparison(record: ComparisonRecord) -> str:
 
 
 def list_models(context: Context) -> dict[str, ModelStep]:
-    """Return the steps so far that end in a model."""
-    return {name: one for name, one in context.done.items() if isinstance(one, ModelStep)}
+    """Return the steps so far that end in a model, in the order of the report."""
+    found = {name: context.done[name] for name in SECTIONS if name in context.done}
+    return {name: one for name, one in found.items() if isinstance(one, ModelStep)}
 
 
 def compare_steps(context: Context) -> tuple[Comparison, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import cycle
 
-from tellapart.records import ModelStep, StepRecord, TransferStep
+from tellapart.records import StepRecord, TransferStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits
 from tellapart.report.sections.section import Section
@@ -26,14 +26,6 @@ def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence
         said += (
             f" Fine-tuned ({layers}, {wording.say_count(len(tuned.run.history), 'epoch')}), the "
             f"same backbone gets {wording.say_estimate(tuned.score)}. {tuned.comparison.sentence}"
-        )
-    scratch = done.get("search", done.get("baseline"))
-    if isinstance(scratch, ModelStep):
-        gain = 100 * (step.test_score.value - scratch.test_score.value)
-        what = "That" if tuned is None else "The better of the two on val"
-        said += (
-            f" {what} is {abs(gain):.1f} points {'above' if gain >= 0 else 'below'} the best "
-            "network trained from scratch; the comparisons say whether chance explains it."
         )
     return said + say_limits(step)
 

@@ -1,4 +1,7 @@
-"""The one table of the steps of a study, in their order."""
+"""The one table of the steps of a study, in the order in which they run.
+
+The transfer is before the search, which makes something of whatever time is left.
+"""
 
 from __future__ import annotations
 
@@ -10,8 +13,8 @@ STEPS: dict[str, Step] = {
     "baseline": baseline.STEP,
     "conv": sweep.CONV,
     "dense": sweep.DENSE,
-    "search": search.STEP,
     "transfer": transfer.STEP,
+    "search": search.STEP,
     "learn": learn.STEP,
     "vary": vary.STEP,
 }
