@@ -29,7 +29,7 @@ from tellapart.stop import catch_signals
 
 def answer(step: InspectStep) -> str:
     """Return what the report says of it."""
-    return INSPECT.answer(step, {}, step.data.classes)
+    return INSPECT.answer(step, step.data.classes)
 
 
 def test_equal_classes_are_no_issue() -> None:

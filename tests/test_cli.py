@@ -534,3 +534,15 @@ def test_the_notebook_takes_no_minutes(here: Path, capsys: pytest.CaptureFixture
     said = refuse(capsys, "study", "digits", "--protocol", "notebook", "--minutes", "5")
     assert "--protocol notebook" in said and "--minutes 5" in said
     assert list(here.iterdir()) == []
+
+
+def test_compare_draws_the_models(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, wrong in (("a$b", 3), ("c", 30)):
+        lines = [f"{i},{i % 2},{(i % 2) ^ (i < wrong)}" for i in range(60)]
+        (here / f"{name}.csv").write_text("\n".join(["id,true,predicted", *lines]))
+    assert main(["compare", "a$b.csv", "c.csv", "--plot", "models.svg"]) == 0
+    assert "a$b is better than c" in capsys.readouterr().out
+    assert (here / "models.svg").read_bytes().startswith(b"<?xml")
+    assert "--plot must end in .png or .svg" in refuse(
+        capsys, "compare", "a$b.csv", "c.csv", "--plot", "models.pdf"
+    )

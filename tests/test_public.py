@@ -34,6 +34,7 @@ def write_photos() -> Callable[[Path], Path]:
 def test_the_public_list() -> None:
     assert sorted(tellapart.__all__) == [
         "Budget",
+        "ComputeSettings",
         "HeadSettings",
         "Look",
         "Rows",

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from tellapart.study.evaluate import evaluate_run
     from tellapart.study.history import read_history
     from tellapart.study.predictions import compare_predictions
-    from tellapart.study.settings import StudySettings, SweepSettings, TransferSettings
+    from tellapart.study.settings import (
+        ComputeSettings,
+        StudySettings,
+        SweepSettings,
+        TransferSettings,
+    )
     from tellapart.study.study import plan_study, run_study
     from tellapart.train.learner import Task
     from tellapart.train.loop import Rows, train_model
@@ -39,6 +44,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Budget": "tellapart.search.optimize",
+    "ComputeSettings": "tellapart.study.settings",
     "HeadSettings": "tellapart.config",
     "Look": "tellapart.evaluate",
     "Rows": "tellapart.train.loop",
@@ -70,6 +76,7 @@ _HOMES = {
 
 __all__ = [
     "Budget",
+    "ComputeSettings",
     "HeadSettings",
     "Look",
     "Rows",

@@ -58,12 +58,17 @@ class Seal:
         return hash_settings(*([self.dataset.hashes[row] for row in rows] for rows in sides))
 
     @cached_property
+    def learned(self) -> NDArray[np.int64]:
+        """How many training images each class has, (classes,)."""
+        labels = self.dataset.labels[self.split.train]
+        return np.bincount(labels, minlength=len(self.dataset.classes))
+
+    @cached_property
     def floor(self) -> dict[str, Estimate]:
         """What answering each image with how frequent classes are in train gives on test."""
-        labels, rows = self.dataset.labels, self.split.test
-        shares = np.bincount(labels[self.split.train], minlength=len(self.dataset.classes))
-        answers = np.tile(shares / shares.sum(), (len(rows), 1))
-        return measure_scores(labels[rows], answers, self.dataset.find_groups(rows))
+        rows = self.split.test
+        answers = np.tile(self.learned / self.learned.sum(), (len(rows), 1))
+        return measure_scores(self.dataset.labels[rows], answers, self.dataset.find_groups(rows))
 
     @property
     def count(self) -> int:
@@ -110,15 +115,18 @@ def evaluate_model(
     logits = predict_finite(predict, rows)
     predicted, groups = logits.argmax(1), dataset.find_groups(rows)
     confusion = scores.count_confusions(truth, predicted, len(dataset.classes))
+    effective = None if groups is None else count_effective(predicted == truth, groups)
+    part = 1.0 if effective is None else effective / len(rows)
     digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
     return TestRecord(
         metric=metric,
         scores=measure_scores(truth, scores.compute_probabilities(logits), groups),
         floor=seal.floor,
-        effective=None if groups is None else count_effective(predicted == truth, groups),
+        commonest=dataset.classes[int(np.argmax(seal.learned))],
+        effective=effective,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
-        per_class=scores.score_classes(confusion, dataset.classes),
-        hardest=scores.find_hardest(confusion, dataset.classes),
+        per_class=scores.score_classes(confusion, dataset.classes, part),
+        hardest=scores.find_hardest(confusion, dataset.classes, part),
         look=number,
         predictions=digest,
         optimistic=seal.is_optimistic(),

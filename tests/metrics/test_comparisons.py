@@ -171,7 +171,7 @@ def test_copies_do_not_tell_models_apart() -> None:
     assert (found.low > 0 or found.high < 0) == (found.p_value < 0.05)
     assert find_effect(first, second, np.arange(120)) == find_effect(first, second) == 1
     assert find_effect(first, second, np.zeros(120, np.int64)) == 120, "one group tells one thing"
-    assert find_effect(first, first, groups[:120]) == 1
+    assert find_effect(first, first, groups[:120]) == 6, "and so does each of those of 6"
 
 
 def test_one_model_has_nothing_to_be_compared_with() -> None:

@@ -89,3 +89,24 @@ def test_a_certain_mistake_is_finite_and_no_images_have_no_scores() -> None:
     found = measure_scores(np.array([0, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
     assert found["log_loss"].value == pytest.approx(-np.log(1e-15) / 2)
     assert measure_scores(np.zeros(0, np.int64), np.zeros((0, 3))).keys() == SCORES.keys()
+
+
+def test_equally_likely_classes_are_named_in_order() -> None:
+    truth = np.arange(200) % 20
+    found = measure_scores(truth, np.full((200, 20), 0.05))
+    assert found["top5"].value == 0.25
+    assert found["accuracy"].value == 0.05
+
+
+def test_where_all_is_right_nothing_is_certain() -> None:
+    truth = np.array([0] * 20 + [1] * 5)
+    found = measure_scores(truth, np.eye(2)[truth])
+    for name in ("balanced_accuracy", "macro_f1"):
+        assert found[name].value == found[name].high == 1, name
+        assert found[name].low < 0.9, f"{name}: of five images of a class"
+
+
+def test_the_calibration_error_stays_within_its_bounds() -> None:
+    truth = np.array([0] + [1] * 9)
+    found = measure_scores(truth, np.tile([1.0, 0.0], (10, 1)))["ece"]
+    assert found.value == pytest.approx(0.9) and found.high == 1

@@ -78,6 +78,20 @@ def test_a_class_is_hardest_where_it_stands_out() -> None:
     assert found is not None and found.taken_for == ""
 
 
+def test_of_copies_no_class_is_hardest() -> None:
+    rng = np.random.default_rng(4)
+    named = 0
+    for _ in range(200):
+        hits = 10 * rng.binomial(15, 0.8, 4)  # ten copies of each picture
+        confusion = np.diag(hits) + np.roll(np.diag(150 - hits), 1, 1)
+        named += find_hardest(confusion, "abcd", 0.1) is not None
+    assert named / 200 <= 0.06
+    rows = score_classes(confusion, "abcd", 0.1)
+    assert rows[0].recall == estimate_proportion(int(hits[0]), 150, 0.1)
+    few = estimate_proportion(int(hits[0]) // 10, 15)
+    assert (rows[0].recall.low, rows[0].recall.high) == pytest.approx((few.low, few.high))
+
+
 @pytest.mark.parametrize(("count", "support", "recall"), [(10, 27, 0.97), (20, 10, 0.9)])
 def test_of_equal_classes_none_is_hardest(count: int, support: int, recall: float) -> None:
     rng = np.random.default_rng(4)

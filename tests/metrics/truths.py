@@ -28,6 +28,7 @@ TRUTHS: dict[str, tuple[float, ...]] = {
     "mild optimum": (0.600, 0.620, 0.635, 0.640, 0.638, 0.630, 0.615),
     "strong optimum": (0.600, 0.620, 0.640, 0.645, 0.630, 0.610, 0.590),
     "nearly all right": (0.960, 0.972, 0.979, 0.983, 0.985, 0.987, 0.988),
+    "all right": (1.0,) * 7,
 }
 
 
@@ -58,6 +59,8 @@ def draw_networks(
     ``scale`` is how many times as much the seeds of a size differ, (k,).
     """
     mu, n = np.asarray(truth), setting.n
+    if mu.min() == 1.0:
+        return [{seed: np.zeros(n, np.int64) for seed in range(setting.seeds)} for _ in mu]
     lucky = setting.spread / stats.norm.pdf(stats.norm.ppf(mu)) * (1 if scale is None else scale)
     level = stats.norm.ppf(mu) * np.sqrt(1 + lucky**2)
     own = np.sqrt(1 - setting.shared - setting.suits)

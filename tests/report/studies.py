@@ -133,8 +133,8 @@ def make_test(
     return rec.TestRecord(
         scores=dict.fromkeys((*SCORES, "ece"), score) | {"log_loss": make_loss(1.1, score.n)},
         floor=dict.fromkeys((*SCORES, "ece"), floor) | {"log_loss": make_loss(2.3, score.n)},
-        confusion=tuple(confusion), per_class=tuple(scores), look=look, predictions="0" * 64,
-        optimistic=optimistic,
+        commonest=classes[0], confusion=tuple(confusion), per_class=tuple(scores), look=look,
+        predictions="0" * 64, optimistic=optimistic,
     )  # fmt: skip
 
 

@@ -166,7 +166,7 @@ def test_where_classes_are_unequal_the_headline_says_balanced_accuracy(
     steps = {"baseline": step.model_copy(update={"test": test})}
     text = Reader(render_report(study.model_copy(update={"steps": steps}), tmp_path)).text
     assert "from baseline, has a balanced accuracy of 32.1 % on 1,000 test images" in text
-    assert f"It is right on {100 * step.test_score.value:.1f} % of all of them." in text
+    assert f"It is right on {100 * step.test_score.value:.1f} % of all test images." in text
     assert "all of them tell as much as 812 do that are not" in text
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import xml.etree.ElementTree as ET
 from itertools import pairwise
 from pathlib import Path
@@ -239,9 +240,16 @@ def test_the_page_carries_what_was_saved(tmp_path: Path) -> None:
 
     save_figure(draw(), tmp_path / "vit.v1")
     drawn = embed_figure(draw)
-    assert embed_figure(draw, tmp_path / "absent") == drawn
-    (tmp_path / "vit.v1.svg").write_bytes(b"<svg/>")
-    assert embed_figure(draw, tmp_path / "vit.v1") == "data:image/svg+xml;base64,PHN2Zy8+"
+    assert embed_figure(draw, tmp_path, "absent") == drawn
+    saved = tmp_path / "vit.v1.svg"
+    saved.write_bytes(b"<svg/>")
+    assert embed_figure(draw, tmp_path, "vit.v1") == drawn, "of an earlier version, or not ours"
+    saved.write_bytes(b"<svg>prefers-color-scheme: dark</svg>")
+    kept = embed_figure(draw, tmp_path, "vit.v1")
+    assert kept != drawn and b"dark" in base64.b64decode(kept.partition(",")[2])
+    (tmp_path / "study").mkdir()
+    for outside in ("../vit.v1", str(tmp_path / "vit.v1")):
+        assert embed_figure(draw, tmp_path / "study", outside) == drawn
 
 
 def test_svg_is_deterministic_and_well_formed() -> None:

@@ -34,8 +34,7 @@ def change(record: Any, **fields: Any) -> Any:
 
 
 def answer(study: StudyRecord, name: str, step: StepRecord | None = None) -> str:
-    done = {before: study.steps[before] for before in list(SECTIONS)[: list(SECTIONS).index(name)]}
-    return SECTIONS[name].answer(step or study.steps[name], done, study.data.classes)
+    return SECTIONS[name].answer(step or study.steps[name], study.data.classes)
 
 
 def make_trained(augment: str, last: tuple[float, float], loss: float = 0.5) -> RunRecord:
@@ -185,13 +184,13 @@ def test_a_new_step_is_one_entry(
     toy = Section(
         title="Toy",
         question="Which colour?",
-        answer=lambda step, done, classes: f"{step.colour} of {len(classes)}.",
+        answer=lambda step, classes: f"{step.colour} of {len(classes)}.",
         plots={"colours_of_all": lambda step: plot_counts(inspected)},
         template=template if own else None,
     )
     monkeypatch.setitem(SECTIONS, "toy", toy)
     step = ToyStep(colour="<i>red</i>", cut=("blue",), seconds=3.0, given=9.0)
-    step = change(step, answer=toy.answer(step, {}, study.data.classes))
+    step = change(step, answer=toy.answer(step, study.data.classes))
     record = StudyRecord.model_validate(change(study, steps={"toy": step}).model_dump(mode="json"))
     page = render_report(record, tmp_path)
     assert page.count("&lt;i&gt;red&lt;/i&gt; of 10.") == 3  # the headline, the answers, the step

@@ -91,6 +91,8 @@ def test_probabilities_give_the_log_loss(tmp_path: Path) -> None:
     expected = metrics.log_loss(truth, np.stack([cat, 1 - cat], 1))
     assert found.models[0].scores["log_loss"].value == pytest.approx(expected)
     assert "log_loss" not in found.models[1].scores
+    turned = compare_predictions([plain, path])
+    assert turned.models[1].scores == found.models[0].scores, "in whatever order"
     lines[3][3] = 0.9
     write(path, heads, lines)
     with pytest.raises(DataError, match=r"sum to 1, but those of '3\.png' in .* to "):

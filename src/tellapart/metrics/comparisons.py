@@ -51,7 +51,8 @@ def compare_pairs(
         (a, b): (int((correct[a] & ~correct[b]).sum()), int((correct[b] & ~correct[a]).sum()))
         for a, b in pairs
     }
-    effects = {(a, b): find_effect(correct[a], correct[b], groups) for a, b in pairs}
+    levels = {pair: ALPHA / len(named) if pair in named else ALPHA for pair in pairs}
+    effects = {(a, b): find_effect(correct[a], correct[b], groups, levels[a, b]) for a, b in pairs}
     p_values = {
         pair: compute_mcnemar(b / effects[pair], c / effects[pair])
         for pair, (b, c) in counts.items()
@@ -60,9 +61,8 @@ def compare_pairs(
     found = []
     for pair in pairs:
         (b, c), n = counts[pair], len(correct[pair[0]])
-        alpha = ALPHA / len(named) if pair in named else ALPHA
         effect = effects[pair]
-        low, high = interval_difference(b / effect, c / effect, n / effect, alpha)
+        low, high = interval_difference(b / effect, c / effect, n / effect, levels[pair])
         one = Comparison(
             first=pair[0],
             second=pair[1],
@@ -83,23 +83,25 @@ def compare_pairs(
     return tuple(found)
 
 
-def find_effect(first: Correct, second: Correct, groups: NDArray[np.int64] | None = None) -> float:
+def find_effect(
+    first: Correct, second: Correct, groups: NDArray[np.int64] | None = None, alpha: float = ALPHA
+) -> float:
     """Return how many times larger groups of images make the variance of a difference, at least 1.
 
     Where there are few groups, from which it is measured, it is larger still, as Student's t is
-    than the normal.
+    than the normal, at level ``alpha``. Of models that never differ each group says one thing.
     """
-    differing = int((first != second).sum())
-    if groups is None or not differing:
+    if groups is None:
         return 1.0
+    differing = int((first != second).sum())
     own = np.unique(groups, return_inverse=True)[1]
     count = int(own.max()) + 1
     if count == len(first):
         return 1.0
-    if count == 1:
-        return float(len(first))
+    if count == 1 or not differing:
+        return len(first) / count
     sums = np.bincount(own, second.astype(float) - first)
-    few = stats.t.ppf(1 - ALPHA / 2, count - 1) / stats.norm.ppf(1 - ALPHA / 2)
+    few = stats.t.ppf(1 - alpha / 2, count - 1) / stats.norm.ppf(1 - alpha / 2)
     return max(1.0, float(sums @ sums) / differing) * float(few) ** 2
 
 

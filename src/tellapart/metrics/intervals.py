@@ -14,8 +14,8 @@ from tellapart.records import Estimate
 LEVEL = 0.95
 
 
-def estimate_proportion(hits: int, n: int) -> Estimate:
-    """Return hits/n with its 95 % Wilson score interval.
+def estimate_proportion(hits: int, n: int, part: float = 1.0) -> Estimate:
+    """Return hits/n with its 95 % Wilson score interval, of the ``part`` that is independent.
 
     Wilson (1927), Journal of the American Statistical Association 22:209. With n = 0 the value
     is 0 and the interval is all of [0, 1].
@@ -26,7 +26,7 @@ def estimate_proportion(hits: int, n: int) -> Estimate:
     """
     if n == 0:
         return Estimate(value=0.0, low=0.0, high=1.0, n=0)
-    low, high = _bound_share(hits / n, n)
+    low, high = _bound_share(hits / n, max(1.0, part * n))
     return Estimate(value=hits / n, low=low, high=high, n=n)
 
 

@@ -52,7 +52,9 @@ def measure_scores(
         return found
     own = probabilities[np.arange(n), truth]
     if classes >= TOP_FROM:
-        before = (probabilities > own[:, None]).sum(1)
+        # of equally likely classes the first is named first
+        ties = (probabilities == own[:, None]) & (np.arange(classes) < truth[:, None])
+        before = ((probabilities > own[:, None]) | ties).sum(1)
         found[f"top{TOP}"] = estimate_share(before < TOP, groups)
     weighed = {
         "log_loss": weigh_mean(-np.log(np.clip(own, 1e-15, 1.0))),
@@ -73,8 +75,9 @@ def measure_scores(
         value = weigh(np.ones(n))
         low, high = np.nanquantile(drawn[name], [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
         if name == "ece":
-            low, high = 2 * value - high, 2 * value - low
-            low = low if value > expect_calibration(probabilities.max(1), rng) else 0.0
+            low, high = max(0.0, 2 * value - high), min(1.0, 2 * value - low)
+            if value <= expect_calibration(probabilities.max(1), units, rng):
+                low = 0.0
         found[name] = Estimate(value=value, low=min(low, value), high=max(high, value), n=n)
     return found
 
@@ -93,11 +96,14 @@ def weigh_calibration(confidence: Numbers, right: NDArray[np.bool_]) -> Weigh:
     )
 
 
-def expect_calibration(confidence: Numbers, rng: np.random.Generator) -> float:
-    """Return the calibration error that a calibrated model exceeds in 5 % of the cases."""
-    n = len(confidence)
+def expect_calibration(confidence: Numbers, units: Classes, rng: np.random.Generator) -> float:
+    """Return the calibration error that a calibrated model exceeds in 5 % of the cases.
+
+    Images of one of ``units`` (n,), from 0 on, are right together.
+    """
+    n, count = len(confidence), int(units.max()) + 1
     drawn = [
-        weigh_calibration(confidence, rng.random(n) < confidence)(np.ones(n))
+        weigh_calibration(confidence, rng.random(count)[units] < confidence)(np.ones(n))
         for _ in range(RESAMPLES)
     ]
     return float(np.quantile(drawn, LEVEL))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse, special, stats
 
 from tellapart.errors import SettingError, suggest_name
-from tellapart.metrics.intervals import LEVEL, estimate_proportion, estimate_share
+from tellapart.metrics.intervals import LEVEL, count_effective, estimate_proportion, estimate_share
 from tellapart.records import ALPHA, ClassScore, Estimate, Hardest
 
 Counts = NDArray[np.int64]
@@ -27,11 +29,13 @@ class Score:
 
     ``function`` takes three arrays of (..., classes) numbers: the images of each class that are
     right, those that are of it, and those that are called it; it gives (...) scores. The numbers
-    may be weights, as where images are drawn again.
+    may be weights, as where images are drawn again. ``mean_of`` is the score of a class whose mean
+    it is, if it is one.
     """
 
     title: str
     function: Callable[[Numbers, Numbers, Numbers], Numbers]
+    mean_of: Literal["", "recall", "f1"] = ""
 
 
 def score_accuracy(right: Numbers, true: Numbers, named: Numbers) -> Numbers:
@@ -58,8 +62,8 @@ def score_macro_f1(right: Numbers, true: Numbers, named: Numbers) -> Numbers:
 
 SCORES: dict[str, Score] = {
     "accuracy": Score("accuracy", score_accuracy),
-    "balanced_accuracy": Score("balanced accuracy", score_balanced),
-    "macro_f1": Score("macro F1", score_macro_f1),
+    "balanced_accuracy": Score("balanced accuracy", score_balanced, "recall"),
+    "macro_f1": Score("macro F1", score_macro_f1, "f1"),
 }
 
 
@@ -89,8 +93,10 @@ def estimate_score(
     """Return a score of (n,) predictions with its 95 % interval.
 
     That of accuracy is Wilson's; that of another is the percentile bootstrap's over images (Efron
-    1979), or over ``groups`` (n,) of them, always the same for the same predictions. No images have
-    the score 0, and no limits.
+    1979), or over ``groups`` (n,) of them, always the same for the same predictions. That of a mean
+    over classes is at least as wide as follows from those of the classes, added as squares (Zou and
+    Donner 2008): one that is all right varies in no resample. No images have the score 0, and no
+    limits.
 
     Raises:
         SettingError: there is no such score.
@@ -113,8 +119,15 @@ def estimate_score(
         )
         drawn = np.asarray(times @ table)
     again = _score_weighted(name, pairs, drawn, classes)
-    low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Estimate(value=value, low=min(float(low), value), high=max(float(high), value), n=n)
+    low, high = np.quantile(again, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]).tolist()
+    if mean_of := find_score(name).mean_of:
+        part = count_effective(truth == predicted, groups) / n if groups is not None else 1.0
+        confusion = count_confusions(truth, predicted, classes)
+        rows = score_classes(confusion, [str(one) for one in range(classes)], part)
+        means = [one for one in (getattr(row, mean_of) for row in rows) if one.n]
+        low = min(low, value - math.hypot(*(one.value - one.low for one in means)) / len(means))
+        high = max(high, value + math.hypot(*(one.high - one.value for one in means)) / len(means))
+    return Estimate(value=value, low=max(0.0, min(low, value)), high=min(1.0, high), n=n)
 
 
 def _score_weighted(name: str, pairs: Classes, weights: Numbers, classes: int) -> Numbers:
@@ -133,12 +146,15 @@ def count_confusions(truth: Classes, predicted: Classes, classes: int) -> Counts
     return np.bincount(truth * classes + predicted, minlength=classes**2).reshape(classes, classes)
 
 
-def score_classes(confusion: Counts, names: Sequence[str]) -> tuple[ClassScore, ...]:
+def score_classes(
+    confusion: Counts, names: Sequence[str], part: float = 1.0
+) -> tuple[ClassScore, ...]:
     """Return precision, recall and F1 of each class, each with Wilson's interval.
 
     That of F1 follows from that of the share ``J`` of hits among all images that are of the class
     or called it: ``F1 = 2 J / (1 + J)``. A ratio with nothing below the line is 0, as in
-    scikit-learn's ``zero_division=0``, and says nothing: its interval is all of [0, 1].
+    scikit-learn's ``zero_division=0``, and says nothing: its interval is all of [0, 1]. ``part`` of
+    the images is independent, where some are copies.
     """
     scores = []
     for index, name in enumerate(names):
@@ -147,9 +163,9 @@ def score_classes(confusion: Counts, names: Sequence[str]) -> tuple[ClassScore, 
         scores.append(
             ClassScore(
                 name=name,
-                precision=estimate_proportion(hits, named),
-                recall=estimate_proportion(hits, support),
-                f1=_find_f1(estimate_proportion(hits, support + named - hits)),
+                precision=estimate_proportion(hits, named, part),
+                recall=estimate_proportion(hits, support, part),
+                f1=_find_f1(estimate_proportion(hits, support + named - hits, part)),
                 support=support,
             )
         )
@@ -161,24 +177,30 @@ def _find_f1(hits: Estimate) -> Estimate:
     return Estimate(value=value, low=low, high=high, n=hits.n)
 
 
-def find_hardest(confusion: Counts, names: Sequence[str]) -> Hardest | None:
+def find_hardest(confusion: Counts, names: Sequence[str], part: float = 1.0) -> Hardest | None:
     """Return the class whose recall lies below that of all beyond chance, if there is one.
 
     By a binomial test of each class against the accuracy, corrected for their number (Bonferroni);
-    and what its images are called more often than any other answer, by the same test.
+    and what its images are called more often than any other answer, by the same test. ``part`` of
+    the images is independent, where some are copies.
     """
     hits, supports = confusion.diagonal(), confusion.sum(1)
     overall, count = hits.sum() / max(1, supports.sum()), int((supports > 0).sum())
-    p_values = np.where(supports > 0, stats.binom.cdf(hits, supports, overall) * count, 1.0)
+    p_values = np.where(
+        supports > 0,
+        stats.binom.cdf(np.round(part * hits), np.round(part * supports), overall) * count,
+        1.0,
+    )
     place = int(p_values.argmin())
     if p_values[place] >= ALPHA:
         return None
     mistakes = np.where(np.arange(len(names)) == place, 0, confusion[place])
     others, most = len(names) - 1, int(mistakes.argmax())
-    chance = stats.binom.sf(mistakes[most] - 1, mistakes.sum(), 1 / max(1, others)) * others
+    seen, of = round(part * mistakes[most]), round(part * mistakes.sum())
+    chance = stats.binom.sf(seen - 1, of, 1 / max(1, others)) * others
     return Hardest(
         name=names[place],
-        recall=estimate_proportion(int(hits[place]), int(supports[place])),
+        recall=estimate_proportion(int(hits[place]), int(supports[place]), part),
         taken_for=names[most] if others > 1 and chance < ALPHA else "",
     )
 

@@ -1,6 +1,7 @@
 """What one training and its test leave behind, and the steps that say no more.
 
-Scores are fractions in [0, 1], times are seconds, memory is MB (10**6 bytes).
+Scores are fractions in [0, 1], but for log loss (nats) and Brier score (0 to 2); times are
+seconds, memory is MB (10**6 bytes).
 """
 
 from __future__ import annotations
@@ -97,9 +98,10 @@ class TestRecord(Record):
     """What one look at the test split showed. ``confusion[true][predicted]`` counts images.
 
     ``scores`` has all scores by name, ``floor`` those of answering every image with how frequent
-    each class is in train; the study chooses by ``metric``. ``effective`` is how many independent
-    images tell as much as these, of which some are copies; None where none are. ``look`` is its
-    number; ``predictions`` is the SHA-256 of the run's ``predictions.csv``.
+    each class is in train, of which one is the ``commonest``; the study chooses by ``metric``.
+    ``effective`` is how many independent images tell as much as these, of which some are copies;
+    None where none are. ``look`` is its number; ``predictions`` is the SHA-256 of the run's
+    ``predictions.csv``.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
@@ -107,6 +109,7 @@ class TestRecord(Record):
     metric: str = "accuracy"
     scores: dict[str, Estimate]
     floor: dict[str, Estimate]
+    commonest: str
     effective: float | None = None
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScore, ...]

@@ -229,13 +229,18 @@ def render_svg(figure: Figure) -> bytes:
     return (head + style + tail).encode()
 
 
-def embed_figure(draw: Callable[[], Figure], path_without_suffix: Path | None = None) -> str:
+def embed_figure(draw: Callable[[], Figure], folder: Path | None = None, name: str = "") -> str:
     """Return a figure as the address of a picture that the page carries, dark or light.
 
-    Where it was saved it is not drawn again.
+    Where it was saved as ``name`` below ``folder`` it is not drawn again.
     """
-    saved = path_without_suffix and name_file(path_without_suffix, "svg")
-    content = saved.read_bytes() if saved and saved.is_file() else render_svg(draw())
+    content = b""
+    if folder is not None:
+        saved = name_file(folder / name, "svg").resolve()
+        if saved.is_relative_to(folder.resolve()) and saved.is_file():  # a stranger's may lead out
+            content = saved.read_bytes()
+    if b"prefers-color-scheme: dark" not in content:
+        content = render_svg(draw())
     return f"data:image/svg+xml;base64,{base64.b64encode(content).decode()}"
 
 

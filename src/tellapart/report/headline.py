@@ -5,7 +5,7 @@ from __future__ import annotations
 from tellapart.records import ModelStep, StepRecord, StudyRecord, TestRecord
 from tellapart.report import canvas, wording
 from tellapart.report.sections import SECTIONS
-from tellapart.report.sections.model import find_commonest, say_confusion
+from tellapart.report.sections.model import say_confusion
 
 UNEQUAL = 2
 """From how many times the images of the smallest class on the largest is another matter."""
@@ -53,7 +53,7 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
             return f"There are {found}; no step of this study is done yet.", ()
         return list(steps.values())[-1].answer, (f"{found}; no model was tested.",)
     step = models[best]
-    metric, name, floor = step.test.metric, *find_commonest(step.test)
+    metric, floor = step.test.metric, step.test.floor["accuracy"].value
     if metric == "accuracy" and is_unequal(step.test):
         metric = "balanced_accuracy"
     score = step.test.scores[metric]
@@ -65,13 +65,15 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
         f"{figure} {score.n:,} test images{unseen} (95 % interval {100 * score.low:.1f} to "
         f"{100 * score.high:.1f} %)."
     )
-    if step.test.optimistic:
-        answer += " Its best epoch was chosen on these same images, so this is optimistic."
     right = ""
     if metric != step.test.metric:
         answer += " That is the mean over the classes of what is found of each: they are unequal."
-        right = f"It is right on {wording.say_percent(step.test.score.value)} of all of them. "
-    always = f"{right}Always answering “{name}”, the commonest class, would be right on "
+        right = f"It is right on {wording.say_percent(step.test.score.value)} of all test images. "
+    if step.test.optimistic:
+        answer += " Its best epoch was chosen on these same images, so this is optimistic."
+    always = (
+        f"{right}Always answering “{step.test.commonest}”, the commonest class, would be right on "
+    )
     beside = (f"{always}{wording.say_percent(floor)}.",) if step.test.metric == "accuracy" else ()
     return answer, (*say_group(record), *beside, say_confusion(step.test, record.data.classes))
 

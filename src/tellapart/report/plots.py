@@ -162,8 +162,7 @@ def plot_models(
             shown = [models[names[place]] for place in places]
             canvas.draw_estimates(axes, places, shown, (color, "o"), said, across=True)
     axes.set_ylim(len(names) - 0.4, -0.6)
-    axes.set_yticks(range(len(names)), [wording.shorten_label(name, 40) for name in names],
-                    color=canvas.INK)  # fmt: skip
+    axes.set_yticks(range(len(names)), wording.label_classes(names, 40), color=canvas.INK)
     canvas.show_percent(axes, "x")
     hidden = len(models) - len(names)
     few = f"; the best {len(names)} of {len(models)} models" if hidden else ""

@@ -76,7 +76,7 @@ def compare_models(folders: Sequence[str | Path]) -> ComparisonRecord:
                 name=name,
                 folder=str(one.predictions.parent),
                 model=one.record.model,
-                score=one.record.test_score,
+                score=one.record.test.scores["accuracy"],
                 optimistic=one.record.test.optimistic,
             )
             for name, one in named.items()

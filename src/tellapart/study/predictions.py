@@ -134,7 +134,8 @@ def compare_predictions(
             if likely is None:
                 measured[-1].append(measure_labels(truth, named, len(classes), groups))
                 continue
-            table = np.array([[likely[one].get(name, 0.0) for name in classes] for one in ids])
+            every = dict.fromkeys((*classes, *likely[ids[0]]))  # some may be of no image
+            table = np.array([[likely[one].get(name, 0.0) for name in every] for one in ids])
             measured[-1].append(measure_scores(truth, table, groups, named))
     return PredictionsRecord(
         images=len(ids),
@@ -157,7 +158,7 @@ def compare_predictions(
 def _average(measured: Sequence[Sequence[dict[str, Estimate]]]) -> list[dict[str, Estimate]]:
     """Return the mean scores of each model over its trainings, by how much those of all vary."""
     found: list[dict[str, Estimate]] = [{} for _ in measured]
-    for name in measured[0][0]:
+    for name in dict.fromkeys(name for own in measured for name in own[0]):
         having = [own for own in measured if name in own[0]]
         spread, freedom = pool_spread([[one[name].value for one in own] for own in having])
         most = math.inf if name in NUMBERS else 1.0

@@ -31,6 +31,8 @@ from tellapart.study.steps import STEPS
 from tellapart.workspace import check_folder, expand_path
 
 RECORD = "record.json"
+FORM = 2
+"""Of records: a study of another one is that of another version."""
 LEAST = 2.0
 """Seconds that a step which trains takes at the least: to measure, test, and draw."""
 
@@ -47,6 +49,7 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
     ]
     return {
         "made by": f"tellapart {__version__}",
+        "form": FORM,
         "data": dataset.name,
         "fingerprint": dataset.fingerprint,
         "steps": list(name_steps(settings)),

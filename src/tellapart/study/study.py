@@ -216,7 +216,7 @@ class _Study:
         # what an earlier start trained took its time too
         seconds = meter.seconds + sum(run.seconds for run in context.found)
         memory = max(meter.peak_memory_mb, *(run.peak_memory_mb for run in runs), 0.0)
-        answer = SECTIONS[name].answer(record, context.done, context.dataset.classes)
+        answer = SECTIONS[name].answer(record, context.dataset.classes)
         filled = {"given": given, "seconds": seconds, "peak_memory_mb": memory}
         record = record.model_copy(update=filled | {"cut": plan.cut, "answer": answer})
         write_json(path, record)

@@ -52,7 +52,9 @@ class Screen:
             self.dataset, backbone, self.resources, self.watch(backbone), rows=rows
         )
         own = Rows(np.arange(len(train)), np.arange(len(train), len(rows)))
-        examples = Examples(found.vectors, self.dataset.labels[rows])
+        examples = Examples(
+            found.vectors, self.dataset.labels[rows], groups=self.dataset.groups[rows]
+        )
         fit = fit_best(examples, own, metric=self.metric)
         return ScreenRecord(
             name=backbone.name,

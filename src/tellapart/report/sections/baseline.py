@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from tellapart.records import BaselineStep, StepRecord
+from tellapart.records import BaselineStep
 from tellapart.report import wording
 from tellapart.report.sections import model
 from tellapart.report.sections.section import Section
 
 
-def answer(step: BaselineStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+def answer(step: BaselineStep, classes: Sequence[str]) -> str:
     """Say how far the network gets, whether it overfits, and which class is hardest."""
     run, test = step.run, step.test
     network, floor = model.say_network(run), model.say_floor(test)

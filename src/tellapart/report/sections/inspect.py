@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-from tellapart.records import ROLES, InspectStep, StepRecord
+from tellapart.records import ROLES, InspectStep
 from tellapart.report import canvas, wording
 from tellapart.report.plots import LISTED
 from tellapart.report.sections.section import Section
@@ -15,7 +15,7 @@ from tellapart.report.sections.section import Section
 COLORS = {"train": canvas.BLUE, "val": canvas.GREEN, "test": canvas.ORANGE}
 
 
-def answer(step: InspectStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+def answer(step: InspectStep, classes: Sequence[str]) -> str:
     """Say how many images there are for what, whether they are balanced, and what is wrong."""
     data = step.data
     train, val, test = (sum(data.counts[role].values()) for role in ROLES)

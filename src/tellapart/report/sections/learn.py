@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from tellapart.records import Estimate, LearnStep, StepRecord
+from tellapart.records import Estimate, LearnStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.section import Section
 
 
-def answer(step: LearnStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+def answer(step: LearnStep, classes: Sequence[str]) -> str:
     """Say what twice the data should bring, and how a pretrained backbone does with less."""
     return step.sentence + (f" {step.transfer.sentence}" if step.transfer is not None else "")
 

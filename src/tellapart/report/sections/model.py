@@ -27,15 +27,19 @@ def picture_model(
     step: ModelStep, classes: Sequence[str], folder: Path, counts: bool = True
 ) -> dict[str, str]:
     """Return the pictures of a step's model; ``counts``: the confusion in numbers of images too."""
-    run, confusion, saved = step.run, step.test.confusion, folder / step.run.folder
+    run, confusion = step.run, step.test.confusion
     draw = partial(plot_confusion, classes, confusion)
     found = {
-        "curves": canvas.embed_figure(lambda: plot_curves(run), saved / "results"),
-        "confusion_shares": canvas.embed_figure(partial(draw, True), saved / SHARES),
+        "curves": canvas.embed_figure(lambda: plot_curves(run), folder, f"{run.folder}/results"),
+        "confusion_shares": canvas.embed_figure(
+            partial(draw, True), folder, f"{run.folder}/{SHARES}"
+        ),
         "scores": canvas.embed_figure(lambda: plot_class_scores(step.test)),
     }
     if counts and len(classes) <= NAMED:
-        found["confusion_counts"] = canvas.embed_figure(partial(draw, False), saved / COUNTS)
+        found["confusion_counts"] = canvas.embed_figure(
+            partial(draw, False), folder, f"{run.folder}/{COUNTS}"
+        )
     return found
 
 
@@ -63,20 +67,14 @@ def say_optimism(step: ModelStep) -> str:
 
 def say_floor(test: TestRecord) -> str:
     """Say that a model is no better than one answer for all images; nothing where it is better."""
-    name, share = find_commonest(test)
+    share = test.floor["accuracy"].value
     # other scores than accuracy do not reward the commonest answer
     if test.metric != "accuracy" or test.score.value > share:
         return ""
     return (
-        f"That is no better than always answering '{name}', which is right on "
+        f"That is no better than always answering '{test.commonest}', which is right on "
         f"{100 * share:.1f} %, so it does not show that the classes can be told apart."
     )
-
-
-def find_commonest(test: TestRecord) -> tuple[str, float]:
-    """Return the commonest class among the test images, and its share of them."""
-    row = max(test.per_class, key=lambda score: score.support)
-    return row.name, row.support / sum(score.support for score in test.per_class)
 
 
 def say_fit(run: RunRecord, floor: str) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 
-from tellapart.records import COSTS, Confirmation, Cost, SearchStep, StepRecord
+from tellapart.records import COSTS, Confirmation, Cost, SearchStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits, say_network
 from tellapart.report.sections.section import Section
@@ -18,7 +18,7 @@ AXES: dict[Cost, tuple[str, float]] = {  # how a cost is called, and what it is 
 ENDED = {"failed": "failed", "stopped": "stopped early as hopeless"}
 
 
-def answer(step: SearchStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+def answer(step: SearchStep, classes: Sequence[str]) -> str:
     """Say which network is best, what it gets, and how much of its score was luck."""
     tried, run, found = len(step.trials), step.run, step.confirmation
     best = f"The best of {tried} networks tried" if tried > 1 else "The network tried"

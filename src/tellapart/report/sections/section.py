@@ -16,7 +16,7 @@ from tellapart.report import canvas
 class Section:
     """A step as the report shows it. The functions take the step's own kind of record.
 
-    ``answer(record, done, classes)`` says the answer in words; ``done`` are the steps before it.
+    ``answer(record, classes)`` says the answer in words.
     ``plots`` are figures of the whole step, by the names of their files; the page has them too, and
     ``pictures(record, classes, folder)`` besides: their addresses, with the study's folder.
     ``template``, a file here or elsewhere, is the HTML below the answer, with what pictures show in
@@ -25,7 +25,7 @@ class Section:
 
     title: str
     question: str
-    answer: Callable[[Any, Mapping[str, StepRecord], Sequence[str]], str]
+    answer: Callable[[Any, Sequence[str]], str]
     plots: Mapping[str, Callable[[Any], canvas.Figure]] = field(default_factory=dict)
     pictures: Callable[[Any, Sequence[str], Path], dict[str, str]] = lambda *_: {}
     template: str | Path | None = None
@@ -33,7 +33,7 @@ class Section:
     def embed(self, record: StepRecord, classes: Sequence[str], folder: Path) -> dict[str, str]:
         """Return the address of each picture of the page, by name."""
         found = {
-            name: canvas.embed_figure(partial(plot, record), folder / record.step / name)
+            name: canvas.embed_figure(partial(plot, record), folder, f"{record.step}/{name}")
             for name, plot in self.plots.items()
         }
         return found | self.pictures(record, classes, folder)

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import partial
 from itertools import pairwise
 from statistics import fmean
 
-from tellapart.records import EpochRow, Ranking, RunRecord, StepRecord, SweepStep
+from tellapart.records import EpochRow, Ranking, RunRecord, SweepStep
 from tellapart.report import canvas, wording
 from tellapart.report.ranking import LEAST, say_certainty, say_sizes, say_training
 from tellapart.report.sections.model import picture_model, say_limits
 from tellapart.report.sections.section import Section
 
 
-def answer(step: SweepStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+def answer(step: SweepStep, classes: Sequence[str]) -> str:
     """Say whether there is an ideal size, and what the network with it gets."""
     taken, setting = step.sizes[step.ranking.taken], wording.say_setting(step.setting)
     names = [f"{size.size:,}" for size in step.sizes]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import cycle
 
-from tellapart.records import StepRecord, TransferStep
+from tellapart.records import TransferStep
 from tellapart.report import canvas, wording
 from tellapart.report.sections.model import picture_model, say_limits
 from tellapart.report.sections.section import Section
 
 
-def answer(step: TransferStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
-    """Say what the best backbone gets, frozen and fine-tuned, beside the best from scratch."""
+def answer(step: TransferStep, classes: Sequence[str]) -> str:
+    """Say what the best backbone gets, frozen and fine-tuned."""
     chosen = max(step.backbones, key=lambda row: row.val_score.value)
     tuned, count = step.tuned, len(step.backbones)
     frozen = step.test_score if tuned is None else tuned.frozen_score

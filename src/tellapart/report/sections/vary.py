@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from tellapart.records import LevelRecord, Scalar, StepRecord, VaryStep
+from tellapart.records import LevelRecord, Scalar, VaryStep
 from tellapart.report import canvas, wording
 from tellapart.report.ranking import say_certainty, say_levels, say_training
 from tellapart.report.sections.section import Section
@@ -12,7 +12,7 @@ from tellapart.report.sections.section import Section
 DARKEST = 0.9  # opacity of the best cell
 
 
-def answer(step: VaryStep, done: Mapping[str, StepRecord], classes: Sequence[str]) -> str:
+def answer(step: VaryStep, classes: Sequence[str]) -> str:
     """Say which level to take, and how sure that is."""
     names = [wording.say_level(level.values) for level in step.levels]
     figures = [level.figures for level in step.levels]
