@@ -44,9 +44,16 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("cache")
 
 
+SHOWN = [command for command in list_commands() if re.match(r"tellapart \w+ digits", command)]
+README = (ROOT / "README.md").read_text()
+
+
 @pytest.mark.parametrize(
     "command",
-    [command for command in list_commands() if re.match(r"tellapart \w+ digits", command)],
+    [
+        command if command in README else pytest.param(command, marks=pytest.mark.slow)
+        for command in SHOWN
+    ],
 )
 def test_command_runs(
     command: str,

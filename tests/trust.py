@@ -50,7 +50,8 @@ ROWS = (
         "the images must be a fair sample of those that the model will meet",
         (
             "BackboneRecord.val_score", "ClassScore.precision", "ClassScore.recall",
-            "TunedRecord.frozen_score", "TunedRecord.score", "ComparedRun.score", "FoldRecord.score",
+            "TunedRecord.frozen_score", "TunedRecord.score", "ComparedRun.score",
+            "FoldRecord.score",
             "EvaluatedModel.score", "HeadRecord.val_score", "Hardest.recall", "LearningPoint.score",
             "ModelStep.honest_score", "ModelStep.test_score", "ModelStep.val_score",
             "RunRecord.val_accuracy", "RunRecord.val_score", "ScreenRecord.val_score",

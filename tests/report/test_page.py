@@ -141,7 +141,7 @@ def test_headline_is_the_best_on_val_not_on_test(study: StudyRecord, tmp_path: P
 
 def test_every_score_stands_beside_the_floor(page: str, study: StudyRecord) -> None:
     text = Reader(page).text
-    assert "All scores on the 1,000 test images" in text
+    assert "All scores on test" in text and "With 95 % intervals, of 1,000 images." in text
     for title in ("Balanced accuracy", "Macro F1", "Log loss", "Calibration error"):
         assert title in text
     for step in study.steps.values():

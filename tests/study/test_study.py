@@ -264,6 +264,7 @@ def choose(backbone: str) -> StudySettings:
     return SETTINGS.model_copy(update=changed)
 
 
+@pytest.mark.slow  # kills in a sweep, a search and a checkpoint have tests of their own
 def test_a_killed_study_ends_with_the_same_cells(
     whole: tuple[StudyRecord, Path], small_backbone: str, tmp_path: Path
 ) -> None:

@@ -100,7 +100,7 @@ class LevelRecord(Record):
     figures: SizeRecord
 
 
-class GridVerdict(Ranking):
+class GridRanking(Ranking):
     """Which levels may be the best; ``take`` is the cheapest of the tied."""
 
     take: int

@@ -50,10 +50,15 @@ def say_sizes(
         return f"Only {names[0]} {what} could be trained, so there is nothing to compare."
     if kind in ("none", "unclear"):
         most = max(range(len(sizes)), key=lambda place: ranking.candidates[place].high)
+        highest = (
+            f"{names[taken]} {what} have the highest mean"
+            if taken == best
+            else f"{names[taken]} {what} come within {points} of the highest mean ({names[best]})"
+        )
         said = (
             f"No difference beyond chance was seen between {names[0]} and {names[-1]} {what}; "
             f"{names[most]} may lose up to "
-            f"{wording.say_margin(ranking.candidates[most].high)}. {within[0].upper()}{within[1:]}."
+            f"{wording.say_margin(ranking.candidates[most].high)}. {highest}."
         )
     elif kind == "inside":
         said = f"The best size lies between the ends: {within}; {ends}."
@@ -82,7 +87,7 @@ def say_levels(ranking: Ranking, names: Sequence[str]) -> str:
     taken, best = names[ranking.taken], names[ranking.best]
     worse = [place for place, one in enumerate(ranking.candidates) if not one.possible]
     if ranking.taken == ranking.best:
-        said = f"{taken} is best"
+        said = f"{taken} is best" if worse else f"{taken} has the highest mean"
     else:
         points = wording.say_margin(ranking.margin)
         said = f"{taken} is the cheapest within {points} of the best ({best})"
