@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.config import SplitSettings, TrainSettings
+from tellapart.config import SplitSettings
 from tellapart.data import load_images
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.split import make_split
@@ -28,7 +28,8 @@ from tellapart.metrics.learning import foresee
 from tellapart.metrics.ranking import Images, draw_images
 from tellapart.models import SimpleSettings
 from tellapart.models.backbone import make_backbone
-from tellapart.study.rules import plan_batch
+from tellapart.study.rules import plan_recipe
+from tellapart.study.settings import StudySettings
 from tellapart.train.checkpoint import read_choice
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, train_model
@@ -41,9 +42,10 @@ SHARES = (1 / 32, 1 / 16, 1 / 8, 1 / 4, 1 / 2)
 SEEDS = 3
 
 
-def train_network(dataset: Dataset, rows: Rows, epochs: int, seed: int) -> Indices:
-    """Return what the simple network makes of the watched images."""
-    recipe = TrainSettings(epochs=epochs, batch_size=plan_batch(len(rows.train)), seed=seed)
+def train_network(dataset: Dataset, rows: Rows, epochs: int | None, seed: int) -> Indices:
+    """Return what the simple network makes of the watched images, trained as in a study."""
+    settings, images = StudySettings(epochs=epochs), len(rows.train)
+    recipe = plan_recipe(settings, "baseline", images, seed, SimpleSettings())
     with tempfile.TemporaryDirectory() as folder:
         run = train_model(dataset, rows, Task(SimpleSettings(), recipe), Path(folder) / "a" / "b")
         return read_choice(Path(folder) / "a" / "b", run.choice)
@@ -54,7 +56,7 @@ def main() -> None:
     parser.add_argument("data")
     parser.add_argument("--data-dir")
     parser.add_argument("--images", type=int, help="training images at most")
-    parser.add_argument("--epochs", type=int, default=12)
+    parser.add_argument("--epochs", type=int, help="of each training [default: as in a study]")
     parser.add_argument("--backbone")
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()

@@ -213,8 +213,9 @@ class _Study:
             record = step.run(context, plan, deadline)
             self._draw(record)
         runs = _list_runs(record)
-        # what an earlier start trained took its time too
-        seconds = meter.seconds + sum(run.seconds for run in context.found)
+        # what an earlier start trained took its time too; what another step did is in its own
+        found = [run for run in context.found if run.folder.startswith(f"{name}/")]
+        seconds = meter.seconds + sum(run.seconds for run in found)
         memory = max(meter.peak_memory_mb, *(run.peak_memory_mb for run in runs), 0.0)
         answer = SECTIONS[name].answer(record, context.dataset.classes)
         filled = {"given": given, "seconds": seconds, "peak_memory_mb": memory}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tellapart.study.steps import STEPS
 from tellapart.study.study import run_study
 from tellapart.train.learner import Task
 from tellapart.train.loop import Rows, fit_network
+from tellapart.workspace import write_json
 from tests.study.contexts import make_context
 
 
@@ -75,6 +77,11 @@ def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path, digits: D
     assert isinstance(conv, SweepStep) and isinstance(dense, SweepStep)
     assert dense.runs[1] == conv.runs[1]
     assert len(list((tmp_path / "s").glob("*/*/record.json"))) == 3
+    for path in (tmp_path / "s").glob("*/*/record.json"):  # as if each had taken long
+        write_json(path, json.loads(path.read_text()) | {"seconds": 1000.0})
+    (tmp_path / "s" / "dense" / "record.json").unlink()
+    again = run_study(digits, settings, tmp_path / "s").steps["dense"]
+    assert 1000 <= again.seconds < 2000, "what conv trained took conv's time"
 
 
 def test_a_failed_training_is_counted_and_not_done_again(
