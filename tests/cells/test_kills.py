@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import psutil
+import pytest
 
 from tellapart.cells.cell import find_cell, run_cells
 from tellapart.cells.executor import InlineExecutor
@@ -87,6 +88,7 @@ def test_a_sweep_is_complete_after_its_worker_its_driver_and_all_were_killed(
     assert found is not None and found.weights == alone.weights
 
 
+@pytest.mark.slow  # a signal to the command itself is in tests/test_cli.py
 def test_a_signal_to_all_processes_saves_what_is_at_work(tmp_path: Path) -> None:
     """As a terminal sends it."""
     with start(tmp_path, 3 * EPOCHS) as process:

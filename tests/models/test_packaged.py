@@ -93,6 +93,7 @@ def test_an_image_gives_the_features_that_it_gave() -> None:
     assert largest.tolist() == pytest.approx([4.4655, 4.4304, 4.2466, 4.1354, 4.0049], abs=1e-3)
 
 
+@pytest.mark.slow
 def test_it_tells_photographs_by_their_name() -> None:
     """ImageNet's classes for CIFAR-10's images, as small as these are: chance is 10 %."""
     if not CIFAR.is_dir():
