@@ -76,7 +76,8 @@ ROWS = (
     ),
     Row(
         "balanced accuracy, macro F1, log loss, Brier score, area under the ROC curve",
-        "percentile bootstrap over images or groups (Efron 1979), 1,000 resamples",
+        "percentile bootstrap over images or groups (Efron 1979), 1,000 resamples; of means over "
+        "classes at least as wide as those of the classes, added as squares (Zou and Donner 2008)",
         "from 100 images on",
         (),
         "bootstrap",

@@ -40,9 +40,9 @@ def measure_scores(
     Beside those of `SCORES`: ``top5`` from 20 classes; ``log_loss`` in nats, a probability of 0
     counting as 1e-15; ``brier``, the mean squared distance to the truth, summed over classes (0 to
     2); ``ece``, the expected calibration error in ``BINS`` bins of equal width (Guo et al. 2017);
-    of two classes ``auc``, the area under the ROC curve. The intervals of the last four are the
-    percentile bootstrap's over images, or over ``groups`` (n,) of them; that of the calibration
-    error is the basic bootstrap's (Davison and Hinkley 1997, 5.2), from 0 on where as large a one
+    of two classes ``auc``, the area under the ROC curve. The intervals of log loss, Brier score and
+    area are the percentile bootstrap's over images, or over ``groups`` (n,) of them; that of the
+    calibration error is the basic bootstrap's (Davison and Hinkley 1997, 5.2), from 0 on where as large a one
     is to be expected of a calibrated model by chance (Bröcker and Smith 2007).
     """
     n, classes = probabilities.shape
