@@ -42,8 +42,9 @@ def measure_scores(
     2); ``ece``, the expected calibration error in ``BINS`` bins of equal width (Guo et al. 2017);
     of two classes ``auc``, the area under the ROC curve. The intervals of log loss, Brier score and
     area are the percentile bootstrap's over images, or over ``groups`` (n,) of them; that of the
-    calibration error is the basic bootstrap's (Davison and Hinkley 1997, 5.2), from 0 on where as large a one
-    is to be expected of a calibrated model by chance (Bröcker and Smith 2007).
+    calibration error is the basic bootstrap's (Davison and Hinkley 1997, 5.2), from
+    0 on where as large a one is to be expected of a calibrated model by chance (Bröcker and Smith
+    2007).
     """
     n, classes = probabilities.shape
     predicted = probabilities.argmax(1) if predicted is None else predicted
