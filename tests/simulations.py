@@ -33,7 +33,7 @@ from tellapart.metrics.probabilities import measure_scores
 from tellapart.metrics.ranking import draw_images, rank_candidates
 from tellapart.metrics.scores import count_confusions, estimate_score, find_hardest, score_classes
 from tellapart.models import SimpleSettings
-from tellapart.records import Estimate
+from tellapart.records import Estimate, Ranking
 from tellapart.search.confirm import confirm_winner
 from tests.metrics.truths import TRUTHS, Setting, draw_networks, judge, make_images
 from tests.search.runs import make_run
@@ -261,21 +261,18 @@ RANKED: dict[str, Case] = {
 }
 
 
-def keep_promise(predicted: list[dict[int, NDArray[np.int64]]]) -> bool | None:
-    """Tell whether so many more seeds as were promised for open sizes made an answer firm.
+def is_limited(predicted: list[dict[int, NDArray[np.int64]]], found: Ranking) -> bool | None:
+    """Tell whether all seeds that were drawn leave open what three did, for want of images.
 
-    Of the seeds drawn three are looked at first. None: nothing was promised.
+    None: seeds were called the limit, or none.
     """
-    n = len(predicted[0][0])
-    first = [{seed: own[seed] for seed in range(3)} for own in predicted]
-    found = rank_candidates(make_images(n), first)
-    if not found.more_seeds:
+    if found.limit != "images":
         return None
     more = [
-        {seed: own[seed] for seed in range(3 + found.more_seeds * (place in found.open))}
+        dict(list(own.items())[: None if place in found.open else 3])
         for place, own in enumerate(predicted)
     ]
-    return rank_candidates(make_images(n), more).firm
+    return not rank_candidates(make_images(len(predicted[0][0])), more).firm
 
 
 def count_rankings(place: str, repeats: int) -> dict[str, list[int]]:
@@ -283,7 +280,8 @@ def count_rankings(place: str, repeats: int) -> dict[str, list[int]]:
     case, rng = RANKED[place], np.random.default_rng(7)
     truth, drawn = TRUTHS[case.truth], [case.draw(rng, 23) for _ in range(repeats)]
     every = [judge(truth, [{s: own[s] for s in range(3)} for own in one]) for one in drawn]
-    kept = [held for one in drawn if (held := keep_promise(one)) is not None]
+    pairs = zip(drawn, every, strict=True)
+    limited = [held for a, b in pairs if (held := is_limited(a, b.ranking)) is not None]
     firm = [one for one in every if one.ranking.firm]
     likely = [one for one in every if 0.6 <= one.ranking.candidates[one.ranking.taken].picked < 0.8]
     return {
@@ -292,7 +290,7 @@ def count_rankings(place: str, repeats: int) -> dict[str, list[int]]:
         "worse": [sum(not one.slandered for one in every), repeats],
         "firm": [sum(one.within for one in firm), len(firm)],
         "wrong": [repeats - sum(not one.within for one in firm), repeats],
-        "more seeds": [sum(kept), len(kept)],
+        "limit": [sum(limited), len(limited)],
         "picked": [sum(one.right for one in likely), len(likely)],
     }
 

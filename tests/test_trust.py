@@ -12,7 +12,7 @@ from tellapart.records import Estimate
 from tests.simulations import RANKED, SIMULATIONS, count_rankings
 from tests.trust import PAGE, ROWS, SLOW, count_held, make_page, read_figures
 
-UNSURE = ("low", "high", "p_value", "picked", "more_seeds", "possible", "firm", "luck", "effective")
+UNSURE = ("low", "high", "p_value", "picked", "limit", "possible", "firm", "luck", "effective")
 """Fields that say how sure something is, whatever their type."""
 CASES = [(name, place) for name, settings in SIMULATIONS.items() for place in settings]
 

@@ -152,11 +152,11 @@ ROWS = (
         "no promise",
     ),
     Row(
-        "“k more seeds should settle it”",
-        "means that more seeds would give are drawn and judged; promised from 80 % on",
-        "seldom promised, and then seldom kept",
-        ("Ranking.more_seeds", "Ranking.limit"),
-        "more seeds",
+        "“more seeds would hardly settle that”: that 20 more of the open sizes do not",
+        "resamples of images alone agree less often than those of seeds alone",
+        "",
+        ("Ranking.limit",),
+        "limit",
         "80 %",
     ),
     Row(

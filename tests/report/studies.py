@@ -156,7 +156,7 @@ def make_ranking(count: int, taken: int) -> rec.Ranking:
     """Rank candidates of which each is better than the one before, the last by a little."""
     losses = [0.05 * math.exp(-i) - 0.05 * math.exp(1 - count) for i in range(count)]
     return rec.Ranking(
-        taken=taken, best=count - 1, margin=0.01, firm=False, limit="images", more_seeds=0,
+        taken=taken, best=count - 1, margin=0.01, firm=False, limit="images",
         open=(taken, count - 1),
         candidates=tuple(
             rec.Candidate(

@@ -10,9 +10,11 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from tellapart.data.predictions import Columns
 from tellapart.errors import DataError
 from tellapart.metrics.comparisons import compute_mcnemar
-from tellapart.study.predictions import Columns, compare_predictions, describe_predictions
+from tellapart.report.predictions import describe_predictions
+from tellapart.study.predictions import compare_predictions
 
 N = 200
 PUBLISHED = Path(__file__).parents[3] / "shared/data/cifar10.1-predictions/predictions.csv"

@@ -43,8 +43,10 @@ def compare(
 
     Example: `tellapart compare runs/digits-train-1 runs/digits-train-2`
     """
+    from tellapart.data.predictions import Columns
+    from tellapart.report.predictions import describe_predictions
     from tellapart.study.compare import compare_models, describe_comparison, find_tied
-    from tellapart.study.predictions import Columns, compare_predictions, describe_predictions
+    from tellapart.study.predictions import compare_predictions
 
     if plot is not None and plot.suffix not in (".png", ".svg"):
         raise SettingError(f"--plot must end in .png or .svg, but got {plot}")

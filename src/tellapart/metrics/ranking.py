@@ -33,12 +33,6 @@ PART = 1 / 4
 """What a cheaper candidate may lose, unless told, and at most: a part of the best's mistakes."""
 FIRM = 0.9
 """The share of resamples in which the rule takes the same from which on an answer is firm."""
-POWER = 0.8
-"""How often so many more seeds make an answer firm, where they are promised."""
-MOST_SEEDS = 20
-"""Further seeds a candidate beyond which none are promised."""
-FORESEEN, JUDGED = 100, 500
-"""Resamples that stand for what may come of more, and up to which others judge that."""
 OPEN = 0.025
 """The share of resamples from which on a candidate counts as one that may be taken, or be best."""
 FAR = 0.01
@@ -120,16 +114,15 @@ def rank_candidates(
     possible, low, high = _bound_losses(means, deviations)
     firm = bool(picked[taken] >= FIRM) and layout.freedom > 0
     limit: Literal["", "seeds", "images"] = "" if firm else "seeds"
-    more = 2 if len(set(cells)) == len(means) else 0  # one each: chance is not measured at all
-    if layout.freedom and not firm:
-        limit, more = _find_limit(means, (by_images, by_seeds), layout.seeds, rule)
+    if layout.freedom and not firm:  # where either alone is chance: what leaves it more settled?
+        by_either = (float((rule(means + part) == taken).mean()) for part in (by_images, by_seeds))
+        limit = "images" if next(by_either) < next(by_either) else "seeds"
     return Ranking(
         taken=taken,
         best=best,
         margin=min(margin, PART * max(0.0, 1 - float(means[best]))),
         firm=firm,
         limit=limit,
-        more_seeds=more,
         open=tuple(np.flatnonzero((picked >= OPEN) | (leading >= OPEN)).tolist()),
         candidates=tuple(
             Candidate(
@@ -299,32 +292,3 @@ def _bound_losses(
         if not possible[place]:
             low[place] = max(0.0, float(np.delete((behind - reach)[:, place], place).max()))
     return possible, np.minimum(low, high), high
-
-
-def _find_limit(
-    means: Numbers, chance: tuple[Numbers, Numbers], seeds: Numbers, rule: Rule
-) -> tuple[Literal["seeds", "images"], int]:
-    """Return of what more would help, and how many more seeds a candidate make the answer firm.
-
-    The means that more of them would give are drawn from what is known now, and judged as these
-    are. That so many seeds do is promised where they do with a probability of ``POWER``; 0 where
-    none up to ``MOST_SEEDS`` do.
-
-    Args:
-        chance: (resamples, candidates) deviations by images, and by seeds.
-        seeds: that each candidate has.
-    """
-
-    def foresee(*left: Numbers | float) -> float:
-        """Return how likely the answer is firm with so much of either chance left."""
-        means_then, drawn = means, np.zeros_like(chance[0][FORESEEN:JUDGED])
-        for part, own in zip(left, chance, strict=True):
-            means_then = means_then + own[:FORESEEN] * np.sqrt(1 - np.square(part))
-            drawn = drawn + own[FORESEEN:JUDGED] * part
-        same = rule(means_then[:, None] + drawn) == rule(means_then)[:, None]
-        return float((same.mean(1) >= FIRM).mean())
-
-    limit: Literal["seeds", "images"] = "seeds" if foresee(1, 0) >= foresee(0, 1) else "images"
-    many = [*range(1, 8), 10, 15, MOST_SEEDS]
-    likely = [more for more in many if foresee(1.0, np.sqrt(seeds / (seeds + more))) >= POWER]
-    return limit, min(likely, default=0)

@@ -65,9 +65,8 @@ class Ranking(Record):
     """Which of several candidates is the best, and which could be; places are from 0.
 
     ``taken`` is the cheapest that loses no more than ``margin`` to the ``best``, ``firm`` says that
-    nearly all resamples take it too. Where they do not, ``limit`` says of what more would be
-    needed, and ``more_seeds`` how many a candidate would do (0: too many); those that ``open`` has
-    may be taken, or be the best.
+    nearly all resamples take it too. Where they do not, ``limit`` says of what more would help
+    most; those that ``open`` has may be taken, or be the best.
     """
 
     taken: int
@@ -75,7 +74,6 @@ class Ranking(Record):
     margin: float
     firm: bool
     limit: Literal["", "seeds", "images"]
-    more_seeds: int
     open: tuple[int, ...]
     candidates: tuple[Candidate, ...]
     far: tuple[FarSeed, ...] = ()

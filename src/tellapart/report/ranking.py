@@ -126,11 +126,8 @@ def say_certainty(
         if ranking.limit == "images":
             n = sizes[0].val_score.n
             said += f" More seeds would hardly settle that: these {n:,} images are the limit."
-        elif ranking.more_seeds:
-            more = wording.say_count(ranking.more_seeds, "more seed")
-            said += f" {more} a {what} should settle that."
         elif ranking.limit:
-            said += " More seeds may settle that, but 20 more are not sure to."
+            said += " More seeds may settle that."
     for one in ranking.far:
         said += (
             f" Left out: {names[one.place]} with seed {one.seed}, which at {100 * one.score:.1f} % "
