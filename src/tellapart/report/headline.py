@@ -69,11 +69,18 @@ def state_headline(record: StudyRecord) -> tuple[str, tuple[str, ...]]:
     if metric != step.test.metric:
         answer += " That is the mean over the classes of what is found of each: they are unequal."
         right = f"It is right on {wording.say_percent(step.test.score.value)} of all test images. "
+    if step.test.twins:
+        twins = wording.say_count(step.test.twins, "of them has", "of them have")
+        answer += f" {twins} a copy in train, or another of their group"
+        if step.test.without_twins is not None:
+            answer += f"; on the others it is {wording.say_estimate(step.test.without_twins)}"
+        answer += "."
     if step.test.optimistic:
         answer += " Its best epoch was chosen on these same images, so this is optimistic."
-    always = (
-        f"{right}Always answering “{step.test.commonest}”, the commonest class, would be right on "
-    )
+    learned, common = record.data.counts["train"], step.test.commonest
+    equal = list(learned.values()).count(learned[common]) > 1
+    one = f"the same, as “{common}”," if equal else f"“{common}”, the commonest class,"
+    always = f"{right}Always answering {one} would be right on "
     beside = (f"{always}{wording.say_percent(floor)}.",) if step.test.metric == "accuracy" else ()
     return answer, (*say_group(record), *beside, say_confusion(step.test, record.data.classes))
 

@@ -38,6 +38,11 @@ def answer(step: SearchStep, classes: Sequence[str]) -> str:
             f"{wording.say_count(len(found.seeds), 'fresh seed')} the same training gets "
             f"{wording.say_estimate(found.mean)}. {say_luck(found)}"
         )
+    elif tried > 1:
+        said += (
+            " How much of that choice was luck was not measured, for there was no time to train it "
+            "again with fresh seeds."
+        )
     return said + say_limits(step)
 
 

@@ -160,18 +160,27 @@ def _search(
     context.reporter.expect((fresh + 1) * first.epochs)
     again = [run for run in context.run(cells, plan.workers) if isinstance(run, RunRecord)]
 
+    def pace(alone: bool) -> float:
+        return plan.share * context.measure_epoch(model, recipe, alone)
+
     def fit_longer() -> int:
-        runs = again or [search.run]
-        epoch = sum(run.seconds for run in runs) / len(runs) / len(runs[0].history)
+        if deadline.given is None:
+            return plan.epochs
+        epoch = min(pace(False), pace(True)) if quicker else pace(False)
         fits = CAREFUL * (deadline.left() - FINISH) / max(epoch, 1e-9)
         return int(min(plan.epochs, fits))
 
+    # one core is the quicker where the others have other work
+    quicker = plan.workers > 1 and context.decide(
+        "search", "one-core", bool, lambda: pace(True) < pace(False)
+    )
     longer = context.decide("search", "longer", int, fit_longer)
     final = again[0] if again else search.run
     if longer > first.epochs:
         context.reporter.expect(longer)
         own = recipe.model_copy(update={"epochs": longer, "seed": recipe.seed + 1})
-        (best,) = context.run([make_cell("best", model, own)])
+        cell = make_cell("best", model, own, threads=threads if quicker else 0)
+        (best,) = context.run([cell])
         if not isinstance(best, RunRecord):  # the trial itself was well: its network is the answer
             context.reporter.say(f"the longer training failed ({best}); a trial's length is taken")
         elif again and again[0].val_score.value > best.val_score.value:
