@@ -28,8 +28,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tellapart.data import load_images
 from tellapart.data.dataset import Dataset
-from tellapart.data.folder import load_folder
 from tellapart.device import Meter, count_cores, prepare_process
 from tellapart.models.backbone import Backbone, make_backbone
 from tellapart.transfer import features as features_module
@@ -100,7 +100,7 @@ def measure(name: str, folder: Path) -> dict[str, float]:
     prepare_process()
     with Meter() as meter:
         start = time.perf_counter()
-        dataset, backbone = load_folder(folder, memory_limit=0), make_backbone(name)
+        dataset, backbone = load_images(folder, memory_limit=0), make_backbone(name)
         read = time.perf_counter() - start
         watched: list[Watched] = []
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import hypothesis
+import numpy as np
 import pytest
 from filelock import FileLock
 
-from tellapart.data.dataset import Dataset
+from tellapart.data.dataset import ArraySource, Dataset
 from tellapart.data.digits import load_digits
 from tellapart.data.split import Split, make_split
 
@@ -55,3 +57,32 @@ def small_backbone(shared: Path) -> str:
     folder = shared / "weights" / "small"
     with FileLock(shared / "weights.lock"):
         return f"local-dir:{folder}" if folder.is_dir() else save_weights(folder)
+
+
+@pytest.fixture
+def make_dataset() -> Callable[..., Dataset]:
+    """Make a dataset of labels, hashes and roles; the pixels are the row numbers."""
+
+    def make(
+        labels: Sequence[int],
+        hashes: Sequence[str] | None = None,
+        roles: Sequence[str] | None = None,
+    ) -> Dataset:
+        count = len(labels)
+        pixels = np.arange(count * 3, dtype=np.int64).astype(np.uint8).reshape(count, 1, 1, 3)
+        return Dataset(
+            name="made",
+            origin="made",
+            classes=tuple(f"class {number}" for number in range(max(labels) + 1)),
+            labels=np.array(labels, np.int64),
+            source=ArraySource(pixels),
+            hashes=tuple(hashes or (f"{row:024x}" for row in range(count))),
+            roles=tuple(roles or [""] * count),
+            image_size=1,
+            size_reason="",
+            channels=3,
+            sizes={},
+            modes={},
+        )
+
+    return make

@@ -13,8 +13,8 @@ from scipy import special
 from sklearn import metrics
 
 from tellapart.config import TrainSettings
+from tellapart.data import load_images
 from tellapart.data.dataset import Dataset, Indices
-from tellapart.data.folder import load_folder
 from tellapart.data.split import Split
 from tellapart.errors import DataError, NotFinite, WorkspaceError
 from tellapart.evaluate import (
@@ -178,7 +178,7 @@ def test_predictions_name_files_and_classes_exactly_and_have_all_probabilities(
         pixels = np.random.default_rng(number).integers(0, 256, (6, 16, 16, 3), np.uint8)
         for place, image in enumerate(pixels):
             Image.fromarray(image).save(tmp_path / "photos" / name / f"{place}.png")
-    photos = load_folder(tmp_path / "photos")
+    photos = load_images(tmp_path / "photos")
     logits = np.random.default_rng(0).normal(0, 20, (len(photos), 5)).astype(np.float32)
     write_predictions(tmp_path / "p.csv", photos, np.arange(len(photos)), logits)
     with open(tmp_path / "p.csv", newline="", encoding="utf-8") as stream:
@@ -246,3 +246,24 @@ def test_models_are_compared_on_the_same_images_alone(digits: Dataset, tmp_path:
     paths["b"].write_text("row,hash\n1,2\n")
     with pytest.raises(DataError, match="not a file of predictions"):
         read_correct(paths)
+
+
+def test_the_score_is_given_without_images_that_train_has(
+    digits: Dataset, digits_split: Split, tmp_path: Path
+) -> None:
+    """Ten test images have a copy in train, and are all right; of the others a fifth is wrong."""
+    hashes = list(digits.hashes)
+    for train, test in zip(digits_split.train[:10], digits_split.test[:10], strict=True):
+        hashes[test] = hashes[train]
+    leaky = replace(digits, hashes=tuple(hashes))
+    truth = digits.labels[digits_split.test]
+    named = np.where(np.arange(len(truth)) % 5 == 4, (truth + 1) % 10, truth)
+    named[:10] = truth[:10]
+    logits = np.eye(10, dtype=np.float32)[named]
+    found = evaluate_model(Seal(leaky, digits_split, tmp_path), FINAL, lambda _: logits, tmp_path)
+    assert found.twins == 10 and found.without_twins is not None
+    rest = (named == truth)[10:]
+    assert found.without_twins.value == pytest.approx(rest.mean())
+    assert found.without_twins.n == len(truth) - 10
+    clean = evaluate_model(Seal(digits, digits_split, tmp_path), FINAL, lambda _: logits, tmp_path)
+    assert (clean.twins, clean.without_twins) == (0, None)

@@ -37,6 +37,7 @@ def test_the_public_list() -> None:
         "ComputeSettings",
         "HeadSettings",
         "Look",
+        "ReadSettings",
         "Rows",
         "Seal",
         "Space",
@@ -79,7 +80,7 @@ def test_dir_and_help_list_the_public_names() -> None:
     said = pydoc.plain(pydoc.render_doc(tellapart))
     for name in set(tellapart.__all__) - {"__version__"}:
         assert name in said
-    assert "load_images(data: 'str | Path'" in said
+    assert "load_images(data: 'str | Path" in said
 
 
 def test_folders_are_str_or_path_and_reprs_are_short(

@@ -2,7 +2,7 @@
 
     from tellapart import StudySettings, load_images, run_study
 
-    photos = load_images("photos/")  # a folder with a folder of images for each class
+    photos = load_images("photos/")  # class folders; or a table, an archive, arrays
     record = run_study(photos, StudySettings(minutes=15), "runs/photos")
     print(record.steps["transfer"].answer)  # and runs/photos/report.html has it all
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from tellapart.audit import audit_images
-    from tellapart.config import HeadSettings, TrainSettings
+    from tellapart.config import HeadSettings, ReadSettings, TrainSettings
     from tellapart.data import load_images
     from tellapart.data.split import make_split
     from tellapart.evaluate import Look, Seal, evaluate_model
@@ -47,6 +47,7 @@ _HOMES = {
     "ComputeSettings": "tellapart.study.settings",
     "HeadSettings": "tellapart.config",
     "Look": "tellapart.evaluate",
+    "ReadSettings": "tellapart.config",
     "Rows": "tellapart.train.loop",
     "Seal": "tellapart.evaluate",
     "Space": "tellapart.models",
@@ -79,6 +80,7 @@ __all__ = [
     "ComputeSettings",
     "HeadSettings",
     "Look",
+    "ReadSettings",
     "Rows",
     "Seal",
     "Space",

@@ -118,12 +118,20 @@ def evaluate_model(
     effective = None if groups is None else count_effective(predicted == truth, groups)
     part = 1.0 if effective is None else effective / len(rows)
     digest = write_predictions(expand_path(folder) / PREDICTIONS, dataset, rows, logits)
+    twin = np.isin(dataset.groups[rows], dataset.groups[seal.split.train])
+    without = None
+    if twin.any() and not twin.all():
+        own = None if groups is None else groups[~twin]
+        sides = (truth[~twin], predicted[~twin])
+        without = scores.estimate_score(metric, *sides, len(dataset.classes), own)
     return TestRecord(
         metric=metric,
         scores=measure_scores(truth, scores.compute_probabilities(logits), groups),
         floor=seal.floor,
         commonest=dataset.classes[int(np.argmax(seal.learned))],
         effective=effective,
+        twins=int(twin.sum()),
+        without_twins=without,
         confusion=tuple(tuple(int(count) for count in row) for row in confusion),
         per_class=scores.score_classes(confusion, dataset.classes, part),
         hardest=scores.find_hardest(confusion, dataset.classes, part),
@@ -180,16 +188,17 @@ def write_predictions(
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    head = ("file", "row", "hash", "true", "predicted", "correct", "probability")
-    writer.writerow((*head, *(f"p({name})" for name in dataset.classes)))
+    grouped = bool(dataset.names or dataset.copies)
+    head = ("file", "row", "hash", *(("group",) if grouped else ()))
+    probabilities = (f"p({name})" for name in dataset.classes)
+    writer.writerow((*head, "true", "predicted", "correct", "probability", *probabilities))
     for row, share in zip(rows.tolist(), scores.compute_probabilities(logits), strict=True):
         guess, true = int(share.argmax()), int(dataset.labels[row])
         file = dataset.files[row] if dataset.files else ""
         named = (dataset.classes[true], dataset.classes[guess])
         said = [f"{part:.4g}" for part in share.tolist()]
-        writer.writerow(
-            (file, row, dataset.hashes[row], *named, int(guess == true), said[guess], *said)
-        )
+        place = (file, row, dataset.hashes[row], *((dataset.keys[row],) if grouped else ()))
+        writer.writerow((*place, *named, int(guess == true), said[guess], *said))
     write_text(path, text.getvalue())
     return hashlib.sha256(text.getvalue().encode()).hexdigest()
 
@@ -199,9 +208,10 @@ def read_correct(
 ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.int64] | None]:
     """Return from files of predictions which images were right, each (n,) in one common order.
 
-    And the groups of images, (n,), if any are copies of one picture.
+    And the groups of images, (n,), if any belong together.
     """
     found: dict[str, NDArray[np.bool_]] = {}
+    keys: list[str] = []
     hashes: dict[Path, list[str]] = {}
     for name, path in paths.items():
         try:
@@ -210,6 +220,7 @@ def read_correct(
             if not lines:
                 raise ValueError("no lines")
             hashes[path] = [line["hash"] for line in lines]
+            keys = [line.get("group") or line["hash"] for line in lines]
             found[name] = np.array([bool(int(line["correct"])) for line in lines])
         except (OSError, UnicodeDecodeError, KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -222,5 +233,5 @@ def read_correct(
                 f"models are compared on the same images, but {path} holds other ones than "
                 f"{first}; evaluate both on one split"
             )
-    copies = np.unique(next(iter(hashes.values()), []), return_inverse=True)[1]
-    return found, copies if len(set(copies.tolist())) < len(copies) else None
+    groups = np.unique(keys, return_inverse=True)[1]
+    return found, groups if len(set(groups.tolist())) < len(groups) else None

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from tellapart.data.dataset import ArraySource, Dataset
 
 REAL = Path(__file__).resolve().parents[3] / "shared" / "data"
 
@@ -64,32 +62,3 @@ def nobody() -> Iterator[Path]:
                 os.seteuid(0)
             for folder in Path(name).iterdir():
                 folder.chmod(0o700)
-
-
-@pytest.fixture
-def make_dataset() -> Callable[..., Dataset]:
-    """Make a dataset of labels, hashes and roles; the pixels are the row numbers."""
-
-    def make(
-        labels: Sequence[int],
-        hashes: Sequence[str] | None = None,
-        roles: Sequence[str] | None = None,
-    ) -> Dataset:
-        count = len(labels)
-        pixels = np.arange(count * 3, dtype=np.int64).astype(np.uint8).reshape(count, 1, 1, 3)
-        return Dataset(
-            name="made",
-            origin="made",
-            classes=tuple(f"class {number}" for number in range(max(labels) + 1)),
-            labels=np.array(labels, np.int64),
-            source=ArraySource(pixels),
-            hashes=tuple(hashes or (f"{row:024x}" for row in range(count))),
-            roles=tuple(roles or [""] * count),
-            image_size=1,
-            size_reason="",
-            channels=3,
-            sizes={},
-            modes={},
-        )
-
-    return make

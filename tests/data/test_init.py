@@ -33,9 +33,9 @@ def test_a_missing_folder_is_named(data: str) -> None:
 
 
 def test_a_file_is_no_folder(tmp_path: Path) -> None:
-    path = tmp_path / "labels.csv"
+    path = tmp_path / "labels.txt"
     path.write_text("a,b\n")
-    with pytest.raises(DataError, match="is a file"):
+    with pytest.raises(DataError, match=r"a file that ends in \.csv, .* but got"):
         load_images(str(path))
 
 

@@ -182,8 +182,8 @@ def test_leaks_are_counted(make_dataset: Maker) -> None:
     dataset = make_dataset(
         [0, 1, 0, 1, 0, 1], list("ababcd"), ["train", "train", "val", "test", "test", "val"]
     )
-    assert count_leaks(dataset, make_split(dataset)) == 2
+    assert count_leaks(dataset.hashes, make_split(dataset)) == 2
     between = make_dataset([0, 1, 0, 1], list("abcc"), ["train", "train", "val", "test"])
-    assert count_leaks(between, make_split(between)) == 1
+    assert count_leaks(between.hashes, make_split(between)) == 1
     clean = make_dataset([0] * 20 + [1] * 20)
-    assert count_leaks(clean, make_split(clean)) == 0
+    assert count_leaks(clean.hashes, make_split(clean)) == 0

@@ -293,6 +293,13 @@ def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
             answer="10 classes, nearly balanced: the balance is no problem.",
             balance="The largest class has 1.08 times the images of the smallest.",
             imbalance_ratio=1.08, majority_share=0.104, duplicates=4, leaked=1,
+            findings=(rec.Finding(
+                name="leaks", title="Copies on two sides of a split", severity="grave", count=1,
+                of=6000, sentence="Images whose picture stands in a split before theirs too: 1.",
+                advice="Leave them out.", examples=("a.png (frog) and <b>.png (cat)",),
+            ),),
+            floors={"nearest picture": make_estimate(0.35, 5000)},
+            unchecked=("shortcuts of files, for there are none",),
             samples="inspect/samples.png", sampled=3,
         ),
         "baseline": rec.BaselineStep(

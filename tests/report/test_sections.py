@@ -65,9 +65,7 @@ def test_answers_have_the_numbers(study: StudyRecord) -> None:
     for name, step in study.steps.items():
         if isinstance(step, ModelStep):
             assert f"{100 * step.test_score.value:.1f} % (" in answer(study, name)
-    assert "1 val or test image is an exact copy of one in another split." in answer(
-        study, "inspect"
-    )
+    assert "stands in a split before theirs too: 1." in answer(study, "inspect")
     assert "(1,074,122 parameters)" in answer(study, "baseline")
     assert "3 seeds a size, 1 min 18 s a training" in answer(study, "conv")
     assert "(2 failed)" in answer(study, "search")

@@ -18,7 +18,7 @@ from tellapart.data import load_images
 from tellapart.data.dataset import Dataset
 from tellapart.errors import BudgetError, SettingError, UserError, WorkspaceError
 from tellapart.models import SimpleSettings
-from tellapart.records import ModelStep, RunRecord, StudyRecord, SweepStep
+from tellapart.records import ModelStep, RunRecord, StepPlan, StudyRecord, SweepStep
 from tellapart.study import study as module
 from tellapart.study.deadline import Deadline
 from tellapart.study.settings import ComputeSettings, StudySettings, TransferSettings
@@ -313,12 +313,15 @@ def test_a_step_that_time_does_not_suffice_for_is_left_out_and_named(
     tmp_path: Path, digits: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The search has a second; the baseline has what it needs."""
-    share = module._share
+    fit = module._fit_step
 
-    def share_little(context: Any, names: list[str], name: str) -> Deadline:
-        return Deadline(time.monotonic() + 1) if name == "search" else share(context, names, name)
+    def fit_little(context: Any, names: list[str], name: str) -> tuple[StepPlan, Deadline]:
+        if name != "search":
+            return fit(context, names, name)
+        deadline = Deadline(time.monotonic() + 1)
+        return module._plan_step(context, name, deadline), deadline
 
-    monkeypatch.setattr(module, "_share", share_little)
+    monkeypatch.setattr(module, "_fit_step", fit_little)
     settings = TINY.model_copy(update={"steps": ("baseline", "search")})
     reporter = Sayings()
     record = run_study(digits, settings, tmp_path / "s", reporter)

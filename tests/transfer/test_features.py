@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
+from tellapart.data import load_images
 from tellapart.data.dataset import ArraySource, Dataset
-from tellapart.data.folder import load_folder
 from tellapart.errors import BackboneError, DataError, Interrupted, WorkspaceError
 from tellapart.models.backbone import PixelBackbone
 from tellapart.stop import ask_stop, clear_stop
@@ -250,7 +250,7 @@ def test_features_that_are_not_finite_are_refused_and_not_kept(tmp_path: Path) -
         path = tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.new("RGB", (16, 16), "white" if number == 6 else (number, 0, 0)).save(path)
-    images = load_folder(tmp_path / "photos", memory_limit=0)
+    images = load_images(tmp_path / "photos", memory_limit=0)
     pixel = PixelBackbone(Overflowing(), 16, [0.0] * 3, [1.0] * 3).eval()
     backbone = dataclasses.replace(make_tiny(), network=pixel, features=3)
     with pytest.raises(BackboneError, match=r"hub/tiny:one gives others for 1 of 12.*a/06\.png"):
@@ -265,7 +265,7 @@ def test_features_are_those_of_the_hash(tmp_path: Path) -> None:
         path = tmp_path / "photos" / "ab"[number % 2] / f"{number:02}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (16, 16, 3)).astype(np.uint8)).save(path)
-    images = load_folder(tmp_path / "photos", memory_limit=0)
+    images = load_images(tmp_path / "photos", memory_limit=0)
     Image.new("RGB", (16, 16), "white").save(tmp_path / "photos" / "a" / "00.png")
     with pytest.raises(DataError, match=r"00\.png"):
         extract(images)

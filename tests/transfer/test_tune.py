@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from tellapart.config import HeadSettings, TuneSettings
+from tellapart.data import load_images
 from tellapart.data.dataset import Dataset, resize_dataset
-from tellapart.data.folder import load_folder
 from tellapart.errors import DataError, Interrupted
 from tellapart.models import forward
 from tellapart.models.backbone import (
@@ -201,7 +201,7 @@ def test_files_are_read_at_the_backbones_size(digits: Dataset, tmp_path: Path) -
         path = tmp_path / "photos" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.effect_noise((90, 60), 40).save(path)
-    dataset = load_folder(tmp_path / "photos")
+    dataset = load_images(tmp_path / "photos")
     large = resize_dataset(dataset, 48)
     assert large.image_size == 48
     assert large.source.read(np.arange(2)).shape[1:] == (48, 48, dataset.channels)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
@@ -12,11 +13,12 @@ from rich.console import Console
 
 from tellapart import __version__
 from tellapart.cli import flags
-from tellapart.config import RecipeSettings
+from tellapart.config import RecipeSettings, SplitName
 from tellapart.console import ConsoleReporter, escape, print_json, print_text
-from tellapart.data.tree import show_name
+from tellapart.data.listing import show_name
 from tellapart.device import choose_device
-from tellapart.errors import SettingError
+from tellapart.errors import DataError, SettingError, suggest_name
+from tellapart.records import FINDINGS, InspectStep, StudyRecord
 from tellapart.report.sections import SECTIONS
 from tellapart.study.settings import (
     RunSettings,
@@ -91,13 +93,43 @@ def inspect(
     split_seed: Annotated[
         int, Parameter(help="Seed of what is val and test, where the data do not say.")
     ] = 0,
+    split: Annotated[
+        SplitName, Parameter(help="grouped: make splits anew, so that none divides a group.")
+    ] = "given",
+    fail_on: Annotated[
+        str | None,
+        Parameter(help=f"End with exit code 2 where these are found: {', '.join(FINDINGS)}."),
+    ] = None,
+    exclude_to: Annotated[
+        Path | None, Parameter(help="Write for --exclude which images should be left out, and why.")
+    ] = None,
     files: flags.Files = flags.FileFlags(),
 ) -> None:
-    """Count classes; look at balance, sizes, modes, duplicates and samples.
+    """Look at the data: balance, copies, leaks between splits, shortcuts, files, samples.
 
     Example: `tellapart inspect photos/`
     """
-    run_job("inspect", data, StudySettings(steps=("inspect",), split_seed=split_seed), files)
+    from tellapart.data.exclude import write_names
+
+    named = read_list(fail_on) if fail_on else ()
+    for name in named:
+        if name not in FINDINGS:
+            raise SettingError(
+                f"--fail-on must name some of {', '.join(FINDINGS)}, but got {name!r}"
+                f"{suggest_name(name, FINDINGS)}"
+            )
+    settings = StudySettings(steps=("inspect",), split_seed=split_seed, split=split)
+    record = run_job("inspect", data, settings, files)
+    if record is None:
+        return
+    step = record.steps["inspect"]
+    assert isinstance(step, InspectStep)
+    if exclude_to is not None:
+        reasons = {name: one.title for one in step.findings for name in one.leave_out}
+        print_text(f"{len(reasons):,} images: {write_names(expand_path(exclude_to), reasons)}")
+    for one in step.findings:
+        if one.name in named:
+            raise DataError(f"{one.title.lower()}: {one.sentence} {one.advice}")
 
 
 @app.command
@@ -203,8 +235,10 @@ def learn(
     run_job("learn", data, settings, files)
 
 
-def run_job(verb: str, data: str, settings: StudySettings, files: flags.FileFlags) -> None:
-    """Load the data, run the steps, and say where the report is; or what would be done."""
+def run_job(
+    verb: str, data: str, settings: StudySettings, files: flags.FileFlags
+) -> StudyRecord | None:
+    """Load the data, run the steps, and say where the report is; or what would be done (None)."""
     from tellapart.study.start import identify_study
     from tellapart.study.study import describe_plan, plan_study, run_study
 
@@ -226,7 +260,7 @@ def run_job(verb: str, data: str, settings: StudySettings, files: flags.FileFlag
     if files.plan:
         plan = plan_study(dataset, settings, folder, ConsoleReporter(console), started)
         print_json(plan) if files.as_json else print_text(describe_plan(plan))
-        return
+        return None
     with ConsoleReporter(console) as reporter:
         command = shlex.join(["tellapart", *map(show_name, sys.argv[1:])])
         record = run_study(dataset, settings, folder, reporter, command, started)
@@ -234,3 +268,4 @@ def run_job(verb: str, data: str, settings: StudySettings, files: flags.FileFlag
         print_json(record)
     else:
         print_text(f"report: {folder / 'report.html'}")
+    return record

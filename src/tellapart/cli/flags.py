@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 from cyclopts import Group, Parameter
 from pydantic import Field, create_model
 
-from tellapart.config import RecipeSettings, Settings
+from tellapart.config import ReadSettings, RecipeSettings, Settings
 from tellapart.console import show_download
 from tellapart.data import NAMED, Dataset, load_images
 from tellapart.models import NETWORKS, NetworkSettings, make_network_settings
 from tellapart.study.settings import RunSettings, SearchSettings, SweepSettings, TransferSettings
 from tellapart.workspace import expand_path
 
-Data = Annotated[str, Parameter(help=f"A name ({', '.join(NAMED)}) or a folder of images.")]
+Data = Annotated[
+    str,
+    Parameter(
+        help=f"A name ({', '.join(NAMED)}, hf:OWNER/NAME), or a folder, table, archive or file of "
+        "arrays with images and their classes."
+    ),
+]
 RunFolder = Annotated[Path, Parameter(help="The folder of a finished study, or of one step.")]
 
 
-class DataFlags(Settings):
-    """Where the images lie."""
+class DataFlags(ReadSettings):
+    """Where the images lie, and how they are read."""
 
     data_dir: Path | None = Field(
         default=None, description="Where named data lie; also TELLAPART_DATA."
-    )
-    follow_links: bool = Field(
-        default=False, description="Follow links that lead out of a folder of images."
     )
 
     def load(self, data: str, memory_limit: int | None = None) -> Dataset:
@@ -36,9 +39,9 @@ class DataFlags(Settings):
             return load_images(
                 data,
                 where,
+                ReadSettings(**self.model_dump(include=set(ReadSettings.model_fields))),
                 progress=progress,
                 memory_limit=memory_limit,
-                follow_links=self.follow_links,
             )
 
 

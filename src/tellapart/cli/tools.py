@@ -10,7 +10,9 @@ from cyclopts import App, Parameter
 from tellapart.cli.commands import app
 from tellapart.cli.flags import DataFlags, DataPlace, RunFolder
 from tellapart.console import print_json, print_text, show_download
-from tellapart.data import NAMED, fetch_data
+from tellapart.data import NAMED, Dataset, fetch_data
+from tellapart.data.hub import SCHEME
+from tellapart.data.named import list_named
 from tellapart.device import DeviceName, choose_device, choose_precision, describe_environment
 from tellapart.errors import DataError, SettingError
 from tellapart.records import Identity, StatusRecord
@@ -104,26 +106,28 @@ def evaluate(
     from tellapart.study.evaluate import describe_evaluation, evaluate_run
 
     folder = expand_path(run)
-    dataset = place.load(data or _find_data(folder))
+    dataset = place.load(data) if data else _load_again(folder, place)
     found = evaluate_run(dataset, folder, split, device, backbone)
     print_json(found) if json else print_text(describe_evaluation(found))
 
 
-def _find_data(run: Path) -> str:
-    """Return the data that a study or step was made of: a name, or the folder if it is there."""
+def _load_again(run: Path, place: DataFlags) -> Dataset:
+    """Read the data that a study or step was made of, as they were read then."""
     from tellapart.study.compare import find_models
 
     find_models(run)  # or it says what a run is
     study = run if (run / IDENTITY).is_file() else run.parent
     name = read_record(study / IDENTITY, Identity).data
-    folder = read_record(study / STATUS, StatusRecord).folder
-    if folder and Path(folder).is_dir():
-        return folder
+    status = read_record(study / STATUS, StatusRecord)
+    folder, said = status.folder, place.model_dump(exclude_defaults=True)
+    again = DataFlags(**(status.read | said))
+    if folder and (folder.startswith(SCHEME) or Path(folder).exists()):
+        return again.load(folder)
     if not folder and name in NAMED:
-        return name
-    place = f", which lay in {folder}" if folder else ""
+        return again.load(name)
+    where = f", which lay in {folder}" if folder else ""
     raise DataError(
-        f"{run} was made of the folder {name!r}{place}; say where it is now: "
+        f"{run} was made of the folder {name!r}{where}; say where it is now: "
         f"tellapart evaluate {run} FOLDER"
     )
 
@@ -163,13 +167,19 @@ def fetch(
     data: Annotated[str | None, Parameter(help="A named dataset.")] = None,
     *,
     backbone: Annotated[tuple[str, ...], Parameter(help="A backbone's name.")] = (),
+    listed: Annotated[
+        bool, Parameter(name="--list", negative="", help="Say which data have a name, and stop.")
+    ] = False,
 ) -> None:
     """Download data and weights ahead, for machines without a network.
 
     Example: `tellapart fetch cifar10 --backbone mobilenetv2_100.ra_in1k`
     """
+    if listed:
+        print_text(list_named())
+        return
     if data is None and not backbone:
-        raise SettingError("fetch needs a dataset's name or --backbone NAME, but got neither")
+        raise SettingError("fetch needs a dataset's name, --backbone NAME or --list, but got none")
     if data is not None:
         with show_download(data) as progress:
             place = fetch_data(data, progress)

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from cyclopts import Parameter
@@ -63,8 +66,105 @@ Schedule = Literal["constant", "cosine", "onecycle", "linear"]
 OptimizerName = Literal["adam", "sgd", "muon"]
 
 
+def _check_pattern(pattern: str) -> str:
+    try:
+        re.compile(pattern)
+    except re.error as error:
+        raise ValueError(f"must be a regular expression ({error})") from error
+    return pattern
+
+
+def _check_level(level: str) -> str:
+    if level not in ("top", "leaf") and not (level.isdecimal() and int(level)):
+        raise ValueError("must be top, leaf, or a number of folders from 1 on")
+    return level
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+"""A regular expression that is searched in a path; its first group counts, or else all of it."""
+
+
+class ReadSettings(Settings):
+    """How images that have no name are read: what their classes and groups are, what counts."""
+
+    level: Annotated[str, AfterValidator(_check_level)] | None = Field(
+        default=None,
+        description="Where classes are folders inside folders: top, leaf, or how deep they lie.",
+    )
+    label_from: Pattern | None = Field(
+        default=None,
+        description="Regular expression on a file's path below DATA; its first group is the class.",
+    )
+    group_from: Pattern | None = Field(
+        default=None,
+        description="Regular expression on a file's path below DATA; its first group is the group, "
+        "which no split divides.",
+    )
+    images: Path | None = Field(
+        default=None, description="The folder that the paths in a table of images are below."
+    )
+    image_column: str | None = Field(
+        default=None, description="A table's column of images: paths, or the images themselves."
+    )
+    label_column: str | None = Field(default=None, description="A table's column of classes.")
+    split_column: str | None = Field(
+        default=None, description="A table's column that says train, val or test."
+    )
+    group_column: str | None = Field(
+        default=None, description="A table's column of groups, which no split divides."
+    )
+    allow_missing: bool = Field(
+        default=False, description="Leave out images that a table names and that are not there."
+    )
+    exclude: Path | None = Field(
+        default=None, description="Leave out images that a CSV file names in a column file or hash."
+    )
+    group: Literal["parent"] | None = Field(
+        default=None, description="parent: the images of one folder are a group."
+    )
+    min_images: int = Field(
+        default=0, ge=0, description="Leave out classes of fewer images than so many."
+    )
+    follow_links: bool = Field(
+        default=False, description="Follow links that lead out of a folder of images."
+    )
+
+    @property
+    def names_table(self) -> str:
+        """The flag, if one is given, that says something of tables alone."""
+        columns = ("image_column", "label_column", "split_column", "group_column")
+        given = (name for name in (*columns, "images") if getattr(self, name))
+        return next(given, "").replace("_", "-")
+
+    def refuse_unused(self, used: Sequence[str], name: str) -> None:
+        """Refuse what says nothing of such data.
+
+        Raises:
+            SettingError: a setting is given that is neither among the used ones nor ``exclude``.
+        """
+        for field in self.model_dump(exclude_defaults=True, exclude={"exclude", *used}):
+            raise SettingError(
+                f"--{field.replace('_', '-')} says nothing of {name}, which is no folder of "
+                "images; leave it out"
+            )
+
+
+IN_ARRAYS = ("image_column", "label_column")
+IN_TABLES = (
+    *(*IN_ARRAYS, "split_column", "group_column", "group_from", "images"),
+    *("allow_missing", "min_images", "follow_links"),
+)
+"""Settings that say something of arrays in a file, and of tables."""
+SplitName = Literal["given", "grouped"]
+
+
 class SplitSettings(Settings):
-    """How images without a given role are divided; every share is per class."""
+    """How images without a given role are divided; every share is per class.
+
+    ``split`` says whether roles that the data give are kept, or made anew by groups.
+    """
+
+    split: SplitName = "given"
 
     val_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15
     test_share: Annotated[float, Field(gt=0, lt=0.5)] = 0.15

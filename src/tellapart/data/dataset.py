@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+from tellapart.config import ReadSettings
 from tellapart.records import Excluded
 from tellapart.workspace import write_bytes
 
@@ -69,6 +71,15 @@ class MappedSource(ArraySource):
         return self
 
 
+class Copy(NamedTuple):
+    """Two rows of one picture, how alike they are (at most 1), and whether one is mirrored."""
+
+    first: int
+    second: int
+    alike: float
+    mirrored: bool
+
+
 @dataclass(frozen=True, repr=False)
 class Dataset:
     """Labelled images from one source.
@@ -90,6 +101,10 @@ class Dataset:
         excluded: files left out, with the reason.
         files: per image the name of its file below ``folder``; none where images have no files.
         folder: where they lie, for data that have no name of their own.
+        names: per image the name of its group, or empty; none where no groups are known.
+        facts: what else a table says of each image, by column.
+        read: how it was told to be read.
+        copies: pairs of images that show one picture but are not equal to the byte.
     """
 
     name: str
@@ -108,10 +123,14 @@ class Dataset:
     excluded: tuple[Excluded, ...] = ()
     files: tuple[str, ...] = ()
     folder: str = ""
+    names: tuple[str, ...] = ()
+    facts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    read: ReadSettings = field(default_factory=ReadSettings)
+    copies: tuple[Copy, ...] = ()
 
     def __post_init__(self) -> None:
         assert len(self.labels) == len(self.hashes) == len(self.roles)
-        assert len(self.files) in (0, len(self.labels))
+        assert {len(self.files), len(self.names)} <= {0, len(self.labels)}
 
     def __repr__(self) -> str:
         return (
@@ -122,10 +141,50 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def name_row(self, row: int) -> str:
+        """Return the name of an image: its file's, or its row where there are no files."""
+        return self.files[row] if self.files else f"row {row}"
+
+    @cached_property
+    def pictures(self) -> Labels:
+        """The picture of each image, (n,): copies have one number, to the byte or nearly equal."""
+        return self._join(np.unique(self.hashes, return_inverse=True)[1])
+
+    @cached_property
+    def keys(self) -> tuple[str, ...]:
+        """Per image a text that images which belong together share: the name of their group.
+
+        Copies of one picture belong together, whatever their groups are called; an image that is
+        alone has its hash.
+        """
+        if not self.names and not self.copies:
+            return self.hashes
+        names = self.names or ("",) * len(self)
+        numbers = np.unique(names, return_inverse=True)[1]
+        # a row of no group is a group of its own
+        alone = numbers.max() + 1 + np.arange(len(self))
+        component = self._join(self.pictures, np.where(np.array(names) == "", alone, numbers))
+        pairs = zip(names, self.hashes, strict=True)
+        own = [f"group {name}" if name else digest for name, digest in pairs]
+        first: dict[int, str] = {}
+        for place, key in sorted(zip(component.tolist(), own, strict=True), key=_names_first):
+            first.setdefault(place, key)
+        return tuple(first[place] for place in component.tolist())
+
+    def _join(self, *numbers: Labels) -> Labels:
+        """Return the number of each image's component: images with one number are linked."""
+        rows = np.arange(len(self))
+        ends = [np.stack([rows, _find_first(own)]) for own in numbers]
+        ends.append(np.array([one[:2] for one in self.copies], np.int64).reshape(-1, 2).T)
+        edges = np.concatenate(ends, 1)
+        graph = sparse.coo_array((np.ones(edges.shape[1]), edges), (len(self), len(self)))
+        found: Labels = sparse.csgraph.connected_components(graph, directed=False)[1]
+        return found.astype(np.int64)
+
     @cached_property
     def groups(self) -> Labels:
-        """The group of each image, (n,): copies of one picture are a group, others are alone."""
-        return np.unique(self.hashes, return_inverse=True)[1].astype(np.int64)
+        """The group of each image, (n,): those that belong together have one number."""
+        return np.unique(self.keys, return_inverse=True)[1].astype(np.int64)
 
     def find_groups(self, rows: Indices) -> Labels | None:
         """Return the group of each of (k,) rows, from 0 on; None where each image is alone."""
@@ -134,12 +193,23 @@ class Dataset:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Twelve hexadecimal digits over class names and every image's hash, label and role."""
+        """Twelve hexadecimal digits over classes, and each image's hash, label, role and group."""
         digest = hashlib.sha256("\0".join(self.classes).encode())
-        rows = zip(self.hashes, self.labels.tolist(), self.roles, strict=True)
+        columns = (self.hashes, self.labels.tolist(), self.roles)
+        rows = zip(*columns, *((self.names,) if self.names else ()), strict=True)
         for row in sorted(rows):
             digest.update(repr(row).encode())
         return digest.hexdigest()[:12]
+
+
+def _find_first(numbers: Labels) -> Labels:
+    """Return for each of (n,) numbers the row where it stands first."""
+    _, first, inverse = np.unique(numbers, return_index=True, return_inverse=True)
+    return np.asarray(first[inverse])
+
+
+def _names_first(pair: tuple[int, str]) -> tuple[bool, str]:
+    return not pair[1].startswith("group "), pair[1]
 
 
 def share_dataset(dataset: Dataset, path: Path) -> Dataset:
@@ -179,11 +249,13 @@ def join_parts(
 ) -> Dataset:
     """Return a dataset of images of one size that are held in memory.
 
-    Roles are kept where there is a test among them, and counted in ``origin``, after ``title``.
+    Roles are kept where there is a val or test among them, and counted in ``origin``, after
+    ``title``.
     """
     pixels = np.ascontiguousarray(np.concatenate([part.pixels for part in parts]))
     tested = any(part.role == "test" for part in parts)
-    roles = [part.role if tested else "" for part in parts for _ in part.labels]
+    divided = tested or any(part.role == "val" for part in parts)
+    roles = [part.role if divided else "" for part in parts for _ in part.labels]
     counts, notes = f"{len(pixels):,} images", list(notes)
     if tested:
         counts = f"{roles.count('train'):,} train and {roles.count('test'):,} test images"

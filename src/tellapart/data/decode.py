@@ -1,38 +1,51 @@
 """From a file to square uint8 pixels: one policy for training, prediction and export.
 
 Pillow decodes; only the formats in ``FORMATS`` are tried. The EXIF orientation is applied,
-transparency lies on white, grey of more than 8 bits is scaled to 8, the first frame stands
-for an animation, and the whole image is squashed to a square with an antialiased bilinear
-filter.
+transparency lies on a plain ground, grey of more than 8 bits is scaled to 8 (`tone`), the first
+frame stands for an animation, and the whole image is squashed to a square with an antialiased
+bilinear filter.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import re
-import stat
-import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from pathlib import Path
-from typing import Any
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
+from tellapart.data.content import Room, check_bytes
 from tellapart.data.dataset import Pixels
+from tellapart.data.dicom import is_dicom, open_dicom
+from tellapart.data.tone import PLAIN, Depth, Tone, dim_table, measure_depth, scale_values
 from tellapart.errors import DataError
 
-FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF")
+FORMATS = (
+    *("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM"),
+    *(("JPEG2000",) if features.check("jpg_2000") else ()),
+    *(("AVIF",) if features.check("avif") else ()),
+    *(("HEIF",) if find_spec("pillow_heif") else ()),
+)
 SUFFIXES = {
     *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".webp", ".gif"),
-    *(".bmp", ".dib", ".tif", ".tiff"),
+    *(".bmp", ".dib", ".tif", ".tiff", ".ppm", ".pgm", ".pbm", ".pnm"),
+    *(".jp2", ".j2k", ".jpx", ".avif", ".dcm", ".dicom"),
+    *((".heic", ".heif", ".hif") if "HEIF" in FORMATS else ()),
 }
+EXTRAS = {".heic": "heic", ".heif": "heic", ".hif": "heic"}
+"""Endings of files that an extra reads, and which."""
+HEAD = 132
+"""Bytes at the beginning of a file that tell what it is."""
+if "HEIF" in FORMATS:
+    __import__("pillow_heif").register_heif_opener()
 GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 MOST_PIXELS = 80_000_000
-MOST_BYTES = 512 * 2**20
+SEEN, FAINT = 64, 8
+"""The side at which it is seen whether an image shows anything, and shades that are nothing."""
 
 
 _TOO_LARGE = f"{{:,}} pixels, at most {MOST_PIXELS:,} are allowed"
@@ -44,91 +57,84 @@ _UPRIGHT = (
 """What turns an image upright, for the orientations from 2 on."""
 
 
-class _Room:
-    """What threads share; who needs more than is left waits."""
-
-    def __init__(self, most: int) -> None:
-        self._left = most
-        self._changed = threading.Condition()
-
-    @contextmanager
-    def take(self, wanted: int) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: self._left >= wanted)
-            self._left -= wanted
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._left += wanted
-                self._changed.notify_all()
+_PIXELS = Room(MOST_PIXELS)
+"""Taken after the bytes of a file, never before, so that nobody waits in a circle."""
 
 
-# However many cores decode, they hold no more at one time than the largest file and the largest
-# image that are allowed. Bytes are taken before pixels, never after, so nobody waits in a circle.
-_BYTES = _Room(MOST_BYTES)
-_PIXELS = _Room(MOST_PIXELS)
+def looks_like_image(head: bytes) -> bool:
+    """Tell from the first ``HEAD`` bytes of a file whether it is in one of ``FORMATS``.
 
-
-@contextmanager
-def open_content(path: Path) -> Iterator[bytes]:
-    """Give the bytes of a file, for the length of a ``with`` block.
-
-    Raises:
-        DataError: there is no such file, it may not be read, is not a regular file or too large.
-        OSError: what `explain_unreadable` raises.
+    >>> looks_like_image(b"P5 10 10 255 ...."), looks_like_image(b"Plain text, it is")
+    (True, False)
     """
-    with ExitStack() as held:
-        try:
-            status = path.stat()
-            if not stat.S_ISREG(status.st_mode):  # to open a FIFO or a device may never end
-                raise DataError("not a regular file")
-            _check_bytes(status.st_size)
-            held.enter_context(_BYTES.take(status.st_size))
-            with open(path, "rb") as stream:
-                content = stream.read(status.st_size)
-        except OSError as error:
-            raise DataError(explain_unreadable(error)) from error
-        yield content
+    fixed = (
+        *(b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*"),
+        *(b"II+\0", b"MM\0+", b"\0\0\0\x0cjP  ", b"\xff\x4f\xff\x51"),
+    )
+    return (
+        head.startswith(fixed)
+        or is_dicom(head)
+        or (head.startswith(b"RIFF") and head[8:12] == b"WEBP")
+        or head[4:12] in (b"ftypavif", b"ftypavis")
+        or (head[4:12] in (b"ftypheic", b"ftypheix", b"ftypmif1") and "HEIF" in FORMATS)
+        or (head.startswith(b"BM") and head[6:10] == bytes(4))
+        or re.match(rb"P[1-6]\s+[\d#]", head) is not None
+    )
 
 
-def _check_bytes(count: int) -> None:
-    if not 0 < count <= MOST_BYTES:
-        raise DataError(f"a file of {count:,} bytes, but it must have 1 to {MOST_BYTES:,}")
+@dataclass(frozen=True)
+class Look:
+    """What a first look at an image says: its size and mode as stored, before any orientation.
 
-
-def explain_unreadable(error: OSError) -> str:
-    """Return why a file or folder cannot be read, where the cause lies in itself.
-
-    Raises:
-        OSError: the cause lies elsewhere and may pass, such as too many open files.
+    ``depth`` is known of grey of more than 8 bits. ``clear`` images have transparent parts, and
+    ``vanishing`` ones show nothing on white. ``patient`` is known of medical images.
     """
-    own = (PermissionError, FileNotFoundError, NotADirectoryError)
-    if isinstance(error, own) or error.errno in (errno.ELOOP, errno.ENAMETOOLONG):
-        return f"cannot be read ({error.strerror})"
-    raise error
+
+    width: int
+    height: int
+    mode: str
+    depth: Depth | None = None
+    clear: bool = False
+    vanishing: bool = False
+    patient: str = ""
 
 
-def read_header(content: bytes) -> tuple[int, int, str]:
-    """Return (width, height, mode) as stored, before any EXIF orientation.
+def look_at(content: bytes) -> Look:
+    """Look at an image. Pixels are decoded where their depth or transparency has to be known.
 
-    No pixel is decoded, but the checksums of a PNG are checked: decoding passes over them.
+    The checksums of a PNG are checked, which decoding passes over.
 
     Raises:
         DataError: not an image of a known format, damaged, or too large.
     """
     with _open_image(content) as image:
-        header = image.width, image.height, image.mode
+        found = Look(
+            image.width,
+            image.height,
+            image.mode,
+            clear=image.has_transparency_data,
+            patient=image.info.get("patient", ""),
+        )
         image.verify()
-        return header
+    deep = found.mode.startswith("I") or found.mode == "F"
+    if not deep and not found.clear:
+        return found
+    with _open_image(content) as image, _PIXELS.take(image.width * image.height):
+        image.load()
+        if deep:
+            return replace(found, depth=measure_depth(np.asarray(image)))
+        small = image.convert("RGBA").resize((SEEN, SEEN), Image.Resampling.BILINEAR)
+        shades = np.asarray(_lay_on(small, 255).convert("RGB"), np.int16)
+        return replace(found, vanishing=bool(np.ptp(shades, axis=(0, 1)).max() < FAINT))
 
 
-def decode_image(content: bytes, size: int, channels: int) -> Pixels:
+def decode_image(content: bytes, size: int, channels: int, tone: Tone = PLAIN) -> Pixels:
     """Decode an image, given as the bytes of its file, to (size, size, channels) uint8.
 
     Args:
         size: side of the square, in pixels.
         channels: 1 for grey, 3 for RGB.
+        tone: what becomes black and white, and the ground of transparent images.
 
     Raises:
         DataError: the content is damaged, too large or of an unknown format.
@@ -145,16 +151,27 @@ def decode_image(content: bytes, size: int, channels: int) -> Pixels:
         with _PIXELS.take(pixels):
             image.load()
             orientation = _read_orientation(image)
-            small = _shrink(image, size, "L" if channels == 1 else "RGB")
+            small = _shrink(image, size, "L" if channels == 1 else "RGB", tone)
             if 2 <= orientation <= 8:
                 small = small.transpose(_UPRIGHT[orientation - 2])
             return np.array(small, np.uint8).reshape(size, size, channels)
 
 
 @contextmanager
+def _take_pixels(count: int) -> Iterator[None]:
+    if count > MOST_PIXELS:
+        raise DataError(_TOO_LARGE.format(count))
+    with _PIXELS.take(count):
+        yield
+
+
+@contextmanager
 def _open_image(content: bytes) -> Iterator[Image.Image]:
     try:
-        _check_bytes(len(content))
+        check_bytes(len(content))
+        if is_dicom(content):
+            yield open_dicom(content, _take_pixels)
+            return
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.width * image.height > MOST_PIXELS:
                 raise DataError(_TOO_LARGE.format(image.width * image.height))
@@ -181,39 +198,25 @@ def _read_orientation(image: Image.Image) -> int:
         return 1
 
 
-def _shrink(image: Image.Image, size: int, mode: str) -> Image.Image:
+def _shrink(image: Image.Image, size: int, mode: str, tone: Tone) -> Image.Image:
     """Squash a loaded image to a square of ``size``, in ``mode``.
 
     It is resized as early as its mode allows: every conversion of the whole is one more copy.
     """
     if image.mode.startswith("I") or image.mode == "F":
-        image = Image.fromarray(scale_grey(np.asarray(image)))
+        image = Image.fromarray(scale_values(np.asarray(image), tone))
     elif image.has_transparency_data:
         image = image if image.mode == "RGBA" else image.convert("RGBA")
+    elif image.mode == "L" and tone.eight != PLAIN.eight:
+        image = image.point(dim_table(tone))
     elif image.mode not in ("L", "RGB"):
         image = image.convert("RGB")
     small = image.resize((size, size), Image.Resampling.BILINEAR)
     if small.mode == "RGBA":
-        small = Image.alpha_composite(Image.new("RGBA", small.size, "white"), small)
+        small = _lay_on(small, tone.ground)
     return small.convert(mode)
 
 
-def scale_grey(values: NDArray[Any]) -> Pixels:
-    """Scale grey values of more than 8 bits, (height, width), to uint8.
-
-    16-bit whole numbers are divided by 257. Wider ones count as 16-bit while they fit, else
-    as 31-bit. Fractions within [0, 1] are multiplied by 255, within [0, 255] kept, and else
-    stretched from their least to their greatest; what is not a number is black.
-    """
-    if values.dtype.kind != "f":
-        top = 2**23 if values.max() > 65_535 else 257
-        numbers = values / np.float32(top)
-    else:
-        numbers = np.where(np.isfinite(values), values, np.float32(0))
-        least, most = float(numbers.min()), float(numbers.max())
-        if least >= 0 and most <= 1:
-            numbers *= 255
-        elif least < 0 or most > 255:
-            numbers = (numbers - least) * (255 / (most - least or 1.0))
-    scaled: Pixels = np.rint(numbers, out=numbers).clip(0, 255).astype(np.uint8)
-    return scaled
+def _lay_on(image: Image.Image, ground: int) -> Image.Image:
+    """Lay a transparent image on a grey ground."""
+    return Image.alpha_composite(Image.new("RGBA", image.size, (ground, ground, ground)), image)

@@ -1,4 +1,7 @@
-"""What the folders of a data set stand for: classes, or splits of the same classes."""
+"""What the folders of a data set stand for: classes, or splits of the same classes.
+
+The folders may be those of a disk or of an archive; names alone count.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +10,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import NamedTuple
 
+from tellapart.data.content import Content
 from tellapart.errors import DataError
 
 ROLE_WORDS = {
@@ -20,14 +23,33 @@ ROLE_WORDS = {
 LAYOUT = "expected is FOLDER/<class>/<images>, or FOLDER/train/<class>/<images> and the like"
 
 
+AROUND = {"doc", "docs", "asset", "assets", "figure", "figures", "notebooks", "scripts", "src"}
+"""Folders of a repository that are beside its data, though they may hold pictures."""
+
+
+class File(NamedTuple):
+    """A file by its name, and where its bytes lie."""
+
+    name: str
+    content: Content
+
+
+class LooseError(DataError):
+    """Folders of splits hold images and no class folders: labels may be in names of files."""
+
+
 @dataclass(eq=False)
 class Folder:
-    """One folder: its images, the folders in it, the endings of its other files."""
+    """One folder: its images, the folders in it, the endings of its other files.
 
-    path: Path
+    ``shown`` is its path below the data as it is shown, ``raw`` its name as it is.
+    """
+
     shown: str
+    raw: str = ""
     parent: Folder | None = None
-    images: list[Path] = field(default_factory=list)
+    images: list[File] = field(default_factory=list)
+    tables: list[File] = field(default_factory=list)
     folders: list[Folder] = field(default_factory=list)
     others: Counter[str] = field(default_factory=Counter)
 
@@ -80,15 +102,103 @@ def find_role(name: str) -> str:
     return ""
 
 
-def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
+def find_root(top: Folder, notes: list[str]) -> Folder:
+    """Return where the classes or splits lie: deeper, where one folder alone holds them all.
+
+    So it is where unpacking doubled a folder, and at the root of a repository.
+    """
+    root = top
+    while True:
+        inside = [one for one in root.filled if one.name.casefold() not in AROUND] or root.filled
+        if len(inside) != 1 or not _holds_classes(inside[0]) or inside[0].role:
+            break
+        root = inside[0]
+    if root is not top:
+        notes.append(f"read is the folder {root.shown}, for it alone holds class folders")
+    return root
+
+
+def find_classes(root: Folder, notes: list[str], level: str | None = None) -> list[ClassFolder]:
     """Say which folders are classes, and of which split; add to ``notes`` what was decided.
 
     Folders with a word such as train or test in their names are splits where they hold class
-    folders, and classes with such folders inside are split by them.
+    folders, and classes with such folders inside are split by them. ``level`` says how deep below
+    them classes lie: at the top, at a number of folders, or wherever images are.
 
     Raises:
-        DataError: splits without class folders, or what may be a split or a class.
+        DataError: splits without class folders, what may be a split or a class, or what may be
+            classes at two levels.
     """
+    found = _find_folders(root, notes, level)
+    return _join_cases(_choose_level(found, level), notes)
+
+
+def _choose_level(found: list[ClassFolder], level: str | None) -> list[ClassFolder]:
+    """Return the class folders of a level; without one, refuse what has images below alone."""
+    leaves = [(top, leaf) for top in found for leaf in top.folder.walk() if leaf.images]
+    deeper = {top.name: 0 for top in found}
+    for name in {(top.name, leaf.name) for top, leaf in leaves}:
+        deeper[name[0]] += 1
+    if level is None:
+        if not any(top.folder.images for top in found) and max(deeper.values(), default=0) > 1:
+            names = sorted({leaf.name for _, leaf in leaves})
+            raise DataError(
+                f"no image lies in a class folder itself, so classes may be the {len(deeper)} top "
+                f"folders ({', '.join(sorted(deeper)[:5])}) or the {len(names)} folders inside "
+                f"that hold images ({', '.join(names[:5])}); add --level top or --level leaf"
+            )
+        return found
+    if level in ("top", "1"):
+        return found
+    if level != "leaf":
+        leaves = [(top, place) for top in found for place in _descend(top.folder, int(level))]
+    parents: dict[str, set[str]] = {}
+    for top, leaf in leaves:
+        parents.setdefault(leaf.name, set()).add(_name_above(top, leaf))
+    alike = {name for name, above in parents.items() if len(above) > 1}
+    return [
+        ClassFolder(
+            top.role,
+            f"{_name_above(top, leaf)}/{leaf.name}".lstrip("/")
+            if leaf.name in alike
+            else leaf.name,
+            Folder(leaf.shown, leaf.raw, images=leaf.images) if level == "leaf" else leaf,
+        )
+        for top, leaf in leaves
+    ]
+
+
+def _descend(folder: Folder, level: int) -> list[Folder]:
+    """Return the folders of a level, of which ``folder`` is the first, or those where it ends."""
+    places = [folder]
+    for _ in range(level - 1):
+        places = [inner for place in places for inner in (place.filled or [place])]
+    return places
+
+
+def _name_above(top: ClassFolder, leaf: Folder) -> str:
+    """Return the names of the folders between a split and a leaf in it."""
+    above = leaf.shown.removeprefix(top.folder.shown).strip("/").rpartition("/")[0]
+    return "" if leaf is top.folder else f"{top.name}/{above}".rstrip("/")
+
+
+def _join_cases(found: list[ClassFolder], notes: list[str]) -> list[ClassFolder]:
+    """Name a class of val or test as train does, where they differ in case or spaces alone."""
+    known = {part.name for part in found if part.role in ("", "train")}
+    folded = {name.strip().casefold(): name for name in sorted(known)}
+    joined, said = [], []
+    for part in found:
+        name = part.name
+        if name not in known and (own := folded.get(name.strip().casefold())):
+            said.append(f"{part.folder.shown!r} as {own!r}")
+            name = own
+        joined.append(part._replace(name=name))
+    if said:
+        notes.append(f"classes that differ in case or spaces alone are joined: {', '.join(said)}")
+    return joined
+
+
+def _find_folders(root: Folder, notes: list[str], level: str | None) -> list[ClassFolder]:
     if inner := _split_classes(root):
         _note_roles([(part.role, part.folder) for part in inner if part.role], notes)
         return inner
@@ -98,10 +208,7 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
     splits = [folder for folder in named if _holds_classes(folder)]
     loose = exact if others else named
     if not splits and (len({one.role for one in loose}) > 1 or (loose and len(root.filled) == 1)):
-        raise DataError(
-            f"{_join(loose)} must hold class folders, but hold images alone, and labels in file "
-            f"names are not read; sort them into class folders: {LAYOUT}"
-        )
+        raise LooseError(f"{_join(loose)} must hold class folders, but hold images alone")
     shared = _share_classes(splits)
     if others and not shared and (unclear := [folder for folder in splits if folder in exact]):
         name = unclear[0].name
@@ -110,7 +217,7 @@ def find_classes(root: Folder, notes: list[str]) -> list[ClassFolder]:
             f"hold images too; if it is a class, rename it (such as to {name}s); if it is a "
             "split, move the others into splits, or away"
         )
-    if not splits:
+    if not splits and level is None:
         _refuse_alike(root)
     if not splits or (others and not shared):
         if exact:
@@ -141,7 +248,7 @@ def _refuse_alike(root: Folder) -> None:
         raise DataError(
             f"{_join(root.filled)} hold folders of the same names "
             f"({', '.join(sorted(names)[:10])}), so they may be splits or classes; name splits "
-            "train, val and test, or put the images of each class into one folder"
+            "train, val and test, or add --level top or --level leaf if all are classes"
         )
 
 

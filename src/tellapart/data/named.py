@@ -95,6 +95,21 @@ NAMED: dict[str, Named] = {
 # fmt: on
 
 
+def list_named() -> str:
+    """Return a line for each name: how large a download is, and whether it is here already."""
+    places = list_places(os.environ, Path.home(), Path.cwd())
+    lines = []
+    for name, entry in NAMED.items():
+        size = sum(file.size for file in entry.files)
+        state = "comes with tellapart"
+        if entry.files:
+            here = _read_first(name, places) is not None
+            state = f"{size / 1e6:,.0f} MB to download" if not here else "is here"
+        lines.append(f"{name:<14} {state}")
+    lines.append(f"{'hf:OWNER/NAME':<14} a dataset of the Hugging Face hub, by its Parquet files")
+    return "\n".join(lines)
+
+
 def load_named(
     name: str,
     data_dir: Path | None = None,

@@ -1,14 +1,14 @@
 """Which images are train, val and test: indices now, a manifest of hashes on disk.
 
 Roles that the data come with are kept. What is missing is carved from train, per class, by
-a rank that depends on the seed and the image's content alone: adding images or changing
-their order moves almost none. Equal images stay on one side.
+a rank that depends on the seed and the image's content alone (or the name of its group): adding
+images or changing their order moves almost none. Equal images and groups stay on one side.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,7 +23,7 @@ from tellapart.workspace import read_record, write_json
 
 FEWEST = 5
 Groups = dict[int, dict[str, list[int]]]
-"""Class -> hash -> rows: equal images together, each group under one class."""
+"""Class -> key -> rows: images that belong together, each group under one class."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,8 @@ def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split
     """
     settings = settings or SplitSettings()
     roles = np.array(dataset.roles, dtype="U5")
+    if settings.split == "grouped":
+        roles[:] = ""
     parts = {role: np.flatnonzero(roles == role) for role in ("val", "test")}
     pool = np.flatnonzero((roles == "train") | (roles == ""))
     if not len(pool):
@@ -71,25 +73,28 @@ def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split
     shares = {"test": settings.test_share, "val": settings.val_share}
     wanted = {role: share for role, share in shares.items() if not len(parts[role])}
     notes = []
+    if settings.split == "grouped" and any(dataset.roles):
+        notes.append("the splits that the data came with were not used (--split grouped)")
     groups = _group_rows(dataset, pool)
     small = [
-        f"{dataset.classes[label]!r} ({len(inside)})"
-        for label, inside in groups.items()
-        if len(inside) < FEWEST
+        f"{name!r} ({count})"
+        for name, count in zip(dataset.classes, _count_groups(dataset, groups), strict=True)
+        if count < FEWEST
     ]
     if wanted and small:
         raise DataError(
-            f"every class must have {FEWEST} different images of its own to be split, but fewer "
-            f"are in {', '.join(small)}; add images, or remove these classes"
+            f"every class must have {FEWEST} different images {'and groups ' * bool(dataset.names)}"
+            f"of its own to be split, but fewer are in {', '.join(small)}; add images, or leave "
+            "these classes out, as by --min-images"
         )
-    whole = {label: sum(map(len, inside.values())) for label, inside in groups.items()}
-    distinct = {label: len(inside) for label, inside in groups.items()}
+    distinct = {label: n for label, inside in groups.items() if (n := len(inside)) >= FEWEST}
+    whole = {label: sum(map(len, groups[label].values())) for label in distinct}
     for role, share in wanted.items():
         targets = _set_targets(whole, share, settings.most)
         chosen: list[int] = []
-        for label, inside in groups.items():
-            limit = (distinct[label] - 1) // 2
-            chosen += _choose_rows(inside, f"{role}:{settings.seed}", targets[label], limit)
+        for label, count in distinct.items():
+            salt, limit = f"{role}:{settings.seed}", (count - 1) // 2
+            chosen += _choose_rows(groups[label], salt, targets[label], limit)
         parts[role] = np.array(sorted(chosen), np.int64)
         notes.append(
             f"{role}: {len(chosen):,} images ({len(chosen) / len(pool):.0%}) carved from train, by "
@@ -132,26 +137,38 @@ def _list_hashes(dataset: Dataset, split: Split) -> dict[str, list[str]]:
     return {role: [dataset.hashes[row] for row in rows] for role, rows in parts}
 
 
-def count_leaks(dataset: Dataset, split: Split) -> int:
-    """Return how many images of val and test have an exact copy in a split that comes before."""
-    seen = {dataset.hashes[row] for row in split.train}
+def count_leaks(keys: Sequence[Hashable], split: Split) -> int:
+    """Return how many images of val and test have the key of one in a split that comes before."""
+    seen = {keys[row] for row in split.train}
     leaks = 0
     for rows in (split.val, split.test):
-        leaks += sum(dataset.hashes[row] in seen for row in rows)
-        seen |= {dataset.hashes[row] for row in rows}
+        leaks += sum(keys[row] in seen for row in rows)
+        seen |= {keys[row] for row in rows}
     return leaks
 
 
 def _group_rows(dataset: Dataset, pool: Indices) -> Groups:
-    """Group equal images; a group under several classes goes with the first of their names."""
-    by_hash: dict[str, list[int]] = defaultdict(list)
+    """Group images that belong together; one of several classes goes with the rarest of them."""
+    by_key: dict[str, list[int]] = defaultdict(list)
     for row in pool.tolist():
-        by_hash[dataset.hashes[row]].append(row)
+        by_key[dataset.keys[row]].append(row)
+    totals = np.bincount(dataset.labels[pool], minlength=len(dataset.classes)).tolist()
     groups: Groups = {label: {} for label in range(len(dataset.classes))}
-    for digest, rows in by_hash.items():
-        home = min((int(dataset.labels[row]) for row in rows), key=dataset.classes.__getitem__)
-        groups[home][digest] = rows
+    for key, rows in by_key.items():
+        among = {int(dataset.labels[row]) for row in rows}
+        home = min(among, key=lambda label: (totals[label], dataset.classes[label]))
+        groups[home][key] = rows
     return groups
+
+
+def _count_groups(dataset: Dataset, groups: Groups) -> list[int]:
+    """Return in how many groups each class has images."""
+    counts = [0] * len(dataset.classes)
+    for inside in groups.values():
+        for rows in inside.values():
+            for label in {int(dataset.labels[row]) for row in rows}:
+                counts[label] += 1
+    return counts
 
 
 def _set_targets(whole: Mapping[int, int], share: float, most: int) -> dict[int, int]:
@@ -168,13 +185,13 @@ def _choose_rows(
     inside: dict[str, list[int]], salt: str, target: int, most_groups: int
 ) -> list[int]:
     """Take whole groups out of ``inside``, in the order of their rank, up to ``target`` rows."""
-    order = sorted(inside, key=lambda digest: rank_content(f"{salt}:{digest}"))
+    order = sorted(inside, key=lambda key: rank_content(f"{salt}:{key}"))
     taken: list[str] = []
     count = 0
-    for digest in order:
-        if len(taken) < most_groups and count + len(inside[digest]) <= target:
-            taken.append(digest)
-            count += len(inside[digest])
-    if not taken:  # every image has more copies than the target: take the fewest
-        taken = [min(order, key=lambda digest: len(inside[digest]))]
-    return [row for digest in taken for row in inside.pop(digest)]
+    for key in order:
+        if len(taken) < most_groups and count + len(inside[key]) <= target:
+            taken.append(key)
+            count += len(inside[key])
+    if not taken:  # every group is larger than the target: take the fewest
+        taken = [min(order, key=lambda key: len(inside[key]))]
+    return [row for key in taken for row in inside.pop(key)]

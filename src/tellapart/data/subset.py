@@ -12,8 +12,8 @@ from tellapart.data.dataset import Dataset, Indices, rank_content
 def take_share(dataset: Dataset, rows: Indices, share: float, seed: int) -> Indices:
     """Return a stratified share of rows, sorted; at least one image of each class.
 
-    Images are taken in an order that depends on the seed and their content alone, so that with
-    one seed a smaller share is part of every larger one.
+    Images are taken in an order that depends on the seed and their content alone, group by group,
+    so that with one seed a smaller share is part of every larger one.
 
     Args:
         rows: of one split.
@@ -24,6 +24,6 @@ def take_share(dataset: Dataset, rows: Indices, share: float, seed: int) -> Indi
     labels = dataset.labels[rows]
     for label in np.unique(labels):
         own = rows[labels == label].tolist()
-        own.sort(key=lambda row: rank_content(f"{seed}:{dataset.hashes[row]}"))
+        own.sort(key=lambda row: (rank_content(f"{seed}:{dataset.keys[row]}"), dataset.hashes[row]))
         taken += own[: max(1, math.ceil(share * len(own) - 1e-9))]
     return np.array(sorted(taken), np.int64)

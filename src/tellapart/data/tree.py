@@ -1,146 +1,241 @@
-"""Which files of a folder are images, of which class, for which role: names only."""
+"""From a folder, or the names in an archive, to a listing: which images are of which class."""
 
 from __future__ import annotations
 
+import copy
 import os
-import re
-import unicodedata
 from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
 
-from tellapart.data.decode import FORMATS, SUFFIXES, explain_unreadable
-from tellapart.data.layout import LAYOUT, ClassFolder, Folder, find_classes
+from tellapart.config import ReadSettings
+from tellapart.data.content import BytesContent, Content, FileContent, explain_unreadable
+from tellapart.data.decode import HEAD, SUFFIXES, looks_like_image
+from tellapart.data.layout import (
+    LAYOUT,
+    ClassFolder,
+    File,
+    Folder,
+    LooseError,
+    find_classes,
+    find_role,
+    find_root,
+)
+from tellapart.data.listing import (
+    Listed,
+    Listing,
+    list_left_out,
+    match_name,
+    say_left_out,
+    show_name,
+    sort_naturally,
+)
+from tellapart.data.tables import TABLES, Find, Source, find_beside, scan_tables
 from tellapart.errors import DataError
 from tellapart.records import Excluded
-from tellapart.words import show_controls
 from tellapart.workspace import IDENTITY
 
-_IGNORED = {
+IGNORED = {
     *("__macosx", "thumbs.db", "desktop.ini"),
     *("@eadir", "#recycle", "$recycle.bin", "system volume information", "lost+found"),
 }
+OTHERS = {
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".html", ".py"),
+    *(".npy", ".npz", ".mat", ".h5", ".parquet", ".pkl", ".zip", ".gz", ".tar", ".pdf", ".svg"),
+    *(".mp4", ".avi", ".mov", ".log", ".ini", ".cfg", ".ipynb", ".db", ".pt", ".pth"),
+}
+"""Endings of files that are not looked into: they are many, and no images."""
+FEW = 20
+"""Tables beside class folders, up to which they are looked into."""
+PREFIXES = (
+    r"([^/]*[^/\d._ -])[._ -]*\d+\.\w+$",
+    r"([^/]+?)__?[^/_]*$",
+    r"([^/.]+)\.[^/]*$",
+)
+"""Where a file's name may have its class: before a number, an underscore, a dot."""
 
 
-class ImageFile(NamedTuple):
-    """One image file: where it is, and what its place says of it."""
+def scan_folder(root: Path, settings: ReadSettings | None = None) -> Listing:
+    """List the images under ``root``, by class folder, or by split and class folder.
 
-    path: Path
-    shown: str
-    class_name: str
-    role: str
-
-
-@dataclass
-class Tree:
-    """What a walk over a folder found; ``place`` names it."""
-
-    place: str
-    files: list[ImageFile] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    excluded: list[Excluded] = field(default_factory=list)
-    others: Counter[str] = field(default_factory=Counter)
-    links: list[str] = field(default_factory=list)
-    own: list[str] = field(default_factory=list)
-
-
-def sort_naturally(name: str) -> tuple[list[str | int], str]:
-    """Return a sort key that puts 2 before 10, and upper beside lower case.
-
-    >>> sorted(["10", "2", "1"], key=sort_naturally)
-    ['1', '2', '10']
-    """
-    parts = re.split(r"([0-9]+)", name.casefold())
-    return [int(part) if index % 2 else part for index, part in enumerate(parts)], name
-
-
-def show_name(name: str) -> str:
-    """Return a file or class name in one Unicode form, with control characters as escapes.
-
-    >>> print(show_name("a\\nb"))
-    a\\nb
-    """
-    readable = name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return show_controls(unicodedata.normalize("NFC", readable))
-
-
-def scan_tree(root: Path, follow_links: bool = False) -> Tree:
-    """Find the images under ``root``, by class folder, or by role and class folder.
-
-    Hidden folders, the droppings of operating and storage systems, and tellapart's own results
-    are passed over. Every folder is visited once, so links in a circle end.
-
-    Args:
-        root: the folder; it may be a link itself.
-        follow_links: whether links that lead out of ``root`` are followed.
+    Names alone are looked at, and the first bytes of files whose ending says nothing.
 
     Raises:
-        DataError: the folder is empty or unreadable, or has images but no class folders.
+        DataError: the folder is empty or unreadable, or its images have no classes.
     """
-    tree = Tree(show_name(str(root)))
-    top = _read_folders(root, follow_links, tree)
-    if not top.folders:
-        tree.others = top.others
-        left_out = say_left_out(tree)
-        if not top.images and not left_out:
-            raise DataError(f"{tree.place} is empty; {LAYOUT}")
+    settings = settings or ReadSettings()
+    listing = Listing(show_name(str(root)))
+    top = _read_folders(root, settings.follow_links, listing)
+    return list_images(top, listing, settings)
+
+
+def list_images(top: Folder, listing: Listing, settings: ReadSettings) -> Listing:
+    """Fill in a listing from folders that were read, by their names or those of their files.
+
+    Raises:
+        DataError: there are no images, or they have no classes.
+    """
+    if settings.label_from is not None:
+        _list_by_name(top, listing, settings.label_from)
+        listing.notes += list_left_out(listing)
+        return listing
+    sources = [
+        Source(_join_path(folder.shown, name), content, _find_below(folder, content, settings))
+        for folder in top.walk()
+        for name, content in folder.tables
+    ]
+    by_tables = copy.deepcopy(listing)
+    if settings.names_table:
+        if not sources:
+            raise DataError(
+                f"--{settings.names_table} is of a table, but {listing.place} has none; "
+                "leave it out"
+            )
+        return scan_tables(sources, by_tables, settings)
+    try:
+        _list_by_folder(top, listing, settings.level)
+        failed = ""
+        names = {file.class_name for file in listing.files}
+        if len(names) < 2:
+            failed = f"{listing.place} has images of one class folder ({', '.join(names)})"
+    except DataError as error:
+        if not sources:
+            raise
+        failed = str(error)
+    if not sources or (not failed and (settings.level or len(sources) > FEW)):
+        listing.notes += list_left_out(listing)
+        return listing
+    try:
+        scan_tables(sources, by_tables, settings)
+    except DataError as error:
+        if failed:
+            raise DataError(f"{failed}; and of the table there: {error}") from error
+        listing.notes += list_left_out(listing)
+        return listing
+    said = {file.class_name for file in by_tables.files}
+    if failed:
+        return by_tables
+    path = sources[0].path
+    if len(said) > 1 and said != names:
         raise DataError(
-            f"{tree.place} has {len(top.images):,} images but no class folders{left_out}; labels "
-            f"in file names are not read, so sort them into class folders: {LAYOUT}"
+            f"{listing.place} may be read by its class folders ({_list_few(names)}) or by {path} "
+            f"({_list_few(said)}); add --level top for the folders, or give the table as DATA"
+        )
+    listing.notes.append(f"read by its class folders; {path} has columns besides: give it as DATA")
+    listing.notes += list_left_out(listing)
+    return listing
+
+
+def _list_few(names: set[str]) -> str:
+    return ", ".join(sorted(names)[:4]) + (", ..." if len(names) > 4 else "")
+
+
+def _find_below(folder: Folder, content: Content, settings: ReadSettings) -> Find:
+    """Return what finds the images that a table in a folder names."""
+    if isinstance(content, FileContent):
+        return find_beside(content.path.parent, settings)
+    if settings.images is not None:
+        raise DataError("--images is of a table that is no archive's; leave it out")
+    below = {
+        _join_path(inner.shown, name).removeprefix(folder.shown).lstrip("/"): found
+        for inner in folder.walk()
+        for name, found in inner.images
+    }
+    return below.get
+
+
+def _list_by_name(top: Folder, listing: Listing, pattern: str) -> None:
+    """List all images; classes are in their paths, splits in the names of their folders."""
+    missed, named = [], set()
+    for folder in top.walk():
+        listing.others += folder.others
+        roles = [role for part in folder.shown.split("/") if (role := find_role(part))]
+        if roles and folder.images:
+            named.add(f"{folder.shown} as {roles[-1]}")
+        for name, content in folder.images:
+            shown = _join_path(folder.shown, show_name(name))
+            if label := match_name(pattern, shown):
+                role = roles[-1] if roles else ""
+                listing.files.append(Listed(content, shown, label, role))
+            else:
+                missed.append(shown)
+    if named:
+        listing.notes.append(f"folders read as splits: {', '.join(sorted(named)[:10])}")
+    if missed:
+        said = f"{len(missed):,} images, such as {missed[0]}, do not match {pattern!r}"
+        if not listing.files:
+            raise DataError(f"--label-from must match the paths of images, but {said}; mend it")
+        listing.notes.append(f"{said}: left out")
+
+
+def _list_by_folder(top: Folder, listing: Listing, level: str | None) -> None:
+    """List images by the folders that they lie in."""
+    if not top.filled and not top.folders:
+        listing.others = top.others
+        left_out = say_left_out(listing)
+        if not top.images and not left_out:
+            raise DataError(f"{listing.place} is empty; {LAYOUT}")
+        raise DataError(
+            f"{listing.place} has {len(top.images):,} images but no class folders{left_out}; "
+            f"{propose_labels(top)}sort them into class folders: {LAYOUT}"
         )
     if top.images:
-        tree.notes.append(f"{len(top.images):,} images lie outside of all class folders: left out")
-    found = find_classes(top, tree.notes)
+        listing.notes.append(
+            f"{len(top.images):,} images lie outside of all class folders: left out"
+        )
+    root = find_root(top, listing.notes)
+    try:
+        found = find_classes(root, listing.notes, level)
+    except LooseError as error:
+        raise DataError(
+            f"{error}; {propose_labels(top)}sort them into class folders: {LAYOUT}"
+        ) from error
     for role, name, folder in found:
         for inner in folder.walk():
-            tree.others += inner.others
-            for path in inner.images:
-                shown = f"{inner.shown}/{show_name(path.name)}"
-                tree.files.append(ImageFile(path, shown, name, role))
-        if not folder.count and not any(own.startswith(f"{folder.shown}/") for own in tree.own):
-            tree.notes.append(f"class folder {folder.shown} holds no images")
-    tree.notes += _list_left_out(tree)
+            listing.others += inner.others
+            listing.files += [
+                Listed(content, _join_path(inner.shown, show_name(own)), name, role)
+                for own, content in inner.images
+            ]
+        if not folder.count and not any(own.startswith(f"{folder.shown}/") for own in listing.own):
+            listing.notes.append(f"class folder {folder.shown} holds no images")
     inside = [inner for part in found for inner in part.folder.walk() if inner != part.folder]
     if deeper := [inner for inner in inside if inner.images]:
-        tree.notes.append(
+        listing.notes.append(
             f"{sum(len(inner.images) for inner in deeper):,} images lie in folders inside their "
             f"class folder, such as {deeper[0].shown}"
         )
-    tree.notes += _note_spellings(found)
-    return tree
+    listing.notes += _note_spellings(found)
 
 
-def say_left_out(tree: Tree) -> str:
-    """Return in brackets what was found and not read, for an error; empty if all was."""
-    said = _list_left_out(tree)
-    if tree.excluded:
-        first = tree.excluded[0]
-        said.insert(0, f"{len(tree.excluded):,} left out, such as {first.path}: {first.reason}")
-    return f" ({'; '.join(said)})" if said else ""
+def propose_labels(top: Folder) -> str:
+    """Return what --label-from might be for files whose names seem to hold classes."""
+    folders = [folder for folder in top.walk() if folder.role != "test"] or list(top.walk())
+    paths = [_join_path(folder.shown, name) for folder in folders for name, _ in folder.images]
+    for pattern in PREFIXES:
+        counts = Counter(match_name(pattern, path) for path in paths)
+        missed = counts.pop("", 0)
+        alone = sum(count for count in counts.values() if count == 1)
+        if 2 <= len(counts) <= len(paths) / 3 and missed + alone <= len(paths) / 10:
+            listed = ", ".join(
+                f"{show_name(name)} {count:,}" for name, count in counts.most_common(5)
+            )
+            more = f" and {len(counts) - 5} more" if len(counts) > 5 else ""
+            return (
+                f"their names may hold them: --label-from '{pattern}' would give {len(counts)} "
+                f"classes ({listed}{more}); or "
+            )
+    return "if their names hold their classes, add --label-from; else "
 
 
-def _list_left_out(tree: Tree) -> list[str]:
-    said = []
-    if tree.others:
-        kinds = ", ".join(f"{count:,} {kind}" for kind, count in tree.others.most_common(5))
-        formats = ", ".join(FORMATS)
-        said.append(f"{tree.others.total():,} files are not images in {formats}: {kinds}")
-    if tree.links:
-        said.append(
-            f"links that lead out of the folder, left out: {len(tree.links):,}, such as "
-            f"{tree.links[0]}; add --follow-links (in Python, follow_links=True) to follow them"
-        )
-    if tree.own:
-        said.append(f"passed over are tellapart's own results: {', '.join(tree.own[:5])}")
-    return said
+def _join_path(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if folder else name
 
 
 def _note_spellings(found: list[ClassFolder]) -> list[str]:
     """Note folders of classes whose names differ in Unicode form, case or spaces alone."""
     alike: dict[str, set[str]] = {}
     for part in found:
-        raw = part.folder.path.name  # of a class that is split inside it is the split's
+        raw = part.folder.raw  # of a class that is split inside it is the split's
         name = raw if show_name(raw) == part.name else part.name
         alike.setdefault(part.name.strip().casefold(), set()).add(name)
     notes = []
@@ -153,44 +248,44 @@ def _note_spellings(found: list[ClassFolder]) -> list[str]:
     return notes
 
 
-def _read_folders(root: Path, follow_links: bool, tree: Tree) -> Folder:
+def _read_folders(root: Path, follow_links: bool, listing: Listing) -> Folder:
     """List all folders from ``root`` on; not by recursion, for they may be nested deeply."""
-    top = Folder(root, "")
+    top = Folder("", root.name)
     within = "" if follow_links else os.path.realpath(root)
     seen: set[tuple[int, int]] = set()
-    waiting = [top]
+    waiting = [(top, root)]
     while waiting:
-        folder = waiting.pop()
+        folder, path = waiting.pop()
         try:
-            status = folder.path.stat()
-            with os.scandir(folder.path) as listed:
+            status = path.stat()
+            with os.scandir(path) as listed:
                 entries = sorted(listed, key=lambda entry: sort_naturally(entry.name))
         except OSError as error:
             reason = explain_unreadable(error)
             if folder is top:
-                raise DataError(f"{tree.place} {reason}; change its permissions") from error
-            tree.excluded.append(Excluded(path=folder.shown, reason=f"the folder {reason}"))
+                raise DataError(f"{listing.place} {reason}; change its permissions") from error
+            listing.excluded.append(Excluded(path=folder.shown, reason=f"the folder {reason}"))
             continue
         if (status.st_dev, status.st_ino) in seen:
-            tree.notes.append(
+            listing.notes.append(
                 f"folder {folder.shown} was already read under another name: left out"
             )
             continue
         seen.add((status.st_dev, status.st_ino))
         if any(entry.name == IDENTITY for entry in entries):
             if folder is top:
-                raise DataError(f"{tree.place} holds results; give the folder of images")
-            tree.own.append(folder.shown)
+                raise DataError(f"{listing.place} holds results; give the folder of images")
+            listing.own.append(folder.shown)
             continue
         if folder.parent is not None:
             folder.parent.folders.append(folder)
-        waiting += reversed(_sort_entries(folder, entries, within, tree))
+        waiting += reversed(_sort_entries(folder, entries, within, listing))
     return top
 
 
 def _sort_entries(
-    folder: Folder, entries: list[os.DirEntry[str]], within: str, tree: Tree
-) -> list[Folder]:
+    folder: Folder, entries: list[os.DirEntry[str]], within: str, listing: Listing
+) -> list[tuple[Folder, Path]]:
     """Fill in a folder's files, and return the folders in it, which are still to be read.
 
     Args:
@@ -198,26 +293,49 @@ def _sort_entries(
     """
     folders = []
     for entry in entries:
-        if entry.name.startswith(".") or entry.name.casefold() in _IGNORED:
+        if is_ignored(entry.name):
             continue
-        name = show_name(entry.name)
-        shown = f"{folder.shown}/{name}" if folder.shown else name
-        path = folder.path / entry.name
+        path = Path(entry.path)
+        shown = _join_path(folder.shown, show_name(entry.name))
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
             linked = Path(os.path.realpath(path)) if within and entry.is_symlink() else None
+            out = linked is not None and not linked.is_relative_to(within)
+            named = path.suffix.lower() in SUFFIXES
+            if not (named or is_folder or out) and is_file:
+                named = path.suffix.lower() not in OTHERS and _begins_as_image(path)
         except OSError as error:
-            tree.excluded.append(Excluded(path=shown, reason=explain_unreadable(error)))
+            listing.excluded.append(Excluded(path=shown, reason=explain_unreadable(error)))
             continue
-        if not is_folder and path.suffix.lower() not in SUFFIXES:
-            folder.others[show_name(path.suffix.lower()) or "no ending"] += 1
+        if not is_folder and not named:
+            kept = FileContent(path) if is_file and not out else BytesContent(b"")
+            count_other(folder, File(entry.name, kept))
         elif not is_folder and not is_file:
             odd = "not a regular file" if os.path.exists(path) else "a link to nothing"
-            tree.excluded.append(Excluded(path=shown, reason=odd))
-        elif linked and not linked.is_relative_to(within):
-            tree.links.append(shown)
+            listing.excluded.append(Excluded(path=shown, reason=odd))
+        elif out:
+            listing.links.append(shown)
         elif is_folder:
-            folders.append(Folder(path, shown, folder))
+            folders.append((Folder(shown, entry.name, folder), path))
         else:
-            folder.images.append(path)
+            folder.images.append(File(entry.name, FileContent(path)))
     return folders
+
+
+def is_ignored(name: str) -> bool:
+    """Tell whether a file or folder is hidden, or what systems and unpacking leave behind."""
+    return name.startswith(".") or name.casefold() in IGNORED
+
+
+def count_other(folder: Folder, file: File) -> None:
+    """Count a file that is no image by its ending; a table is kept, if it can be opened."""
+    suffix = Path(file.name).suffix.lower()
+    folder.others[show_name(suffix) or "no ending"] += 1
+    empty = isinstance(file.content, BytesContent) and not file.content.content
+    if suffix in TABLES and not empty and (suffix != ".json" or file.name == "labels.json"):
+        folder.tables.append(file)
+
+
+def _begins_as_image(path: Path) -> bool:
+    with open(path, "rb") as stream:
+        return looks_like_image(stream.read(HEAD))

@@ -37,13 +37,17 @@ class Identity(Record):
 
 
 class StatusRecord(Record):
-    """``status.json`` of a study or of a failed training; ``folder`` is that of the images."""
+    """``status.json`` of a study or of a failed training.
+
+    ``folder`` is that of the images, and ``read`` how they were told to be read.
+    """
 
     status: str
     note: str = ""
     process: int | None = None
     seconds: float = 0.0
     folder: str = ""
+    read: dict[str, str | int | bool] = Field(default_factory=dict)
 
 
 class LeftOut(Record):

@@ -6,9 +6,9 @@ seconds, memory is MB (10**6 bytes).
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar, Literal, get_args
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from tellapart.records.base import Record, Role, Scalar
 
@@ -100,8 +100,9 @@ class TestRecord(Record):
     ``scores`` has all scores by name, ``floor`` those of answering every image with how frequent
     each class is in train, of which one is the ``commonest``; the study chooses by ``metric``.
     ``effective`` is how many independent images tell as much as these, of which some are copies;
-    None where none are. ``look`` is its number; ``predictions`` is the SHA-256 of the run's
-    ``predictions.csv``.
+    None where none are. ``twins`` of the images have a copy in train, or another of their group;
+    ``without_twins`` is the study's score on the others. ``look`` is its number; ``predictions``
+    is the SHA-256 of the run's ``predictions.csv``.
     """
 
     __test__: ClassVar[bool] = False  # not a test, whatever its name makes pytest think
@@ -111,6 +112,8 @@ class TestRecord(Record):
     floor: dict[str, Estimate]
     commonest: str
     effective: float | None = None
+    twins: int = 0
+    without_twins: Estimate | None = None
     confusion: tuple[tuple[int, ...], ...]
     per_class: tuple[ClassScore, ...]
     hardest: Hardest | None = None
@@ -197,8 +200,39 @@ class StepRecord(Record):
     answer: str = ""
 
 
+FindingName = Literal[
+    "conflicts", "leaks", "groups", "shortcuts", "drift", "blank", "unreadable", "balance", "copies"
+]
+FINDINGS: tuple[FindingName, ...] = get_args(FindingName)
+"""What may be wrong with data, the gravest first."""
+
+
+class Finding(Record):
+    """What a check of the data found: so many (``count``) ``of`` all, what it means, what to do.
+
+    ``examples`` name some of the images, ``picture`` shows some, below the study's folder, and
+    ``leave_out`` names those without which the fault is gone.
+    """
+
+    name: FindingName
+    title: str
+    severity: Literal["grave", "mind"]
+    count: int
+    of: int
+    sentence: str
+    advice: str
+    examples: tuple[str, ...] = ()
+    picture: str = ""
+    leave_out: tuple[str, ...] = ()
+
+
 class InspectStep(StepRecord):
-    """What is in the data. ``samples`` shows images of so many (``sampled``) classes."""
+    """What is in the data. ``samples`` shows images of so many (``sampled``) classes.
+
+    ``leaked`` images of val and test have a copy in a split before, and ``separated`` ones another
+    of their group; ``groups`` is how many groups have a name. ``floors`` are accuracies on
+    val of answering without a network; ``unchecked`` is what could not be looked for.
+    """
 
     step: Literal["inspect"] = "inspect"
     data: DataRecord
@@ -207,6 +241,11 @@ class InspectStep(StepRecord):
     majority_share: float
     duplicates: int
     leaked: int
+    separated: int = 0
+    groups: int = 0
+    findings: tuple[Finding, ...] = ()
+    floors: dict[str, Estimate] = Field(default_factory=dict)
+    unchecked: tuple[str, ...] = ()
     samples: str
     sampled: int
 

@@ -17,6 +17,7 @@ from tellapart.config import (
     Protocol,
     RecipeSettings,
     Settings,
+    SplitName,
     TuneSettings,
     check_name,
 )
@@ -163,6 +164,11 @@ class RunSettings(Settings):
     seed: int = Field(default=0, ge=0, description="First seed of trainings.")
     split_seed: int = Field(
         default=0, ge=0, description="Seed of what is val and test, where the data do not say."
+    )
+    split: SplitName = Field(
+        default="given",
+        description="given: keep the splits of the data. grouped: make them anew, so that none "
+        "divides a group or copies.",
     )
     compute: Annotated[ComputeSettings, Parameter(name="*")] = ComputeSettings()
 

@@ -98,7 +98,7 @@ def prepare_study(
     if manifest.is_file():
         split = read_split(manifest, dataset)
     else:
-        split = make_split(dataset, SplitSettings(seed=settings.split_seed))
+        split = make_split(dataset, SplitSettings(split=settings.split, seed=settings.split_seed))
     minutes = plan_minutes(settings, len(split.train))
     begun = time.monotonic() if started is None else started
     context = Context(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tellapart import __version__
-from tellapart.audit import describe_data
+from tellapart.audit import Looked, describe_data, find_faults
 from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import write_split
@@ -110,7 +110,7 @@ def plan_study(
     left_out: dict[str, str] = {}
     for name in names:
         try:
-            plans[name] = _plan_step(context, name, _share(context, names, name))
+            plans[name], _ = _fit_step(context, names, name)
         except NoTime as error:
             left_out[name] = str(error)
     n = context.seal.count
@@ -146,6 +146,21 @@ def _share(context: Context, names: list[str], name: str) -> Deadline:
     return context.deadline.take(later[0] / sum(later) if sum(later) else 1.0, least)
 
 
+def _fit_step(context: Context, names: list[str], name: str) -> tuple[StepPlan, Deadline]:
+    """Return the plan of a step within its share of the time, and when it has to end.
+
+    One that is no extra has up to half of all that is left, where its share is too short.
+    """
+    deadline = _share(context, names, name)
+    try:
+        return _plan_step(context, name, deadline), deadline
+    except NoTime:
+        if STEPS[name].optional:
+            raise
+    deadline = context.deadline.take(0.5)
+    return _plan_step(context, name, deadline), deadline
+
+
 def _plan_step(context: Context, name: str, deadline: Deadline) -> StepPlan:
     given = deadline.given
     try:
@@ -168,6 +183,8 @@ class _Study:
         self.left_out: dict[str, str] = {}
         short: list[NoTime] = []
         record = None
+        if "inspect" not in self.names:
+            self._warn()
         for name in self.names:
             try:
                 self._do_step(name)
@@ -201,13 +218,17 @@ class _Study:
             return
         check_stop()
         deadline = _share(context, self.names, name)
-        given = deadline.given if step.weight else None
+
+        def fit() -> StepPlan:
+            nonlocal deadline
+            found, deadline = _fit_step(context, self.names, name)
+            return found
+
         context.found.clear()
         context.reporter.begin(name, 1)
         with Meter() as meter:
-            plan = context.decide(
-                name, "plan", step.plan_kind, lambda: _plan_step(context, name, deadline)
-            )
+            plan = context.decide(name, "plan", step.plan_kind, fit)
+            given = deadline.given if step.weight else None
             if plan.text and plan.cut:
                 context.reporter.say(f"{plan.text}; for lack of time: {', '.join(plan.cut)}")
             record = step.run(context, plan, deadline)
@@ -233,6 +254,12 @@ class _Study:
             if not (folder / "results.png").is_file():
                 draw_run(run, None, context.dataset.classes, folder)
         SECTIONS[record.step].draw(record, context.folder / record.step)
+
+    def _warn(self) -> None:
+        """Say what is gravely wrong with the data, where no step inspects them."""
+        for one in find_faults(Looked(self.context.dataset, self.context.seal.split)):
+            if one.severity == "grave":
+                self.context.reporter.say(f"{one.title}: {one.sentence} {one.advice}")
 
     def _write(self) -> StudyRecord:
         """Write the results and the report of the steps so far."""
@@ -270,6 +297,10 @@ def _list_runs(record: StepRecord) -> tuple[RunRecord, ...]:
 
 def _write_status(context: Context, status: str, note: str = "") -> None:
     found = StatusRecord(
-        status=status, note=note, process=os.getpid(), folder=context.dataset.folder
+        status=status,
+        note=note,
+        process=os.getpid(),
+        folder=context.dataset.folder,
+        read=context.dataset.read.model_dump(mode="json", exclude_defaults=True),
     )
     write_json(context.folder / STATUS, found.model_dump(exclude_defaults=True))

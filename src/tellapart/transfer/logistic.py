@@ -205,7 +205,7 @@ class Fold:
 
 
 def cut_folds(dataset: Dataset, rows: Indices, count: int, seed: int) -> tuple[Fold, ...]:
-    """Divide rows into folds of equal shares of every class; equal images are in one fold.
+    """Divide rows into folds of equal shares of every class; no group is in two of them.
 
     Raises:
         DataError: a class has fewer images than there are folds.
@@ -214,20 +214,21 @@ def cut_folds(dataset: Dataset, rows: Indices, count: int, seed: int) -> tuple[F
 
     check_counts(dataset, rows, count)
     labels = dataset.labels[rows]
-    groups = np.unique([dataset.hashes[row] for row in rows.tolist()], return_inverse=True)[1]
+    groups = dataset.groups[rows]
     cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     folds = []
     for others, held in cutter.split(np.zeros(len(rows)), labels, groups):
         watch = take_share(dataset, rows[others], WATCHED, seed)
-        watched = {dataset.hashes[row] for row in watch.tolist()}
-        train = [row for row in rows[others].tolist() if dataset.hashes[row] not in watched]
+        watched = set(dataset.groups[watch].tolist())
+        train = [row for row in rows[others].tolist() if dataset.groups[row] not in watched]
         folds.append(Fold(Rows(np.array(train, np.int64), watch), np.sort(rows[held])))
     return tuple(folds)
 
 
 def check_counts(dataset: Dataset, rows: Indices, count: int) -> None:
     """Raise a `DataError` that names a class of fewer images than folds need."""
-    counts = np.bincount(dataset.labels[rows], minlength=len(dataset.classes))
+    pairs = np.unique(np.stack([dataset.labels[rows], dataset.groups[rows]]), axis=1)
+    counts = np.bincount(pairs[0], minlength=len(dataset.classes))  # copies are one
     fewest = int(counts.argmin())
     needed = max(count, LEAST)
     if counts[fewest] < needed:

@@ -23,34 +23,41 @@ def answer(step: InspectStep, classes: Sequence[str]) -> str:
         f"{train + val + test:,} images in {len(classes)} classes: {train:,} to train on, "
         f"{val:,} to choose on (val), {test:,} kept for the test. {step.balance}"
     ]
-    if step.leaked:
-        one, several = "val or test image is an exact copy", "val or test images are exact copies"
-        leaked = wording.say_count(step.leaked, f"{one} of one", f"{several} of some")
-        parts.append(f"{leaked} in another split.")
-    elif step.duplicates:
-        copies = wording.say_count(step.duplicates, "image is a copy", "images are copies")
-        parts.append(f"{copies} of another, to the bit; copies stay on one side.")
-    if data.excluded:
-        parts.append(f"Files left out, for they cannot be read: {len(data.excluded):,}.")
+    if step.groups and not any(one.name == "groups" for one in step.findings):
+        parts.append(f"They come in {step.groups:,} groups, and no split divides one.")
+    others = [one for one in step.findings if one.sentence != step.balance]
+    parts += [one.sentence for one in others if one.severity == "grave"]
+    if minor := [one for one in others if one.severity != "grave"]:
+        listed = "; ".join(one.title.lower() for one in minor)
+        parts.append(f"{'Also found' if len(minor) < len(others) else 'Found'}: {listed}.")
     if step.sampled < len(classes):
         parts.append(f"The samples show {step.sampled} of the {len(classes):,} classes.")
     return " ".join(parts)
 
 
 def picture_samples(step: InspectStep, classes: Sequence[str], folder: Path) -> dict[str, str]:
-    """Return the sample grid as WebP, a fifth of its bytes, if it is a PNG within the folder."""
+    """Return the sample grid, and the pictures of findings, as WebP if they are within the folder.
+
+    WebP takes a fifth of a PNG's bytes.
+    """
+    files = {"samples": step.samples} | {one.name: one.picture for one in step.findings}
+    found = {name: _embed(folder, file) for name, file in files.items() if file}
+    return {name: picture for name, picture in found.items() if picture}
+
+
+def _embed(folder: Path, file: str) -> str:
     from PIL import Image
 
-    path = (folder / step.samples).resolve()
-    if not step.samples or not path.is_relative_to(folder.resolve()):
-        return {}
+    path = (folder / file).resolve()
+    if not path.is_relative_to(folder.resolve()):
+        return ""
     stream = io.BytesIO()
     try:
         with Image.open(path, formats=["PNG"]) as image:
             image.save(stream, "WEBP", quality=85)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return {}
-    return {"samples": f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"}
+        return ""
+    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
 
 
 @canvas.calm_style()
@@ -82,7 +89,7 @@ def plot_counts(step: InspectStep) -> canvas.Figure:
 
 INSPECT = Section(
     title="Inspect",
-    question="How many images of each class are there, and is the balance a problem?",
+    question="What is in the data, and is anything wrong with them?",
     answer=answer,
     pictures=picture_samples,
     plots={"class_counts": plot_counts},

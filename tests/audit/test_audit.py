@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tellapart.audit import (
-    MOST_CLASSES,
-    audit_images,
-    describe_balance,
-    describe_data,
-    draw_samples,
-    spread_evenly,
-)
+from tellapart.audit import audit_images, describe_data
+from tellapart.audit.checks.balance import describe_balance
+from tellapart.audit.samples import MOST_CLASSES, draw_samples, spread_evenly
+from tellapart.data import load_images
 from tellapart.data.dataset import ArraySource, Dataset
-from tellapart.data.folder import load_folder
 from tellapart.data.split import Split, make_split
 from tellapart.errors import Interrupted
 from tellapart.records import Excluded, InspectStep
@@ -92,7 +87,8 @@ def test_copies_are_counted_and_stay_on_one_side(digits: Dataset, tmp_path: Path
     copied = copy_first(digits, [5, 70, 900])
     step = audit_images(copied, make_split(copied), tmp_path)
     assert (step.duplicates, step.leaked) == (3, 0)
-    assert "3 images are copies of another, to the bit; copies stay on one side." in answer(step)
+    assert "Found: copies of one picture." in answer(step)
+    assert "copies of others: 3 of 1,797, 3 of them to the byte." in step.findings[0].sentence
 
 
 def test_copies_across_given_roles_are_leaks(digits: Dataset, tmp_path: Path) -> None:
@@ -101,13 +97,13 @@ def test_copies_across_given_roles_are_leaks(digits: Dataset, tmp_path: Path) ->
     given = replace(copied, roles=roles)
     step = audit_images(given, make_split(given), tmp_path)
     assert (step.duplicates, step.leaked) == (2, 2)
-    assert "2 val or test images are exact copies of some in another split." in answer(step)
+    assert "too: 2 of 397 in test. Scores on them" in step.findings[0].sentence
 
 
 def test_what_was_left_out_is_said(digits: Dataset, digits_split: Split, tmp_path: Path) -> None:
     lost = replace(digits, excluded=(Excluded(path="a/b.png", reason="truncated"),), notes=("n",))
     step = audit_images(lost, digits_split, tmp_path)
-    assert "Files left out, for they cannot be read: 1." in answer(step)
+    assert "Found: files were left out." in answer(step)
     assert step.data.excluded[0].path == "a/b.png"
     assert describe_data(lost, digits_split).notes == ("n", *digits_split.notes)
 
@@ -178,7 +174,7 @@ def test_samples_of_larger_files_are_read_from_them(tmp_path: Path) -> None:
         for number in range(5):
             stripes = np.tile(np.arange(176) // 2 % 2 * 255, (176, 1)).astype(np.uint8)
             Image.fromarray(stripes).save(tmp_path / "photos" / name / f"{number}.png")
-    photos = load_folder(tmp_path / "photos")
+    photos = load_images(tmp_path / "photos")
     assert photos.image_size == 64
     with Image.open(draw_samples(photos, np.arange(10), tmp_path / "samples.png")) as image:
         tile = np.asarray(image)[8:80, -92 * 8 + 8 : -92 * 8 + 80, 0]

@@ -1,107 +1,27 @@
-"""Step 1: look at the data before training on them."""
+"""Pictures of images: a grid by class, and pairs that are alike."""
 
 from __future__ import annotations
 
 import io
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from tellapart.data.dataset import Dataset, Indices
-from tellapart.data.folder import MOST_SIZE
-from tellapart.data.split import Split, count_leaks
-from tellapart.records import ROLES, DataRecord, InspectStep
+from tellapart.data.loading import MOST_SIZE
 from tellapart.stop import check_stop
 from tellapart.words import choose_font, shorten_name, shorten_names
-from tellapart.workspace import expand_path, write_bytes
+from tellapart.workspace import write_bytes
 
 SAMPLES = 8
 """Images of each class in the grid; half as many of more than 20 classes."""
 MOST_CLASSES = 40
 """Classes in the grid: it stays below 4 MB, whatever the images."""
 GAP, NAME_WIDTH, NAME_INK = 4, 150, "#76828f"
-
-MATTERS = 1.5
-"""Ratio of the largest to the smallest class from which balance is worth a word."""
-
-
-def describe_data(dataset: Dataset, split: Split) -> DataRecord:
-    """Return what a dataset is, with counts per class of each part of the split."""
-    return DataRecord(
-        name=dataset.name,
-        origin=dataset.origin,
-        fingerprint=dataset.fingerprint,
-        classes=dataset.classes,
-        counts={
-            role: _count_classes(dataset, rows)
-            for role, rows in zip(ROLES, (split.train, split.val, split.test), strict=True)
-        },
-        image_size=dataset.image_size,
-        channels=dataset.channels,
-        size_reason=dataset.size_reason,
-        streamed=dataset.source.streamed,
-        sizes=dataset.sizes,
-        modes=dataset.modes,
-        notes=(*dataset.notes, *split.notes),
-        excluded=dataset.excluded,
-    )
-
-
-def _count_classes(dataset: Dataset, rows: Indices | slice) -> dict[str, int]:
-    counts = np.bincount(dataset.labels[rows], minlength=len(dataset.classes)).tolist()
-    return dict(zip(dataset.classes, counts, strict=True))
-
-
-def audit_images(dataset: Dataset, split: Split, folder: str | Path) -> InspectStep:
-    """Check a dataset and draw samples of each class into ``folder/samples.png``.
-
-    ``seconds`` and ``peak_memory_mb`` are left at 0 for the caller, who measures.
-    """
-    folder = expand_path(folder)
-    totals = _count_classes(dataset, slice(None))
-    most, least = max(totals.values()), min(totals.values())
-    draw_samples(dataset, split.train, folder / "samples.png")
-    return InspectStep(
-        data=describe_data(dataset, split),
-        balance=describe_balance(totals),
-        imbalance_ratio=most / max(1, least),
-        majority_share=most / len(dataset),
-        duplicates=len(dataset) - len(set(dataset.hashes)),
-        leaked=count_leaks(dataset, split),
-        samples=f"{folder.name}/samples.png",
-        sampled=min(len(dataset.classes), MOST_CLASSES),
-    )
-
-
-def describe_balance(totals: dict[str, int]) -> str:
-    """Say in a sentence whether the balance of classes matters.
-
-    >>> describe_balance({"a": 50, "b": 50})
-    'Every class has 50 images: balance is no issue, and plain accuracy is a fair measure.'
-    """
-    large, small = max(totals, key=totals.__getitem__), min(totals, key=totals.__getitem__)
-    most, least = totals[large], totals[small]
-    if most == least:
-        return (
-            f"Every class has {most:,} images: balance is no issue, and plain accuracy is a fair "
-            "measure."
-        )
-    ratio = most / max(1, least)
-    sizes = (
-        f"The largest class ({large}, {most:,}) has {ratio:.1f} times the images of the smallest "
-        f"({small}, {least:,})"
-    )
-    if ratio < MATTERS:
-        return f"{sizes}: close enough to balanced that it is no issue."
-    return (
-        f"{sizes}: balance matters. Always answering {large} would be right "
-        f"{100 * most / sum(totals.values()):.1f} % of the time, so read accuracy against that, "
-        f"and look at the recall of {small}; "
-        "tellapart train --class-weights balanced gives every class the same weight."
-    )
+PAIRS_WIDE = 4
 
 
 def draw_samples(dataset: Dataset, rows: Indices, path: Path) -> Path:
@@ -130,6 +50,22 @@ def draw_samples(dataset: Dataset, rows: Indices, path: Path) -> Path:
         picked = own[spread_evenly(len(own), columns)]
         for column, tile in enumerate(_read_tiles(dataset, picked, side)):
             sheet.paste(tile, (left + column * step, top))
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    return write_bytes(path, stream.getvalue())
+
+
+def draw_pairs(dataset: Dataset, pairs: Sequence[tuple[int, int]], path: Path) -> Path:
+    """Write a PNG of pairs of images side by side, four pairs a line."""
+    side, lines = 88, -(-len(pairs) // PAIRS_WIDE)
+    wide, high = 2 * side + 5 * GAP, side + 4 * GAP
+    sheet = Image.new(
+        "RGBA", (min(len(pairs), PAIRS_WIDE) * wide - 4 * GAP, lines * high - 4 * GAP)
+    )
+    for place, pair in enumerate(pairs):
+        line, column = divmod(place, PAIRS_WIDE)
+        for number, tile in enumerate(_read_tiles(dataset, np.array(pair, np.int64), side)):
+            sheet.paste(tile, (column * wide + number * (side + GAP), line * high))
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
     return write_bytes(path, stream.getvalue())
