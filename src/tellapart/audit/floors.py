@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.audit.checks.check import Looked
+from tellapart.data.copies import average_cells
 from tellapart.data.dataset import Pixels
 from tellapart.metrics.intervals import estimate_share
 from tellapart.records import Estimate
@@ -73,11 +74,6 @@ def _learn_colours(
 def _find_nearest(train: Pixels, asked: Pixels) -> NDArray[np.int64]:
     from sklearn.neighbors import NearestNeighbors
 
-    def shrink(thumbs: Pixels) -> NDArray[np.float32]:
-        count, side, _, channels = thumbs.shape
-        cut = thumbs.reshape(count, GRID, side // GRID, GRID, side // GRID, channels)
-        small: NDArray[np.float32] = cut.mean((2, 4), dtype=np.float32)
-        return small.reshape(count, -1)
-
-    finder = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(shrink(train))
-    return np.asarray(finder.kneighbors(shrink(asked), return_distance=False)[:, 0])
+    known, new = (average_cells(one, GRID).reshape(len(one), -1) for one in (train, asked))
+    finder = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(known)
+    return np.asarray(finder.kneighbors(new, return_distance=False)[:, 0])

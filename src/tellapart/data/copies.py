@@ -4,7 +4,8 @@ Each image is looked at in 32 pixels. Its nearest neighbours, and those of its m
 found on a signature of 8 x 8 means of each colour, without the colour's mean and the whole's scale,
 so that brightness and contrast have no say. What is near is compared pixel by pixel, shifted by up
 to a pixel: the correlation has to be at least ``ALIKE``. Both are a little blurred, as encoding and
-resizing do, and without their local means, for backgrounds alone are much alike.
+resizing do (JPEG colours more than shades), and without their local means, for backgrounds alone
+are much alike.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ SIDE, GRID = 32, 8
 SMALLEST = 16
 """Pixels of a side below which images are too coarse to tell a copy from what looks like it."""
 NEIGHBOURS = 4
-NEAR = 0.9
+NEAR = 0.93
 """The correlation of signatures from which on images are compared pixel by pixel."""
 ALIKE = 0.95
 FLAT = 4.0
@@ -77,10 +78,7 @@ def find_copies(dataset: Dataset) -> tuple[Copy, ...]:
     if len(dataset) < 2 or not is_comparable(dataset):
         return ()
     thumbs = read_thumbs(dataset)
-    rich = np.flatnonzero(thumbs.reshape(len(thumbs), -1).std(1) >= FLAT)
-    if len(rich) < 2:
-        return ()
-    return tuple(_compare(dataset, thumbs, _find_near(thumbs, rich)))
+    return tuple(_compare(dataset, thumbs, _find_near(thumbs)))
 
 
 def read_thumbs(dataset: Dataset) -> Pixels:
@@ -99,9 +97,7 @@ def _shrink(pixels: Pixels) -> Pixels:
     if side == SIDE:
         return pixels
     if side % SIDE == 0:
-        part = side // SIDE
-        cut = pixels.reshape(count, SIDE, part, SIDE, part, channels)
-        return np.asarray(np.rint(cut.mean((2, 4), dtype=np.float32)), np.uint8)
+        return np.asarray(np.rint(average_cells(pixels, SIDE)), np.uint8)
     made = np.empty((count, SIDE, SIDE, channels), np.uint8)
     for place, one in enumerate(pixels):
         image = Image.fromarray(one[..., 0] if channels == 1 else one)
@@ -110,30 +106,49 @@ def _shrink(pixels: Pixels) -> Pixels:
     return made
 
 
+def average_cells(pixels: Pixels, grid: int) -> Numbers:
+    """Return the means of (n, side, side, c) images in a grid of cells, (n, grid, grid, c)."""
+    part = pixels.shape[1] // grid
+    total = np.zeros((len(pixels), grid, grid, pixels.shape[3]), np.uint32)
+    for down in range(part):
+        for right in range(part):
+            total += pixels[:, down::part, right::part]
+    return np.asarray(total / part**2, np.float32)
+
+
 def _sign(thumbs: Pixels) -> Numbers:
-    """Return the signature of each image, (n, 8 * 8 * channels), with mean 0 and length 1."""
-    count, part = len(thumbs), SIDE // GRID
-    cut = thumbs.reshape(count, GRID, part, GRID, part, -1)
-    return _standardize(cut.mean((2, 4), dtype=np.float32))
+    """Return the signature of each image, (n, 8 * 8 * channels), with mean 0 and length 1.
+
+    That of one whose shades hardly differ is 0: it is near to none.
+    """
+    found = np.empty((len(thumbs), GRID * GRID * thumbs.shape[3]), np.float32)
+    for first in range(0, len(thumbs), BLOCK):
+        some = thumbs[first : first + BLOCK]
+        rich = some.reshape(len(some), -1).std(1, dtype=np.float32) >= FLAT
+        found[first : first + BLOCK] = _standardize(average_cells(some, GRID))
+        found[first : first + BLOCK][~rich] = 0.0
+    return found
 
 
-def _find_near(thumbs: Pixels, rich: NDArray[np.int64]) -> set[tuple[int, int, bool]]:
-    """Return (row, other row, whether mirrored) of images whose signatures are near."""
+def _find_near(thumbs: Pixels) -> set[tuple[int, int, bool]]:
+    """Return (row, later row, whether mirrored) of images whose signatures are near.
+
+    Each is compared with those after it: for the earlier ones that was done before.
+    """
     from sklearn.neighbors import NearestNeighbors
 
-    plain = _sign(thumbs[rich])
-    finder = NearestNeighbors(
-        n_neighbors=min(NEIGHBOURS, len(rich)), algorithm="brute", metric="sqeuclidean"
-    ).fit(plain)
+    plain, turned = _sign(thumbs), _sign(thumbs[:, :, ::-1])
     near: set[tuple[int, int, bool]] = set()
-    for mirrored in (False, True):
-        asked = _sign(thumbs[rich][:, :, ::-1]) if mirrored else plain
-        for first in range(0, len(rich), BLOCK):
-            check_stop()
+    for first in range(0, len(thumbs), BLOCK):
+        check_stop()
+        count = min(NEIGHBOURS, len(thumbs) - first)
+        finder = NearestNeighbors(n_neighbors=count, algorithm="brute", metric="sqeuclidean")
+        finder.fit(plain[first:])
+        for mirrored, asked in ((False, plain), (True, turned)):
             distances, found = finder.kneighbors(asked[first : first + BLOCK])
-            places, ranks = np.nonzero(1 - distances / 2 >= NEAR)  # of vectors of length 1
-            pairs = np.sort(np.stack([rich[first + places], rich[found[places, ranks]]], 1), 1)
-            near |= {(a, b, mirrored) for a, b in pairs.tolist() if a != b}
+            rows, ranks = np.nonzero(1 - distances / 2 >= NEAR)  # of vectors of length 1
+            pairs = zip(rows.tolist(), found[rows, ranks].tolist(), strict=True)
+            near |= {(first + min(a, b), first + max(a, b), mirrored) for a, b in pairs if a != b}
     return near
 
 
@@ -169,15 +184,20 @@ def correlate(first: NDArray[Any], second: NDArray[Any]) -> Numbers:
 
 
 def _sharpen(pixels: NDArray[Any]) -> Numbers:
-    """Return images a little blurred, less the means of 9 x 9 pixels."""
+    """Return images a little blurred, their colours more than their shades, less means of 9 x 9."""
     from scipy import ndimage
 
-    fine: Numbers = pixels.astype(np.float32)
-    coarse = fine
+    grey: Numbers = pixels.mean(3, keepdims=True, dtype=np.float32)
+    colours: Numbers = pixels - grey
+    coarse = grey
     for axis in (1, 2):
-        fine = ndimage.convolve1d(fine, (0.25, 0.5, 0.25), axis)
+        grey = ndimage.convolve1d(grey, (0.25, 0.5, 0.25), axis)
         coarse = ndimage.uniform_filter1d(coarse, 9, axis)
-    detail: Numbers = fine - coarse
+        colours = ndimage.uniform_filter1d(colours, 5, axis)
+    wide = colours
+    for axis in (1, 2):
+        wide = ndimage.uniform_filter1d(wide, 9, axis)
+    detail: Numbers = grey - coarse + colours - wide
     return detail
 
 

@@ -76,10 +76,12 @@ def measure_pictures(thumbs: Pixels) -> dict[str, NDArray[np.float64]]:
     for first in range(0, len(thumbs), 4096):
         rows = slice(first, first + 4096)
         some = thumbs[rows].astype(np.float32)
-        grey = some.mean(3)
+        colours = [some[..., place] for place in range(some.shape[3])]
+        grey = sum(colours) / np.float32(len(colours))
         found["brightness"][rows] = grey.mean((1, 2))
         found["contrast"][rows] = grey.std((1, 2))
         found["sharpness"][rows] = np.abs(np.diff(grey, axis=2)).mean((1, 2))
         if thumbs.shape[3] == 3:
-            found["saturation"][rows] = np.ptp(some, axis=3).mean((1, 2))
+            spread = np.maximum.reduce(colours) - np.minimum.reduce(colours)
+            found["saturation"][rows] = spread.mean((1, 2))
     return found
