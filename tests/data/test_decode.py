@@ -327,3 +327,11 @@ def test_a_phone_s_heic_is_read() -> None:
     assert looks_like_image(content[:HEAD])
     expected = decode_image(encode(make_scene()), 16, 3).astype(int)
     np.testing.assert_allclose(decode_image(content, 16, 3), expected, atol=8)
+
+
+def test_a_program_that_is_named_as_an_image_is_not_run() -> None:
+    """PostScript draws by running: what Pillow would give to another program."""
+    content = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EOF\n"
+    assert not looks_like_image(content[:HEAD])
+    with pytest.raises(DataError, match="not an image in JPEG"):
+        look_at(content)

@@ -218,7 +218,8 @@ def share_dataset(dataset: Dataset, path: Path) -> Dataset:
     Pixels in memory are written to ``path``, which must stay while the dataset is in use.
     """
     share = getattr(dataset.source, "share", None)
-    return dataset if share is None else replace(dataset, source=share(path))
+    source = dataset.source if share is None else share(path)
+    return replace(dataset, source=source, facts={})  # which are for the audit alone
 
 
 def resize_dataset(dataset: Dataset, size: int) -> Dataset:

@@ -247,6 +247,12 @@ def _leave_small_out(listing: Listing, kept: list[int], least: int) -> list[int]
     small = sorted((name for name, count in counts.items() if count < least), key=sort_naturally)
     if not small:
         return kept
+    if len(counts) - len(small) < 2:
+        (_, most), (_, second) = [*counts.most_common(2), ("", 0)][:2]
+        raise DataError(
+            f"--min-images must leave two classes, but those with most have {most:,} and "
+            f"{second:,} images, fewer than {least:,}; ask for fewer"
+        )
     listing.notes.append(
         f"classes of fewer than {least} images left out: "
         f"{', '.join(f'{name} ({counts[name]})' for name in small)}"

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tellapart import __version__
-from tellapart.audit import Looked, describe_data, find_faults
+from tellapart.audit import QUICK, Looked, describe_data, find_faults
 from tellapart.cells.reporter import Reporter
 from tellapart.data.dataset import Dataset
 from tellapart.data.split import write_split
@@ -257,7 +257,8 @@ class _Study:
 
     def _warn(self) -> None:
         """Say what is gravely wrong with the data, where no step inspects them."""
-        for one in find_faults(Looked(self.context.dataset, self.context.seal.split)):
+        looked = Looked(self.context.dataset, self.context.seal.split)
+        for one in find_faults(looked, QUICK):
             if one.severity == "grave":
                 self.context.reporter.say(f"{one.title}: {one.sentence} {one.advice}")
 
