@@ -247,5 +247,7 @@ def test_small_classes_are_left_out_when_asked(tmp_path: Path, write_image: Writ
     dataset = load_images(tmp_path, read=ReadSettings(min_images=4))
     assert dataset.classes == ("a", "b") and len(dataset) == 9
     assert "classes of fewer than 4 images left out: c (1)" in dataset.notes
-    with pytest.raises(DataError, match=r"must leave two classes, .* have 5 and 4 .*than 50; ask"):
+    with pytest.raises(
+        DataError, match=r"must leave two classes, but got 50, .* have 5 and 4 .* ask for 4 at most"
+    ):
         load_images(tmp_path, read=ReadSettings(min_images=50))

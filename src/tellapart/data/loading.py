@@ -250,8 +250,8 @@ def _leave_small_out(listing: Listing, kept: list[int], least: int) -> list[int]
     if len(counts) - len(small) < 2:
         (_, most), (_, second) = [*counts.most_common(2), ("", 0)][:2]
         raise DataError(
-            f"--min-images must leave two classes, but those with most have {most:,} and "
-            f"{second:,} images, fewer than {least:,}; ask for fewer"
+            f"--min-images must leave two classes, but got {least:,}, and those with most have "
+            f"{most:,} and {second:,} images; ask for {second:,} at most"
         )
     listing.notes.append(
         f"classes of fewer than {least} images left out: "
