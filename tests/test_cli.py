@@ -431,6 +431,7 @@ def test_a_terminal_that_hangs_up_leaves_a_checkpoint(here: Path) -> None:
     assert list((here / "out").glob("baseline/*/resume/*.safetensors"))
 
 
+@pytest.mark.slow  # the lock has tests of its own
 def test_the_second_process_on_a_folder_is_refused(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

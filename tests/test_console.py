@@ -206,7 +206,9 @@ def test_names_are_printed_without_control_characters(photos: Path, tmp_path: Pa
     assert b"\x1b" not in inspect(photos / "\x1b[2J", tmp_path / "none").stderr
 
 
-@pytest.mark.parametrize("redirect", ["2>/dev/full", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    "redirect", [pytest.param("2>/dev/full", marks=pytest.mark.slow), "<&- >&- 2>&-"]
+)
 def test_streams_that_take_nothing_stop_no_work(
     redirect: str, photos: Path, tmp_path: Path
 ) -> None:

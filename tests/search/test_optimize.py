@@ -360,6 +360,7 @@ class KillsDriver:
         return climb(model, recipe, follow)
 
 
+@pytest.mark.slow  # one over a single trial is quick
 def test_a_driver_killed_over_two_trials_leaves_none_out_and_none_twice(
     tmp_path: Path,
 ) -> None:

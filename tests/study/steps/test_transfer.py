@@ -136,6 +136,7 @@ def test_both_models_are_tested_and_compared(whole: tuple[StudyRecord, Path]) ->
     assert "Frozen or fine-tuned" in (folder / "report.html").read_text("utf-8")
 
 
+@pytest.mark.slow  # so it is with heads, and networks from scratch
 def test_a_fine_tuned_model_that_is_kept_can_be_evaluated_again(
     digits: Dataset, small_backbone: str, tmp_path: Path
 ) -> None:
