@@ -143,3 +143,11 @@ def test_a_deflated_file_is_refused_before_it_is_unpacked() -> None:
     content = make_file(RAMP).replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.10008.1.2.1.99")
     with pytest.raises(DataError, match="a deflated DICOM file"):
         look_at(content)
+
+
+def test_one_patient_for_all_is_no_group(tmp_path: Path) -> None:
+    for number in range(4):
+        (tmp_path / "ab"[number % 2]).mkdir(exist_ok=True)
+        content = make_file(RAMP[:16, :16] + np.int16(number), "anonymous")
+        (tmp_path / "ab"[number % 2] / f"{number}.dcm").write_bytes(content)
+    assert load_images(tmp_path).names == ()

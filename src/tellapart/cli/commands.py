@@ -126,7 +126,9 @@ def inspect(
     assert isinstance(step, InspectStep)
     if exclude_to is not None:
         reasons = {name: one.title for one in step.findings for name in one.leave_out}
-        print_text(f"{len(reasons):,} images: {write_names(expand_path(exclude_to), reasons)}")
+        path = write_names(expand_path(exclude_to), reasons)
+        if not files.as_json:
+            print_text(f"{len(reasons):,} images: {path}")
     for one in step.findings:
         if one.name in named:
             raise DataError(f"{one.title.lower()}: {one.sentence} {one.advice}")

@@ -129,7 +129,7 @@ def load_listing(
 
     headers = _try_files(listing, read_one)
     looks = [header.look for header in headers]
-    if any(look.patient for look in looks):
+    if len({look.patient for look in looks}) > 1:  # one for all is a name that was taken out
         listing.files = [
             replace(file, group=file.group or look.patient)
             for file, look in zip(listing.files, looks, strict=True)
