@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
+from tellapart.audit.neighbours import bound_accuracy, find_neighbours, reduce_features
 from tellapart.config import TrainSettings
 from tellapart.metrics.comparisons import (
     compute_mcnemar,
@@ -60,6 +61,28 @@ def draw_grouped(
     if icc:
         level = rng.beta(share * (1 / icc - 1), (1 - share) * (1 / icc - 1), groups)
     return rng.random((groups, size)) < level[:, None]
+
+
+@cache
+def measure_best(classes: int, apart: float) -> float:
+    """Return the best accuracy for normal classes around the ends of the axes, by many draws."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(classes, size=MANY)
+    points = rng.normal(size=(MANY, classes)) + apart * np.eye(classes)[labels]
+    return float((points.argmax(1) == labels).mean())
+
+
+def draw_bound(rng: np.random.Generator, classes: int, apart: float, n: int, flips: float) -> bool:
+    """The best that can be reached lies below the upper limit of its bound."""
+    labels = rng.integers(classes, size=n)
+    points = rng.normal(size=(n, classes)) + apart * np.eye(classes)[labels]
+    flipped = rng.random(n) < flips
+    labels = (labels + flipped * rng.integers(1, classes, size=n)) % classes
+    own = reduce_features(lambda places: points[places].astype(np.float16), n)
+    near, _ = find_neighbours(own, np.arange(n), 1)
+    best = measure_best(classes, apart)
+    truth = best * (1 - flips) + (1 - best) * flips / (classes - 1)
+    return truth <= bound_accuracy(labels[near[:, 0]] == labels, np.arange(n), classes).high
 
 
 def draw_share_of_groups(
@@ -306,6 +329,15 @@ SIMULATIONS: dict[str, dict[str, Draw]] = {
         )
         for icc in (0.0, 0.1, 0.5)
         for groups in (10, 30, 100)
+    },
+    "bound": {
+        f"{classes} classes, {n:,} images, best {measure_best(classes, apart):.0%}, "
+        f"{flips:.0%} of labels flipped".replace("%", " %"): partial(
+            draw_bound, classes=classes, apart=apart, n=n, flips=flips
+        )
+        for classes, apart in ((3, 8.0), (10, 4.0))
+        for n in (300, 1000)
+        for flips in (0.0, 0.2)
     },
     "class": {
         f"{what} of the rarest of 5 classes, {n:,} images": partial(draw_class, what=what, n=n)

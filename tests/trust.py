@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FIGURES = Path(__file__).with_name("trust.json")
 PAGE = ROOT / "docs/trust.md"
 DRAWS, RANKINGS = 2000, 100
-SLOW = {"bootstrap": 500, "calibration": 300, "gain": 100, "need": 100}
+SLOW = {"bootstrap": 500, "bound": 200, "calibration": 300, "gain": 100, "need": 100}
 FEWEST = 10
 """Draws that said something, from which on their share is given."""
 Figures = dict[str, dict[str, list[int]]]
@@ -56,7 +56,7 @@ ROWS = (
             "ModelStep.honest_score", "ModelStep.test_score", "ModelStep.val_score",
             "RunRecord.val_accuracy", "RunRecord.val_score", "ScreenRecord.val_score",
             "TestRecord.scores", "TestRecord.floor", "TestRecord.without_twins",
-            "TrialRecord.val_score", "InspectStep.floors",
+            "TrialRecord.val_score", "InspectStep.floors", "LabelsStep.score",
         ),
         "share",
     ),
@@ -181,6 +181,14 @@ ROWS = (
         "if new images are like the old, and the curve goes on as it went",
         ("GainRecord.low", "GainRecord.high", "GainRecord.value"),
         "gain",
+    ),
+    Row(
+        "the most that can be told right",
+        "a bound from nearest neighbours (Cover and Hart 1967), with Wilson's limits",
+        "neighbours lie further off than in endless data, so that more may be reached than it says,"
+        " by other features above all",
+        ("LabelsStep.bound",),
+        "bound",
     ),
     Row(
         "the images that an accuracy takes",

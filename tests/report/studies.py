@@ -302,6 +302,17 @@ def make_steps(classes: tuple[str, ...], protocol: str) -> dict[str, Any]:
             unchecked=("shortcuts of files, for there are none",),
             samples="inspect/samples.png", sampled=3,
         ),
+        "labels": rec.LabelsStep(
+            answer="Labels that look wrong: 2 of 6,000.", backbone="mobilenet", image_size=96,
+            images=6000, tested=1000, folds=5, score=make_estimate(0.86, 5000),
+            bound=make_estimate(0.9, 6000),
+            findings=(rec.Finding(
+                name="labels", title="Labels that look wrong", severity="mind", count=2, of=6000,
+                sentence="Labels that look wrong: 2 of 6,000.", advice="Look at them.",
+                examples=("a.png: labelled frog, looks like <b> (98 %)",),
+            ),),
+            unchecked=("labels of 1 class with fewer than 5 pictures",),
+        ),
         "baseline": rec.BaselineStep(
             answer="The simple network is right six times in ten.",
             **fill_model(classes, 0.62, "cnn-32-128", 1, protocol),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,6 @@ from tellapart.data.copies import is_comparable
 from tellapart.data.dataset import Dataset, Indices
 from tellapart.data.split import Split, count_leaks
 from tellapart.records import (
-    FINDINGS,
     ROLES,
     DataRecord,
     Finding,
@@ -60,7 +59,7 @@ QUICK: tuple[FindingName, ...] = ("conflicts", "leaks", "groups", "blank", "unre
 """Checks that look at no pixel, and take no time."""
 
 
-def find_faults(looked: Looked, names: Sequence[FindingName] = FINDINGS) -> tuple[Finding, ...]:
+def find_faults(looked: Looked, names: Iterable[FindingName] = CHECKS) -> tuple[Finding, ...]:
     """Return what these checks find, the gravest first."""
     found = []
     for name in names:

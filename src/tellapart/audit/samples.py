@@ -1,4 +1,4 @@
-"""Pictures of images: a grid by class, and pairs that are alike."""
+"""Pictures of images: a grid by class, pairs that are alike, and some with captions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SAMPLES = 8
 MOST_CLASSES = 40
 """Classes in the grid: it stays below 4 MB, whatever the images."""
 GAP, NAME_WIDTH, NAME_INK = 4, 150, "#76828f"
-PAIRS_WIDE = 4
+PAIRS_WIDE, WIDE, CAPTION = 4, 6, 44
 
 
 def draw_samples(dataset: Dataset, rows: Indices, path: Path) -> Path:
@@ -66,6 +66,30 @@ def draw_pairs(dataset: Dataset, pairs: Sequence[tuple[int, int]], path: Path) -
         line, column = divmod(place, PAIRS_WIDE)
         for number, tile in enumerate(_read_tiles(dataset, np.array(pair, np.int64), side)):
             sheet.paste(tile, (column * wide + number * (side + GAP), line * high))
+    stream = io.BytesIO()
+    sheet.save(stream, "PNG")
+    return write_bytes(path, stream.getvalue())
+
+
+def draw_captioned(
+    dataset: Dataset, rows: Sequence[int], captions: Sequence[str], path: Path
+) -> Path:
+    """Write a PNG of images, each with a caption of one or two lines below, six a line."""
+    side, step, high = 112, 112 + 4 * GAP, 112 + CAPTION
+    lines = -(-len(rows) // WIDE)
+    sheet = Image.new("RGBA", (min(len(rows), WIDE) * step - 4 * GAP, lines * high))
+    draw = ImageDraw.Draw(sheet)
+    tiles = _read_tiles(dataset, np.array(rows, np.int64), side)
+    for place, (tile, caption) in enumerate(zip(tiles, captions, strict=True)):
+        line, column = divmod(place, WIDE)
+        sheet.paste(tile, (column * step, line * high))
+        for number, text in enumerate(caption.splitlines()):
+            name = _Name(text)
+            while name.width > side and len(text) > 4:
+                text = shorten_name(text, len(text) - 1)
+                name = _Name(text)
+            at = (column * step, line * high + side + GAP + 15 * number)
+            draw.text(at, name.text, NAME_INK, name.font)
     stream = io.BytesIO()
     sheet.save(stream, "PNG")
     return write_bytes(path, stream.getvalue())

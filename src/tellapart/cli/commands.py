@@ -18,7 +18,7 @@ from tellapart.console import ConsoleReporter, escape, print_json, print_text
 from tellapart.data.listing import show_name
 from tellapart.device import choose_device
 from tellapart.errors import DataError, SettingError, suggest_name
-from tellapart.records import FINDINGS, InspectStep, StudyRecord
+from tellapart.records import FINDINGS, InspectStep, LabelsStep, StudyRecord
 from tellapart.report.sections import SECTIONS
 from tellapart.study.settings import (
     RunSettings,
@@ -103,11 +103,20 @@ def inspect(
     exclude_to: Annotated[
         Path | None, Parameter(help="Write for --exclude which images should be left out, and why.")
     ] = None,
+    labels: Annotated[
+        bool,
+        Parameter(help="Look for labels that look wrong too, with a pretrained backbone: minutes."),
+    ] = False,
+    backbone: Annotated[
+        str | None, Parameter(help="The backbone for that [default: efficientnet-lite0].")
+    ] = None,
     files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Look at the data: balance, copies, leaks between splits, shortcuts, files, samples.
 
     Example: `tellapart inspect photos/`
+
+    Example: `tellapart inspect photos/ --labels --exclude-to leave-out.csv`
     """
     from tellapart.data.exclude import write_names
 
@@ -118,18 +127,28 @@ def inspect(
                 f"--fail-on must name some of {', '.join(FINDINGS)}, but got {name!r}"
                 f"{suggest_name(name, FINDINGS)}"
             )
-    settings = StudySettings(steps=("inspect",), split_seed=split_seed, split=split)
+    look = labels or backbone is not None or bool({"labels", "outliers"} & set(named))
+    settings = StudySettings(
+        steps=("inspect", "labels") if look else ("inspect",),
+        split_seed=split_seed,
+        split=split,
+        transfer=TransferSettings(backbones=() if backbone is None else (backbone,)),
+    )
     record = run_job("inspect", data, settings, files)
     if record is None:
         return
-    step = record.steps["inspect"]
-    assert isinstance(step, InspectStep)
+    findings = [
+        finding
+        for step in record.steps.values()
+        if isinstance(step, InspectStep | LabelsStep)
+        for finding in step.findings
+    ]
     if exclude_to is not None:
-        reasons = {name: one.title for one in step.findings for name in one.leave_out}
+        reasons = {name: one.title for one in findings for name in one.leave_out}
         path = write_names(expand_path(exclude_to), reasons)
         if not files.as_json:
             print_text(f"{len(reasons):,} images: {path}")
-    for one in step.findings:
+    for one in findings:
         if one.name in named:
             raise DataError(f"{one.title.lower()}: {one.sentence} {one.advice}")
 

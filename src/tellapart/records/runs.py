@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, get_args
 
 from pydantic import Field, model_validator
 
-from tellapart.records.base import Record, Role, Scalar
+from tellapart.records.base import Record, Role, Scalar, StepPlan
 
 
 class Estimate(Record):
@@ -201,8 +201,9 @@ class StepRecord(Record):
 
 
 FindingName = Literal[
-    "conflicts", "leaks", "groups", "shortcuts", "drift", "blank", "unreadable", "balance", "copies"
-]
+    "conflicts", "leaks", "groups", "shortcuts", "drift", "pretrained", "blank", "unreadable",
+    "balance", "copies", "labels", "outliers",
+]  # fmt: skip
 FINDINGS: tuple[FindingName, ...] = get_args(FindingName)
 """What may be wrong with data, the gravest first."""
 
@@ -248,6 +249,38 @@ class InspectStep(StepRecord):
     unchecked: tuple[str, ...] = ()
     samples: str
     sampled: int
+
+
+class LabelsStep(StepRecord):
+    """What a pretrained backbone tells of ``images``, of which ``tested`` are of test.
+
+    ``score`` is the accuracy, outside test, of heads in ``folds`` folds on images that they had not
+    seen; ``bound`` is above what can be reached from these features, or None where nothing is
+    known of it.
+    """
+
+    step: Literal["labels"] = "labels"
+    backbone: str
+    image_size: int
+    images: int
+    tested: int
+    folds: int
+    score: Estimate
+    bound: Estimate | None = None
+    findings: tuple[Finding, ...] = ()
+    unchecked: tuple[str, ...] = ()
+
+
+class LabelsPlan(StepPlan):
+    """Of which backbone, at which size, features are taken; ``every``: of all images.
+
+    Else of those whose features are in the cache. ``key`` is the backbone's.
+    """
+
+    backbone: str
+    image_size: int
+    key: str
+    every: bool = True
 
 
 class ModelStep(StepRecord):

@@ -30,7 +30,12 @@ from tellapart.train.loop import Rows, fit_network
 from tellapart.train.progress import Watch
 from tellapart.transfer.features import Features
 from tellapart.transfer.head import Examples, HeadArgs, fit_head
-from tellapart.transfer.logistic import cross_validate, cut_folds, fit_logistic
+from tellapart.transfer.logistic import (
+    check_counts,
+    cross_validate,
+    cut_folds,
+    fit_logistic,
+)
 from tellapart.transfer.views import View
 from tellapart.workspace import write_json
 
@@ -181,6 +186,7 @@ def cross_backbones(context: Context, done: Sequence[Extracted]) -> FoldsRecord 
         return None
     split, own = context.seal.split, done[0].rows
     rows = np.intersect1d(split.merge_train_val(), np.concatenate([own.train, split.val]))
+    check_counts(context.dataset, rows, count)
     folds = cut_folds(context.dataset, rows, count, context.settings.seed)
     records: list[FoldRecord] = []
     correct: dict[str, Correct] = {}

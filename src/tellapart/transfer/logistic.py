@@ -10,7 +10,7 @@ predicted once.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,8 +82,11 @@ def fit_best(
     rows: Rows,
     watch: Watch = lambda penalty, score: None,
     metric: str = "accuracy",
+    penalties: Sequence[float] = PENALTIES,
 ) -> Fit:
     """Return the fit that does best on ``rows.watch``; of equals that with the largest penalty.
+
+    ``penalties`` are tried, the largest first.
 
     Raises:
         NotFinite: a feature is not finite.
@@ -104,7 +107,7 @@ def fit_best(
     threads = count_threads() if inputs.size * classes > LARGE else 1
     best: tuple[float, float] | None = None
     tired = 0
-    for penalty in PENALTIES:
+    for penalty in penalties:
         check_stop()
         model.C = 1 / (penalty * count)
         with warnings.catch_warnings(), threadpool_limits(threads, "blas"):
@@ -207,12 +210,10 @@ class Fold:
 def cut_folds(dataset: Dataset, rows: Indices, count: int, seed: int) -> tuple[Fold, ...]:
     """Divide rows into folds of equal shares of every class; no group is in two of them.
 
-    Raises:
-        DataError: a class has fewer images than there are folds.
+    Each class has to have at least ``count`` images, and ``LEAST``.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    check_counts(dataset, rows, count)
     labels = dataset.labels[rows]
     groups = dataset.groups[rows]
     cutter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
@@ -260,3 +261,26 @@ def cross_validate(
         parts.append(float(hits.mean()))
         watch(parts[-1])
     return np.array([right[row] for row in sorted(right)]), tuple(parts)
+
+
+def predict_folds(
+    examples: Examples, folds: tuple[Fold, ...], watch: Callable[[], None]
+) -> NDArray[np.float32]:
+    """Return (n, classes) probabilities of the held rows, sorted, from heads that saw none of them.
+
+    The penalty is that which is best in the first fold. ``watch`` is called after each.
+
+    Raises:
+        NotFinite: a feature is not finite.
+    """
+    rows = np.concatenate([fold.held for fold in folds])
+    found = []
+    penalties: Sequence[float] = PENALTIES
+    for fold in folds:
+        fit = fit_best(examples, fold.rows, penalties=penalties)
+        penalties = (fit.penalty,)
+        logits = torch.from_numpy(predict_head(fit.network, examples.vectors, fold.held))
+        found.append(torch.softmax(logits, dim=1).numpy())
+        watch()
+    probabilities: NDArray[np.float32] = np.concatenate(found)[np.argsort(rows)]
+    return probabilities

@@ -8,6 +8,7 @@ from tellapart.audit.checks.copies import check_conflicts, check_copies, check_l
 from tellapart.audit.checks.drift import check_drift
 from tellapart.audit.checks.files import check_blank, check_unreadable
 from tellapart.audit.checks.groups import check_groups
+from tellapart.audit.checks.pretrained import check_pretrained
 from tellapart.audit.checks.shortcuts import check_shortcuts
 from tellapart.records import FindingName
 
@@ -17,6 +18,7 @@ CHECKS: dict[FindingName, Check] = {
     "groups": check_groups,
     "shortcuts": check_shortcuts,
     "drift": check_drift,
+    "pretrained": check_pretrained,
     "blank": check_blank,
     "unreadable": check_unreadable,
     "balance": check_balance,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tellapart.report.sections.baseline import BASELINE
 from tellapart.report.sections.inspect import INSPECT
+from tellapart.report.sections.labels import LABELS
 from tellapart.report.sections.learn import LEARN
 from tellapart.report.sections.search import SEARCH
 from tellapart.report.sections.section import Section
@@ -13,6 +14,7 @@ from tellapart.report.sections.vary import VARY
 
 SECTIONS: dict[str, Section] = {
     "inspect": INSPECT,
+    "labels": LABELS,
     "baseline": BASELINE,
     "conv": CONV,
     "dense": DENSE,

@@ -7,7 +7,7 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from tellapart.records import ROLES, InspectStep
+from tellapart.records import ROLES, Finding, InspectStep
 from tellapart.report import canvas, wording
 from tellapart.report.plots import LISTED
 from tellapart.report.sections.section import Section
@@ -36,12 +36,14 @@ def answer(step: InspectStep, classes: Sequence[str]) -> str:
 
 
 def picture_samples(step: InspectStep, classes: Sequence[str], folder: Path) -> dict[str, str]:
-    """Return the sample grid, and the pictures of findings, as WebP if they are within the folder.
+    """Return the sample grid, and the pictures of findings, if they are within the folder."""
+    samples = _embed(folder, step.samples)
+    return picture_findings(step.findings, folder) | ({"samples": samples} if samples else {})
 
-    WebP takes a fifth of a PNG's bytes.
-    """
-    files = {"samples": step.samples} | {one.name: one.picture for one in step.findings}
-    found = {name: _embed(folder, file) for name, file in files.items() if file}
+
+def picture_findings(findings: Sequence[Finding], folder: Path) -> dict[str, str]:
+    """Return the pictures of findings as WebP, which takes a fifth of a PNG's bytes."""
+    found = {one.name: _embed(folder, one.picture) for one in findings if one.picture}
     return {name: picture for name, picture in found.items() if picture}
 
 

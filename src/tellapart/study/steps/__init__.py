@@ -1,11 +1,12 @@
 """The one table of the steps of a study, in the order in which they run.
 
-The transfer is before the search, which makes something of whatever time is left.
+The transfer is before the search, which makes something of whatever time is left; the
+look at labels takes its features.
 """
 
 from __future__ import annotations
 
-from tellapart.study.steps import baseline, inspect, learn, search, sweep, transfer, vary
+from tellapart.study.steps import baseline, inspect, labels, learn, search, sweep, transfer, vary
 from tellapart.study.steps.step import Step
 
 STEPS: dict[str, Step] = {
@@ -14,6 +15,7 @@ STEPS: dict[str, Step] = {
     "conv": sweep.CONV,
     "dense": sweep.DENSE,
     "transfer": transfer.STEP,
+    "labels": labels.STEP,
     "search": search.STEP,
     "learn": learn.STEP,
     "vary": vary.STEP,

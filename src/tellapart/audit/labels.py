@@ -1,0 +1,113 @@
+"""What a backbone's features tell of single images: labels that look wrong, strange pictures."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.audit.checks.check import SHOWN, Looked
+from tellapart.audit.neighbours import find_far
+from tellapart.audit.samples import draw_captioned
+from tellapart.data.dataset import Indices, Labels
+from tellapart.records import ROLES, Finding
+from tellapart.workspace import write_text
+
+SUSPECTS = "suspects.csv"
+
+
+def list_suspects(labels: Labels, probabilities: NDArray[np.float32]) -> Indices:
+    """Return which of (n,) labels look wrong, the most suspect first.
+
+    By confident learning (Northcutt, Jiang and Chuang 2021, Journal of Artificial Intelligence
+    Research 70:1373), as cleanlab has it.
+
+    Args:
+        probabilities: (n, classes), of models that had not seen the image.
+    """
+    from cleanlab.filter import find_label_issues
+
+    present, codes = np.unique(labels, return_inverse=True)
+    own = probabilities[:, present].astype(np.float64)
+    own /= own.sum(1, keepdims=True)
+    found = find_label_issues(
+        codes, own, return_indices_ranked_by="self_confidence", filter_by="both", n_jobs=1
+    )
+    return np.asarray(found, np.int64)
+
+
+def find_labels(
+    looked: Looked, rows: Indices, probabilities: NDArray[np.float32]
+) -> Finding | None:
+    """Return a finding where labels of ``rows`` look wrong; all are listed in ``SUSPECTS``."""
+    dataset = looked.dataset
+    labels, classes = dataset.labels[rows], dataset.classes
+    suspects = list_suspects(labels, probabilities)
+    guesses = probabilities.argmax(1)
+    if not len(suspects):
+        return None
+    parts = {int(row): role for role in ROLES for row in getattr(looked.split, role)}
+    lines = [
+        (row := int(rows[at]), dataset.hashes[row], parts.get(row, ""), classes[labels[at]],
+         classes[guesses[at]], float(probabilities[at, guesses[at]]))
+        for at in suspects.tolist()
+    ]  # fmt: skip
+    if looked.folder is not None:
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(("file", "row", "hash", "split", "label", "looks_like", "probability"))
+        for row, key, part, label, guess, share in lines:
+            writer.writerow(
+                (looked.dataset.name_row(row), row, key, part, label, guess, f"{share:.4f}")
+            )
+        write_text(looked.folder / SUSPECTS, text.getvalue())
+    tested = sum(line[2] == "test" for line in lines)
+    first = lines[:SHOWN]
+    return Finding(
+        name="labels",
+        title="Labels that look wrong",
+        severity="mind",
+        count=len(lines),
+        of=len(rows),
+        sentence=f"Labels that look wrong: {len(lines):,} of {len(rows):,}"
+        f"{f', {tested:,} of them in test' if tested else ''}. A classifier that had not seen the "
+        "image is sure of another class; some of these images are merely hard.",
+        advice=f"Look at them, the surest first ({SUSPECTS} has all). Correct the label, or leave "
+        "the image out (--exclude takes that file, without the lines that you take out of it).",
+        examples=tuple(
+            f"{dataset.name_row(row)}: labelled {label}, looks like {guess} ({100 * share:.0f} %)"
+            f"{', in test' if part == 'test' else ''}"
+            for row, _, part, label, guess, share in first
+        ),
+        picture=_draw(looked, [(line[0], f"{line[3]}?\n{line[4]}") for line in first], "labels"),
+    )
+
+
+def find_outliers(looked: Looked, rows: Indices, distances: NDArray[np.float64]) -> Finding | None:
+    """Return a finding where images lie far from all others: ``distances`` (n,) are to those."""
+    far = rows[find_far(distances)].tolist()
+    if not far:
+        return None
+    dataset = looked.dataset
+    captions = [(row, dataset.classes[dataset.labels[row]]) for row in far[:SHOWN]]
+    return Finding(
+        name="outliers",
+        title="Images unlike all others",
+        severity="mind",
+        count=len(far),
+        of=len(rows),
+        sentence=f"Images unlike all others: {len(far):,} of {len(rows):,}.",
+        advice="Look whether they belong here; leave out what does not (--exclude).",
+        examples=tuple(f"{dataset.name_row(row)} ({label})" for row, label in captions),
+        picture=_draw(looked, captions, "outliers"),
+    )
+
+
+def _draw(looked: Looked, captioned: list[tuple[int, str]], name: str) -> str:
+    if looked.folder is None:
+        return ""
+    rows, captions = [one[0] for one in captioned], [one[1] for one in captioned]
+    draw_captioned(looked.dataset, rows, captions, looked.folder / f"{name}.png")
+    return f"{looked.folder.name}/{name}.png"
