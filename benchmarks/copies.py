@@ -1,9 +1,11 @@
 """Copies planted in CIFAR-10: how many are found, and what is found besides.
 
-    python benchmarks/copies.py DATA [--each 100] [--pairs found.png]
+    python benchmarks/copies.py DATA [--each 100] [--pairs found.png] [--backbone W]
 
 Prints the share that is found of each kind, the seconds, and how many pairs of the data's own are
-found; ``--pairs`` draws those that are alike the least, to be looked at.
+found; ``--pairs`` draws those that are alike the least, to be looked at. ``--backbone`` does the
+same by features of one, at 160 px: a copy counts as found where its original is nearer to it than
+the limit that calls as many of the data's own images copies.
 """
 
 from __future__ import annotations
@@ -19,10 +21,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tellapart.audit.neighbours import reduce_features
 from tellapart.audit.samples import draw_pairs
 from tellapart.data.cifar import CIFAR10, read_cifar
 from tellapart.data.copies import find_copies
-from tellapart.data.dataset import ArraySource, hash_pixels
+from tellapart.data.dataset import ArraySource, Dataset, hash_pixels
+from tellapart.models.backbone import make_backbone, resize_backbone
+from tellapart.transfer.features import extract_features
 
 Pixels = NDArray[np.uint8]
 
@@ -53,6 +58,7 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--each", type=int, default=100)
     parser.add_argument("--pairs", type=Path)
+    parser.add_argument("--backbone")
     args = parser.parse_args()
     whole = read_cifar(args.data, CIFAR10)
     assert whole is not None, "no copy of CIFAR-10 is there"
@@ -86,6 +92,27 @@ def main() -> None:
     print(f"pairs of the data's own: {len(own)}, of train and test {len(tests)}")
     if args.pairs:
         draw_pairs(dataset, [one[:2] for one in own[:100]], args.pairs)
+    if args.backbone:
+        compare_features(dataset, parts, args.backbone, len({one.second for one in own}))
+
+
+def compare_features(dataset: Dataset, parts: NDArray[np.int64], name: str, called: int) -> None:
+    """Print what features find of each kind, where ``called`` of the data's own are found."""
+    backbone = resize_backbone(make_backbone(name), 160)
+    vectors = extract_features(dataset, backbone).vectors
+    points = reduce_features(vectors.__getitem__, len(dataset))
+    count = len(dataset) - parts.size
+    order = np.arange(count)
+    near = [
+        (points[some] @ points[:count].T - 2 * (some[:, None] == order)).max(1)
+        for some in np.array_split(order, 64)
+    ]
+    limit = np.sort(np.concatenate(near))[-2 * called]  # each of a pair is near the other
+    print(f"by features of {backbone.name}: nearer than {1 - limit:.3f}")
+    for number, (kind, rows) in enumerate(zip(KINDS, parts, strict=True)):
+        first = count + number * len(rows)
+        alike = (points[rows] * points[first : first + len(rows)]).sum(1)
+        print(f"{kind}: {(alike >= limit).sum()} of {len(rows)}")
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from tellapart.data.split import make_split
 from tellapart.models.backbone import make_backbone, resize_backbone
 from tellapart.transfer.features import extract_features
 from tellapart.transfer.head import Examples
-from tellapart.transfer.logistic import cut_folds, predict_folds
+from tellapart.transfer.logistic import PENALTIES, cut_folds, predict_folds
 
 FOLDS = 5
 FIRST = (100, 500, 1000)
@@ -66,7 +66,7 @@ def main() -> None:
         made, flipped = flip(dataset, share)
         start = time.perf_counter()
         folds = cut_folds(made, rows, FOLDS, 0)
-        heads = predict_folds(Examples(vectors, made.labels), folds, lambda: None)
+        heads = predict_folds(Examples(vectors, made.labels), folds, PENALTIES, lambda: None)
         print(f"{FOLDS} folds: {time.perf_counter() - start:.0f} s")
         suspects = list_suspects(made.labels, heads).tolist()
         hits = [sum(row in flipped for row in suspects[:first]) for first in FIRST]

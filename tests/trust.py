@@ -183,7 +183,7 @@ ROWS = (
         "gain",
     ),
     Row(
-        "the most that can be told right",
+        "about the most that features allow",
         "a bound from nearest neighbours (Cover and Hart 1967), with Wilson's limits",
         "neighbours lie further off than in endless data, so that more may be reached than it says,"
         " by other features above all",

@@ -46,14 +46,16 @@ def test_flipped_labels_come_first(flipped: tuple[Dataset, set[int]], tmp_path: 
     with (tmp_path / "labels" / SUSPECTS).open() as stream:
         lines = list(csv.DictReader(stream))
     assert len(lines) == finding.count
-    first = {int(line["row"]) for line in lines[:50]}
+    first = {int(line["file"].removeprefix("row ")) for line in lines[:50]}
     assert len(first & wrong) >= 25, "by chance it were one"
     assert all(line["label"] != line["looks_like"] for line in lines)
     assert lines[0]["split"] in {"train", "val", "test"}
     with Image.open(tmp_path / finding.picture) as image:
         assert image.format == "PNG" and image.width > 600
     assert exclude_images(dataset, tmp_path / "labels" / SUSPECTS).hashes == tuple(
-        dataset.hashes[row] for row in rows if row not in {int(line["row"]) for line in lines}
+        dataset.hashes[row]
+        for row in rows
+        if row not in {int(line["file"].removeprefix("row ")) for line in lines}
     )
 
 

@@ -96,7 +96,7 @@ def test_the_augmentation_is_said() -> None:
     ("augment", "last", "said"),
     [
         ("flip", (0.9, 0.89), "it does not overfit"),
-        ("flip", (0.99, 0.89), "10 points better .*: it overfits.*images, a smaller network.$"),
+        ("flip", (0.99, 0.89), "10 points better .*: it overfits.*more images.$"),
         ("none", (0.99, 0.89), "it overfits.*tellapart train --augment standard"),
         ("flip+cutmix", (0.6, 0.89), "mixed, so their accuracy cannot show whether it overfits"),
         ("mixup", (0.99, 0.89), "10 points better .*: it overfits"),

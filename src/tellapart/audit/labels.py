@@ -19,7 +19,7 @@ SUSPECTS = "suspects.csv"
 
 
 def list_suspects(labels: Labels, probabilities: NDArray[np.float32]) -> Indices:
-    """Return which of (n,) labels look wrong, the most suspect first.
+    """Return which of (n,) labels look wrong, the least likely label first.
 
     By confident learning (Northcutt, Jiang and Chuang 2021, Journal of Artificial Intelligence
     Research 70:1373), as cleanlab has it.
@@ -35,7 +35,7 @@ def list_suspects(labels: Labels, probabilities: NDArray[np.float32]) -> Indices
     found = find_label_issues(
         codes, own, return_indices_ranked_by="self_confidence", filter_by="both", n_jobs=1
     )
-    return np.asarray(found, np.int64)
+    return np.asarray(found[own.argmax(1)[found] != codes[found]], np.int64)
 
 
 def find_labels(
@@ -44,26 +44,23 @@ def find_labels(
     """Return a finding where labels of ``rows`` look wrong; all are listed in ``SUSPECTS``."""
     dataset = looked.dataset
     labels, classes = dataset.labels[rows], dataset.classes
-    suspects = list_suspects(labels, probabilities)
-    guesses = probabilities.argmax(1)
+    suspects, guesses = list_suspects(labels, probabilities), probabilities.argmax(1)
     if not len(suspects):
         return None
     parts = {int(row): role for role in ROLES for row in getattr(looked.split, role)}
     lines = [
-        (row := int(rows[at]), dataset.hashes[row], parts.get(row, ""), classes[labels[at]],
-         classes[guesses[at]], float(probabilities[at, guesses[at]]))
+        (int(rows[at]), parts.get(int(rows[at]), ""), classes[labels[at]], classes[guesses[at]],
+         float(probabilities[at, labels[at]]))
         for at in suspects.tolist()
     ]  # fmt: skip
     if looked.folder is not None:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(("file", "row", "hash", "split", "label", "looks_like", "probability"))
-        for row, key, part, label, guess, share in lines:
-            writer.writerow(
-                (looked.dataset.name_row(row), row, key, part, label, guess, f"{share:.4f}")
-            )
+        writer.writerow(("file", "split", "label", "looks_like", "probability_of_label"))
+        for row, part, label, guess, share in lines:
+            writer.writerow((dataset.name_row(row), part, label, guess, f"{share:.2g}"))
         write_text(looked.folder / SUSPECTS, text.getvalue())
-    tested = sum(line[2] == "test" for line in lines)
+    tested = sum(line[1] == "test" for line in lines)
     first = lines[:SHOWN]
     return Finding(
         name="labels",
@@ -73,15 +70,16 @@ def find_labels(
         of=len(rows),
         sentence=f"Labels that look wrong: {len(lines):,} of {len(rows):,}"
         f"{f', {tested:,} of them in test' if tested else ''}. A classifier that had not seen the "
-        "image is sure of another class; some of these images are merely hard.",
-        advice=f"Look at them, the surest first ({SUSPECTS} has all). Correct the label, or leave "
-        "the image out (--exclude takes that file, without the lines that you take out of it).",
+        "image finds another class likelier; some of these images are merely hard.",
+        advice=f"Look at them, the least likely label first ({SUSPECTS} has all). Correct the "
+        "label, or leave the image out: --exclude takes that file, once the lines of labels that "
+        "are right are gone from it.",
         examples=tuple(
-            f"{dataset.name_row(row)}: labelled {label}, looks like {guess} ({100 * share:.0f} %)"
+            f"{dataset.name_row(row)}: labelled {label}, looks like {guess}"
             f"{', in test' if part == 'test' else ''}"
-            for row, _, part, label, guess, share in first
+            for row, part, label, guess, _ in first
         ),
-        picture=_draw(looked, [(line[0], f"{line[3]}?\n{line[4]}") for line in first], "labels"),
+        picture=_draw(looked, [(line[0], f"{line[2]}?\n{line[3]}") for line in first], "labels"),
     )
 
 

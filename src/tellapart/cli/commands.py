@@ -110,13 +110,16 @@ def inspect(
     backbone: Annotated[
         str | None, Parameter(help="The backbone for that [default: efficientnet-lite0].")
     ] = None,
+    minutes: Annotated[
+        float | None, Parameter(help="Minutes that this may take [default: as a study has].")
+    ] = None,
     files: flags.Files = flags.FileFlags(),
 ) -> None:
     """Look at the data: balance, copies, leaks between splits, shortcuts, files, samples.
 
     Example: `tellapart inspect photos/`
 
-    Example: `tellapart inspect photos/ --labels --exclude-to leave-out.csv`
+    Example: `tellapart inspect photos/ --labels`
     """
     from tellapart.data.exclude import write_names
 
@@ -132,6 +135,7 @@ def inspect(
         steps=("inspect", "labels") if look else ("inspect",),
         split_seed=split_seed,
         split=split,
+        minutes=minutes,
         transfer=TransferSettings(backbones=() if backbone is None else (backbone,)),
     )
     record = run_job("inspect", data, settings, files)

@@ -255,8 +255,8 @@ class LabelsStep(StepRecord):
     """What a pretrained backbone tells of ``images``, of which ``tested`` are of test.
 
     ``score`` is the accuracy, outside test, of heads in ``folds`` folds on images that they had not
-    seen; ``bound`` is above what can be reached from these features, or None where nothing is
-    known of it.
+    seen; ``bound`` is about the most that these features allow, judging by nearest neighbours, or
+    None where nothing is known of it.
     """
 
     step: Literal["labels"] = "labels"
@@ -272,15 +272,15 @@ class LabelsStep(StepRecord):
 
 
 class LabelsPlan(StepPlan):
-    """Of which backbone, at which size, features are taken; ``every``: of all images.
+    """Of which backbone, at which size, features are taken; ``key`` is the backbone's.
 
-    Else of those whose features are in the cache. ``key`` is the backbone's.
+    Of all images, or of those of a transfer on a ``share`` of the training images.
     """
 
     backbone: str
     image_size: int
     key: str
-    every: bool = True
+    share: float = 1.0
 
 
 class ModelStep(StepRecord):

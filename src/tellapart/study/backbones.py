@@ -6,7 +6,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 
+import numpy as np
+
 from tellapart.cells.cell import open_rows
+from tellapart.data.dataset import Indices
 from tellapart.errors import BackboneError
 from tellapart.models.backbone import PACKAGED, Backbone, list_here, make_backbone, resize_backbone
 from tellapart.records import Record, ScreenRecord, TransferPlan
@@ -47,6 +50,13 @@ def find_views(context: Context) -> tuple[View, ...]:
     """Return how training images are shown: as they are, then augmented."""
     asked = context.settings.transfer
     return list_views(asked.views, asked.view_augment, context.settings.seed)
+
+
+def list_extracted(context: Context, share: float) -> Indices:
+    """Return the rows whose features a transfer on a share of the training images takes."""
+    rows = open_rows(context, "transfer", share, context.settings.seed)
+    left_out = np.setdiff1d(context.seal.split.train, rows.train) if share < 1 else ()
+    return np.setdiff1d(np.arange(len(context.dataset)), left_out)
 
 
 def list_sizes(context: Context, backbone: Backbone) -> tuple[int, ...]:

@@ -145,14 +145,6 @@ def time_backbone(
     return pace * len(missing) / max(1, len(rows))
 
 
-def find_cached(dataset: Dataset, backbone: Backbone, resources: Resources = RESOURCES) -> Indices:
-    """Return the rows of images whose features are in the cache."""
-    store = _open_store(backbone, name_engine(resources.device), PLAIN)
-    missing = np.zeros(len(dataset), bool)
-    missing[store.find_missing(list(dataset.hashes))] = True
-    return np.flatnonzero(~missing)
-
-
 def check_cache() -> None:
     """Find out now whether features can be kept.
 

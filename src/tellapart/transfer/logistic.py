@@ -264,18 +264,20 @@ def cross_validate(
 
 
 def predict_folds(
-    examples: Examples, folds: tuple[Fold, ...], watch: Callable[[], None]
+    examples: Examples,
+    folds: tuple[Fold, ...],
+    penalties: Sequence[float],
+    watch: Callable[[], None],
 ) -> NDArray[np.float32]:
-    """Return (n, classes) probabilities of the held rows, sorted, from heads that saw none of them.
+    """Return (n, classes) probabilities of the held rows, sorted; no head was fitted to its own.
 
-    The penalty is that which is best in the first fold. ``watch`` is called after each.
+    The penalty of all is that which is best in the first fold. ``watch`` is called after each.
 
     Raises:
         NotFinite: a feature is not finite.
     """
     rows = np.concatenate([fold.held for fold in folds])
     found = []
-    penalties: Sequence[float] = PENALTIES
     for fold in folds:
         fit = fit_best(examples, fold.rows, penalties=penalties)
         penalties = (fit.penalty,)

@@ -1,4 +1,4 @@
-"""Labels: which look wrong, and what is within reach."""
+"""Labels: which look wrong."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tellapart.report.sections.section import Section
 
 
 def answer(step: LabelsStep, classes: Sequence[str]) -> str:
-    """Say how many labels look wrong and images strange, and the most that can be got right."""
+    """Say how many labels look wrong and images strange, and about how much features allow."""
     if not step.images:
         return f"Nothing could be looked for: {'; '.join(step.unchecked)}."
     parts = [one.sentence for one in step.findings]
@@ -19,16 +19,16 @@ def answer(step: LabelsStep, classes: Sequence[str]) -> str:
         parts.insert(0, f"None of {step.images:,} labels looks wrong.")
     if step.bound is not None:
         parts.append(
-            f"Judging by nearest neighbours, about {wording.say_estimate(step.bound)} can be told "
-            f"right at most by features of {step.backbone} at {step.image_size} px or by small "
-            "pixels; a network that learns its own features may do better."
+            f"Judging by nearest neighbours, features of {step.backbone} at {step.image_size} px "
+            f"or small pixels allow about {wording.say_estimate(step.bound)} at most; a network "
+            "that learns its own may do better."
         )
     return " ".join(parts)
 
 
 LABELS = Section(
     title="Labels",
-    question="Which labels look wrong, and how much can be told right at best?",
+    question="Which labels look wrong?",
     answer=answer,
     pictures=lambda step, classes, folder: picture_findings(step.findings, folder),
     template="labels.html",

@@ -89,14 +89,14 @@ def say_fit(run: RunRecord, floor: str) -> str:
         return floor
     gap, augment = last.accuracy - last.val_accuracy, str(run.settings.get("augment", "none"))
     if gap > max(OVERFIT, run.val_accuracy.high - run.val_accuracy.value):
-        more = ", or augmentation (tellapart train --augment standard)"
+        more = " or augmentation (tellapart train --augment standard)"
         return (
             f"It ends {100 * gap:.0f} points better on its training images than on "
-            f"{run.chosen_on} images: it overfits. What helps is more images, a smaller network"
+            f"{run.chosen_on} images: it overfits. What helps is more images"
             f"{more if augment == 'none' else ''}."
         )
     if run.best_epoch == len(run.history):
-        return "A longer training might gain a little."
+        return "Its best epoch is the last: a longer training may do better."
     if {"mixup", "cutmix"} & set(augment.split("+")):
         return "Its training images were mixed, so their accuracy cannot show whether it overfits."
     return "Training and validation accuracy stay close: it does not overfit."

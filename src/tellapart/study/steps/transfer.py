@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-import numpy as np
-
 from tellapart.cells.cell import open_rows
 from tellapart.evaluate import PREDICTIONS, read_correct
 from tellapart.metrics.comparisons import compare_pairs
@@ -28,6 +26,7 @@ from tellapart.study.backbones import (
     choose_backbones,
     find_resources,
     find_views,
+    list_extracted,
     plan_transfer,
     watch_images,
 )
@@ -85,10 +84,7 @@ def run_transfer(context: Context, plan: TransferPlan, deadline: Deadline) -> Tr
 def _extract(context: Context, plan: TransferPlan, backbone: Backbone) -> Extracted:
     """Return a backbone with the features of the images, and of the training ones in each view."""
     rows = open_rows(context, "transfer", plan.share, context.settings.seed)
-    every = None
-    if plan.share < 1:
-        left_out = np.setdiff1d(context.seal.split.train, rows.train)
-        every = np.setdiff1d(np.arange(len(context.dataset)), left_out)
+    every = list_extracted(context, plan.share) if plan.share < 1 else None
 
     def extract(view: View) -> Features:
         note = f", view {view.number}" if view.number else ""
