@@ -20,6 +20,7 @@ from tellapart.transfer.head import Examples, HeadArgs, load_head, predict_head
 from tellapart.transfer.logistic import (
     PENALTIES,
     TIRED,
+    check_counts,
     cross_validate,
     cut_folds,
     fit_best,
@@ -194,7 +195,7 @@ def test_a_class_of_too_few_is_named(digits: Dataset) -> None:
     few = np.concatenate([np.flatnonzero(digits.labels != 3)[:200], [3]])
     assert digits.labels[3] == 3
     with pytest.raises(DataError, match=r"--folds 5 needs 5 images .* '3' has 1"):
-        cut_folds(digits, few, 5, 0)
+        check_counts(digits, few, 5)
 
 
 def test_it_comes_to_what_scikit_learn_does(digits: Dataset) -> None:
