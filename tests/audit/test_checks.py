@@ -131,7 +131,11 @@ def test_a_test_set_of_another_kind_is_said(tmp_path: Path, what: str) -> None:
         changed = scene // 2 if what == "darker" else scene
         Image.fromarray(changed).save(root / "test" / name / f"{number}.bmp")
     found = find(load_images(root))["drift"]
-    expected = "brightness of test" if what == "darker" else "frequency of classes in test"
+    expected = (
+        "brightness of train and test"
+        if what == "darker"
+        else "frequency of classes in train and test"
+    )
     assert expected in found.sentence and found.severity == "grave"
     assert "val" not in found.sentence
 
@@ -213,3 +217,34 @@ def test_a_border_that_gives_the_class_away_is_said(tmp_path: Path) -> None:
         Image.fromarray(image).save(path)
     found = find(load_images(root))["shortcuts"]
     assert found.severity == "mind" and "the colour of their borders" in found.sentence
+
+
+def test_arrays_of_a_single_colour_are_named() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (60, 16, 16, 3), np.uint8)
+    pixels[[4, 9]] = 7
+    blank = find(load_images((pixels, np.arange(60) % 2)))["blank"]
+    assert (blank.count, blank.examples) == (2, ("row 4", "row 9"))
+
+
+def test_val_and_test_that_differ_are_named(tmp_path: Path) -> None:
+    """Train is of both kinds, so that neither differs from it by much."""
+    scenes = make_scenes(240)
+    darker = np.arange(240) % 2
+    darker[160:200], darker[200:] = 0, 1
+    pixels = np.where(darker[:, None, None, None], scenes // 2, scenes).astype(np.uint8)
+    dataset = replace(
+        load_images((pixels, np.arange(240) // 2 % 2)),
+        roles=("train",) * 160 + ("val",) * 40 + ("test",) * 40,
+    )
+    drift = find(dataset)["drift"]
+    assert "brightness of val and test" in drift.sentence
+
+
+def test_names_of_imagenet_are_named(tmp_path: Path) -> None:
+    root = write_set(tmp_path / "set")
+    for number in range(3):
+        path = root / "a" / f"{2 * number:03}.bmp"
+        path.rename(root / "a" / f"n0144076{number}_{number}.bmp")
+    (root / "b" / "001.bmp").rename(root / "b" / "n20240101_1.bmp")
+    found = find(load_images(root))["pretrained"]
+    assert (found.count, found.severity) == (3, "mind")

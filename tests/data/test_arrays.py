@@ -310,3 +310,9 @@ def test_keys_of_names_and_numbers_are_no_images(tmp_path: Path) -> None:
     found = load_images(path)
     assert (found.name, found.classes) == ("my-set", ("a", "b", "c"))
     assert found.folder == str(path)
+
+
+def test_a_class_that_train_lacks_is_refused() -> None:
+    labels = np.arange(len(X)) % 2
+    with pytest.raises(DataError, match="must have images in train, but there are none of 2"):
+        load_images({"train": (X, labels), "test": (X, labels + 1)})

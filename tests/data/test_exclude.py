@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -93,3 +94,25 @@ def test_pixels_that_are_held_keep_their_size(tmp_path: Path) -> None:
     digits = load_images("digits")
     part = exclude_images(digits, write(tmp_path / "a.csv", "row 0\n"))
     assert resize_dataset(part, 224).image_size == 8
+
+
+def test_a_file_that_names_none_leaves_all(folder: Path, tmp_path: Path) -> None:
+    """What --exclude-to writes of a clean set."""
+    path = write_names(tmp_path / "out.csv", {})
+    dataset = load_images(folder, read=ReadSettings(exclude=path))
+    assert len(dataset) == 12 and dataset.notes[-1] == "out.csv names no image to leave out"
+
+
+def test_a_file_that_a_spreadsheet_wrote_is_read(folder: Path, tmp_path: Path) -> None:
+    path = write(tmp_path / "out.csv", "file;reason\r\n1/0.png;blank, or so\r\n")
+    assert len(load_images(folder, read=ReadSettings(exclude=path))) == 11
+
+
+def test_a_class_has_to_keep_images_to_train_on(tmp_path: Path) -> None:
+    digits = load_images("digits")
+    roles = tuple("test" if row % 2 else "train" for row in range(len(digits)))
+    given = replace(digits, roles=roles)
+    rows = [row for row in range(0, len(digits), 2) if digits.labels[row] == 3]
+    path = write_names(tmp_path / "out.csv", {f"row {row}": "x" for row in rows})
+    with pytest.raises(DataError, match="to train on, but leaves none of 3; leave fewer out"):
+        exclude_images(given, path)

@@ -113,6 +113,8 @@ def test_groups_come_from_the_paths_of_files(tmp_path: Path, write_image: Writer
     assert len(set(dataset.groups.tolist())) == 6
     with pytest.raises(DataError, match="matches no path"):
         load_images(tmp_path, read=ReadSettings(group_from="patient"))
+    some = load_images(tmp_path, read=ReadSettings(group_from=r"(000)_\d+\.png"))
+    assert any("in no group, for" in note and "20 images, such as" in note for note in some.notes)
 
 
 def test_a_given_split_that_divides_groups_is_said_and_made_anew_when_asked(tmp_path: Path) -> None:

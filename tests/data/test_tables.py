@@ -424,3 +424,61 @@ def test_fiftyone_s_labels_without_classes_keep_the_first(
 def test_numbers_of_any_length_are_sorted(photos: Path) -> None:
     rows = [{"file": f"{n}.png", "label": "9" * 5000 if n % 2 else "10"} for n in range(12)]
     assert load_images(write_csv(photos / "labels.csv", rows)).classes == ("10", "9" * 5000)
+
+
+def test_images_may_lie_in_several_folders(tmp_path: Path, write_image: Writer) -> None:
+    """HAM10000: one table, two folders of images, no ending in the names."""
+    rows = []
+    for number in range(20):
+        folder = f"HAM10000_images_part_{1 + number % 2}"
+        write_image(tmp_path / folder / f"ISIC_{number:07}.jpg", number)
+        name, label = f"ISIC_{number:07}", ("nv", "mel")[number // 10]
+        rows.append({"lesion_id": f"HAM_{number}", "image_id": name, "dx": label})
+    write_csv(tmp_path / "HAM10000_metadata.csv", rows)
+    with pytest.raises(DataError, match="may be read by its class folders"):
+        load_images(tmp_path)
+    dataset = load_images(tmp_path / "HAM10000_metadata.csv")
+    assert dataset.classes == ("mel", "nv") and len(dataset) == 20
+
+
+def test_an_image_in_two_folders_is_not_guessed(tmp_path: Path, write_image: Writer) -> None:
+    rows = [{"file": f"{number}.png", "label": "ab"[number % 2]} for number in range(6)]
+    for number in range(6):
+        for folder in ("photographs", "masks"):
+            write_image(tmp_path / folder / f"{number}.png", number)
+    with pytest.raises(DataError, match=r"6 of 6 are not, such as 0\.png; say by"):
+        load_images(write_csv(tmp_path / "labels.csv", rows))
+
+
+def test_a_table_of_no_split_beside_others_is_left_out(tmp_path: Path, write_image: Writer) -> None:
+    """Kaggle's sample_submission.csv has labels that are none."""
+    rows = [{"id": f"{number}.png", "label": "ab"[number % 2]} for number in range(12)]
+    for number in range(20):
+        write_image(tmp_path / "images" / f"{number}.png", number)
+    write_csv(tmp_path / "train.csv", rows)
+    made_up = [{"id": f"{number}.png", "label": "a"} for number in range(12, 20)]
+    write_csv(tmp_path / "sample_submission.csv", made_up)
+    dataset = load_images(tmp_path)
+    assert len(dataset) == 12
+    assert "sample_submission.csv is of no split, as others are: left out" in dataset.notes
+
+
+def test_images_of_one_name_in_several_tables_have_names_of_their_own(
+    tmp_path: Path, write_image: Writer
+) -> None:
+    for place, role in enumerate(("train", "valid", "test")):
+        rows = []
+        for number in range(6):
+            write_image(tmp_path / role / f"{number}.png", 10 * place + number)
+            rows.append({"filename": f"{number}.png", "a": number % 2, "b": 1 - number % 2})
+        write_csv(tmp_path / role / "_classes.csv", rows)
+    dataset = load_images(tmp_path)
+    assert len(set(dataset.files)) == len(dataset) == 18
+    assert dataset.files[0] == "test/0.png"
+
+
+def test_classes_that_differ_in_case_are_noted(photos: Path) -> None:
+    rows = make_rows()
+    rows[0]["label"] = str(rows[0]["label"]).upper()
+    dataset = load_images(write_csv(photos / "labels.csv", rows))
+    assert any("differ only in case" in note for note in dataset.notes)

@@ -134,3 +134,15 @@ def test_images_of_one_colour_are_named(folder: Path, write_image: Callable[...,
     dataset = load_images(folder)
     assert dataset.facts["single colour"].count("yes") == 1
     assert dataset.files[dataset.facts["single colour"].index("yes")] == "1/blank.png"
+
+
+def test_black_and_white_shapes_lie_on_grey(tmp_path: Path) -> None:
+    for number in range(8):
+        ink = 255 * (number % 2)
+        shape = np.full((16, 16, 4), (ink, ink, ink, 0), np.uint8)
+        shape[4 : 8 + number, 4:8, 3] = 255
+        write_values(tmp_path / "ab"[number // 4] / f"{number}.png", shape)
+    dataset, means = load_means(tmp_path)
+    assert len(set(means.values())) == 8
+    said = "4 of 8 transparent images show nothing on white: all lie on grey, on which 0 show"
+    assert any(said in note for note in dataset.notes)

@@ -152,9 +152,10 @@ def inspect(
         path = write_names(expand_path(exclude_to), reasons)
         if not files.as_json:
             print_text(f"{len(reasons):,} images: {path}")
-    for one in findings:
-        if one.name in named:
-            raise DataError(f"{one.title.lower()}: {one.sentence} {one.advice}")
+    if failed := [one for one in findings if one.name in named]:
+        raise DataError(
+            "; ".join(f"{one.title.lower()}: {one.sentence} {one.advice}" for one in failed)
+        )
 
 
 @app.command

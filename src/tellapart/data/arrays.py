@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tellapart.config import ReadSettings
-from tellapart.data.dataset import Dataset, Labels, Part, Pixels, join_parts
+from tellapart.data.dataset import Dataset, Labels, Part, Pixels, join_parts, list_untrained
 from tellapart.data.layout import find_role
 from tellapart.data.listing import show_name, sort_naturally
 from tellapart.data.loading import choose_size
@@ -214,9 +214,16 @@ def join_arrays(
                 f"{len(images):,} and {len(own):,}; mend one"
             )
         made.append(Part(role, own, _square(_to_pixels(images, tone))))
-    return join_parts(
+    dataset = join_parts(
         show_name(name), f"arrays {show_name(name)}", classes, made, [said] * bool(said)
     )
+    lost = list_untrained(classes, dataset.labels, dataset.roles)
+    if lost and len(lost) < len(classes):  # of no training images at all the split tells
+        raise DataError(
+            f"every class must have images in train, but there are none of {', '.join(lost)}; "
+            "add some, or remove these from val and test"
+        )
+    return dataset
 
 
 def _shape_images(images: Array, role: str) -> Array:

@@ -281,6 +281,13 @@ def join_parts(
     )
 
 
+def list_untrained(classes: Sequence[str], labels: Labels, roles: Sequence[str]) -> list[str]:
+    """Return the classes that no image is of which may be trained on, by (n,) labels and roles."""
+    trained = np.isin(np.array(roles, "U5"), ("", "train"))
+    counts = np.bincount(labels[trained], minlength=len(classes))
+    return [name for name, count in zip(classes, counts.tolist(), strict=True) if not count]
+
+
 def rank_content(text: str) -> bytes:
     """Return what stands for a random number that depends on a text alone."""
     return hashlib.blake2b(text.encode(), digest_size=16).digest()

@@ -44,6 +44,8 @@ if "HEIF" in FORMATS:
     __import__("pillow_heif").register_heif_opener()
 GREY_MODES = {"1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N"}
 MOST_PIXELS = 80_000_000
+GROUNDS = (255, 0, 128)
+"""What transparent images may lie on, the likeliest first: white, black, grey."""
 SEEN, FAINT = 64, 8
 """The side at which it is seen whether an image shows anything, and shades that are nothing."""
 
@@ -87,7 +89,8 @@ class Look:
     """What a first look at an image says: its size and mode as stored, before any orientation.
 
     ``depth`` is known of grey of more than 8 bits. ``clear`` images have transparent parts, and
-    ``vanishing`` ones show nothing on white. ``patient`` is known of medical images.
+    show nothing on the ``GROUNDS`` that ``vanishing`` lists. ``patient`` is known of medical
+    images.
     """
 
     width: int
@@ -95,7 +98,7 @@ class Look:
     mode: str
     depth: Depth | None = None
     clear: bool = False
-    vanishing: bool = False
+    vanishing: tuple[int, ...] = ()
     patient: str = ""
 
 
@@ -124,8 +127,12 @@ def look_at(content: bytes) -> Look:
         if deep:
             return replace(found, depth=measure_depth(np.asarray(image)))
         small = image.convert("RGBA").resize((SEEN, SEEN), Image.Resampling.BILINEAR)
-        shades = np.asarray(_lay_on(small, 255).convert("RGB"), np.int16)
-        return replace(found, vanishing=bool(np.ptp(shades, axis=(0, 1)).max() < FAINT))
+        shades = {
+            ground: np.asarray(_lay_on(small, ground).convert("RGB"), np.int16)
+            for ground in GROUNDS
+        }
+        gone = (ground for ground, one in shades.items() if np.ptp(one, axis=(0, 1)).max() < FAINT)
+        return replace(found, vanishing=tuple(gone))
 
 
 def decode_image(content: bytes, size: int, channels: int, tone: Tone = PLAIN) -> Pixels:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from tellapart.data.dataset import Dataset, ImageSource, Indices, Pixels
+from tellapart.data.dataset import Dataset, ImageSource, Indices, Pixels, list_untrained
 from tellapart.data.listing import count_images, show_name
 from tellapart.errors import DataError
 from tellapart.workspace import write_text
@@ -53,9 +53,12 @@ def exclude_images(dataset: Dataset, path: Path) -> Dataset:
     The file is a CSV with columns ``file`` or ``hash``, or has a path a line.
 
     Raises:
-        DataError: it cannot be read, names none of the images, or leaves a class without any.
+        DataError: it cannot be read, names none of the images, or leaves a class without any to
+            train on.
     """
     names = read_names(path)
+    if not names:
+        return replace(dataset, notes=(*dataset.notes, f"{path.name} names no image to leave out"))
     rows = [
         row
         for row in range(len(dataset))
@@ -69,12 +72,10 @@ def exclude_images(dataset: Dataset, path: Path) -> Dataset:
             f"--exclude must name images of {dataset.name}, but of the {len(names):,} names in "
             f"{path} it has none; give their paths below DATA, or their hashes"
         )
-    kept = np.bincount(dataset.labels[rows], minlength=len(dataset.classes))
-    if not kept.all():
-        lost = [name for name, count in zip(dataset.classes, kept, strict=True) if not count]
+    if lost := list_untrained(dataset.classes, dataset.labels[rows], take(dataset.roles, rows)):
         raise DataError(
-            f"--exclude must leave images of every class, but leaves none of {', '.join(lost)}; "
-            "leave fewer out"
+            f"--exclude must leave images of every class to train on, but leaves none of "
+            f"{', '.join(lost)}; leave fewer out"
         )
     note = f"left out by {path.name}: {count_images(left)}"
     if unknown:
@@ -82,13 +83,15 @@ def exclude_images(dataset: Dataset, path: Path) -> Dataset:
     return take_rows(dataset, np.array(rows, np.int64), note)
 
 
+def take(values: tuple[str, ...], rows: Sequence[int]) -> tuple[str, ...]:
+    """Return the values of some rows, if there are any."""
+    return tuple(values[row] for row in rows) if values else ()
+
+
 def take_rows(dataset: Dataset, rows: Indices, note: str) -> Dataset:
     """Return some images of a dataset, with a note of why."""
-
-    def take(values: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(values[row] for row in rows.tolist()) if values else ()
-
-    facts = {name: take(values) for name, values in dataset.facts.items()}
+    places = rows.tolist()
+    facts = {name: take(values, places) for name, values in dataset.facts.items()}
     sizes, modes = dataset.sizes, dataset.modes
     if "width" in facts:
         sides = zip(facts["width"], facts["height"], strict=True)
@@ -101,10 +104,10 @@ def take_rows(dataset: Dataset, rows: Indices, note: str) -> Dataset:
         origin=f"{dataset.origin}, of which {len(rows):,} are taken",
         labels=dataset.labels[rows],
         source=SelectedSource(dataset.source, rows),
-        hashes=take(dataset.hashes),
-        roles=take(dataset.roles),
-        files=take(tuple(map(dataset.name_row, range(len(dataset))))),
-        names=take(dataset.names),
+        hashes=take(dataset.hashes, places),
+        roles=take(dataset.roles, places),
+        files=take(tuple(map(dataset.name_row, range(len(dataset)))), places),
+        names=take(dataset.names, places),
         facts=facts,
         copies=(),
         notes=(*dataset.notes, note),
@@ -115,7 +118,10 @@ def read_names(path: Path) -> set[str]:
     """Return the paths and hashes in a file of ``--exclude``."""
     try:
         text = path.read_text("utf-8-sig")
-        lines = [line for line in csv.reader(io.StringIO(text), strict=True) if line]
+        head = text.partition("\n")[0]
+        mark = ";" if head.count(";") > head.count(",") else ","  # as some spreadsheets write it
+        reader = csv.reader(io.StringIO(text), delimiter=mark, strict=True)
+        lines = [line for line in reader if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"--exclude {path} cannot be read ({error}); give a CSV file") from error
     if lines and set(lines[0]) & set(NAMES):

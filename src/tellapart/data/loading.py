@@ -20,9 +20,16 @@ import numpy as np
 from tellapart.config import ReadSettings
 from tellapart.data.content import Content
 from tellapart.data.dataset import ArraySource, Dataset, ImageSource, Indices, Pixels
-from tellapart.data.decode import GREY_MODES, Look, decode_image, look_at
+from tellapart.data.decode import GREY_MODES, GROUNDS, Look, decode_image, look_at
 from tellapart.data.layout import LAYOUT
-from tellapart.data.listing import Listing, match_name, say_left_out, show_name, sort_naturally
+from tellapart.data.listing import (
+    Listing,
+    count_images,
+    match_name,
+    say_left_out,
+    show_name,
+    sort_naturally,
+)
 from tellapart.data.tone import PLAIN, Tone, choose_tone
 from tellapart.device import count_cores, return_memory
 from tellapart.errors import DataError, suggest_name
@@ -58,6 +65,9 @@ class _Header(NamedTuple):
             or (look.clear and tone.ground != PLAIN.ground)
         )
         return _hash_content(f"{self.digest} {tone}".encode()) if changed else self.digest
+
+
+NAMED = {255: "white", 0: "black", 128: "grey"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -208,10 +218,16 @@ def _group_files(listing: Listing, settings: ReadSettings) -> None:
         listing.files = [
             replace(file, group=match_name(pattern, file.shown)) for file in listing.files
         ]
-        if listing.files and not any(file.group for file in listing.files):
+        single = [file.shown for file in listing.files if not file.group]
+        if single and len(single) == len(listing.files):
             raise DataError(
                 f"--group-from must match paths of images, but {pattern!r} matches no path, such "
-                f"as {listing.files[0].shown}; mend it"
+                f"as {single[0]}; mend it"
+            )
+        if single:
+            listing.notes.append(
+                f"in no group, for {pattern!r} does not match their paths: "
+                f"{count_images(len(single))}, such as {single[0]}"
             )
     elif not any(file.group for file in listing.files):
         tracks = Counter(match_name(TRACK, file.shown) for file in listing.files)
@@ -227,12 +243,12 @@ def _group_files(listing: Listing, settings: ReadSettings) -> None:
 def _choose_tone(listing: Listing, looks: Sequence[Look]) -> Tone:
     """Choose the scale of deep images and the ground of transparent ones, and note both."""
     clear = [look for look in looks if look.clear]
-    vanishing = sum(look.vanishing for look in clear)
-    ground = 0 if vanishing > len(clear) / 2 else 255
-    if clear and ground == 0:
+    vanishing = {one: sum(one in look.vanishing for look in clear) for one in GROUNDS}
+    ground = min(GROUNDS, key=lambda one: vanishing[one])
+    if vanishing[GROUNDS[0]]:
         listing.notes.append(
-            f"{vanishing:,} of {len(clear):,} transparent images show nothing on white: they lie "
-            "on black"
+            f"{vanishing[255]:,} of {len(clear):,} transparent images show nothing on white: all "
+            f"lie on {NAMED[ground]}, on which {vanishing[ground]:,} show nothing"
         )
     depths = [look.depth for look in looks if look.depth]
     tone, said = choose_tone(depths, sum(look.mode == "L" for look in looks), ground)

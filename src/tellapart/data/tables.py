@@ -7,10 +7,10 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from tellapart.config import ReadSettings
 from tellapart.data.cells import SEVERAL, list_cells, read_columns
@@ -39,11 +39,63 @@ USUAL = {
 """Names that columns usually have, the likeliest first; case, spaces and dashes do not count."""
 PLACES = ("", "images", "image", "img", "imgs", "data", "files", "photos")
 """Folders beside a table that images may lie in; so may those of the table's own name."""
-LOOKED = 100
-"""Rows by which the folder of images is told."""
+LOOKED, MOST_FOLDERS = 100, 1000
+"""Rows by which the folders of images are told, and folders that are looked into at most."""
 
-Find = Callable[[str], Content | None]
-"""Gives the content of a path below where a table lies, with "/" between its parts."""
+
+class Find(Protocol):
+    """Gives the content of a path below where a table lies, with "/" between its parts."""
+
+    def __call__(self, path: str) -> Content | None: ...
+
+    def list_folders(self) -> list[str]:
+        """Return the paths of folders that may hold images."""
+        ...
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Finds images of an archive, by their paths below the table."""
+
+    below: Mapping[str, Content]
+
+    def __call__(self, path: str) -> Content | None:
+        return self.below.get(path)
+
+    def list_folders(self) -> list[str]:
+        return sorted({path.rpartition("/")[0] for path in self.below})
+
+
+@dataclass(frozen=True)
+class Beside:
+    """Finds images below a folder, or below ``--images``; not elsewhere."""
+
+    root: Path
+    follow_links: bool
+
+    def __call__(self, path: str) -> Content | None:
+        whole = self.root / path
+        try:
+            if not whole.is_file():
+                return None
+        except (OSError, ValueError):  # no path at all: far too long, or with a zero
+            return None
+        inside = Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(self.root))
+        if not inside and not self.follow_links:
+            raise DataError(
+                f"images of a table must lie below {show_name(str(self.root))}, but {path!r} does "
+                "not; give the folder above all by --images, or add --follow-links"
+            )
+        return FileContent(whole)
+
+    def list_folders(self) -> list[str]:
+        found = []
+        for place, names, _ in os.walk(self.root):
+            names[:] = sorted(name for name in names if not name.startswith("."))
+            found.append(os.path.relpath(place, self.root).replace(os.sep, "/"))
+            if len(found) > MOST_FOLDERS:
+                return []
+        return [path for path in found if path != "."]
 
 
 class Source(NamedTuple):
@@ -62,7 +114,8 @@ class Table:
     columns: dict[str, list[str]]
     cells: dict[str, list[Content]] = field(default_factory=dict)
     role: str = ""
-    find: Find = lambda path: None
+    folder: str = ""
+    find: Find = field(default_factory=lambda: Inside({}))
 
     @property
     def count(self) -> int:
@@ -80,9 +133,15 @@ def scan_tables(sources: Sequence[Source], listing: Listing, settings: ReadSetti
     for source in sources:
         table = read_table(source)
         if len(sources) > 1:
-            parts = PurePosixPath(source.path).with_suffix("").parts
+            path = PurePosixPath(source.path)
+            parts = path.with_suffix("").parts
             table.role = next((role for part in reversed(parts) if (role := find_role(part))), "")
+            table.folder = "" if str(path.parent) == "." else f"{path.parent}/"
         tables.append(table)
+    if any(table.role for table in tables):
+        others = [table.name for table in tables if not table.role]
+        listing.notes += [f"{name} is of no split, as others are: left out" for name in others]
+        tables = [table for table in tables if table.role]
     return list_tables(tables, listing, settings)
 
 
@@ -114,29 +173,18 @@ def list_tables(tables: Sequence[Table], listing: Listing, settings: ReadSetting
     _join_rows(listing)
     if not listing.files:
         raise DataError(f"{listing.place} must have rows with an image and a label, but has none")
+    alike: dict[str, set[str]] = {}
+    for file in listing.files:
+        alike.setdefault(file.class_name.casefold(), set()).add(file.class_name)
+    for names in (sorted(own) for own in alike.values() if len(own) > 1):
+        listing.notes.append(f"classes {' and '.join(map(repr, names))} differ only in case")
     return listing
 
 
 def find_beside(place: Path, settings: ReadSettings) -> Find:
-    """Return what finds images below a folder, or below ``--images``; not elsewhere."""
+    """Return what finds images below a folder, or below ``--images``."""
     root = Path(settings.images).expanduser() if settings.images else place
-
-    def find(path: str) -> Content | None:
-        whole = root / path
-        try:
-            if not whole.is_file():
-                return None
-        except (OSError, ValueError):  # no path at all: far too long, or with a zero
-            return None
-        inside = Path(os.path.realpath(whole)).is_relative_to(os.path.realpath(root))
-        if not inside and not settings.follow_links:
-            raise DataError(
-                f"images of a table must lie below {show_name(str(root))}, but {path!r} does not; "
-                "give the folder above all by --images, or add --follow-links"
-            )
-        return FileContent(whole)
-
-    return find
+    return Beside(root, settings.follow_links)
 
 
 def read_table(source: Source) -> Table:
@@ -290,7 +338,7 @@ def _list_rows(
         contents = _find_images(table, shown)
     empty = 0
     for row, content in enumerate(contents):
-        said = show_name(shown[row])
+        said = show_name(f"{table.folder}{shown[row]}")
         if not labels[row] or not shown[row]:
             empty += 1
         elif content is None:
@@ -325,7 +373,8 @@ def _read_role(table: str, value: str) -> str:
 def _find_images(table: Table, paths: Sequence[str]) -> list[Content | None]:
     """Return where the images of paths lie: in the folder beside the table that holds most.
 
-    A path may lack the file's ending.
+    Those that are not there may lie in any folders below, if each lies in one alone. A path may
+    lack the file's ending.
     """
     stem = PurePosixPath(table.name).stem
     places = (*PLACES, stem, f"{stem}_images")
@@ -338,14 +387,25 @@ def _find_images(table: Table, paths: Sequence[str]) -> list[Content | None]:
         return None
 
     sample = [path for path in paths if path][:: max(1, len(paths) // LOOKED)]
-    held = {
-        place: sum(look(place, path, endings) is not None for path in sample) for place in places
-    }
-    best = max(places, key=lambda place: held[place])
+
+    def list_held(place: str) -> set[str]:
+        return {path for path in sample if look(place, path, endings) is not None}
+
+    held = {place: list_held(place) for place in places}
+    best = max(places, key=lambda place: len(held[place]))
+    chosen = [best]
+    if len(held[best]) < len(set(sample)):
+        others = {
+            place: own for place in table.find.list_folders()
+            if place not in places and (own := list_held(place) - held[best])
+        }  # fmt: skip
+        if sum(map(len, others.values())) == len(set[str]().union(*others.values())):
+            chosen += others  # no image lies in two of them
     found: list[Content | None] = []
     usual = endings
     for path in paths:
-        content = look(best, path, usual) if path else None
+        tries = (look(place, path, usual) for place in chosen) if path else ()
+        content = next((one for one in tries if one is not None), None)
         if isinstance(content, FileContent):  # most have the same ending
             ending = content.path.name[len(PurePosixPath(path).name) :]
             usual = (ending, *(one for one in endings if one != ending))

@@ -29,7 +29,7 @@ from tellapart.data.listing import (
     show_name,
     sort_naturally,
 )
-from tellapart.data.tables import TABLES, Find, Source, find_beside, scan_tables
+from tellapart.data.tables import TABLES, Find, Inside, Source, find_beside, scan_tables
 from tellapart.errors import DataError
 from tellapart.records import Excluded
 from tellapart.workspace import IDENTITY
@@ -109,6 +109,7 @@ def list_images(top: Folder, listing: Listing, settings: ReadSettings) -> Listin
     except DataError as error:
         if failed:
             raise DataError(f"{failed}; and of the table there: {error}") from error
+        listing.notes.append(f"read by its class folders, for of {sources[0].path}: {error}")
         listing.notes += list_left_out(listing)
         return listing
     said = {file.class_name for file in by_tables.files}
@@ -140,7 +141,7 @@ def _find_below(folder: Folder, content: Content, settings: ReadSettings) -> Fin
         for inner in folder.walk()
         for name, found in inner.images
     }
-    return below.get
+    return Inside(below)
 
 
 def _list_by_name(top: Folder, listing: Listing, pattern: str) -> None:

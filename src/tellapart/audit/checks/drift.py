@@ -1,6 +1,8 @@
-"""Do val and test show the same kind of pictures as train, in the same proportions?"""
+"""Do train, val and test show the same kind of pictures, in the same proportions?"""
 
 from __future__ import annotations
+
+from itertools import combinations
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +21,7 @@ FEWEST = 20
 
 
 def check_drift(looked: Looked) -> Finding | None:
-    """Return a finding where a split differs from train beyond chance, and by enough to matter.
+    """Return a finding where two splits differ beyond chance, and by enough to matter.
 
     Brightness, contrast, colour and sharpness of pictures, facts of files, and classes: by the
     Kolmogorov-Smirnov test, or chi-squared for classes, of one image a group, with Bonferroni's
@@ -28,25 +30,26 @@ def check_drift(looked: Looked) -> Finding | None:
     dataset, split = looked.dataset, looked.split
     parts = {name: _take_one(dataset, rows) for name, rows in
              (("train", split.train), ("val", split.val), ("test", split.test))}  # fmt: skip
-    compared = [name for name in ("val", "test") if len(parts[name]) >= FEWEST]
-    if not compared or len(parts["train"]) < FEWEST:
+    compared = list(combinations([name for name in parts if len(parts[name]) >= FEWEST], 2))
+    if not compared:
         return None
     values = measure_pictures(looked.thumbs)
     values |= {name: encode(dataset.facts[name]) for name in FILE_FACTS if name in dataset.facts}
     found: list[tuple[float, str]] = []
     level = ALPHA / (len(compared) * (len(values) + 1))
-    for name in compared:
+    for pair in compared:
+        between = " and ".join(pair)
         for what, numbers in values.items():
-            test = stats.ks_2samp(numbers[parts["train"]], numbers[parts[name]])
+            test = stats.ks_2samp(*(numbers[parts[name]] for name in pair))
             if test.pvalue < level and test.statistic >= FAR:
-                found.append((float(test.statistic), f"{what} of {name}"))
-        counts = [np.bincount(dataset.labels[parts[one]], minlength=len(dataset.classes))
-                  for one in ("train", name)]  # fmt: skip
+                found.append((float(test.statistic), f"{what} of {between}"))
+        counts = [np.bincount(dataset.labels[parts[name]], minlength=len(dataset.classes))
+                  for name in pair]  # fmt: skip
         there = np.array(counts)[:, np.add(*counts) > 0]
         distance = float(np.abs(there[0] / there[0].sum() - there[1] / there[1].sum()).sum() / 2)
         chance = stats.chi2_contingency(there).pvalue if there.shape[1] > 1 else 1.0
         if chance < level and distance >= FAR:
-            found.append((distance, f"frequency of classes in {name}"))
+            found.append((distance, f"frequency of classes in {between}"))
     if not found:
         return None
     found.sort(reverse=True)
@@ -57,7 +60,7 @@ def check_drift(looked: Looked) -> Finding | None:
         severity="grave" if found[0][0] >= GRAVE_FAR else "mind",
         count=len(found),
         of=len(compared) * (len(values) + 1),
-        sentence=f"Differs from train beyond chance, from 0 (alike) to 1: {listed}.",
+        sentence=f"Splits differ beyond chance, from 0 (alike) to 1: {listed}.",
         advice="Scores on such a split say how well the model does on pictures of another kind; "
         "--split grouped divides all images anew.",
     )

@@ -30,7 +30,13 @@ def check_unreadable(looked: Looked) -> Finding | None:
 def check_blank(looked: Looked) -> Finding | None:
     """Return a finding where images are of a single colour."""
     dataset = looked.dataset
-    rows = np.flatnonzero(np.array(dataset.facts.get(SINGLE, ())) == "yes").tolist()
+    if SINGLE in dataset.facts:
+        single = np.array(dataset.facts[SINGLE]) == "yes"
+    elif not dataset.source.streamed:  # arrays: small, and here already
+        single = np.ptp(looked.thumbs, axis=(1, 2)).max(1) == 0
+    else:
+        return None
+    rows = np.flatnonzero(single).tolist()
     if not rows:
         return None
     return Finding(
