@@ -248,3 +248,11 @@ def test_names_of_imagenet_are_named(tmp_path: Path) -> None:
     (root / "b" / "001.bmp").rename(root / "b" / "n20240101_1.bmp")
     found = find(load_images(root))["pretrained"]
     assert (found.count, found.severity) == (3, "mind")
+
+
+def test_a_pipeline_is_told_what_was_not_looked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["inspect", "digits", "--fail-on", "copies"]) == 0
+    assert "not looked for: copies that are not equal to the byte" in capsys.readouterr().err

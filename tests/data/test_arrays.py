@@ -221,6 +221,10 @@ def test_a_frame_of_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.chdir(tmp_path)
     frame["path"] = [Path(file).name for file in files]
     assert load_images(frame).fingerprint == found.fingerprint
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    frame["path"] = files  # absolute ones
+    assert load_images(frame).fingerprint == found.fingerprint
 
 
 @pytest.mark.filterwarnings("ignore")  # of its own

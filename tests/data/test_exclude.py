@@ -14,6 +14,8 @@ from tellapart.data.dataset import resize_dataset, share_dataset
 from tellapart.data.exclude import exclude_images, write_names
 from tellapart.data.split import make_split
 from tellapart.errors import DataError
+from tellapart.study.settings import StudySettings
+from tellapart.study.study import run_study
 
 
 def write(path: Path, text: str) -> Path:
@@ -116,3 +118,19 @@ def test_a_class_has_to_keep_images_to_train_on(tmp_path: Path) -> None:
     path = write_names(tmp_path / "out.csv", {f"row {row}": "x" for row in rows})
     with pytest.raises(DataError, match="to train on, but leaves none of 3; leave fewer out"):
         exclude_images(given, path)
+
+
+def test_images_that_are_left_out_are_nowhere(folder: Path, tmp_path: Path) -> None:
+    names = ["1/3.png", "2/1.png", "10/2.png"]
+    whole = load_images(folder)
+    hashes = [key for key, file in zip(whole.hashes, whole.files, strict=True) if file in names]
+    path = write(tmp_path / "out.csv", "".join(f"{name}\n" for name in names))
+    dataset = load_images(folder, read=ReadSettings(exclude=path))
+    parts = ("train", "train", "val", "test")
+    dataset = replace(dataset, roles=tuple(parts[row % 4] for row in range(len(dataset))))
+    settings = StudySettings(steps=("inspect", "baseline"), epochs=1)
+    run_study(dataset, settings, tmp_path / "study")
+    for file in (tmp_path / "study").rglob("*"):
+        if file.suffix in (".json", ".csv", ".html"):
+            text = file.read_text("utf-8")
+            assert not [one for one in (*names, *hashes) if one in text], file

@@ -141,12 +141,10 @@ def inspect(
     record = run_job("inspect", data, settings, files)
     if record is None:
         return
-    findings = [
-        finding
-        for step in record.steps.values()
-        if isinstance(step, InspectStep | LabelsStep)
-        for finding in step.findings
-    ]
+    steps = [one for one in record.steps.values() if isinstance(one, InspectStep | LabelsStep)]
+    findings = [finding for step in steps for finding in step.findings]
+    for text in (text for step in steps for text in step.unchecked if named):
+        print(f"not looked for: {text}", file=sys.stderr)
     if exclude_to is not None:
         reasons = {name: one.title for one in findings for name in one.leave_out}
         path = write_names(expand_path(exclude_to), reasons)

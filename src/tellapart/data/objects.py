@@ -53,7 +53,8 @@ def load_objects(data: object, settings: ReadSettings, memory_limit: int) -> Dat
         ) from error
     settings.refuse_unused(IN_TABLES, "a table")
     listing = Listing("the table", "table")
-    find = find_beside(Path.cwd(), settings)
+    trusting = settings.model_copy(update={"follow_links": True})  # a program's own paths
+    find = find_beside(Path.cwd(), trusting)
     for table in tables.values():
         table.find = find
     list_tables(list(tables.values()), listing, settings)
