@@ -70,7 +70,7 @@ def find_labels(
         of=len(rows),
         sentence=f"Labels that look wrong: {len(lines):,} of {len(rows):,}"
         f"{f', {tested:,} of them in test' if tested else ''}. A classifier that had not seen the "
-        "image finds another class likelier; some of these images are merely hard.",
+        "image finds another class likelier; many of these images are merely hard.",
         advice=f"Look at them, the least likely label first ({SUSPECTS} has all). Correct the "
         "label, or leave the image out: --exclude takes that file, once the lines of labels that "
         "are right are gone from it.",
