@@ -124,7 +124,8 @@ def say_foresight(images: Sequence[int], means: Sequence[float], seen: Foresight
     if gain is None:
         return f"What more data would bring cannot be foreseen: no usual curve fits; {last}."
     wrong = 1 - means[-1]
-    part = f", or {100 * gain.value / wrong:.0f} % of the mistakes" if gain.value < wrong else ""
+    large = 0.0005 <= gain.value < wrong  # less is 0.0 points
+    part = f", or {100 * gain.value / wrong:.0f} % of the mistakes" if large else ""
     return (
         f"Twice as many images ({2 * images[-1]:,}), if they are like these, should bring "
         f"{100 * gain.value:.1f} points ({100 * gain.low:.1f} to {100 * gain.high:.1f})"
