@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from sklearn.datasets import load_digits
-from sklearn.decomposition import PCA
+from sklearn.decomposition import TruncatedSVD
 from sklearn.neighbors import NearestNeighbors
 
 from tellapart.audit import neighbours
@@ -20,7 +20,7 @@ def pixels() -> NDArray[np.float16]:
 
 def test_components_are_those_of_scikit_learn(pixels: NDArray[np.float16]) -> None:
     points = reduce_features(pixels.__getitem__, len(pixels))
-    expected = PCA(64).fit_transform(pixels.astype(np.float64))
+    expected = TruncatedSVD(60, algorithm="arpack").fit_transform(pixels.astype(np.float64))
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(points @ points.T, expected @ expected.T, atol=1e-3)
 
@@ -41,19 +41,21 @@ def test_neighbours_are_those_of_scikit_learn(
         np.testing.assert_allclose(distances[row], far[row][others][:4], atol=1e-5)
 
 
-@pytest.mark.parametrize("flips", [0.0, 0.1, 0.3])
+@pytest.mark.parametrize("flips", [0.1, 0.3])
 def test_the_bound_moves_by_the_labels_that_are_flipped(
     pixels: NDArray[np.float16], flips: float
 ) -> None:
     rng = np.random.default_rng(0)
     labels = load_digits().target
-    flipped = rng.random(len(labels)) < flips
-    labels = (labels + flipped * rng.integers(1, 10, len(labels))) % 10
-    near, _ = find_neighbours(
-        reduce_features(pixels.__getitem__, len(labels)), np.arange(len(labels)), 1
+    count = len(labels)
+    flipped = (labels + (rng.random(count) < flips) * rng.integers(1, 10, count)) % 10
+    near, _ = find_neighbours(reduce_features(pixels.__getitem__, count), np.arange(count), 1)
+    before, after = (
+        bound_accuracy(own[near[:, 0]] == own, np.arange(count), 10) for own in (labels, flipped)
     )
-    bound = bound_accuracy(labels[near[:, 0]] == labels, np.arange(len(labels)), 10)
-    assert bound.low <= 0.99 * (1 - flips) + 0.01 * flips / 9 <= bound.high + 0.01
+    assert 0.98 < before.value < 1
+    expected = before.value * (1 - flips) + (1 - before.value) * flips / 9
+    assert after.low - 0.005 <= expected <= after.high + 0.005
 
 
 def test_a_bound_of_labels_without_sense_is_chance() -> None:
@@ -64,7 +66,7 @@ def test_a_bound_of_labels_without_sense_is_chance() -> None:
 
 def test_what_lies_far_is_found_and_a_clean_set_has_nothing() -> None:
     rng = np.random.default_rng(0)
-    distances = np.exp(rng.normal(-2, 0.3, 2000))
+    distances = np.clip(rng.normal(0.3, 0.05, 1000), 0.15, 0.45)
     assert not len(find_far(distances))
-    distances[[7, 1900]] = 0.9, 1.4
-    assert find_far(distances).tolist() == [1900, 7]
+    distances[[7, 900]] = 0.6, 0.7
+    assert find_far(distances).tolist() == [900, 7]
