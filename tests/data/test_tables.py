@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -136,7 +137,8 @@ def test_splits_groups_and_facts_are_columns(photos: Path) -> None:
     assert dataset.roles == ("train",) * 4 + ("val",) * 4 + ("test",) * 4
     assert dataset.names[2:5] == ("p0", "p1", "p1")
     assert dataset.facts["age"][:2] == ("20", "21") and set(dataset.facts) >= {"age", "site"}
-    assert "images of one patient are a group, which no split divides" in dataset.notes
+    said = "images of one patient are a group, which no split divides"
+    assert any(note.startswith(said) and "--group-column none" in note for note in dataset.notes)
     named = ReadSettings(group_column="site", label_column="patient", split_column="Split")
     found = load_images(photos / "labels.csv", read=ReadSettings(group_column="site"))
     assert set(found.names) == {"north"}
@@ -482,3 +484,37 @@ def test_classes_that_differ_in_case_are_noted(photos: Path) -> None:
     rows[0]["label"] = str(rows[0]["label"]).upper()
     dataset = load_images(write_csv(photos / "labels.csv", rows))
     assert any("differ only in case" in note for note in dataset.notes)
+
+
+def test_a_column_called_group_may_be_none(photos: Path) -> None:
+    path = write_csv(photos / "labels.csv", make_rows(group=lambda row: "ab"[row % 2]))
+    assert load_images(path).names
+    dataset = load_images(path, read=ReadSettings(group_column="none"))
+    assert not dataset.names and "group" in dataset.facts
+
+
+def test_a_hub_s_parquet_in_an_archive(tmp_path: Path, photos: Path) -> None:
+    cells = [{"bytes": path.read_bytes()} for path in sorted((photos / "images").iterdir())[:12]]
+    rows = [{"image": cell, "label": number % 3} for number, cell in enumerate(cells)]
+    path = write_parquet(tmp_path / "train.parquet", rows)
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        archive.write(path, path.name)
+    inside, beside = load_images(tmp_path / "set.zip"), load_images(path)
+    assert inside.hashes == beside.hashes and inside.labels.tolist() == beside.labels.tolist()
+
+
+def test_labels_with_a_confidence_are_their_names(tmp_path: Path, write_image: Writer) -> None:
+    """FiftyOne's export with confidences."""
+    labels = {}
+    for number in range(12):
+        write_image(tmp_path / "data" / f"{number}.png", number)
+        labels[str(number)] = {"label": "ab"[number % 2], "confidence": 0.5}
+    (tmp_path / "labels.json").write_text(json.dumps({"classes": ["a", "b"], "labels": labels}))
+    assert load_images(tmp_path).classes == ("a", "b")
+
+
+def test_a_folder_around_a_file_that_is_data_says_so(tmp_path: Path) -> None:
+    (tmp_path / "set").mkdir()
+    np.savez(tmp_path / "set" / "set.npz", x=np.zeros((4, 2, 2)), y=np.arange(4))
+    with pytest.raises(DataError, match=r"a \.npz file is data by itself: give its path"):
+        load_images(tmp_path / "set")

@@ -111,7 +111,8 @@ class ReadSettings(Settings):
         default=None, description="A table's column that says train, val or test."
     )
     group_column: str | None = Field(
-        default=None, description="A table's column of groups, which no split divides."
+        default=None,
+        description="A table's column of groups, which no split divides; none: no groups.",
     )
     allow_missing: bool = Field(
         default=False, description="Leave out images that a table names and that are not there."

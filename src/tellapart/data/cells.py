@@ -75,9 +75,12 @@ def _open(path: Path) -> pq.ParquetFile:
 
 
 def list_cells(content: Content) -> dict[str, list[Content]]:
-    """Return the columns that hold the bytes of images, and where each image lies."""
+    """Return the columns that hold the bytes of images, and where each image lies.
+
+    Those of a member of an archive are held in memory.
+    """
     if not isinstance(content, FileContent):
-        return {}
+        return _read_held(content, images=True)[1]
     file = _open(content.path)
     found: dict[str, list[Content]] = {}
     stamp = content.path.stat().st_mtime_ns
@@ -93,15 +96,26 @@ def list_cells(content: Content) -> dict[str, list[Content]]:
 def read_columns(content: Content) -> dict[str, list[str]]:
     """Return the other columns as texts; classes by their names, where these are known."""
     import pyarrow as pa
+
+    if not isinstance(content, FileContent):
+        return _read_held(content, images=False)[0]
+    try:
+        file = _open(content.path)
+        return split_table(file.read(_list_columns(file.schema_arrow, images=False)))[0]
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"a damaged Parquet file ({error}); fetch it again") from error
+
+
+def _read_held(
+    content: Content, images: bool
+) -> tuple[dict[str, list[str]], dict[str, list[Content]]]:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     try:
-        if isinstance(content, FileContent):
-            file = _open(content.path)
-        else:
-            with content.open() as held:
-                file = pq.ParquetFile(io.BytesIO(held))
-        return split_table(file.read(_list_columns(file.schema_arrow, images=False)))[0]
+        with content.open() as held:
+            file = pq.ParquetFile(io.BytesIO(held))
+            return split_table(file.read(_list_columns(file.schema_arrow, images)))
     except (pa.ArrowException, OSError) as error:
         raise DataError(f"a damaged Parquet file ({error}); fetch it again") from error
 

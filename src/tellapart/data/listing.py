@@ -90,6 +90,10 @@ def match_name(pattern: str, shown: str) -> str:
     return next((part for part in found.groups() if part), "") if found.groups() else found.group()
 
 
+WHOLE = (".npz", ".npy", ".h5", ".hdf5", ".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz")
+"""Endings of files that hold a whole data set."""
+
+
 def list_left_out(listing: Listing) -> list[str]:
     """Return what was found and not read, a sentence each."""
     said = []
@@ -115,6 +119,8 @@ def list_left_out(listing: Listing) -> list[str]:
 def say_left_out(listing: Listing) -> str:
     """Return in brackets what was found and not read, for an error; empty if all was."""
     said = list_left_out(listing)
+    if whole := [kind for kind in WHOLE if kind in listing.others]:
+        said.append(f"a {' or '.join(whole)} file is data by itself: give its path")
     if listing.excluded:
         first = listing.excluded[0]
         said.insert(0, f"{len(listing.excluded):,} left out, such as {first.path}: {first.reason}")

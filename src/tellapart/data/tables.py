@@ -39,6 +39,8 @@ USUAL = {
 """Names that columns usually have, the likeliest first; case, spaces and dashes do not count."""
 PLACES = ("", "images", "image", "img", "imgs", "data", "files", "photos")
 """Folders beside a table that images may lie in; so may those of the table's own name."""
+NONE = "none"
+"""Says that no column has groups."""
 LOOKED, MOST_FOLDERS = 100, 1000
 """Rows by which the folders of images are told, and folders that are looked into at most."""
 
@@ -242,7 +244,7 @@ def _read_json(found: object) -> dict[str, list[str]]:
             if not 0 <= one < len(classes):
                 raise ValueError(f"a label is {one}, but there are {len(classes)} classes")
             return str(classes[one])
-        return _say(one)
+        return _say(one.get("label", "") if isinstance(one, dict) else one)
 
     return {"file": [str(one) for one in labels], "label": [say(one) for one in labels.values()]}
 
@@ -310,7 +312,8 @@ def _list_rows(
     split = find_column(table, "split", settings.split_column)
     if split and not settings.split_column and not all(map(find_role, table.columns[split])):
         split = None  # a column of that name, and of other things
-    group = find_column(table, "group", settings.group_column)
+    none = settings.group_column == NONE and NONE not in table.columns
+    group = None if none else find_column(table, "group", settings.group_column)
     label = find_column(table, "label", settings.label_column)
     used = {image, split, group, label}
     for name in (split, group, label):
@@ -357,7 +360,10 @@ def _list_rows(
             f"{table.count:,}"
         )
     if group:
-        listing.notes.append(f"images of one {group} are a group, which no split divides")
+        note = f"images of one {group} are a group, which no split divides"
+        if not settings.group_column:
+            note += f" (--group-column {NONE}: they are none)"
+        listing.notes.append(note)
 
 
 def _read_role(table: str, value: str) -> str:
