@@ -184,7 +184,8 @@ ROWS = (
     ),
     Row(
         "about the most that features allow",
-        "a bound from nearest neighbours (Cover and Hart 1967), with Wilson's limits",
+        "a bound from nearest neighbours (Cover and Hart 1967), with Wilson's limits; of features "
+        "and pixels the higher, left out where a head does better",
         "neighbours lie further off than in endless data, so that more may be reached than it says,"
         " by other features above all",
         ("LabelsStep.bound",),

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from tellapart.audit.checks.check import SHOWN, Looked
 from tellapart.audit.neighbours import find_far
-from tellapart.audit.samples import draw_captioned
 from tellapart.data.dataset import Indices, Labels
 from tellapart.records import ROLES, Finding
 from tellapart.workspace import write_text
@@ -79,7 +78,7 @@ def find_labels(
             f"{', in test' if part == 'test' else ''}"
             for row, part, label, guess, _ in first
         ),
-        picture=_draw(looked, [(line[0], f"{line[2]}?\n{line[3]}") for line in first], "labels"),
+        picture=looked.show([(line[0], f"{line[2]}?\n{line[3]}") for line in first], "labels"),
     )
 
 
@@ -88,8 +87,6 @@ def find_outliers(looked: Looked, rows: Indices, distances: NDArray[np.float64])
     far = rows[find_far(distances)].tolist()
     if not far:
         return None
-    dataset = looked.dataset
-    captions = [(row, dataset.classes[dataset.labels[row]]) for row in far[:SHOWN]]
     return Finding(
         name="outliers",
         title="Images unlike all others",
@@ -98,14 +95,6 @@ def find_outliers(looked: Looked, rows: Indices, distances: NDArray[np.float64])
         of=len(rows),
         sentence=f"Images unlike all others: {len(far):,} of {len(rows):,}.",
         advice="Look whether they belong here; leave out what does not (--exclude).",
-        examples=tuple(f"{dataset.name_row(row)} ({label})" for row, label in captions),
-        picture=_draw(looked, captions, "outliers"),
+        examples=looked.name_rows(far[:SHOWN]),
+        picture=looked.show_classes(far, "outliers"),
     )
-
-
-def _draw(looked: Looked, captioned: list[tuple[int, str]], name: str) -> str:
-    if looked.folder is None:
-        return ""
-    rows, captions = [one[0] for one in captioned], [one[1] for one in captioned]
-    draw_captioned(looked.dataset, rows, captions, looked.folder / f"{name}.png")
-    return f"{looked.folder.name}/{name}.png"

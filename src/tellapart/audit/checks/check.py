@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tellapart.audit.samples import draw_pairs
+from tellapart.audit.samples import draw_captioned, draw_pairs
 from tellapart.data.copies import read_thumbs
 from tellapart.data.dataset import Dataset, Pixels
 from tellapart.data.split import Split
@@ -46,6 +46,19 @@ class Looked:
             return ""
         draw_pairs(self.dataset, pairs[:SHOWN], self.folder / f"{name}.png")
         return f"{self.folder.name}/{name}.png"
+
+    def show(self, captioned: Sequence[tuple[int, str]], name: str) -> str:
+        """Draw images, each with a caption, and return where, below the folder of results."""
+        if self.folder is None or not captioned:
+            return ""
+        rows, captions = zip(*captioned[:SHOWN], strict=True)
+        draw_captioned(self.dataset, rows, captions, self.folder / f"{name}.png")
+        return f"{self.folder.name}/{name}.png"
+
+    def show_classes(self, rows: Sequence[int], name: str) -> str:
+        """Draw images, each with its class, and return where."""
+        classes, labels = self.dataset.classes, self.dataset.labels
+        return self.show([(row, classes[labels[row]]) for row in rows[:SHOWN]], name)
 
     @cached_property
     def thumbs(self) -> Pixels:

@@ -48,5 +48,6 @@ def check_blank(looked: Looked) -> Finding | None:
         sentence=f"Images that show a single colour: {len(rows):,} of {len(dataset):,}.",
         advice="Look at them, and leave out what shows nothing (--exclude).",
         examples=looked.name_rows(rows[:SHOWN]),
+        picture=looked.show_classes(rows, "blank"),
         leave_out=looked.name_rows(rows),
     )

@@ -27,4 +27,5 @@ def check_pretrained(looked: Looked) -> Finding | None:
         "backbones may have been trained on them: what a transfer gets right is then memory.",
         advice="Judge a backbone on images from elsewhere.",
         examples=looked.name_rows(rows[:SHOWN]),
+        picture=looked.show_classes(rows, "pretrained"),
     )
