@@ -54,9 +54,11 @@ def find_views(context: Context) -> tuple[View, ...]:
 
 def list_extracted(context: Context, share: float) -> Indices:
     """Return the rows whose features a transfer on a share of the training images takes."""
+    every = np.arange(len(context.dataset))
+    if share == 1:
+        return every
     rows = open_rows(context, "transfer", share, context.settings.seed)
-    left_out = np.setdiff1d(context.seal.split.train, rows.train) if share < 1 else ()
-    return np.setdiff1d(np.arange(len(context.dataset)), left_out)
+    return np.setdiff1d(every, np.setdiff1d(context.seal.split.train, rows.train))
 
 
 def list_sizes(context: Context, backbone: Backbone) -> tuple[int, ...]:

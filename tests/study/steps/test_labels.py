@@ -140,3 +140,10 @@ def test_a_transfer_of_a_share_leaves_its_rows(digits: Dataset, tmp_path: Path) 
     left_out = np.setdiff1d(np.arange(1797), some)
     assert 600 < len(left_out) < 660
     assert np.isin(left_out, context.seal.split.train).all()
+
+
+def test_where_choices_are_made_on_test_it_does_not_look_there(
+    digits: Dataset, tmp_path: Path
+) -> None:
+    settings = ask(tmp_path, "labels").model_copy(update={"protocol": "notebook"})
+    assert run_study(digits, settings, tmp_path / "study").ledger == ()
