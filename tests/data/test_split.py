@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from tellapart.config import SplitSettings
@@ -119,11 +119,16 @@ def test_order_does_not_matter_and_the_seed_does(make_dataset: Maker) -> None:
     assert {first.hashes[row] for row in other.val} != chosen
 
 
+@example([2], 1, 36)
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=60), st.integers(0, 9), st.integers(10, 60))
 def test_more_images_move_few_and_none_of_other_classes(
     extra: list[int], seed: int, each: int
 ) -> None:
-    """The shares stay those asked for, so that an image at the edge may cross it: one a border."""
+    """The shares stay those asked for, so that for an image that is added up to three may move.
+
+    One may come into test as its share grows; if it was of val, another takes its place there, and
+    a third comes with the growing share of val.
+    """
     labels = [0, 1, 2] * each
     sides = []
     for added in ([], extra):
@@ -138,7 +143,7 @@ def test_more_images_move_few_and_none_of_other_classes(
         sides.append(parts)
     for label in range(3):
         moved = [row for row in range(label, len(labels), 3) if sides[0][row] != sides[1][row]]
-        assert len(moved) <= 2 * extra.count(label)
+        assert len(moved) <= 3 * extra.count(label)
 
 
 def test_a_manifest_gives_the_split_back(make_dataset: Maker, tmp_path: Path) -> None:
