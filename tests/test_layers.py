@@ -21,7 +21,7 @@ BANDS: tuple[set[str], ...] = (
     {"models"},
     {"train", "audit"},
     {"evaluate", "transfer"},
-    {"cells", "search", "report"},
+    {"cells", "search", "report", "predict"},
     {"study"},
     {"console"},
     {"cli"},

@@ -55,6 +55,7 @@ def test_the_public_list() -> None:
         "extract_features",
         "fit_head",
         "load_images",
+        "load_predictor",
         "make_network_settings",
         "make_split",
         "plan_study",

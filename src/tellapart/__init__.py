@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tellapart.data.split import make_split
     from tellapart.evaluate import Look, Seal, evaluate_model
     from tellapart.models import Space, make_network_settings
+    from tellapart.predict.predictor import load_predictor
     from tellapart.report.page import write_report
     from tellapart.search.optimize import Budget, run_search
     from tellapart.search.sweep import run_sweep
@@ -64,6 +65,7 @@ _HOMES = {
     "extract_features": "tellapart.transfer.features",
     "fit_head": "tellapart.transfer.head",
     "load_images": "tellapart.data",
+    "load_predictor": "tellapart.predict.predictor",
     "make_network_settings": "tellapart.models",
     "make_split": "tellapart.data.split",
     "plan_study": "tellapart.study.study",
@@ -98,6 +100,7 @@ __all__ = [
     "extract_features",
     "fit_head",
     "load_images",
+    "load_predictor",
     "make_network_settings",
     "make_split",
     "plan_study",

@@ -206,13 +206,28 @@ class ConsoleReporter(Reporter):
 @contextmanager
 def show_download(what: str) -> Iterator[Callable[[int, int], None]]:
     """Give a function that shows (bytes done, bytes in all), a bar or a line each tenth."""
+    columns = (progress.DownloadColumn(), progress.TransferSpeedColumn())
+    with _show_share(f"download {what}", columns) as show:
+        yield show
+
+
+@contextmanager
+def show_images(what: str) -> Iterator[Callable[[int, int], None]]:
+    """Give a function that shows (images done, images in all), a bar or a line each tenth."""
+    with _show_share(what, (progress.MofNCompleteColumn(),)) as show:
+        yield show
+
+
+@contextmanager
+def _show_share(
+    what: str, columns: tuple[progress.ProgressColumn, ...]
+) -> Iterator[Callable[[int, int], None]]:
     console = Console(stderr=True)
     shown = -1
     with progress.Progress(
-        progress.TextColumn(f"[bold]download {escape(what)}"),
+        progress.TextColumn(f"[bold]{escape(what)}"),
         progress.BarColumn(bar_width=28),
-        progress.DownloadColumn(),
-        progress.TransferSpeedColumn(),
+        *columns,
         progress.TimeRemainingColumn(),
         console=console,
         transient=True,
@@ -226,6 +241,6 @@ def show_download(what: str) -> Iterator[Callable[[int, int], None]]:
             tenth = 10 * done // max(1, total)
             if not console.is_terminal and tenth > shown:
                 shown = tenth
-                console.print(f"download {escape(what)}: {10 * tenth} %", highlight=False)
+                console.print(f"{escape(what)}: {10 * tenth} %", highlight=False)
 
         yield show

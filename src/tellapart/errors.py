@@ -113,3 +113,22 @@ def suggest_name(name: str, known: Iterable[str]) -> str:
     """
     near = difflib.get_close_matches(name.casefold(), list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+EXTRAS = {
+    **dict.fromkeys(("onnx", "onnxscript"), "export"),
+    "onnxruntime": "predict",
+    **dict.fromkeys(("starlette", "uvicorn", "multipart", "python_multipart"), "serve"),
+}
+"""Packages that come with an extra other than ``study``, by the module's name."""
+
+
+def say_missing(module: str) -> str:
+    """Say which extra brings a module that is not installed.
+
+    >>> say_missing("onnxruntime.capi")
+    "this needs onnxruntime, which is not installed; pip install 'tellapart[predict]'"
+    """
+    name = module.partition(".")[0]
+    extra = EXTRAS.get(name, "study")
+    return f"this needs {name}, which is not installed; pip install 'tellapart[{extra}]'"

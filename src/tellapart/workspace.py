@@ -1,6 +1,6 @@
 """The output folder: names, whole-or-absent writes, and what may be written where.
 
-Every file that tellapart makes is written through :func:`write_bytes`.
+Every file that tellapart makes is written through :func:`write_parts`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import os
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -34,6 +34,11 @@ _BESIDE = re.compile(r"\..*\.(\d{1,9})\.[0-9a-f]{8}\.tmp")
 
 
 def write_bytes(path: Path, *parts: bytes | memoryview) -> Path:
+    """Write a file as `write_parts` does."""
+    return write_parts(path, parts)
+
+
+def write_parts(path: Path, parts: Iterable[bytes | memoryview]) -> Path:
     """Write a file whole or not at all: beside, fsync, ``os.replace``, fsync of the folder.
 
     Raises:

@@ -11,16 +11,23 @@ from typing import NoReturn
 import cyclopts
 from pydantic import ValidationError
 
-from tellapart.cli import tools  # its commands join the app's
+from tellapart.cli import predict, serve, tools  # their commands join the app's
 from tellapart.cli.commands import app
 from tellapart.console import find_failure, open_streams, print_error
 from tellapart.data import NAMED
 from tellapart.device import prepare_libraries
-from tellapart.errors import BudgetError, Interrupted, SettingError, TellapartError, UserError
+from tellapart.errors import (
+    BudgetError,
+    Interrupted,
+    SettingError,
+    TellapartError,
+    UserError,
+    say_missing,
+)
 from tellapart.stop import catch_signals
 from tellapart.workspace import check_home
 
-__all__ = ["app", "main", "run", "tools"]
+__all__ = ["app", "main", "predict", "run", "serve", "tools"]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -43,6 +50,11 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print_error(said)
         return BudgetError.exit_code
+    except ModuleNotFoundError as error:
+        if (error.name or "tellapart").startswith("tellapart"):
+            raise
+        print_error(say_missing(str(error.name)))
+        return UserError.exit_code
     except OSError as error:
         print_error(
             f"{error.filename or 'a file'} cannot be used ({error.strerror or error}); change "

@@ -11,7 +11,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
 from tellapart.config import ReadSettings
 from tellapart.records import Excluded
@@ -173,6 +172,8 @@ class Dataset:
 
     def _join(self, *numbers: Labels) -> Labels:
         """Return the number of each image's component: images with one number are linked."""
+        from scipy import sparse
+
         rows = np.arange(len(self))
         ends = [np.stack([rows, _find_first(own)]) for own in numbers]
         ends.append(np.array([one[:2] for one in self.copies], np.int64).reshape(-1, 2).T)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from tellapart.records import Estimate
 
@@ -59,13 +59,15 @@ def count_effective(right: NDArray[np.bool_], groups: NDArray[np.int64]) -> floa
         return float(count)
     sums = np.bincount(own, right - share)
     effect = max(1.0, count / (count - 1) * float(sums @ sums) / (n * share * (1 - share)))
+    from scipy import stats
+
     few = stats.t.ppf((1 + LEVEL) / 2, count - 1) / stats.t.ppf((1 + LEVEL) / 2, n - 1)
     return max(1.0, n / effect / float(few) ** 2)
 
 
 def _bound_share(share: float, n: float) -> tuple[float, float]:
     """Return the limits of Wilson's interval."""
-    z = float(stats.norm.ppf((1 + LEVEL) / 2))
+    z = NormalDist().inv_cdf((1 + LEVEL) / 2)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     half = z / (1 + z**2 / n) * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
@@ -101,6 +103,8 @@ def average_estimates(
     )
     seeds = 0.0
     if freedom:
+        from scipy import stats
+
         seeds = float(stats.t.ppf((1 + LEVEL) / 2, freedom)) * spread / math.sqrt(len(parts))
     low, high = mean - math.hypot(seeds, below), mean + math.hypot(seeds, above)
     return Estimate(value=mean, low=max(0.0, low), high=min(most, high), n=parts[0].n)

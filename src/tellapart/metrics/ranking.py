@@ -16,7 +16,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from tellapart.metrics.intervals import LEVEL
 from tellapart.metrics.scores import Classes, find_score
@@ -250,6 +249,8 @@ def _find_far(cells: Sequence[tuple[int, int]], values: Numbers, n: int) -> int 
 
     Seeds are taken to differ by one of ``n`` images at the least.
     """
+    from scipy import stats
+
     layout = _Layout(cells)
     if layout.freedom < 3:
         return None

@@ -9,7 +9,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse, special, stats
 
 from tellapart.errors import SettingError, suggest_name
 from tellapart.metrics.intervals import LEVEL, count_effective, estimate_proportion, estimate_share
@@ -113,6 +112,8 @@ def estimate_score(
         drawn = rng.multinomial(n, np.bincount(place) / n, size=RESAMPLES).astype(np.float64)
     else:
         own = np.unique(groups, return_inverse=True)[1]
+        from scipy import sparse
+
         table = sparse.coo_array((np.ones(n), (own, place))).tocsr()
         times = rng.multinomial(
             table.shape[0], np.full(table.shape[0], 1 / table.shape[0]), RESAMPLES
@@ -184,6 +185,10 @@ def find_hardest(confusion: Counts, names: Sequence[str], part: float = 1.0) -> 
     and what its images are called more often than any other answer, by the same test. ``part`` of
     the images is independent, where some are copies.
     """
+    from scipy import stats
+
+    from scipy import stats
+
     hits, supports = confusion.diagonal(), confusion.sum(1)
     overall, count = hits.sum() / max(1, supports.sum()), int((supports > 0).sum())
     p_values = np.where(
@@ -207,10 +212,14 @@ def find_hardest(confusion: Counts, names: Sequence[str], part: float = 1.0) -> 
 
 def compute_loss(logits: NDArray[np.float32], truth: NDArray[np.int64]) -> float:
     """Return the mean cross-entropy in nats of (n, classes) logits."""
+    from scipy import special
+
     logs = special.log_softmax(logits.astype(np.float64), axis=1)
     return float(-logs[np.arange(len(truth)), truth].mean())
 
 
 def compute_probabilities(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Return the softmax of (n, classes) logits."""
+    from scipy import special
+
     return np.asarray(special.softmax(logits.astype(np.float64), axis=1))

@@ -21,7 +21,7 @@ from tellapart.records import Scalar
 class TunedSettings(NetworkSettings):
     """A backbone that is fine-tuned: all that builds it, weights apart.
 
-    ``depth`` and ``decay`` are those of `TuneSettings`.
+    ``depth`` and ``decay`` are those of `TuneSettings`; ``none`` is a head on a frozen backbone.
     """
 
     name: Literal["tuned"] = "tuned"
@@ -32,7 +32,7 @@ class TunedSettings(NetworkSettings):
     std: tuple[float, float, float]
     features: Annotated[int, Field(ge=1)]
     head: HeadSettings
-    depth: Literal["last", "all"] = "last"
+    depth: Literal["none", "last", "all"] = "last"
     decay: Share = 0.7
 
     def describe(self) -> dict[str, Scalar]:

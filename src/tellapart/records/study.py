@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from tellapart.records.base import Record, Scalar
+from tellapart.records.predictor import Surest
 from tellapart.records.runs import (
     Comparison,
     DataRecord,
@@ -117,6 +118,41 @@ class TransferStep(ModelStep):
     head_sweep: HeadSweepRecord | None = None
     tuned: TunedRecord | None = None
     advice: str
+
+
+class Promise(Record):
+    """What keeping an ``error`` takes: below ``threshold`` no answer; None where it cannot be.
+
+    Of the test images ``count`` are then answered, a share of ``answered``, so many ``wrong``.
+    """
+
+    error: float
+    threshold: float | None
+    answered: float
+    count: int
+    wrong: int
+
+
+class HandoverStep(StepRecord):
+    """The model that leaves the study: that of the step ``chosen``.
+
+    Its logits are divided by ``temperature``; the calibration errors are on test, ``before`` that
+    and ``after``. ``surest`` is the risk-coverage curve there, empty where test chose something;
+    ``false_alarms`` is the share of val images that are flagged as unlike those of training.
+    """
+
+    step: Literal["model"] = "model"
+    chosen: str
+    model: str
+    parameters: int
+    test_score: Estimate
+    temperature: float
+    ece_before: Estimate
+    ece_after: Estimate
+    surest: tuple[Surest, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    false_alarms: float
+    license: str = ""
 
 
 def find_kind(name: str) -> type[StepRecord]:

@@ -59,7 +59,9 @@ def render_report(record: StudyRecord, folder: Path) -> str:
             drawn[name] = step, section.embed(step, record.data.classes, folder)
         path = HERE / "sections" / (section.template or "plain.html")
         template = pages.from_string(path.read_text(encoding="utf-8"))
-        body = template.render(step=step, record=record, pictures=drawn[name][1])
+        body = template.render(
+            step=step, record=record, pictures=drawn[name][1], sections=SECTIONS, folder=folder.name
+        )
         bodies[name] = Markup(body)  # escaped where it was made
     answer, details = headline.state_headline(record)
     script, style = ((HERE / name).read_text("utf-8") for name in ("script.js", "style.css"))

@@ -21,7 +21,7 @@ from tellapart.errors import BudgetError, SettingError, UserError, suggest_name
 from tellapart.evaluate import Seal
 from tellapart.models import SimpleSettings
 from tellapart.models.weights import hash_weights
-from tellapart.records import StudyPlan
+from tellapart.records import ModelStep, StudyPlan, find_kind
 from tellapart.report.wording import say_count
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline
@@ -60,7 +60,10 @@ def identify_study(dataset: Dataset, settings: StudySettings) -> dict[str, Any]:
 
 
 def name_steps(settings: StudySettings) -> tuple[str, ...]:
-    """Return the steps that a study has: those named, or the usual ones of its protocol."""
+    """Return the steps that a study has: those named, or the usual ones of its protocol.
+
+    Where one of them ends in a model, the best is handed over.
+    """
     for name in settings.steps:
         if name not in STEPS:
             raise SettingError(
@@ -68,7 +71,9 @@ def name_steps(settings: StudySettings) -> tuple[str, ...]:
                 f"{suggest_name(name, STEPS)}"
             )
     if settings.steps:
-        return tuple(name for name in STEPS if name in settings.steps)
+        tested = any(issubclass(find_kind(name), ModelStep) for name in settings.steps)
+        own = {*settings.steps, "model"} if tested else {*settings.steps}
+        return tuple(name for name in STEPS if name in own)
     val = find_rules(settings).val
     return tuple(name for name, step in STEPS.items() if step.usual and (val or not step.optional))
 

@@ -186,6 +186,8 @@ class _Study:
         if "inspect" not in self.names:
             self._warn()
         for name in self.names:
+            if not STEPS[name].applies(self.context):
+                continue
             try:
                 self._do_step(name)
             except (NoTime, NotFinite) as error:

@@ -11,12 +11,44 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from tellapart.data.dataset import Pixels
-from tellapart.device import DeviceName, choose_device, choose_precision, count_cores
+from tellapart.device import DeviceName, Precision, choose_device, choose_precision, count_cores
 from tellapart.models.backbone import Backbone
 from tellapart.transfer.resources import Load
 from tellapart.transfer.store import Rows16
+
+
+def convert_network(network: nn.Module, sample: Pixels) -> Any:
+    """Return OpenVINO's form of a network that takes (n, h, w, channels) uint8, for any n."""
+    # its telemetry would fork this process, memory and all, to send data home
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
+    import openvino
+
+    # traced on one image and without gradients: the trace keeps what every layer put out
+    with warnings.catch_warnings(), torch.no_grad():
+        warnings.simplefilter("ignore")  # of tracing: all but the batch is fixed on purpose
+        return openvino.convert_model(
+            network, example_input=torch.from_numpy(sample[:1]), input=[-1, *sample.shape[1:]]
+        )
+
+
+def compile_network(
+    network: nn.Module, sample: Pixels, precision: Precision, streams: int | None = None
+) -> Any:
+    """Return a network compiled by OpenVINO for this CPU, for many images at once."""
+    model = convert_network(network, sample)
+    import openvino
+
+    settings = {
+        "PERFORMANCE_HINT": "THROUGHPUT",
+        "INFERENCE_PRECISION_HINT": "bf16" if precision == "bfloat16" else "f32",
+        "INFERENCE_NUM_THREADS": count_cores(),
+    }
+    if streams is not None:
+        settings["NUM_STREAMS"] = streams
+    return openvino.Core().compile_model(model, "CPU", settings)
 
 
 class OpenvinoEngine:
@@ -24,27 +56,11 @@ class OpenvinoEngine:
 
     def __init__(self, backbone: Backbone, sample: Pixels, streams: int | None = None) -> None:
         """Compile a backbone for any number of images such as the one of ``sample``."""
-        # its telemetry would fork this process, memory and all, to send data home
-        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None bars it
+        self.name = name_engine("cpu")
+        precision: Precision = "bfloat16" if self.name.endswith("bfloat16") else "float32"
+        compiled = compile_network(backbone.network, sample, precision, streams)
         import openvino
 
-        # traced on one image and without gradients: the trace keeps what every layer put out
-        with warnings.catch_warnings(), torch.no_grad():
-            warnings.simplefilter("ignore")  # of tracing: all but the batch is fixed on purpose
-            model = openvino.convert_model(
-                backbone.network,
-                example_input=torch.from_numpy(sample[:1]),
-                input=[-1, *sample.shape[1:]],
-            )
-        self.name = name_engine("cpu")
-        settings = {
-            "PERFORMANCE_HINT": "THROUGHPUT",
-            "INFERENCE_PRECISION_HINT": "bf16" if self.name.endswith("bfloat16") else "f32",
-            "INFERENCE_NUM_THREADS": count_cores(),
-        }
-        if streams is not None:
-            settings["NUM_STREAMS"] = streams
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
         self._queue = openvino.AsyncInferQueue(compiled)
 
     def compute(self, batches: Iterator[Pixels]) -> Rows16:

@@ -33,25 +33,35 @@ def prepare_tuning(
         DataError: the head was fitted on another backbone.
     """
     assert settings.depth != "none"
-    network = load_head(head, backbone.key, weights)
+    model, network = join_head(backbone, head, weights)
+    model = model.model_copy(update={"depth": settings.depth, "decay": settings.decay})
+    task = Task(
+        model,
+        settings.recipe,
+        device,
+        keep="best",
+        start=lambda: deepcopy(network),
+        key=hash_network(backbone.key, network.head),
+    )
+    return resize_dataset(dataset, backbone.image_size), task
+
+
+def join_head(backbone: Backbone, folder: Path, weights: str) -> tuple[TunedSettings, TunedNetwork]:
+    """Return a backbone and the head of a run folder as one network, and all that builds it.
+
+    Raises:
+        DataError: the head was fitted on another backbone.
+    """
     pixel = backbone.network
-    model = TunedSettings(
+    settings = TunedSettings(
         backbone=backbone.name,
         architecture=backbone.architecture,
         image_size=backbone.image_size,
         mean=tuple(pixel.mean.flatten().tolist()),
         std=tuple(pixel.std.flatten().tolist()),
         features=backbone.features,
-        head=read_record(head / ARGS, HeadArgs).recipe,
-        depth=settings.depth,
-        decay=settings.decay,
+        head=read_record(folder / ARGS, HeadArgs).recipe,
+        depth="none",
     )
-    task = Task(
-        model,
-        settings.recipe,
-        device,
-        keep="best",
-        start=lambda: TunedNetwork(deepcopy(pixel), deepcopy(network)),
-        key=hash_network(backbone.key, network),
-    )
-    return resize_dataset(dataset, backbone.image_size), task
+    head = load_head(folder, backbone.key, weights)
+    return settings, TunedNetwork(deepcopy(pixel), head)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tellapart.report.sections.baseline import BASELINE
+from tellapart.report.sections.handover import HANDOVER
 from tellapart.report.sections.inspect import INSPECT
 from tellapart.report.sections.labels import LABELS
 from tellapart.report.sections.learn import LEARN
@@ -22,4 +23,5 @@ SECTIONS: dict[str, Section] = {
     "transfer": TRANSFER,
     "learn": LEARN,
     "vary": VARY,
+    "model": HANDOVER,
 }

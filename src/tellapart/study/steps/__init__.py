@@ -6,7 +6,17 @@ look at labels takes its features.
 
 from __future__ import annotations
 
-from tellapart.study.steps import baseline, inspect, labels, learn, search, sweep, transfer, vary
+from tellapart.study.steps import (
+    baseline,
+    inspect,
+    labels,
+    learn,
+    model,
+    search,
+    sweep,
+    transfer,
+    vary,
+)
 from tellapart.study.steps.step import Step
 
 STEPS: dict[str, Step] = {
@@ -19,4 +29,5 @@ STEPS: dict[str, Step] = {
     "search": search.STEP,
     "learn": learn.STEP,
     "vary": vary.STEP,
+    "model": model.STEP,
 }

@@ -23,6 +23,7 @@ class Step:
         weight: how the time that is left is shared among the steps to come.
         usual: whether it is part of a study that names no steps.
         optional: whether a study that did not name it goes on without it where it cannot be done.
+        applies: whether there is anything for it to do, once those before it are done.
         check: finds out, before anything starts, what would stop it after an hour.
     """
 
@@ -32,4 +33,5 @@ class Step:
     weight: float = 0.0
     usual: bool = True
     optional: bool = False
+    applies: Callable[[Context], bool] = lambda context: True
     check: Callable[[Context], None] = lambda context: None

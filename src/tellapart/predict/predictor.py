@@ -1,0 +1,332 @@
+"""From images to class names: one callable of any model, from scratch or on a backbone."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tellapart.data.dataset import Dataset, Indices, Pixels
+from tellapart.data.decode import GREY_MODES, decode_image
+from tellapart.data.tone import Tone
+from tellapart.device import DeviceName, count_cores
+from tellapart.errors import DataError, NotFinite, SettingError
+from tellapart.metrics.selective import choose_surest
+from tellapart.predict.engines import Engine, Numbers, compile_engine
+from tellapart.predict.folder import find_folder, read_args
+from tellapart.predict.inputs import Item, list_items
+from tellapart.predict.reference import Reference, read_reference
+from tellapart.records import PredictorArgs
+from tellapart.stop import check_stop
+
+if TYPE_CHECKING:
+    from tellapart.predict.network import PixelClassifier
+
+FEW_PIXELS = 5_000_000
+"""Pixels that a network sees in all, from which on OpenVINO is worth its compilation: 100 images of
+224 px, 5,000 of 32."""
+BATCH_BYTES, CHUNK_BYTES = 5_000_000, 120_000_000
+"""Pixels in one call of an engine, and in memory in all."""
+ERRORS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
+"""Errors that may be promised, for a word on the least."""
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a model makes of k images, in the order in which they were given.
+
+    ``probabilities`` are (k, classes) float32. ``unlike`` (k,) are images that lie further from
+    those of training than nearly all of val; ``odd`` (k,) those without the colour that the
+    model was trained on, or with colour that it does not see. ``failed`` says why others could not
+    be read, by name.
+    """
+
+    classes: tuple[str, ...]
+    items: tuple[Item, ...]
+    probabilities: Numbers
+    unlike: NDArray[np.bool_]
+    odd: NDArray[np.bool_]
+    failed: dict[str, str] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """How each image is shown."""
+        return tuple(item.name for item in self.items)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The likeliest class of each image."""
+        return tuple(self.classes[place] for place in self.probabilities.argmax(1).tolist())
+
+    @property
+    def confidence(self) -> Numbers:
+        """The probability of the likeliest class, (k,)."""
+        found: Numbers = self.probabilities.max(1, initial=0.0)
+        return found
+
+
+class Predictor:
+    """A model that is ready to classify; `load_predictor` makes one.
+
+    Attributes:
+        args: all that is known of it: classes, preprocessing, score, where it is from.
+    """
+
+    def __init__(
+        self,
+        args: PredictorArgs,
+        engine: Callable[[int], Engine],
+        reference: Reference | None = None,
+        network: PixelClassifier | None = None,
+    ) -> None:
+        """Take what a model is; ``engine`` gives what runs it over so many images."""
+        self.args, self.reference, self.network = args, reference, network
+        self._engine = engine
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes, in the order of the probabilities."""
+        return self.args.classes
+
+    @cached_property
+    def tone(self) -> Tone:
+        """What becomes black and white."""
+        seen = self.args.preprocessing
+        return Tone(seen.low, seen.high, seen.eight, seen.ground)
+
+    def __call__(self, images: object) -> Answers:
+        """Classify images: paths, patterns, arrays, PIL images, bytes of files, or several.
+
+        Raises:
+            DataError: there are none; one that cannot be read is in ``failed`` of the answer.
+        """
+        return join_answers(list(self.stream(list_items(images))))
+
+    def stream(
+        self, items: Sequence[Item], progress: Progress = lambda done, total: None
+    ) -> Iterator[Answers]:
+        """Give the answers a part at a time, in order and in bounded memory.
+
+        Raises:
+            Interrupted: a stop was asked for.
+        """
+        seen, engine = self.args.preprocessing, self._engine(len(items))
+        count = max(32, CHUNK_BYTES // (2 * seen.image_size**2 * seen.channels))
+        parts = [items[first : first + count] for first in range(0, len(items), count)]
+        with ThreadPoolExecutor(count_cores()) as pool:
+            waiting: list[list[Future[_Read]]] = []
+            done = 0
+            for place, part in enumerate(parts):
+                for later in parts[place + len(waiting) : place + 2]:
+                    waiting.append([pool.submit(self._read, item) for item in later])
+                try:
+                    yield self._answer(part, waiting.pop(0), engine)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+                done += len(part)
+                progress(done, len(items))
+
+    def classify_rows(self, dataset: Dataset, rows: Indices) -> tuple[Numbers, Numbers]:
+        """Return probabilities (k, classes) and features (k, width) of rows of a dataset."""
+        size = self._size_batch()
+
+        def read() -> Iterator[Pixels]:
+            for first in range(0, len(rows), size):
+                check_stop()
+                yield dataset.source.read(rows[first : first + size])
+
+        probabilities, features = self._engine(len(rows)).compute(read())
+        assert features is not None, "a model in a study gives features"
+        return probabilities, features
+
+    def _size_batch(self) -> int:
+        seen = self.args.preprocessing
+        return max(1, min(256, BATCH_BYTES // (seen.image_size**2 * seen.channels)))
+
+    def choose_threshold(self, error: float) -> float:
+        """Return the confidence below which no answer is given, so that ``error`` is kept.
+
+        At most that share of the answers is wrong, with 95 % certainty, on images like those of the
+        study's test.
+
+        Raises:
+            SettingError: it cannot be promised from as many test images.
+        """
+        if not 0 < error < 1:
+            raise SettingError(f"--error must be a share between 0 and 1, but got {error:g}")
+        curve = self.args.surest
+        if not curve:
+            raise SettingError(
+                "--error needs test images that chose nothing, but this model has none (its epoch "
+                "was chosen on test, or it was tested on too few); leave it out"
+            )
+        found = choose_surest(curve, error)
+        if found is None:
+            least = next((one for one in ERRORS if one > error and choose_surest(curve, one)), None)
+            able = f"the least that can be is {least:g}" if least else "no useful error can be"
+            raise SettingError(
+                f"--error {error:g} cannot be promised from {self.args.tested:,} test images: "
+                f"{able}; more test images, or a better model, would do"
+            )
+        return found.threshold
+
+    def _read(self, item: Item) -> _Read:
+        seen = self.args.preprocessing
+        try:
+            with item.content.open() as content:
+                pixels = decode_image(content, seen.image_size, seen.channels, self.tone)
+                odd = (
+                    bool((pixels == pixels[:, :, :1]).all())
+                    if seen.channels == 3
+                    else (_has_colour(content))
+                )
+            return pixels, odd
+        except DataError as error:
+            return error
+        except OSError as error:
+            return DataError(f"cannot be read ({error.strerror or error})")
+
+    def _answer(
+        self, items: Sequence[Item], futures: Sequence[Future[_Read]], engine: Engine
+    ) -> Answers:
+        kept: list[Item] = []
+        odd: list[bool] = []
+        failed: dict[str, str] = {}
+        size = self._size_batch()
+
+        def batch() -> Iterator[Pixels]:
+            held: list[Pixels] = []
+            for item, future in zip(items, futures, strict=True):
+                check_stop()
+                found = future.result()
+                if isinstance(found, DataError):
+                    failed[item.name] = str(found)
+                    continue
+                kept.append(item)
+                held.append(found[0])
+                odd.append(found[1])
+                if len(held) == size:
+                    yield np.stack(held)
+                    held.clear()
+            if held:
+                yield np.stack(held)
+
+        batches = batch()
+        first = next(batches, None)
+        probabilities = np.empty((0, len(self.classes)), np.float32)
+        unlike = np.zeros(0, bool)
+        if first is not None:
+            probabilities, features = engine.compute(_chain(first, batches))
+            if not np.isfinite(probabilities).all():
+                raise NotFinite("a probability is not finite: the model cannot be used")
+            unlike = np.zeros(len(probabilities), bool)
+            if self.reference is not None and features is not None and self.args.unlike is not None:
+                unlike = self.reference.measure(features) > self.args.unlike
+        return Answers(
+            self.classes, tuple(kept), probabilities, unlike, np.array(odd, bool), failed
+        )
+
+
+_Read = tuple[Pixels, bool] | DataError
+
+
+def _chain(first: Pixels, others: Iterator[Pixels]) -> Iterator[Pixels]:
+    yield first
+    yield from others
+
+
+def _has_colour(content: bytes) -> bool:
+    from PIL import Image
+
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            return image.mode not in GREY_MODES
+    except OSError:
+        return False
+
+
+def join_answers(parts: Sequence[Answers]) -> Answers:
+    """Return the answers of several parts as one."""
+    return Answers(
+        parts[0].classes,
+        tuple(item for part in parts for item in part.items),
+        np.concatenate([part.probabilities for part in parts]),
+        np.concatenate([part.unlike for part in parts]),
+        np.concatenate([part.odd for part in parts]),
+        {name: why for part in parts for name, why in part.failed.items()},
+    )
+
+
+def load_predictor(path: str | Path, device: DeviceName = "auto") -> Predictor:
+    """Return the model of a study, of its folder ``model``, or of an exported file.
+
+    It is read and checked as a whole; nothing that it holds is run, and nothing is fetched.
+
+        predictor = load_predictor("runs/photos-study-1")
+        answers = predictor("new/")
+        print(answers.labels, answers.confidence)
+
+    Raises:
+        WorkspaceError: there is none, or it was altered.
+        DeviceError: the device is not on this machine.
+    """
+    path = Path(path).expanduser()
+    if path.is_file() and path.suffix in (".onnx", ".xml", ".pt2"):
+        from tellapart.predict.export import load_export
+
+        args, engine = load_export(path)
+        return Predictor(args, lambda count: engine)
+    folder = find_folder(path)
+    args = read_args(folder)
+    from tellapart.predict.network import load_network
+
+    return make_predictor(args, load_network(folder, args), read_reference(folder, args), device)
+
+
+def make_predictor(
+    args: PredictorArgs,
+    network: PixelClassifier,
+    reference: Reference | None = None,
+    device: DeviceName = "auto",
+) -> Predictor:
+    """Return a predictor of a network that is in memory."""
+    from tellapart.device import choose_device, prepare_process
+    from tellapart.predict.engines import TorchEngine
+
+    prepare_process()
+    made: dict[bool, Engine] = {}
+    side = int(args.network.get("image_size", args.preprocessing.image_size))
+
+    def choose(count: int) -> Engine:
+        many = choose_device(device).type == "cpu" and count * side**2 >= FEW_PIXELS
+        if many not in made:
+            made[many] = _compile(args, network) if many else TorchEngine(network, device)
+        return made[many]
+
+    return Predictor(args, choose, reference, network)
+
+
+def _compile(args: PredictorArgs, network: PixelClassifier) -> Engine:
+    seen = args.preprocessing
+    sample = np.zeros((1, seen.image_size, seen.image_size, seen.channels), np.uint8)
+    try:
+        return compile_engine(network, sample)
+    except Exception as error:  # its converter raises anything on what it does not know
+        if isinstance(error, MemoryError | OSError):
+            raise
+        from tellapart.predict.engines import TorchEngine
+
+        return TorchEngine(network, "cpu")

@@ -1,0 +1,76 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from tellapart.data.content import BytesContent
+from tellapart.errors import SettingError
+from tellapart.predict.inputs import Item
+from tellapart.predict.outputs import Shown, check_output, list_rows, say_answers, write_answers
+from tellapart.predict.predictor import Answers
+
+NAMES = ('=HYPERLINK("x")', "b,c.png", "+1.png", 'a "quoted".png', "d\ne.png", "ж.png")
+
+
+@pytest.fixture
+def answers() -> Answers:
+    shares = np.array([[0.7, 0.2, 0.1], [0.1, 0.2, 0.7]] * 3, np.float32)
+    none = np.zeros(6, bool)
+    items = tuple(Item(name, BytesContent(b"")) for name in NAMES)
+    return Answers(("@cat", "dog", "x"), items, shares, none, none)
+
+
+def test_a_csv_file_is_safe_to_open(answers: Answers, tmp_path: Path) -> None:
+    write_answers(tmp_path / "a.csv", [answers, answers], Shown(2, 0.5))
+    with (tmp_path / "a.csv").open(newline="") as stream:
+        rows = list(csv.reader(stream))
+    assert rows[0][:6] == [
+        "file", "predicted", "probability", "unlike", "predicted_2", "probability_2",
+    ]  # fmt: skip
+    assert len(rows) == 13
+    assert rows[1][:3] == ["'" + NAMES[0], "'@cat", "0.7"]
+    assert rows[2][0] == NAMES[1]
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row)
+
+
+def test_parquet_and_json_hold_names_as_they_are(answers: Answers, tmp_path: Path) -> None:
+    truth = list(list_rows(answers, Shown(3)))
+    write_answers(tmp_path / "a.parquet", [answers], Shown(3))
+    assert pq.read_table(tmp_path / "a.parquet").to_pylist() == truth
+    write_answers(tmp_path / "a.json", [answers], Shown(3))
+    assert json.loads((tmp_path / "a.json").read_text()) == truth
+    write_answers(tmp_path / "a.jsonl", [answers], Shown(3))
+    lines = (tmp_path / "a.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == truth
+    write_answers(tmp_path / "none.json", [], Shown())
+    assert json.loads((tmp_path / "none.json").read_text()) == []
+
+
+def test_what_is_less_sure_than_the_threshold_is_not_answered(answers: Answers) -> None:
+    rows = list(list_rows(answers, Shown(1, 0.71)))
+    assert {row["predicted"] for row in rows} == {""}
+    assert "I don't know 70.0 %" in next(say_answers(answers, Shown(1, 0.71)))
+    assert "@cat 70.0 %  dog 20.0 %" in next(say_answers(answers, Shown(2)))
+
+
+def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match=r"did you mean '.csv'"):
+        check_output(tmp_path / "a.cvs")
+
+
+def test_a_failure_leaves_the_old_file(answers: Answers, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("old")
+
+    def break_off():  # type: ignore[no-untyped-def]  # a generator that fails
+        yield answers
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        write_answers(tmp_path / "a.csv", break_off(), Shown())
+    assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+    assert (tmp_path / "a.csv").read_text() == "old"
