@@ -78,8 +78,12 @@ def test_groups_on_two_sides_are_grave(tmp_path: Path) -> None:
     dataset = load_images(write_set(tmp_path / "set"))
     names = tuple(f"g{row % 40}" for row in range(120))
     roles = ("train",) * 80 + ("test",) * 40
-    found = find(replace(dataset, names=names, roles=roles))
-    assert found["groups"].severity == "grave" and "--split grouped" in found["groups"].advice
+    found = find(replace(dataset, names=names, roles=roles), tmp_path / "inspect")["groups"]
+    assert found.severity == "grave" and "--split grouped" in found.advice
+    assert "40 of 40 groups are divided" in found.sentence
+    assert found.examples[0] == "a/000.bmp (a) and b/041.bmp (b)" and len(found.examples) == 24
+    with Image.open(tmp_path / found.picture) as image:
+        assert image.format == "PNG" and image.width > 300
     assert "groups" not in find(replace(dataset, names=names))
 
 

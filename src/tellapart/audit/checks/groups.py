@@ -16,10 +16,13 @@ def check_groups(looked: Looked) -> Finding | None:
     count, of = count_leaks(keys, split), len(split.val) + len(split.test)
     if not count:
         return None
-    sides = [{dataset.names[row] for row in rows} - {""} for rows in
-             (split.train, split.val, split.test)]  # fmt: skip
-    divided = (sides[0] & sides[1]) | (sides[0] & sides[2]) | (sides[1] & sides[2])
-    every = sides[0] | sides[1] | sides[2]
+    first: dict[str, int] = {}
+    divided: dict[str, tuple[int, int]] = {}
+    for rows in (split.train, split.val, split.test):
+        named = {dataset.names[row]: row for row in rows[::-1].tolist() if dataset.names[row]}
+        divided |= {name: (first[name], row) for name, row in named.items() if name in first}
+        first = named | first
+    pairs = sorted(divided.values())
     return Finding(
         name="groups",
         title="Groups on two sides of a split",
@@ -27,7 +30,9 @@ def check_groups(looked: Looked) -> Finding | None:
         count=count,
         of=of,
         sentence=f"Images of val and test whose group a split before theirs has too: {count:,} of "
-        f"{of:,}; {len(divided):,} of {len(every):,} groups are divided. Scores on them are partly "
+        f"{of:,}; {len(divided):,} of {len(first):,} groups are divided. Scores on them are partly "
         "memory.",
         advice="--split grouped divides the images anew, group by group.",
+        examples=looked.name_pairs(pairs),
+        picture=looked.draw(pairs, "groups"),
     )
