@@ -122,6 +122,17 @@ def test_arrays_of_keras() -> None:
     check(load_images({"train": (X[:12], Y[:12]), "val": (X[12:], Y[12:])}))
 
 
+def test_groups_of_arrays() -> None:
+    groups = [None, np.nan, *(f"p{row // 4}" for row in range(2, 20))]
+    found = load_images((X, Y, groups))
+    check(found)
+    assert found.names[:5] == ("", "", "p0", "p0", "p1")
+    parts = load_images(((X[:12], Y[:12], np.arange(12) // 3), (X[12:], Y[12:])))
+    assert parts.names == tuple(str(row // 3) for row in range(12)) + ("",) * 8
+    with pytest.raises(DataError, match="groups and labels must be as many, but got 5 and 20"):
+        load_images((X, Y, groups[:5]))
+
+
 @pytest.mark.parametrize(
     ("images", "labels", "words"),
     [
@@ -129,7 +140,8 @@ def test_arrays_of_keras() -> None:
         (X[0], Y, "must be as many|must be"),
         (np.zeros((20, 4, 4, 2)), Y, "1 or 3 channels last or first"),
         (X, np.zeros(20), "two classes or more"),
-        (X, np.linspace(0, 1, 20), "must be classes, but got numbers such as 0"),
+        (X, Y * 1.5, r"must be classes, but got numbers such as 1\.5; give whole"),
+        (np.full((20, 4, 4), np.nan), Y, "must have values, but all of theirs are nan"),
         (X, np.ones((20, 3)), "several labels an image"),
         (np.full((20, 4, 4), "a"), Y, "must be numbers"),
         (X, np.zeros((20, 2, 2)), r"must be \(n,\)"),
@@ -246,7 +258,7 @@ def test_the_hub_s_datasets(tmp_path: Path) -> None:
     assert load_images(parts).roles == ("train",) * 12 + ("val",) * 8
 
 
-@pytest.mark.parametrize("data", [3, None, [1, 2], {"train": X}, (X, Y, Y), {"other": (X, Y)}])
+@pytest.mark.parametrize("data", [3, None, [1, 2], {"train": X}, (X, Y, Y, Y), {"other": (X, Y)}])
 def test_other_things_are_refused(data: object) -> None:
     with pytest.raises(DataError, match=r"DATA must be|labels must be|arrays of images must be"):
         load_images(data)

@@ -202,6 +202,13 @@ def test_truncation_is_seen_everywhere(write_image: Callable[..., Path], tmp_pat
             decode_image(content[: len(content) * part // 16], 8, 3)
 
 
+def test_damage_before_the_pixels_is_told_from_other_files() -> None:
+    text = b"\0\0\0\3tEXta\0b" + bytes(4)  # without its checksum
+    content = encode(make_scene())
+    with pytest.raises(DataError, match="damaged before its pixels begin"):
+        look_at(content[:33] + text + content[33:])
+
+
 def test_a_bad_checksum_is_seen() -> None:
     content = bytearray(encode(make_scene()))
     at = content.index(b"IDAT") + 20

@@ -121,8 +121,15 @@ def test_no_readable_image_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no readable images"):
         load_images(tmp_path)
     (tmp_path / "a" / "1.png").write_bytes(b"x")
-    with pytest.raises(DataError, match=r"1 left out, such as a/1\.png: not an image"):
+    with pytest.raises(DataError, match=r"1 left out, such as a/1\.png: not an .*; save them anew"):
         load_images(tmp_path)
+
+
+def test_a_class_of_which_nothing_can_be_read_is_said(folder: Path) -> None:
+    (folder / "fish").mkdir()
+    (folder / "fish" / "1.png").write_bytes(b"x")
+    dataset = load_images(folder)
+    assert "classes left out, for none of their images can be read: fish" in dataset.notes
 
 
 def test_a_huge_image_is_left_out_not_fatal(folder: Path) -> None:

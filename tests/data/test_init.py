@@ -26,7 +26,7 @@ def test_a_name_wins_over_a_folder_unless_it_is_written_as_a_path(
     assert load_images(Path("digits")).files == ("a/1.png", "b/1.png")
 
 
-@pytest.mark.parametrize("data", ["no/such", "./none", "~/none-at-all"])
+@pytest.mark.parametrize("data", ["no/such", "./none", "~/none-at-all", "gone.csv"])
 def test_a_missing_folder_is_named(data: str) -> None:
     with pytest.raises(DataError, match=r"folder .* does not exist"):
         load_images(data)

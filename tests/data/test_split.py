@@ -62,6 +62,11 @@ def test_no_training_images_are_refused(make_dataset: Maker) -> None:
         make_split(make_dataset([0, 1], roles=["val", "test"]))
 
 
+def test_of_many_small_classes_some_are_named(make_dataset: Maker) -> None:
+    with pytest.raises(DataError, match=r"'class 29' \(1\) and 70 more; add images"):
+        make_split(make_dataset(list(range(100))))
+
+
 def test_too_few_images_are_refused_only_if_carved(make_dataset: Maker) -> None:
     labels = [0] * 10 + [1] * 4
     with pytest.raises(DataError, match=r"5 different images.*'class 1' \(4\); add"):

@@ -300,6 +300,27 @@ def test_a_damaged_parquet_file_is_refused(photos: Path) -> None:
         load_images(path)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("t.csv", "", r"t\.csv is no table .*0 bytes"),
+        ("t.jsonl", '{"file": "0.png"}\n\n{broken', r"t\.jsonl is no table .*\(line 3: Expecting"),
+        ("t.csv", "file,label\n0.png,cat", r"one \(cat\); name the column of classes by --label-c"),
+    ],
+)
+def test_an_error_is_of_the_table(photos: Path, name: str, content: str, words: str) -> None:
+    (photos / name).write_text(content)
+    with pytest.raises(DataError, match=words):
+        load_images(photos / name)
+
+
+def test_a_split_that_is_not_used_is_said(photos: Path) -> None:
+    rows = make_rows(split=lambda n: "holdout" if n > 9 else "train")
+    dataset = load_images(write_csv(photos / "labels.csv", rows))
+    assert any("for 2 of 12 rows say 'holdout'" in note for note in dataset.notes)
+    assert dataset.facts["split"][0] == "train" and set(dataset.roles) == {""}
+
+
 def test_images_outside_of_the_folder_are_refused(photos: Path, tmp_path: Path) -> None:
     inner = tmp_path / "inner"
     inner.mkdir()

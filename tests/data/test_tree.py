@@ -265,7 +265,7 @@ def test_what_cannot_be_read_is_named_where_nothing_can(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"JPEG, PNG.*: 2 \.nef, 1 \.cr2, 1 no ending"):
         load_images(tmp_path)
     loose = tmp_path / "cats"
-    with pytest.raises(DataError, match=r"no class folders \(2 files are not .*: 2 \.nef"):
+    with pytest.raises(DataError, match=r"has no images \(2 files are not .*: 2 \.nef"):
         load_images(loose)
 
 
@@ -293,7 +293,13 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 
 def test_images_without_class_folders_are_refused(tmp_path: Path, write_image: Writer) -> None:
     write_image(tmp_path / "1.png")
-    with pytest.raises(DataError, match="1 images but no class folders"):
+    with pytest.raises(DataError, match="1 image but no class folders"):
+        scan_folder(tmp_path)
+
+
+def test_a_folder_without_images_says_what_it_holds(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(DataError, match=r"has no images \(1 file is not an image in .* 1 \.txt\)"):
         scan_folder(tmp_path)
 
 

@@ -42,8 +42,9 @@ def load_images(
         data: a name such as ``digits`` or ``cifar10``; ``hf:OWNER/NAME`` of the hub; a folder; a
             table of images and labels (CSV, TSV, JSON lines, Parquet); a zip or tar file; a file of
             arrays. ``./digits`` and ``Path("digits")`` are the folder of that name. Or what a
-            program has: arrays (images, labels) of (n, height, width, channels) and (n,), a pair of
-            such pairs (train and test), pairs by split, a DataFrame, or the hub's datasets.
+            program has: arrays (images, labels) of (n, height, width, channels) and (n,), or
+            (images, labels, groups), a pair of such (train and test), such by split, a DataFrame,
+            or the hub's datasets.
         data_dir: where named data lie; None for the usual places.
         read: what the classes and groups of images are, and what is left out.
         download: whether named data may be downloaded if they are nowhere found.
@@ -100,11 +101,13 @@ def _load_place(name: str, is_path: bool, settings: ReadSettings, limit: int) ->
             return load_listing(listing, place, settings, limit)
         raise DataError(
             f"DATA must be a name, a folder, or a file that ends in "
-            f"{', '.join((*TABLES, *ARRAYS, *ARCHIVES))}, but got {name}; give its folder"
+            f"{', '.join((*TABLES, *ARRAYS, *ARCHIVES))}, but got {name}; give its folder, unpacked"
         )
     marks = (os.sep, os.altsep or os.sep)
-    if is_path or name.startswith((".", "~")) or any(mark in name for mark in marks):
-        raise DataError(f"DATA must be a name or a folder, but the folder {name} does not exist")
+    if is_path or suffix or name.startswith((".", "~")) or any(mark in name for mark in marks):
+        raise DataError(
+            f"DATA must be a name, a folder or a file, but {name} does not exist; mend the path"
+        )
     raise DataError(f"{_list_known(name)}, or give a folder")
 
 

@@ -240,7 +240,7 @@ def _shape_images(images: Array, role: str) -> Array:
         return images.transpose(0, 2, 3, 1)
     raise DataError(
         "arrays of images must be (n, height, width), with 1 or 3 channels last or first, but got "
-        f"{shape}{f' for {role}' if role else ''}; turn them"
+        f"{shape}{f' for {role}' if role else ''}; turn them, or leave other channels out"
     )
 
 
@@ -249,6 +249,8 @@ def _measure(images: Array) -> Depth | None:
         return None
     if images.dtype.kind not in "iuf":
         raise DataError(f"images must be numbers, but are {images.dtype}; save arrays of numbers")
+    if images.dtype.kind == "f" and not np.isfinite(images).any():
+        raise DataError("images must have values, but all of theirs are nan; make them anew")
     return measure_depth(images)
 
 
@@ -301,8 +303,11 @@ def _read_labels(labels: Array, names: Sequence[str]) -> list[str]:
         labels = labels.argmax(1)
     if labels.ndim != 1:
         raise DataError(f"labels must be (n,) or (n, classes), but got {labels.shape}")
-    if labels.dtype.kind == "f" and not (labels == np.floor(labels)).all():
-        raise DataError(f"labels must be classes, but got numbers such as {labels[0]}")
+    if labels.dtype.kind == "f" and len(odd := labels[labels != np.floor(labels)]):
+        raise DataError(
+            f"labels must be classes, but got numbers such as {odd[0]:g}; give whole numbers, or "
+            "names"
+        )
     if labels.dtype.kind in "iufb":
         numbers = labels.astype(np.int64).tolist()
         if names and min(numbers) >= 0 and max(numbers) < len(names):

@@ -71,7 +71,9 @@ def _open(path: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(path, memory_map=True)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise DataError(f"{path.name} is no Parquet file that can be read ({error})") from error
+        raise DataError(
+            f"{path.name} is no Parquet file that can be read ({error}); fetch or write it again"
+        ) from error
 
 
 def list_cells(content: Content) -> dict[str, list[Content]]:

@@ -186,6 +186,8 @@ def _open_image(content: bytes) -> Iterator[Image.Image]:
     except (DataError, MemoryError):
         raise
     except UnidentifiedImageError as error:
+        if looks_like_image(content[:HEAD]):
+            raise DataError("damaged before its pixels begin") from error
         raise DataError(f"not an image in {', '.join(FORMATS)}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         count = int(re.findall(r"\d+", str(error))[0])  # Pillow names it first

@@ -123,7 +123,8 @@ def read_names(path: Path) -> set[str]:
         reader = csv.reader(io.StringIO(text), delimiter=mark, strict=True)
         lines = [line for line in reader if line]
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"--exclude {path} cannot be read ({error}); give a CSV file") from error
+        said = getattr(error, "strerror", None) or error
+        raise DataError(f"--exclude {path} cannot be read ({said}); give a CSV file") from error
     if lines and set(lines[0]) & set(NAMES):
         places = [place for place, name in enumerate(lines[0]) if name in NAMES]
         lines = [[line[place] for place in places if place < len(line)] for line in lines[1:]]

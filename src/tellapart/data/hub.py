@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from pathlib import Path
+from textwrap import shorten
 
 from tellapart.config import ReadSettings
 from tellapart.data.content import FileContent
@@ -58,7 +59,7 @@ def fetch_hub(name: str, download: bool = True) -> Path:
                     local_files_only=local,
                 )
             except Exception as error:  # the many ways to say that there is no network
-                reasons.append(" ".join(str(error).split())[:120])
+                reasons.append(shorten(str(error), 120, placeholder=" ..."))
                 continue
             if any(Path(str(found)).rglob("*.parquet")):
                 return Path(str(found))

@@ -100,7 +100,9 @@ def list_left_out(listing: Listing) -> list[str]:
     if listing.others:
         kinds = ", ".join(f"{count:,} {kind}" for kind, count in listing.others.most_common(5))
         formats = ", ".join(FORMATS)
-        said.append(f"{listing.others.total():,} files are not images in {formats}: {kinds}")
+        count = listing.others.total()
+        are = "file is not an image" if count == 1 else "files are not images"
+        said.append(f"{count:,} {are} in {formats}: {kinds}")
         extras = {EXTRAS[kind]: kind for kind in listing.others if kind in EXTRAS}
         said += [
             f"to read {kind} files, pip install 'tellapart[{extra}]'"

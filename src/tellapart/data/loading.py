@@ -348,19 +348,28 @@ def _try_files(listing: Listing, function: Callable[[int], Found]) -> list[Found
         else:
             files.append(file)
             found.append(result)
+    lost = {file.class_name for file in listing.files} - {file.class_name for file in files}
+    if lost:
+        named = ", ".join(sorted(lost, key=sort_naturally))
+        listing.notes.append(f"classes left out, for none of their images can be read: {named}")
     listing.files = files
     if not files:
-        raise DataError(f"{listing.place} has no readable images{say_left_out(listing)}; {LAYOUT}")
+        raise DataError(
+            f"{listing.place} has no readable images{say_left_out(listing)}; "
+            f"{'save them anew, smaller, or in PNG' if listing.excluded else LAYOUT}"
+        )
     return found
 
 
 def _name_classes(listing: Listing) -> tuple[str, ...]:
     names = {file.class_name for file in listing.files}
     if len(names) < 2:
+        remedy = f"{LAYOUT}. If the classes lie one folder deeper, give that folder"
+        if listing.kind not in ("folder", "archive"):
+            remedy = "name the column of classes by --label-column, or add images of others"
         raise DataError(
             f"{listing.place} must have two classes or more, but has "
-            f"{f'one ({names.pop()})' if names else 'none'}{say_left_out(listing)}; {LAYOUT}. If "
-            "the classes lie one folder deeper, give that folder"
+            f"{f'one ({names.pop()})' if names else 'none'}{say_left_out(listing)}; {remedy}"
         )
     trained = {file.class_name for file in listing.files if file.role in ("", "train")}
     if not trained:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,14 @@ from tellapart.config import IN_TABLES, ReadSettings
 from tellapart.data.arrays import join_arrays
 from tellapart.data.cells import split_table
 from tellapart.data.dataset import Dataset
-from tellapart.data.listing import Listing
+from tellapart.data.listing import Listing, show_name
 from tellapart.data.loading import load_listing
 from tellapart.data.tables import Table, find_beside, list_tables
 from tellapart.errors import DataError, TellapartError
 
 KINDS = (
-    "arrays (images, labels), a pair of such pairs (train and test), pairs named train, val and "
-    "test, a DataFrame, or a dataset of the hub's library"
+    "arrays (images, labels) or (images, labels, groups), a pair of such (train and test), such "
+    "named train, val and test, a DataFrame, or a dataset of the hub's library"
 )
 
 
@@ -37,13 +38,15 @@ def load_objects(data: object, settings: ReadSettings, memory_limit: int) -> Dat
     try:
         tables = {role: table for role, one in parts.items() if (table := _read_table(role, one))}
         if tables.keys() != parts.keys():
-            arrays = {}
-            for role, pair in parts.items():
-                if not _is_pair(pair):
+            arrays, groups = {}, list[str]()
+            for role, one in parts.items():
+                if not _holds_arrays(one):
                     raise DataError(f"DATA must be {KINDS}, but got {type(data).__name__}")
-                arrays[role] = (np.asarray(pair[0]), np.asarray(pair[1]))
+                arrays[role] = (np.asarray(one[0]), np.asarray(one[1]))
+                groups += _name_groups(*one[1:])
             settings.refuse_unused((), "arrays")
-            return join_arrays((arrays, ()), "arrays", memory_limit)
+            found = join_arrays((arrays, ()), "arrays", memory_limit)
+            return replace(found, names=tuple(groups) if any(groups) else ())
     except TellapartError:
         raise
     except (ValueError, TypeError, pa.ArrowException) as error:
@@ -61,8 +64,21 @@ def load_objects(data: object, settings: ReadSettings, memory_limit: int) -> Dat
     return load_listing(listing, Path("table"), settings, memory_limit)
 
 
-def _is_pair(one: object) -> bool:
-    return isinstance(one, tuple | list) and len(one) == 2
+def _holds_arrays(one: object) -> bool:
+    return isinstance(one, tuple | list) and len(one) in (2, 3)
+
+
+def _name_groups(labels: Sequence[object], groups: Sequence[object] | None = None) -> list[str]:
+    """Return the group of each image; those without one have an empty name."""
+    if groups is None:
+        return [""] * len(labels)
+    if len(groups) != len(labels):
+        raise DataError(
+            f"groups and labels must be as many, but got {len(groups):,} and {len(labels):,}; "
+            "mend one"
+        )
+    cells = map(_plain, groups)
+    return ["" if cell is None else show_name(str(cell)) for cell in cells]
 
 
 def _name_parts(data: object) -> dict[str, Any]:
@@ -70,7 +86,7 @@ def _name_parts(data: object) -> dict[str, Any]:
     if isinstance(data, Mapping):
         names = {"validation": "val", "valid": "val"}
         return {names.get(str(role), str(role)): one for role, one in data.items()}
-    if isinstance(data, tuple) and len(data) == 2 and all(map(_is_pair, data)):
+    if isinstance(data, tuple) and len(data) == 2 and all(map(_holds_arrays, data)):
         return dict(zip(("train", "test"), data, strict=True))
     return {"": data}
 

@@ -21,7 +21,8 @@ from tellapart.errors import DataError
 from tellapart.records import ROLES, Record
 from tellapart.workspace import read_record, write_json
 
-FEWEST = 5
+FEWEST, NAMED = 5, 30
+"""Images that a class must have to be divided, and classes that an error names at most."""
 Groups = dict[int, dict[str, list[int]]]
 """Class -> key -> rows: images that belong together, each group under one class."""
 
@@ -84,8 +85,9 @@ def make_split(dataset: Dataset, settings: SplitSettings | None = None) -> Split
     if wanted and small:
         raise DataError(
             f"every class must have {FEWEST} different images {'and groups ' * bool(dataset.names)}"
-            f"of its own to be split, but fewer are in {', '.join(small)}; add images, or leave "
-            "these classes out, as by --min-images"
+            f"of its own to be split, but fewer are in {', '.join(small[:NAMED])}"
+            f"{f' and {len(small) - NAMED:,} more' if len(small) > NAMED else ''}; add images, or "
+            "leave these classes out, as by --min-images"
         )
     distinct = {label: n for label, inside in groups.items() if (n := len(inside)) >= FEWEST}
     whole = {label: sum(map(len, groups[label].values())) for label in distinct}

@@ -199,20 +199,20 @@ def read_table(source: Source) -> Table:
     if suffix == ".parquet":
         columns = read_columns(source.content)
         return Table(source.path, columns, list_cells(source.content), find=source.find)
-    with source.content.open() as content:
-        try:
+    try:
+        with source.content.open() as content:
             text = content.decode("utf-8-sig")
-            if suffix in (".jsonl", ".ndjson"):
-                columns = _join_records([json.loads(line) for line in text.splitlines() if line])
-            elif suffix == ".json":
-                columns = _read_json(json.loads(text))
-            else:
-                columns = _read_csv(text, suffix)
-        except (csv.Error, ValueError, TypeError, IndexError, RecursionError) as error:
-            raise DataError(
-                f"{show_name(source.path)} is no table that can be read ({error}); "
-                f"write it as UTF-8 text, one line an image"
-            ) from error
+        if suffix in (".jsonl", ".ndjson"):
+            columns = _join_records(list(_read_lines(text)))
+        elif suffix == ".json":
+            columns = _read_json(json.loads(text))
+        else:
+            columns = _read_csv(text, suffix)
+    except (DataError, csv.Error, ValueError, TypeError, IndexError, RecursionError) as error:
+        raise DataError(
+            f"{show_name(source.path)} is no table that can be read ({error}); "
+            f"write it as UTF-8 text, one line an image"
+        ) from error
     return Table(source.path, columns, find=source.find)
 
 
@@ -229,6 +229,15 @@ def _read_csv(text: str, suffix: str) -> dict[str, list[str]]:
         if len(row) != len(names):
             raise ValueError(f"line {number} has {len(row)} values for {len(names)} columns")
     return {name: [row[place].strip() for row in lines] for place, name in enumerate(names)}
+
+
+def _read_lines(text: str) -> Iterator[object]:
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            if line:
+                yield json.loads(line)
+        except json.JSONDecodeError as error:
+            raise ValueError(f"line {number}: {error.msg}") from error
 
 
 def _read_json(found: object) -> dict[str, list[str]]:
@@ -310,8 +319,15 @@ def _list_rows(
             "it by --image-column"
         )
     split = find_column(table, "split", settings.split_column)
-    if split and not settings.split_column and not all(map(find_role, table.columns[split])):
-        split = None  # a column of that name, and of other things
+    if split and not settings.split_column:
+        odd = [value for value in table.columns[split] if not find_role(value)]
+        if odd and len(odd) < table.count:
+            listing.notes.append(
+                f"the column {split} of {table.name} is not used as the split, for "
+                f"{len(odd):,} of {table.count:,} rows say {odd[0]!r} or the like; name it by "
+                "--split-column if it is"
+            )
+        split = None if odd else split  # a column of that name, and of other things
     none = settings.group_column == NONE and NONE not in table.columns
     group = None if none else find_column(table, "group", settings.group_column)
     label = find_column(table, "label", settings.label_column)

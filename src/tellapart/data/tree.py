@@ -23,6 +23,7 @@ from tellapart.data.layout import (
 from tellapart.data.listing import (
     Listed,
     Listing,
+    count_images,
     list_left_out,
     match_name,
     say_left_out,
@@ -173,10 +174,11 @@ def _list_by_folder(top: Folder, listing: Listing, level: str | None) -> None:
     if not top.filled and not top.folders:
         listing.others = top.others
         left_out = say_left_out(listing)
-        if not top.images and not left_out:
-            raise DataError(f"{listing.place} is empty; {LAYOUT}")
+        if not top.images:
+            said = "has no images" if left_out else "is empty"
+            raise DataError(f"{listing.place} {said}{left_out}; {LAYOUT}")
         raise DataError(
-            f"{listing.place} has {len(top.images):,} images but no class folders{left_out}; "
+            f"{listing.place} has {count_images(len(top.images))} but no class folders{left_out}; "
             f"{propose_labels(top)}sort them into class folders: {LAYOUT}"
         )
     if top.images:
