@@ -188,10 +188,10 @@ def find_writes(tree: ast.Module) -> Iterator[str]:
             yield text
         if method in ("write_text", "write_bytes", "touch", "to_csv", "save_file"):
             yield text
-        if method in ("save", "savez", "savefig", "dump"):
-            first = ast.unparse(node.args[0]) if node.args else ""
-            if first not in buffers:
-                yield text
+        if method in ("save", "savez", "savefig", "dump") and not (
+            buffers & {ast.unparse(argument) for argument in node.args[:2]}
+        ):
+            yield text
 
 
 def test_files_are_written_through_the_workspace() -> None:

@@ -54,3 +54,22 @@ def photos(shared: Path, digits: Dataset) -> Path:
                     Image.fromarray(pixels[:, :, 0]).save(folder / name / f"{row}.png")
             (folder / "notes.txt").write_text("none")
     return folder
+
+
+@pytest.fixture(scope="session")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model's folder with its ``m.onnx``, ``m.xml`` and ``m.bin``; nobody writes there."""
+    from tellapart.predict.export import export_model  # here, for they load torch
+    from tests.predict.models import GREY, SIMPLE, save_model
+
+    folder = save_model(tmp_path_factory.mktemp("made") / "model", SIMPLE, GREY)
+    for form, name in {"onnx": "m.onnx", "openvino": "m.xml"}.items():
+        export_model(folder, form, folder / name)
+    return folder
+
+
+@pytest.fixture
+def small(exported: Path, tmp_path: Path) -> Path:
+    """A copy of that model's folder, in one called study."""
+    place, others = tmp_path / "study" / "model", shutil.ignore_patterns("m.*")
+    return Path(shutil.copytree(exported, place, ignore=others))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -79,14 +78,18 @@ class OnnxEngine:
     """onnxruntime on a CPU: an exported file, without PyTorch."""
 
     def __init__(self, content: bytes) -> None:
+        """Take a file that `read_entries` found whole; a ValueError if it has not one output."""
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = count_cores()
-        options.log_severity_level = 3
+        options.log_severity_level = 4
+        options.add_session_config_entry("session.load_model_format", "ONNX")  # no other is tried
         self._session = onnxruntime.InferenceSession(
             content, options, providers=["CPUExecutionProvider"]
         )
+        if len(self._session.get_inputs()) != 1 or len(self._session.get_outputs()) != 1:
+            raise ValueError("it must have one input and one output")
 
     def compute(self, batches: Iterator[Pixels]) -> Seen:
         name = self._session.get_inputs()[0].name
@@ -101,10 +104,16 @@ def compile_engine(network: PixelClassifier, sample: Pixels) -> OpenvinoEngine:
     return OpenvinoEngine(compile_network(network, sample, "float32"))
 
 
-def read_openvino(path: Path) -> OpenvinoEngine:
-    """Return an exported ``.xml`` file, with its ``.bin`` beside it, compiled."""
+def open_openvino(model: Any) -> OpenvinoEngine:
+    """Return a model that OpenVINO has read, compiled in float32.
+
+    Raises:
+        ValueError: it does not take one input of bytes to one output.
+    """
     import openvino
 
-    core = openvino.Core()
+    kinds = [one.element_type.to_string() for one in model.inputs]
+    if kinds != ["u8"] or len(model.outputs) != 1:
+        raise ValueError("it must take uint8 pixels, and give one output")
     settings = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": "f32"}
-    return OpenvinoEngine(core.compile_model(core.read_model(path), "CPU", settings))
+    return OpenvinoEngine(openvino.Core().compile_model(model, "CPU", settings))

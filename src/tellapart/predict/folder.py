@@ -63,7 +63,15 @@ def read_args(folder: Path) -> PredictorArgs:
     Raises:
         WorkspaceError: it is missing, damaged, of another version, or not a plain file.
     """
-    content = read_plain(folder / ARGS, MOST_ARGS)
+    return parse_args(read_plain(folder / ARGS, MOST_ARGS), folder / ARGS)
+
+
+def parse_args(content: bytes | str, path: Path) -> PredictorArgs:
+    """Return what ``model.json``, or an exported file, says of a model; ``path`` names it.
+
+    Raises:
+        WorkspaceError: it is damaged, or of another version.
+    """
     try:
         return PredictorArgs.model_validate_json(content)
     except ValidationError as error:
@@ -71,7 +79,7 @@ def read_args(folder: Path) -> PredictorArgs:
         place = f"{'.'.join(map(str, first['loc']))}: " if first["loc"] else ""
         said = str(first["msg"]).removeprefix("Value error, ")
         raise WorkspaceError(
-            f"{folder / ARGS} was altered, or is of another version ({place}{said:.200}); "
+            f"{path} was altered, or is of another version ({place}{said:.200}); "
             "take the model from its study again"
         ) from error
 
