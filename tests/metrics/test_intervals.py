@@ -8,6 +8,7 @@ from scipy import stats
 
 from tellapart.metrics.intervals import (
     average_estimates,
+    compare_shares,
     count_effective,
     estimate_proportion,
     estimate_share,
@@ -129,3 +130,20 @@ def test_where_all_are_right_groups_count() -> None:
     assert count_effective(np.arange(120) < 60, np.zeros(120, np.int64)) == 1
     found = estimate_share(np.ones(120, bool), groups)
     assert found.low == pytest.approx(wilson(1, 12)[0])
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [((26, 30), (327, 380)), ((20, 30), (327, 380)), ((0, 9), (5, 7))]
+)
+def test_two_shares_are_compared_by_campbells_chi_squared(
+    first: tuple[int, int], second: tuple[int, int]
+) -> None:
+    table = [[hits, of - hits] for hits, of in (first, second)]
+    n = first[1] + second[1]
+    chi = stats.chi2_contingency(table, correction=False).statistic * (n - 1) / n
+    assert compare_shares(first, second) == pytest.approx(stats.chi2.sf(chi, 1))
+    assert compare_shares(second, first) == pytest.approx(compare_shares(first, second))
+
+
+def test_shares_of_which_all_or_none_hit_do_not_differ() -> None:
+    assert compare_shares((3, 3), (9, 9)) == compare_shares((0, 3), (0, 9)) == 1

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,9 @@ import pytest
 
 from tellapart.data.content import BytesContent
 from tellapart.errors import SettingError
+from tellapart.predict.answers import Answers
 from tellapart.predict.inputs import Item
 from tellapart.predict.outputs import Shown, check_output, list_rows, say_answers, write_answers
-from tellapart.predict.predictor import Answers
 
 NAMES = ('=HYPERLINK("x")', "b,c.png", "+1.png", 'a "quoted".png', "d\ne.png", "ж.png")
 
@@ -66,7 +67,7 @@ def test_an_unknown_ending_is_refused(tmp_path: Path) -> None:
 def test_a_failure_leaves_the_old_file(answers: Answers, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("old")
 
-    def break_off():  # type: ignore[no-untyped-def]  # a generator that fails
+    def break_off() -> Iterator[Answers]:
         yield answers
         raise KeyboardInterrupt
 

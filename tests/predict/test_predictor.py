@@ -8,9 +8,11 @@ import pytest
 from PIL import Image
 
 from tellapart.data.dataset import Dataset
+from tellapart.data.decode import decode_image
 from tellapart.errors import DataError, SettingError
 from tellapart.evaluate import PREDICTIONS
 from tellapart.predict import predictor as module
+from tellapart.predict.answers import join_answers
 from tellapart.predict.folder import read_args
 from tellapart.predict.inputs import list_items
 from tellapart.predict.predictor import Predictor, load_predictor
@@ -90,7 +92,7 @@ def test_parts_are_as_one(
     parts = list(predictor.stream(items, lambda count, total: done.append(count)))
     assert [len(part) for part in parts] == [31, 17]
     assert done == [32, 49]
-    joined = module.join_answers(parts)
+    joined = join_answers(parts)
     assert joined.names == whole.names
     assert np.array_equal(joined.probabilities, whole.probabilities)
     assert joined.failed == whole.failed
@@ -101,7 +103,7 @@ def test_few_images_are_in_memory(
 ) -> None:
     """At most two parts are decoded beyond what was answered."""
     monkeypatch.setattr(module, "CHUNK_BYTES", 0)
-    decode, lock, count = module.decode_image, threading.Lock(), 0
+    decode, lock, count = decode_image, threading.Lock(), 0
 
     def watch(*given: object) -> object:
         nonlocal count

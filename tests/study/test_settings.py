@@ -76,7 +76,8 @@ def test_a_network_is_read_as_what_it_was() -> None:
 
 
 def test_steps_are_those_of_the_study_in_its_order() -> None:
-    assert name_steps(StudySettings(steps=("conv", "inspect", "conv"))) == ("inspect", "conv")
+    named = StudySettings(steps=("conv", "inspect", "conv"))
+    assert name_steps(named) == ("inspect", "conv", "model")
     assert TypeAdapter(StudySettings).validate_python({"steps": "conv, inspect"}).steps == (
         "conv",
         "inspect",

@@ -11,7 +11,7 @@ from typing import NoReturn
 import cyclopts
 from pydantic import ValidationError
 
-from tellapart.cli import export, predict, serve, tools  # their commands join the app's
+from tellapart.cli import explain, export, predict, serve, tools  # their commands join the app's
 from tellapart.cli.commands import app
 from tellapart.console import find_failure, open_streams, print_error
 from tellapart.data import NAMED
@@ -27,7 +27,7 @@ from tellapart.errors import (
 from tellapart.stop import catch_signals
 from tellapart.workspace import check_home
 
-__all__ = ["app", "export", "main", "predict", "run", "serve", "tools"]
+__all__ = ["app", "explain", "export", "main", "predict", "run", "serve", "tools"]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -14,10 +14,11 @@ from tellapart.cli.tools import Json
 from tellapart.console import print_error, print_json, print_text, show_images
 from tellapart.device import DeviceName
 from tellapart.errors import SettingError, TellapartError
+from tellapart.predict.answers import Answers, join_answers
 from tellapart.predict.folder import ARGS, MODEL, find_newest
 from tellapart.predict.inputs import list_items
 from tellapart.predict.outputs import Shown, check_output, list_rows, say_answers, write_answers
-from tellapart.predict.predictor import Answers, join_answers, load_predictor
+from tellapart.predict.predictor import load_predictor
 from tellapart.predict.score import NewScore, has_labels, label_items, score_answers
 from tellapart.records import ALPHA
 from tellapart.report.wording import say_count, say_estimate, say_p
@@ -85,7 +86,11 @@ def predict(
         else:
             kept.extend(parts)
     answers = join_answers(kept)
-    score = score_answers(answers, predictor.args) if scored and len(answers) else None
+    score = (
+        score_answers(answers, predictor.args, shown.threshold or 0.0)
+        if scored and len(answers)
+        else None
+    )
     if json:
         rows = list(list_rows(answers, shown))
         print_json({"model": str(run), "answers": rows, "failed": answers.failed, "score": score})
@@ -170,7 +175,10 @@ def _say_score(score: NewScore) -> str:
     """Say the accuracy on images of known classes, and whether the study's differs from it."""
     beyond = "more than chance explains" if score.chance < ALPHA else "which may be chance"
     points = 100 * (score.accuracy.value - score.own.value)
+    answered = ""
+    if score.answered.n < score.accuracy.n:
+        answered = f", of those answered {say_estimate(score.answered)}"
     return (
-        f"accuracy on these images {say_estimate(score.accuracy)}; on the study's test "
+        f"accuracy on these images {say_estimate(score.accuracy)}{answered}; on the study's test "
         f"{say_estimate(score.own)}: {points:+.1f} points, {beyond} (p {say_p(score.chance)})"
     )

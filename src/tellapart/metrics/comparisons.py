@@ -191,15 +191,3 @@ def correct_holm(p_values: Sequence[float]) -> list[float]:
     adjusted[order] = np.maximum.accumulate(raised)
     found: list[float] = adjusted.tolist()
     return found
-
-
-def compare_shares(first: tuple[int, int], second: tuple[int, int]) -> float:
-    """Return how likely shares of other images differ as much by chance; each is (hits, of).
-
-    Fisher's exact test, two-sided.
-
-    >>> round(compare_shares((8, 10), (40, 100)), 3)
-    0.02
-    """
-    table = [[hits, of - hits] for hits, of in (first, second)]
-    return float(stats.fisher_exact(table).pvalue)

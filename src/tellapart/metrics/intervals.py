@@ -73,6 +73,23 @@ def _bound_share(share: float, n: float) -> tuple[float, float]:
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
+def compare_shares(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Return how likely shares of different images, each (hits, of), differ as much by chance.
+
+    The chi-squared test of two by two counts with N - 1 in place of N (Campbell 2007, Statistics in
+    Medicine 26:3661), two-sided; 1 where all are hits, or none.
+
+    >>> round(compare_shares((8, 10), (40, 100)), 3)
+    0.015
+    """
+    (hits, of), (others, count) = first, second
+    share = (hits + others) / (of + count)
+    spread = share * (1 - share) * (1 / of + 1 / count) * (of + count) / (of + count - 1)
+    if not spread:
+        return 1.0
+    return 2 * NormalDist().cdf(-abs(hits / of - others / count) / math.sqrt(spread))
+
+
 def pool_spread(groups: Sequence[Sequence[float]]) -> tuple[float, int]:
     """Return the pooled standard deviation within groups, and its degrees of freedom.
 

@@ -51,7 +51,7 @@ def find_newest(root: Path = Path("runs")) -> Path:
     found = sorted(root.glob(f"*/{MODEL}/{ARGS}"), key=lambda path: path.stat().st_mtime)
     if not found:
         raise WorkspaceError(
-            f"predict needs a model, but no study in {root}/ has one; run tellapart study, or give "
+            f"a model is needed, but no study in {root}/ has one; run tellapart study, or give "
             "the folder of one"
         )
     return found[-1].parent.parent

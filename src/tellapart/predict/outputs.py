@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tellapart.errors import SettingError, suggest_name
-from tellapart.predict.predictor import Answers
+from tellapart.predict.answers import Answers
 from tellapart.workspace import write_parts
 
 KINDS = (".csv", ".parquet", ".json", ".jsonl")

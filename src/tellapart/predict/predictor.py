@@ -5,13 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.decode import GREY_MODES, decode_image
@@ -19,6 +18,7 @@ from tellapart.data.tone import Tone
 from tellapart.device import DeviceName, count_cores
 from tellapart.errors import DataError, NotFinite, SettingError
 from tellapart.metrics.selective import choose_surest
+from tellapart.predict.answers import Answers, join_answers
 from tellapart.predict.engines import Engine, Numbers, compile_engine
 from tellapart.predict.folder import find_folder, read_args
 from tellapart.predict.inputs import Item, list_items
@@ -38,43 +38,6 @@ ERRORS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
 """Errors that may be promised, for a word on the least."""
 
 Progress = Callable[[int, int], None]
-
-
-@dataclass(frozen=True)
-class Answers:
-    """What a model makes of k images, in the order in which they were given.
-
-    ``probabilities`` are (k, classes) float32. ``unlike`` (k,) are images that lie further from
-    those of training than nearly all of val; ``odd`` (k,) those without the colour that the
-    model was trained on, or with colour that it does not see. ``failed`` says why others could not
-    be read, by name.
-    """
-
-    classes: tuple[str, ...]
-    items: tuple[Item, ...]
-    probabilities: Numbers
-    unlike: NDArray[np.bool_]
-    odd: NDArray[np.bool_]
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """How each image is shown."""
-        return tuple(item.name for item in self.items)
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The likeliest class of each image."""
-        return tuple(self.classes[place] for place in self.probabilities.argmax(1).tolist())
-
-    @property
-    def confidence(self) -> Numbers:
-        """The probability of the likeliest class, (k,)."""
-        found: Numbers = self.probabilities.max(1, initial=0.0)
-        return found
 
 
 class Predictor:
@@ -115,9 +78,14 @@ class Predictor:
         return join_answers(list(self.stream(list_items(images))))
 
     def stream(
-        self, items: Sequence[Item], progress: Progress = lambda done, total: None
+        self,
+        items: Sequence[Item],
+        progress: Progress = lambda done, total: None,
+        keep: bool = False,
     ) -> Iterator[Answers]:
         """Give the answers a part at a time, in order and in bounded memory.
+
+        ``keep``: with features, which take far more of it.
 
         Raises:
             Interrupted: a stop was asked for.
@@ -132,7 +100,8 @@ class Predictor:
                 for later in parts[place + len(waiting) : place + 2]:
                     waiting.append([pool.submit(self._read, item) for item in later])
                 try:
-                    yield self._answer(part, waiting.pop(0), engine)
+                    found = self._answer(part, waiting.pop(0), engine)
+                    yield found if keep else replace(found, features=None)
                 except BaseException:
                     pool.shutdown(wait=False, cancel_futures=True)
                     raise
@@ -227,6 +196,7 @@ class Predictor:
         batches = batch()
         first = next(batches, None)
         probabilities = np.empty((0, len(self.classes)), np.float32)
+        features: Numbers | None = None
         unlike = np.zeros(0, bool)
         if first is not None:
             probabilities, features = engine.compute(_chain(first, batches))
@@ -236,7 +206,13 @@ class Predictor:
             if self.reference is not None and features is not None and self.args.unlike is not None:
                 unlike = self.reference.measure(features) > self.args.unlike
         return Answers(
-            self.classes, tuple(kept), probabilities, unlike, np.array(odd, bool), failed
+            self.classes,
+            tuple(kept),
+            probabilities,
+            unlike,
+            np.array(odd, bool),
+            failed,
+            features,
         )
 
 
@@ -256,18 +232,6 @@ def _has_colour(content: bytes) -> bool:
             return image.mode not in GREY_MODES
     except OSError:
         return False
-
-
-def join_answers(parts: Sequence[Answers]) -> Answers:
-    """Return the answers of several parts as one."""
-    return Answers(
-        parts[0].classes,
-        tuple(item for part in parts for item in part.items),
-        np.concatenate([part.probabilities for part in parts]),
-        np.concatenate([part.unlike for part in parts]),
-        np.concatenate([part.odd for part in parts]),
-        {name: why for part in parts for name, why in part.failed.items()},
-    )
 
 
 def load_predictor(path: str | Path, device: DeviceName = "auto") -> Predictor:

@@ -14,8 +14,9 @@ from tellapart.data.content import FileContent
 from tellapart.data.listing import show_name
 from tellapart.data.tables import Source, find_beside, find_column, read_table
 from tellapart.errors import DataError, suggest_name
+from tellapart.metrics.intervals import compare_shares, estimate_share
+from tellapart.predict.answers import Answers
 from tellapart.predict.inputs import Item
-from tellapart.predict.predictor import Answers
 from tellapart.records import Estimate, PredictorArgs
 
 FOLDERS = "folders"
@@ -69,20 +70,24 @@ def _read_labels(path: Path) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class NewScore:
-    """The accuracy on new images, beside the study's own; ``chance`` is how likely chance alone
-    makes them differ as much."""
+    """The accuracy on new images, beside the study's own; and on those that were answered.
+
+    ``chance`` is how likely chance alone makes the first two differ as much.
+    """
 
     accuracy: Estimate
+    answered: Estimate
     own: Estimate
     chance: float
 
 
-def score_answers(answers: Answers, args: PredictorArgs) -> NewScore:
-    """Return the accuracy on images of known classes, and whether the study's differs from it."""
-    from tellapart.metrics.comparisons import compare_shares
-    from tellapart.metrics.intervals import estimate_share
+def score_answers(answers: Answers, args: PredictorArgs, threshold: float = 0.0) -> NewScore:
+    """Return the accuracy on images of known classes, and whether the study's differs from it.
 
+    Those below a ``threshold`` of confidence are not answered.
+    """
     truth = np.array([answers.classes.index(item.label) for item in answers.items])
     right, own = answers.probabilities.argmax(1) == truth, args.accuracy
     shares = (int(right.sum()), len(right)), (round(own.value * own.n), own.n)
-    return NewScore(estimate_share(right), own, compare_shares(*shares))
+    sure = right[answers.confidence >= threshold]
+    return NewScore(estimate_share(right), estimate_share(sure), own, compare_shares(*shares))

@@ -10,23 +10,20 @@ import base64
 import hashlib
 import io
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from tellapart.data.dataset import Pixels
 from tellapart.errors import DataError, Interrupted
 from tellapart.predict.answers import Answers, join_answers
-from tellapart.predict.engines import Engine, Numbers, Seen
 from tellapart.predict.explain import draw_overlay, explain_image, list_neighbours
 from tellapart.predict.guard import LIMITS, OWN_NAMES, Guard, Limits, refuse
 from tellapart.predict.inputs import Item
@@ -134,9 +131,9 @@ class Service:
 
     def _classify(self, images: Sequence[Item], top: int) -> tuple[Result, ...]:
         numbered = [Item(str(place), image.content) for place, image in enumerate(images)]
-        answers, features = classify(self._predictor, numbered)
+        answers = join_answers(list(self._predictor.stream(numbered, keep=True)))
         near: Sequence[tuple[Neighbour, ...]] = [()] * len(answers)
-        if features is not None:
+        if answers.features is not None:
             near = [
                 tuple(
                     Neighbour(
@@ -146,7 +143,9 @@ class Service:
                     )
                     for one in own
                 )
-                for own in list_neighbours(self._predictor.reference, features, answers.classes)
+                for own in list_neighbours(
+                    self._predictor.reference, answers.features, answers.classes
+                )
             ]
         rows = {name: row for row, name in enumerate(answers.names)}
         return tuple(
@@ -182,32 +181,6 @@ class Service:
         stream = io.BytesIO()
         draw_overlay(explanation, SIDE).save(stream, "PNG")
         return stream.getvalue()
-
-
-class _Keeping:
-    """Runs a model by another engine, and keeps the features that it gives."""
-
-    def __init__(self, engine: Engine, kept: list[Numbers | None]) -> None:
-        self._engine, self._kept = engine, kept
-
-    def compute(self, batches: Iterator[Pixels]) -> Seen:
-        seen = self._engine.compute(batches)
-        self._kept.append(seen[1])
-        return seen
-
-
-def classify(predictor: Predictor, items: Sequence[Item]) -> tuple[Answers, Numbers | None]:
-    """Return answers, and the features of the images that could be read, where there are some."""
-    kept: list[Numbers | None] = []
-    watched = Predictor(
-        predictor.args,
-        lambda count: _Keeping(predictor._engine(count), kept),
-        predictor.reference,
-        predictor.network,
-    )
-    answers = join_answers(list(watched.stream(items)))
-    features = [one for one in kept if one is not None]
-    return answers, np.concatenate(features) if features else None
 
 
 def make_app(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart import __version__
+from tellapart.audit import describe_data
 from tellapart.data.dataset import Dataset, Indices, resize_dataset
 from tellapart.data.tone import PLAIN, Tone
 from tellapart.evaluate import PREDICTIONS
@@ -28,15 +29,24 @@ from tellapart.predict.reference import (
     shrink_pictures,
     write_reference,
 )
-from tellapart.records import ModelStep, PredictorArgs, Preprocessed, Surest, TransferStep
+from tellapart.records import (
+    InspectStep,
+    ModelStep,
+    PredictorArgs,
+    Preprocessed,
+    Surest,
+    TransferStep,
+)
+from tellapart.report.card import write_card
 from tellapart.study.backbones import find_backbone
 from tellapart.study.compare import list_models, rank_models
 from tellapart.study.context import Context
 from tellapart.train.checkpoint import ARGS, load_model
 from tellapart.transfer.head import HeadArgs
 from tellapart.transfer.tune import join_head
-from tellapart.workspace import read_json, read_record, write_json
+from tellapart.workspace import read_json, read_record, write_json, write_text
 
+CARD = "README.md"
 VALIDATED = 2000
 """Images of val that a model is calibrated on, at most."""
 LEAST_TESTED = 50
@@ -150,7 +160,8 @@ def hand_over(context: Context, chosen: Chosen, folder: Path) -> Handed:
             },
         }
     )
-    write_json(folder / MODEL_ARGS, args)
+    write_text(folder / CARD, _write_card(context, chosen, args))
+    write_json(folder / MODEL_ARGS, args)  # last: a folder with it is whole
     network = PixelClassifier(chosen.network, temperature, chosen.mirrored)
     predictor = make_predictor(args, network, reference, context.device)
     return Handed(args, predictor, tested, logits, known)
@@ -194,6 +205,13 @@ def soften(logits: Logits, temperature: float) -> Logits:
     shares = np.exp(scaled - scaled.max(1, keepdims=True))
     found: Logits = shares / shares.sum(1, keepdims=True)
     return found
+
+
+def _write_card(context: Context, chosen: Chosen, args: PredictorArgs) -> str:
+    done = context.done.get("inspect")
+    findings = done.findings if isinstance(done, InspectStep) else ()
+    data = describe_data(context.dataset, context.seal.split)
+    return write_card(args, chosen.record, data, findings)
 
 
 def _describe(context: Context, chosen: Chosen) -> PredictorArgs:

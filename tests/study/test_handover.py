@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tellapart.config import HeadSettings, TuneSettings
+from tellapart.data.dataset import Copy, Dataset
+from tellapart.data.split import make_split
+from tellapart.evaluate import PREDICTIONS, Seal
+from tellapart.metrics.selective import list_surest
+from tellapart.predict.folder import read_args
+from tellapart.predict.predictor import load_predictor
+from tellapart.records import HandoverStep, ModelStep, StudyRecord, TransferStep
+from tellapart.report.card import write_card
+from tellapart.study.context import Context
+from tellapart.study.handover import curve_tested, read_tested, soften
+from tellapart.study.settings import ComputeSettings, StudySettings, TransferSettings
+from tellapart.study.study import run_study
+from tellapart.workspace import read_record
+from tests.study.conftest import SETTINGS
+
+
+def test_the_choice_of_val_is_handed_over(whole: tuple[StudyRecord, Path]) -> None:
+    record, folder = whole
+    step = record.steps["model"]
+    assert isinstance(step, HandoverStep)
+    assert record.models is not None
+    assert step.chosen == record.models.cheapest
+    args = read_args(folder / "model")
+    chosen = record.steps[step.chosen]
+    assert isinstance(chosen, ModelStep)
+    assert (args.name, args.step, args.score) == (chosen.model, step.chosen, chosen.test_score)
+    assert args.fingerprint == record.data.fingerprint
+
+
+@pytest.mark.parametrize("depth", ["none", "last"])
+def test_a_backbone_leaves_with_its_head(
+    depth: str,
+    digits: Dataset,
+    small_backbone: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It answers as in the study, though neither the backbone nor its features are there."""
+    weights = tmp_path / "weights"
+    shutil.copytree(small_backbone.partition(":")[2], weights)
+    transfer = TransferSettings(
+        backbones=(f"local-dir:{weights}",),
+        head=HeadSettings(kind="logistic"),
+        image_size=32,
+        tune=TuneSettings(depth=depth, epochs=1),  # type: ignore[arg-type]  # one of them
+    )
+    settings = StudySettings(
+        steps=("transfer",), transfer=transfer, compute=ComputeSettings(device="cpu")
+    )
+    record = run_study(digits, settings, tmp_path / "study")
+    step = record.steps["transfer"]
+    assert isinstance(step, TransferStep)
+    shutil.rmtree(weights)
+    monkeypatch.setenv("TELLAPART_CACHE", str(tmp_path / "empty"))
+    predictor = load_predictor(tmp_path / "study")
+    rows, logits = read_tested(tmp_path / "study" / step.run.folder / PREDICTIONS, digits)
+    said = soften(logits, predictor.args.temperature)
+    found, _ = predictor.classify_rows(digits, rows)
+    # features may have been computed in bfloat16, and are kept in half precision
+    assert np.abs(found - said).mean() < 0.01
+    assert (found.argmax(1) == said.argmax(1)).mean() > 0.97
+    assert "under licence" in (tmp_path / "study/model/README.md").read_text()
+
+
+def test_twins_and_groups_count_once_in_the_curve(digits: Dataset, tmp_path: Path) -> None:
+    """Images of test that train has, or another of whose group test has, show nothing new."""
+    split = make_split(digits)
+    rows = split.test[:60]
+    pairs = [(rows[0], split.train[0]), (rows[1], rows[2]), (rows[3], rows[4])]
+    dataset = replace(digits, copies=tuple(Copy(*sorted(map(int, p)), 1.0, False) for p in pairs))
+    seal = Seal(dataset, split, tmp_path)
+    context = Context(
+        settings=SETTINGS, dataset=dataset, seal=seal, folder=tmp_path, reporter=None  # type: ignore[arg-type]  # says nothing
+    )  # fmt: skip
+    logits = np.zeros((60, 10), np.float32)
+    logits[:, 0] = np.arange(60) / 10
+    curve = curve_tested(context, rows, logits, 1.0)
+    assert curve[-1].count == 57
+    right = digits.labels[rows] == 0
+    kept = np.ones(60, bool)
+    kept[[0, 2, 4]] = False
+    confidence = soften(logits, 1.0).max(1).astype(np.float64)
+    assert curve[-1].wrong == (~right)[kept].sum()
+    assert curve == list_surest(confidence[kept], right[kept])
+    assert curve_tested(context, rows[:40], logits[:40], 1.0) == ()
+
+
+def test_the_notebooks_model_promises_nothing(digits: Dataset, tmp_path: Path) -> None:
+    settings = StudySettings(
+        steps=("baseline",), epochs=1, protocol="notebook", compute=ComputeSettings(device="cpu")
+    )
+    record = run_study(digits, settings, tmp_path)
+    step = record.steps["model"]
+    assert isinstance(step, HandoverStep)
+    assert (step.surest, step.promises) == ((), ())
+    assert "no error can be promised" in step.answer
+    assert "this is optimistic" in (tmp_path / "model/README.md").read_text()
+
+
+def test_a_study_that_is_done_hands_nothing_over_again(trained: Path, digits: Dataset) -> None:
+    folder = trained / "train-0"
+    before = {path: path.stat().st_mtime_ns for path in (folder / "model").rglob("*")}
+    settings = StudySettings(
+        epochs=3, seed=0, steps=("baseline",), compute=ComputeSettings(device="cpu")
+    )
+    run_study(digits, settings, folder)
+    assert before == {path: path.stat().st_mtime_ns for path in (folder / "model").rglob("*")}
+
+
+def test_a_card_has_the_figures_and_no_markup_of_names(trained: Path) -> None:
+    record = read_record(trained / "train-0" / "results.json", StudyRecord)
+    step, args = record.steps["baseline"], read_args(trained / "train-0" / "model")
+    assert isinstance(step, ModelStep)
+    name = "<b>|cat*\n"
+    args = args.model_copy(update={"classes": (name, *args.classes[1:])})
+    card = write_card(args, step, record.data, ())
+    assert "\\<b\\>\\|cat\\*," in card
+    assert f"{100 * step.test_score.value:.1f} %" in card
+    assert card.count("\n| ") == 11
