@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,15 +12,13 @@ from PIL import Image
 from tellapart.data.dataset import Pixels
 from tellapart.errors import DataError, NotFinite, SettingError, suggest_name
 from tellapart.predict.inputs import Item
+from tellapart.predict.pictures import overlay_heat
 from tellapart.predict.predictor import Predictor
 from tellapart.predict.reference import Reference
 
 Numbers = NDArray[np.float32]
 NEAREST = 5
 """Training images that are shown."""
-PALE, COLD, WARM = 0.45, (255, 209, 102), (205, 55, 0)
-"""Of an overlay: how much of its colour an image keeps where nothing speaks, and the colours from
-little evidence to most."""
 
 
 @dataclass(frozen=True)
@@ -136,29 +133,12 @@ def draw_overlay(explanation: Explanation, side: int) -> Image.Image:
     return overlay_heat(explanation.pixels, explanation.heat, side)
 
 
-def overlay_heat(pixels: Pixels, heat: Numbers | None, side: int) -> Image.Image:
-    """Return an image paled, and where the heat is, in yellow to red."""
-    image = enlarge_image(pixels, side)
-    if heat is None:
-        return image
-    smooth = Image.fromarray(heat).resize((side, side), Image.Resampling.BICUBIC)
-    heat = np.clip(np.asarray(smooth, np.float32), 0, 1)[:, :, None]
-    grey = np.asarray(image.convert("L"), np.float32)[:, :, None]
-    pale = PALE * np.asarray(image, np.float32) + (1 - PALE) * grey
-    colour = np.array(COLD, np.float32) * (1 - heat) + np.array(WARM, np.float32) * heat
-    share = 0.72 * heat
-    return Image.fromarray((pale * (1 - share) + colour * share).round().astype(np.uint8))
+def say_share(share: float) -> str:
+    """Return a probability in per cent, which is never said to be none or certain.
 
-
-def enlarge_image(pixels: Pixels, side: int) -> Image.Image:
-    """Return an image ``side`` pixels wide; the pixels of small ones are enlarged, not blurred."""
-    tile = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).convert("RGB")
-    times = -(-side // tile.width)
-    whole = tile.resize((times * tile.width, times * tile.height), Image.Resampling.NEAREST)
-    return whole.resize((side, side), Image.Resampling.BOX)
-
-
-def open_picture(picture: bytes, side: int) -> Image.Image:
-    """Return a small JPEG of a training image, ``side`` pixels wide."""
-    with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
-        return enlarge_image(np.atleast_3d(np.asarray(image)), side)
+    >>> say_share(0.4567), say_share(0.0), say_share(1.0)
+    ('45.7 %', '< 0.1 %', '> 99.9 %')
+    """
+    if 0.001 <= share < 0.9995:
+        return f"{100 * share:.1f} %"
+    return "< 0.1 %" if share < 0.5 else "> 99.9 %"

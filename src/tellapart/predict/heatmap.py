@@ -14,6 +14,7 @@ from torch.nn import functional
 from tellapart.data.dataset import Indices, Pixels
 from tellapart.models.forward import prepare_batch
 from tellapart.predict.network import PixelClassifier
+from tellapart.stop import check_stop
 
 BATCH = 8
 """Images whose gradients are in memory at once."""
@@ -30,6 +31,9 @@ def map_evidence(
     dense layers do, the mean says little: for `simple` on digits it was flat on 16 % of the images
     and otherwise had nothing to do with what covering a place changes. None where no layer has a
     width; all 0 where nothing speaks for the class. A network is asked by one thread at a time.
+
+    Raises:
+        Interrupted: a stop was asked for.
     """
     device = next(network.parameters()).device
     body, size = network.network, pixels.shape[1]
@@ -38,6 +42,7 @@ def map_evidence(
         return None
     found = []
     for first in range(0, len(pixels), BATCH):
+        check_stop()
         images = prepare_batch(pixels[first : first + BATCH], device)
         places = torch.from_numpy(classes[first : first + BATCH]).to(device)
         maps = _map(body, layer, images, places)

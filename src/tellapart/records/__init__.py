@@ -2,6 +2,7 @@
 
 # ruff: noqa: F403  (all that these files define is meant for all)
 from tellapart.records.base import *
+from tellapart.records.mistakes import *
 from tellapart.records.predictor import *
 from tellapart.records.runs import *
 from tellapart.records.sizes import *

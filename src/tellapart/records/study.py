@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from tellapart.records.base import Record, Scalar
+from tellapart.records.mistakes import Mistakes
 from tellapart.records.predictor import Surest
 from tellapart.records.runs import (
     Comparison,
@@ -153,6 +154,7 @@ class HandoverStep(StepRecord):
     promises: tuple[Promise, ...] = ()
     false_alarms: float
     license: str = ""
+    mistakes: Mistakes | None = None
 
 
 def find_kind(name: str) -> type[StepRecord]:

@@ -1,4 +1,10 @@
 "use strict";
+const reveal = () => {
+  for (let one = document.querySelector(":target"); one; one = one.parentElement)
+    if (one.localName === "details") one.open = true;
+};
+addEventListener("hashchange", reveal);
+reveal();
 for (const table of document.querySelectorAll("table.sortable")) {
   const body = table.tBodies[0];
   [...table.tHead.rows[0].cells].forEach((head, column) => {

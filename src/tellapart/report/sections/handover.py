@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
-from tellapart.records import HandoverStep
+from tellapart.records import HandoverStep, Mistakes
 from tellapart.report import canvas
+from tellapart.report.photos import embed_picture, open_sheet
 from tellapart.report.sections.section import Section
 
 
@@ -18,6 +20,7 @@ def answer(step: HandoverStep, classes: Sequence[str]) -> str:
             "classifies new images with it.",
             say_calibration(step),
             say_promise(step),
+            say_mistakes(step.mistakes),
         )
         if part
     )
@@ -51,6 +54,37 @@ def say_promise(step: HandoverStep) -> str:
     )
 
 
+def say_mistakes(found: Mistakes | None) -> str:
+    """Say how many test images it gets wrong, and what it takes most often for what."""
+    if found is None or not found.of:
+        return ""
+    if not found.count:
+        return f"It gets none of the {found.of:,} test images wrong."
+    most = found.confused[0]
+    return (
+        f"It gets {found.count:,} of {found.of:,} test images wrong; most often it calls "
+        f"{most.true} {most.called} ({most.count:,} of {most.of:,})."
+    )
+
+
+def picture_mistakes(step: HandoverStep, classes: Sequence[str], folder: Path) -> dict[str, str]:
+    """Return the sheet of the surest mistakes, and each image of the classes that are confused."""
+    found, pictures = step.mistakes, {}
+    if found is None:
+        return {}
+    sheet = open_sheet(folder, f"{step.step}/mistakes.png")
+    if sheet is not None:
+        pictures["mistakes"] = embed_picture(sheet)
+    sheet = open_sheet(folder, f"{step.step}/confused.png")
+    if sheet is not None and found.confused:
+        side = sheet.height // len(found.confused)
+        for line, pair in enumerate(found.confused, 1):
+            for column in range(len(pair.files)):
+                box = (column * side, (line - 1) * side, (column + 1) * side, line * side)
+                pictures[f"{line} {column + 1}"] = embed_picture(sheet.crop(box), 75)
+    return pictures
+
+
 @canvas.calm_style()
 def plot_risk(step: HandoverStep) -> canvas.Figure:
     """Draw the share of wrong answers against the share of images that is answered."""
@@ -80,6 +114,7 @@ HANDOVER = Section(
     title="Model",
     question="Which model is handed over, and what does it get wrong?",
     answer=answer,
+    pictures=picture_mistakes,
     plots={"risk": plot_risk},
     template="handover.html",
 )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Sequence
 from pathlib import Path
 
 from tellapart.records import ROLES, Finding, InspectStep
 from tellapart.report import canvas, wording
+from tellapart.report.photos import embed_picture, open_sheet
 from tellapart.report.plots import LISTED
 from tellapart.report.sections.section import Section
 
@@ -48,18 +47,8 @@ def picture_findings(findings: Sequence[Finding], folder: Path) -> dict[str, str
 
 
 def _embed(folder: Path, file: str) -> str:
-    from PIL import Image
-
-    path = (folder / file).resolve()
-    if not path.is_relative_to(folder.resolve()):
-        return ""
-    stream = io.BytesIO()
-    try:
-        with Image.open(path, formats=["PNG"]) as image:
-            image.save(stream, "WEBP", quality=85)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
-        return ""
-    return f"data:image/webp;base64,{base64.b64encode(stream.getvalue()).decode()}"
+    sheet = open_sheet(folder, file)
+    return "" if sheet is None else embed_picture(sheet)
 
 
 @canvas.calm_style()

@@ -6,11 +6,13 @@ import numpy as np
 
 from tellapart.metrics.probabilities import measure_scores
 from tellapart.metrics.selective import choose_surest
+from tellapart.predict.folder import MODEL
 from tellapart.records import HandoverStep, Promise, StepPlan
 from tellapart.study.compare import list_models
 from tellapart.study.context import Context
 from tellapart.study.deadline import Deadline
 from tellapart.study.handover import build_chosen, choose_model, hand_over, soften
+from tellapart.study.mistakes import show_mistakes
 from tellapart.study.steps.step import Step
 
 PROMISED = (0.01, 0.02, 0.05, 0.1)
@@ -20,8 +22,12 @@ PROMISED = (0.01, 0.02, 0.05, 0.1)
 def run_handover(context: Context, plan: StepPlan, deadline: Deadline) -> HandoverStep:
     """Write the study's choice into its folder ``model``, and say what it can promise."""
     name, record = choose_model(context)
-    context.reporter.expect(2)
-    handed = hand_over(context, build_chosen(context, name, record), context.folder / "model")
+    context.reporter.expect(3)
+    folder = context.folder / MODEL
+    chosen = build_chosen(context, name, record)
+    handed = hand_over(context, chosen, folder)
+    mistakes = show_mistakes(chosen.dataset, handed, folder)
+    context.reporter.advance(1, f"looked at {mistakes.count:,} mistakes")
     args, truth = handed.args, context.dataset.labels[handed.tested]
     groups = context.dataset.find_groups(handed.tested)
     before, after = (
@@ -52,12 +58,14 @@ def run_handover(context: Context, plan: StepPlan, deadline: Deadline) -> Handov
         promises=tuple(promises),
         false_alarms=args.false_alarms,
         license=args.license,
+        mistakes=mistakes,
     )
 
 
 STEP = Step(
     run=run_handover,
     plan=lambda context, seconds: StepPlan(),
+    weight=1,  # features of some images, in float32
     optional=True,
     applies=lambda context: bool(list_models(context)),
 )
