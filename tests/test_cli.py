@@ -503,7 +503,7 @@ def test_home_of_nobody(
 def test_minutes_that_are_too_few(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["study", "digits", "--minutes", "0.01", "--out", "out"]) == 4
     said = capsys.readouterr().err
-    assert re.search(r"--minutes must be at least 0\.\d for 7 steps that train .*got 0.01", said)
+    assert re.search(r"--minutes must be at least 0\.\d for 8 steps on .*got 0.01", said)
     assert list(here.iterdir()) == []
 
 

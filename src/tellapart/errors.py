@@ -9,6 +9,7 @@
     │   └── DeviceError        the device asked for is not there
     ├── NotFinite              exit code 1: a training came to a loss or output that is no number
     ├── CellDied               exit code 1: the process of a training died, and died again
+    ├── Unreadable             exit code 1: some images to be classified could not be read
     ├── Hopeless               exit code 1: a trial of a search that was stopped before its end
     ├── Interrupted            exit code 3: stopped by a signal, resumable
     └── BudgetError            exit code 4: time or memory asked for is too small
@@ -89,6 +90,10 @@ class Hopeless(TellapartError):
 
     def __reduce__(self) -> tuple[type[Hopeless], tuple[str, float]]:
         return Hopeless, (str(self), self.seconds)
+
+
+class Unreadable(TellapartError):
+    """Some of the images could not be read; the others were classified."""
 
 
 class Interrupted(TellapartError):

@@ -160,7 +160,9 @@ def predict_finite(predict: Predict, rows: Indices) -> NDArray[np.float32]:
 
 
 def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunRecord) -> Predict:
-    """Return the ``predict`` of a trained network in its run folder.
+    """Return the ``predict`` of a trained network in its run folder, in float32.
+
+    That is how it will predict anywhere, whatever it was trained in.
 
     Raises:
         DataError: the network was trained on other classes, or its weights are not finite.
@@ -176,7 +178,7 @@ def predict_run(dataset: Dataset, folder: Path, device: DeviceName, run: RunReco
     dataset = resize_dataset(dataset, args.preprocessing.image_size)
     network.to(choose_device(device))
     mirrored = args.recipe.mirrors
-    return lambda rows: predict_logits(network, dataset, rows, run.precision, mirrored)
+    return lambda rows: predict_logits(network, dataset, rows, "float32", mirrored)
 
 
 def write_predictions(

@@ -14,7 +14,7 @@ from tellapart.models import NETWORKS, NetworkSettings, Shape, make_model
 from tellapart.models.backbone import Backbone
 from tellapart.models.tuned import TunedSettings
 from tellapart.predict.folder import ARGS, REFERENCE, WEIGHTS
-from tellapart.predict.network import describe_network, save_weights
+from tellapart.predict.network import PixelClassifier, describe_network, save_weights
 from tellapart.predict.reference import Reference, shrink_pictures, write_reference
 from tellapart.records import Estimate, PredictorArgs, Preprocessed
 from tellapart.workspace import write_json
@@ -46,9 +46,12 @@ def save_model(
             nn.init.uniform_(layer.running_var, 0.5, 2)  # type: ignore[arg-type]  # a tensor
     pixels = paint(PICTURES, seen.image_size, seen.channels)
     spread_answers(network, pixels)
-    vectors = np.random.default_rng(0).normal(size=(PICTURES, 4)).astype(np.float32)
+    width = PixelClassifier(network, 1.0, False).width
+    vectors = np.random.default_rng(0).normal(size=(PICTURES, width)).astype(np.float32)
     labels = np.arange(PICTURES) % len(CLASSES)
-    reference = Reference(vectors, labels, shrink_pictures(pixels))
+    reference = Reference(
+        vectors, labels, shrink_pictures(pixels, 64), labels, shrink_pictures(pixels, 4096)
+    )
     half = Estimate(value=0.5, low=0.4, high=0.6, n=100)
     args = PredictorArgs(
         version="0.1.0",

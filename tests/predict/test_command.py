@@ -38,7 +38,7 @@ def test_json_has_all_of_it(handed: Path, photos: Path, capsys: pytest.CaptureFi
     assert main(["predict", str(handed), str(photos / "7"), "--json", "--error", "0.2"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert len(found["answers"]) == 4
-    assert found["failed"] == {}
+    assert found["failed"] == []
     assert found["score"]["accuracy"]["n"] == 4
 
 

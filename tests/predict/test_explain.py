@@ -149,6 +149,7 @@ def test_it_says_what_the_predictor_says(predictor: Predictor, photos: Path) -> 
         found, answers = explain_image(predictor, item), predictor(item.name)
         np.testing.assert_allclose(found.probabilities, answers.probabilities[0], atol=1e-5)
         assert found.label == found.heated == answers.labels[0] and found.name == item.name
+        assert answers.unlike is not None
         assert (found.unlike, found.odd) == (answers.unlike[0], answers.odd[0])
         distances = [near.distance for near in found.neighbours]
         assert len(distances) == 5 and distances == sorted(distances)

@@ -203,7 +203,7 @@ def test_the_command_says_where_and_how_near(
     assert main(["export", str(small.parent), "--format", "torch"]) == 0
     out = capsys.readouterr().out
     assert f"{small / 'study.pt2'}: 0." in out
-    assert "on 40 training images: the model's class on all, probabilities within" in out
+    assert "on 40 images: the model's class on all, probabilities within" in out
     (tmp_path / "runs").mkdir()
     (tmp_path / "runs" / "mine").symlink_to(small.parent)
     monkeypatch.chdir(tmp_path)

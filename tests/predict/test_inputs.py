@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import shutil
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from PIL import Image
 from tellapart.errors import DataError
 from tellapart.predict.inputs import list_items
 from tellapart.predict.predictor import Predictor
-from tellapart.predict.score import has_labels, label_items, score_answers
+from tellapart.predict.score import Tally, has_labels, label_items, score_tally
 
 
 def test_a_folder_has_all_its_images_in_order(photos: Path) -> None:
@@ -59,8 +60,10 @@ def test_a_table_names_images_and_perhaps_classes(photos: Path, predictor: Predi
     ]
     assert has_labels(items, predictor.classes)
     answers = predictor(items)
-    assert answers.failed == {"photos/none.png": "not there"}
-    score = score_answers(answers, predictor.args)
+    assert answers.failed == (("photos/none.png", "not there"),)
+    tally = Tally()
+    tally.add(answers)
+    score = score_tally(tally, predictor.args)
     right = [label == path.parent.name for label, path in zip(answers.labels, files, strict=True)]
     assert score.accuracy.value == pytest.approx(sum(right) / 12)
     table.unlink()
@@ -78,6 +81,11 @@ def test_labels_come_from_folders_or_a_table(
     table.write_text(f"file,label\n{rows.replace(',7', ',seven')}")
     with pytest.raises(DataError, match=r"gives .* 'seven'"):
         label_items(items, str(table), predictor.classes)
+    table.write_text(f"file,label\n{rows.replace(',7', ',1')}")
+    with pytest.raises(DataError, match=r"may be .* or .*; give more of their paths"):
+        label_items(
+            [*items, replace(items[0], name="other/" + items[0].name)], str(table), ("0", "1")
+        )
     table.write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match="must have a column file and a column label"):
         label_items(items, str(table), predictor.classes)

@@ -51,6 +51,6 @@ def test_int8_is_said_in_a_line(exported: Path) -> None:
     loss = Loss(750, 675, 0.872, 0.853, -0.0385, 0.0002)
     said = describe_export(Exported((Path("a.onnx"),), 10, 750, 0.5, read_args(exported), loss))
     assert said.splitlines()[-1] == (
-        "int8 gives the model's class on 90.0 % of 750 training images; the accuracy on them "
+        "int8 gives the model's class on 90.0 % of 750 val images; the accuracy on them "
         "differs by -1.9 points (-3.9 to +0.0)"
     )

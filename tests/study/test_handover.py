@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -66,9 +67,8 @@ def test_a_backbone_leaves_with_its_head(
     rows, logits = read_tested(tmp_path / "study" / step.run.folder / PREDICTIONS, digits)
     said = soften(logits, predictor.args.temperature)
     found, _ = predictor.classify_rows(digits, rows)
-    # features may have been computed in bfloat16, and are kept in half precision
-    assert np.abs(found - said).mean() < 0.01
-    assert (found.argmax(1) == said.argmax(1)).mean() > 0.97
+    assert np.abs(found - said).max() < 1e-3  # though its features may be in bfloat16
+    assert (found.argmax(1) == said.argmax(1)).all()
     assert "under licence" in (tmp_path / "study/model/README.md").read_text()
 
 
@@ -77,7 +77,8 @@ def test_twins_and_groups_count_once_in_the_curve(digits: Dataset, tmp_path: Pat
     split = make_split(digits)
     rows = split.test[:60]
     pairs = [(rows[0], split.train[0]), (rows[1], rows[2]), (rows[3], rows[4])]
-    dataset = replace(digits, copies=tuple(Copy(*sorted(map(int, p)), 1.0, False) for p in pairs))
+    copies = tuple(Copy(int(min(pair)), int(max(pair)), 1.0, False) for pair in pairs)
+    dataset = replace(digits, copies=copies)
     seal = Seal(dataset, split, tmp_path)
     context = Context(
         settings=SETTINGS, dataset=dataset, seal=seal, folder=tmp_path, reporter=None  # type: ignore[arg-type]  # says nothing
@@ -87,11 +88,13 @@ def test_twins_and_groups_count_once_in_the_curve(digits: Dataset, tmp_path: Pat
     curve = curve_tested(context, rows, logits, 1.0)
     assert curve[-1].count == 57
     right = digits.labels[rows] == 0
-    kept = np.ones(60, bool)
-    kept[[0, 2, 4]] = False
     confidence = soften(logits, 1.0).max(1).astype(np.float64)
-    assert curve[-1].wrong == (~right)[kept].sum()
-    assert curve == list_surest(confidence[kept], right[kept])
+    own = []
+    for one, other in itertools.product((1, 2), (3, 4)):  # either of a group may stand for it
+        kept = np.ones(60, bool)
+        kept[[0, one, other]] = False
+        own.append(list_surest(confidence[kept], right[kept]))
+    assert curve in own
     assert curve_tested(context, rows[:40], logits[:40], 1.0) == ()
 
 

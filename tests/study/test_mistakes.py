@@ -41,7 +41,9 @@ def hand(dataset: Dataset, logits: np.ndarray) -> Handed:
     plain = make_predictor(args, PixelClassifier(network, 2.0, mirrored=False), device="cpu")
     _, features = plain.classify_rows(dataset, known)
     reference = Reference(
-        scale_features(features), dataset.labels[known], shrink_pictures(dataset.source.read(known))
+        scale_features(features),
+        dataset.labels[known],
+        shrink_pictures(dataset.source.read(known), 64),
     )
     plain.reference = reference
     return Handed(args, plain, TESTED, logits.astype(np.float32), known)

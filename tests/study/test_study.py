@@ -304,7 +304,7 @@ def test_refused_settings_leave_the_folder_free(tmp_path: Path, digits: Dataset)
 def test_minutes_in_which_nothing_can_be_trained_are_refused_with_those_that_would_do(
     tmp_path: Path, digits: Dataset
 ) -> None:
-    with pytest.raises(BudgetError, match=r"at least 0\.\d+ for 7 steps .*, but got 0.01; allow"):
+    with pytest.raises(BudgetError, match=r"at least 0\.\d+ for 8 steps .*, but got 0.01; allow"):
         run_study(digits, StudySettings(minutes=0.01), tmp_path / "s")
     assert not (tmp_path / "s").exists()
 

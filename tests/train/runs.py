@@ -33,7 +33,7 @@ class CountingSource:
     """Gives what another source gives, and asks for a stop at one of its reads."""
 
     def __init__(self, source: Any, stop_at: int) -> None:
-        self.streamed = source.streamed
+        self.streamed, self.tone = source.streamed, source.tone
         self.reads = 0
         self._source, self._stop_at = source, stop_at
 

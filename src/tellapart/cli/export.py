@@ -55,12 +55,12 @@ def describe_export(found: Exported) -> str:
     ]
     if found.loss is None:
         near = f"probabilities within {found.gap:.1g}"
-        lines.append(f"on {found.pictures} training images: the model's class on all, {near}")
+        lines.append(f"on {found.pictures} images: the model's class on all, {near}")
         return "\n".join(lines)
     loss = found.loss
     lines.append(
         f"int8 gives the model's class on {say_percent(loss.same / loss.pictures)} of "
-        f"{loss.pictures:,} training images; the accuracy on them differs by "
+        f"{loss.pictures:,} val images; the accuracy on them differs by "
         f"{say_points(loss.after - loss.before)} ({100 * loss.low:+.1f} to {100 * loss.high:+.1f})"
     )
     return "\n".join(lines)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import deque
 from collections.abc import Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
@@ -13,24 +14,29 @@ from tellapart.cli.commands import app
 from tellapart.cli.tools import Json
 from tellapart.console import print_error, print_json, print_text, show_images
 from tellapart.device import DeviceName
-from tellapart.errors import SettingError, TellapartError
-from tellapart.predict.answers import Answers, join_answers
+from tellapart.errors import SettingError, Unreadable
+from tellapart.predict.answers import Answers
 from tellapart.predict.folder import ARGS, MODEL, find_newest
 from tellapart.predict.inputs import list_items
-from tellapart.predict.outputs import Shown, check_output, list_rows, say_answers, write_answers
+from tellapart.predict.outputs import (
+    Row,
+    Shown,
+    check_output,
+    list_rows,
+    say_answers,
+    write_answers,
+)
 from tellapart.predict.predictor import load_predictor
-from tellapart.predict.score import NewScore, has_labels, label_items, score_answers
+from tellapart.predict.score import NewScore, Tally, has_labels, label_items, score_tally
 from tellapart.records import ALPHA
 from tellapart.report.wording import say_count, say_estimate, say_p
 from tellapart.workspace import IDENTITY, expand_path
 
+OWN = (IDENTITY, ARGS, f"{MODEL}/{ARGS}", "record.json", "results.json", "args.json")
+"""Files by which a folder is known for a study's or a part of one, and not for images."""
 EXPORTED = (".onnx", ".xml", ".pt2")
 PRINTED, NAMED = 40, 10
 """Lines on a screen, and unreadable images that are named, at most."""
-
-
-class Unreadable(TellapartError):
-    """Some images could not be read; the others were classified."""
 
 
 @app.command
@@ -72,54 +78,65 @@ def predict(
     if out is not None:
         check_output(out)
     run, given = split_places(places)
-    predictor = load_predictor(run, device)
-    shown = Shown(top, None if error is None else predictor.choose_threshold(error))
     items = list_items(given)
+    if run is None:
+        run = find_newest()
+        print_error(f"with the model of {run}, the newest study here")
+    predictor = load_predictor(run, device)
+    classes = predictor.classes
+    shown = Shown(top, None if error is None else predictor.choose_threshold(error))
     if labels is not None:
-        items = label_items(items, labels, predictor.classes)
-    scored = labels is not None or has_labels(items, predictor.classes)
+        items = label_items(items, labels, classes)
+    scored = labels is not None or has_labels(items, classes)
+    tally, rows, lines = Tally(shown.threshold or 0.0), list[Row](), list[str]()
+
+    def watch(parts: Iterator[Answers]) -> Iterator[Answers]:
+        for part in parts:
+            tally.add(part)
+            if json:
+                rows.extend(list_rows(part, shown))
+            elif out is None:
+                lines.extend(islice(say_answers(part, shown), PRINTED - len(lines)))
+            yield part
+
     with show_images("classified") as progress:
-        parts = predictor.stream(items, progress if len(items) > PRINTED else lambda *_: None)
-        kept: list[Answers] = []
+        parts = watch(
+            predictor.stream(items, progress if len(items) > PRINTED else lambda *_: None)
+        )
         if out is not None:
-            write_answers(expand_path(out), _keep(parts, kept), shown)
+            write_answers(expand_path(out), parts, shown, classes)
         else:
-            kept.extend(parts)
-    answers = join_answers(kept)
-    score = (
-        score_answers(answers, predictor.args, shown.threshold or 0.0)
-        if scored and len(answers)
-        else None
-    )
+            deque(parts, 0)
+    score = score_tally(tally, predictor.args) if scored and tally.images else None
     if json:
-        rows = list(list_rows(answers, shown))
-        print_json({"model": str(run), "answers": rows, "failed": answers.failed, "score": score})
+        failed = [{"file": name, "error": why} for name, why in tally.failed]
+        print_json({"model": str(run), "answers": rows, "failed": failed, "score": score})
     else:
-        _print(answers, shown, out)
-        print_text(_summarize(answers, shown, predictor.args.preprocessing.channels))
-        if score is not None:
-            print_text(_say_score(score))
-    if answers.failed:
-        named = "; ".join(f"{name}: {why}" for name, why in list(answers.failed.items())[:NAMED])
-        more = len(answers.failed) - NAMED
+        more = tally.images - len(lines)
+        lines = [f"answers: {out}"] if out is not None else lines
+        if out is None and more:
+            lines.append(f"and {more:,} more: --out answers.csv keeps all")
+        lines.append(_summarize(tally, predictor.args.preprocessing.channels))
+        lines += [_say_score(score)] if score is not None else []
+        print_text("\n".join(lines))
+    if tally.failed:
+        named = "; ".join(f"{name}: {why}" for name, why in tally.failed[:NAMED])
+        more = len(tally.failed) - NAMED
         raise Unreadable(
-            f"{say_count(len(answers.failed), 'image')} could not be read: {named}"
+            f"{say_count(len(tally.failed), 'image')} could not be read: {named}"
             + (f"; and {more:,} more" if more > 0 else "")
         )
 
 
-def split_places(places: Sequence[str]) -> tuple[Path, list[str]]:
-    """Return the model and the images of a command's arguments.
-
-    Where none is named, the model is that of the newest study here.
+def split_places(places: Sequence[str]) -> tuple[Path | None, list[str]]:
+    """Return the model, if one is named, and the images of a command's arguments.
 
     Raises:
         SettingError: there are no images.
     """
     first = expand_path(places[0]) if places else Path()
     named = bool(places) and (
-        first.suffix in EXPORTED
-        or any((first / name).is_file() for name in (IDENTITY, ARGS, f"{MODEL}/{ARGS}"))
+        first.suffix in EXPORTED or any((first / name).is_file() for name in OWN)
     )
     given = list(places[1:] if named else places)
     if not given:
@@ -127,47 +144,25 @@ def split_places(places: Sequence[str]) -> tuple[Path, list[str]]:
             "predict needs images: files, folders, patterns, tables or archives; such as "
             "tellapart predict runs/digits-study-1 photos/"
         )
-    if named:
-        return first, given
-    run = find_newest()
-    print_error(f"with the model of {run}, the newest study here")
-    return run, given
+    return (first if named else None), given
 
 
-def _keep(parts: Iterator[Answers], kept: list[Answers]) -> Iterator[Answers]:
-    for part in parts:
-        kept.append(part)
-        yield part
-
-
-def _print(answers: Answers, shown: Shown, out: Path | None) -> None:
-    if out is not None:
-        print_text(f"answers: {out}")
-        return
-    lines = list(say_answers(answers, shown))
-    print_text("\n".join(lines[:PRINTED]))
-    if len(lines) > PRINTED:
-        print_text(f"and {len(lines) - PRINTED:,} more: --out answers.csv keeps all")
-
-
-def _summarize(answers: Answers, shown: Shown, channels: int) -> str:
+def _summarize(tally: Tally, channels: int) -> str:
     """Say how many images are of which class, and what is odd about others."""
-    sure = answers.confidence >= (shown.threshold or 0.0)
-    counts = Counter(label for label, one in zip(answers.labels, sure, strict=True) if one)
-    said = [f"{name} ({count:,})" for name, count in counts.most_common(10)]
-    said += [f"{len(counts) - 10} other classes"] if len(counts) > 10 else []
-    parts = [f"{say_count(len(answers), 'image')}: {', '.join(said) or 'none answered'}"]
-    if unsure := int((~sure).sum()):
-        parts.append(f"{unsure:,} not answered, below {shown.threshold:.3f} confidence")
-    if strange := int(answers.unlike.sum()):
-        parts.append(f"{strange:,} unlike the training images")
-    if odd := int(answers.odd.sum()):
+    said = [f"{name} ({count:,})" for name, count in tally.counts.most_common(10)]
+    said += [f"{len(tally.counts) - 10} other classes"] if len(tally.counts) > 10 else []
+    parts = [f"{say_count(tally.images, 'image')}: {', '.join(said) or 'none answered'}"]
+    if tally.unsure:
+        parts.append(f"{tally.unsure:,} not answered, below {tally.threshold:.4g} confidence")
+    if tally.unlike:
+        parts.append(f"{tally.unlike:,} unlike the training images")
+    if tally.odd:
         kind = (
             "grey, and the model learned from colour"
             if channels == 3
             else ("in colour, which the model does not see")
         )
-        parts.append(f"{odd:,} {kind}")
+        parts.append(f"{tally.odd:,} {kind}")
     return "; ".join(parts)
 
 
@@ -178,7 +173,9 @@ def _say_score(score: NewScore) -> str:
     answered = ""
     if score.answered.n < score.accuracy.n:
         answered = f", of those answered {say_estimate(score.answered)}"
+    optimistic = ", which is optimistic" if score.optimistic else ""
     return (
         f"accuracy on these images {say_estimate(score.accuracy)}{answered}; on the study's test "
-        f"{say_estimate(score.own)}: {points:+.1f} points, {beyond} (p {say_p(score.chance)})"
+        f"{say_estimate(score.own)}{optimistic}: {points:+.1f} points, {beyond} "
+        f"(p {say_p(score.chance)})"
     )

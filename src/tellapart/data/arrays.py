@@ -215,7 +215,7 @@ def join_arrays(
             )
         made.append(Part(role, own, _square(_to_pixels(images, tone))))
     dataset = join_parts(
-        show_name(name), f"arrays {show_name(name)}", classes, made, [said] * bool(said)
+        show_name(name), f"arrays {show_name(name)}", classes, made, [said] * bool(said), tone
     )
     lost = list_untrained(classes, dataset.labels, dataset.roles)
     if lost and len(lost) < len(classes):  # of no training images at all the split tells

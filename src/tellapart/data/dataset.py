@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tellapart.config import ReadSettings
+from tellapart.data.tone import PLAIN, Tone
 from tellapart.records import Excluded
 from tellapart.workspace import write_bytes
 
@@ -32,6 +33,10 @@ class ImageSource(Protocol):
     def streamed(self) -> bool:
         """Whether images are decoded at each read, and not held in memory."""
 
+    @property
+    def tone(self) -> Tone:
+        """What became black and white when values were scaled to 8 bits."""
+
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         """Return images as (k, height, width, channels) uint8, of side ``size`` if it can.
 
@@ -44,27 +49,27 @@ class ArraySource:
 
     streamed = False
 
-    def __init__(self, pixels: Pixels) -> None:
+    def __init__(self, pixels: Pixels, tone: Tone = PLAIN) -> None:
         assert pixels.dtype == np.uint8 and pixels.ndim == 4, (pixels.dtype, pixels.shape)
-        self.pixels = pixels
+        self.pixels, self.tone = pixels, tone
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         return self.pixels[indices]
 
     def share(self, path: Path) -> ArraySource:
         write_bytes(path, np.ascontiguousarray(self.pixels).reshape(-1).data)
-        return MappedSource(path, self.pixels.shape)
+        return MappedSource(path, self.pixels.shape, self.tone)
 
 
 class MappedSource(ArraySource):
     """Images in a file that the system reads as they are needed, for several processes once."""
 
-    def __init__(self, path: Path, shape: tuple[int, ...]) -> None:
-        super().__init__(np.memmap(path, np.uint8, "r", shape=shape))
+    def __init__(self, path: Path, shape: tuple[int, ...], tone: Tone = PLAIN) -> None:
+        super().__init__(np.memmap(path, np.uint8, "r", shape=shape), tone)
         self._path = path
 
-    def __reduce__(self) -> tuple[type[MappedSource], tuple[Path, tuple[int, ...]]]:
-        return MappedSource, (self._path, self.pixels.shape)
+    def __reduce__(self) -> tuple[type[MappedSource], tuple[Path, tuple[int, ...], Tone]]:
+        return MappedSource, (self._path, self.pixels.shape, self.tone)
 
     def share(self, path: Path) -> ArraySource:
         return self
@@ -248,6 +253,7 @@ def join_parts(
     classes: tuple[str, ...],
     parts: Sequence[Part],
     notes: Sequence[str] = (),
+    tone: Tone = PLAIN,
 ) -> Dataset:
     """Return a dataset of images of one size that are held in memory.
 
@@ -270,7 +276,7 @@ def join_parts(
         origin=f"{title}: {counts}",
         classes=classes,
         labels=np.concatenate([part.labels for part in parts]),
-        source=ArraySource(pixels),
+        source=ArraySource(pixels, tone),
         hashes=hash_pixels(pixels),
         roles=tuple(roles),
         image_size=height,

@@ -13,6 +13,7 @@ import numpy as np
 
 from tellapart.data.dataset import Dataset, ImageSource, Indices, Pixels, list_untrained
 from tellapart.data.listing import count_images, show_name
+from tellapart.data.tone import Tone
 from tellapart.errors import DataError
 from tellapart.workspace import write_text
 
@@ -30,6 +31,10 @@ class SelectedSource:
     @property
     def streamed(self) -> bool:
         return self.source.streamed
+
+    @property
+    def tone(self) -> Tone:
+        return self.source.tone
 
     def read(self, indices: Indices, size: int | None = None) -> Pixels:
         return self.source.read(self.rows[indices], size)

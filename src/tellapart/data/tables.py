@@ -354,7 +354,7 @@ def _list_rows(
         shown = [f"{table.name}/{row}" for row in range(table.count)]
     else:
         shown = [one.replace("\\", "/") for one in table.columns[image]]
-        contents = _find_images(table, shown)
+        contents = find_images(table, shown)
     empty = 0
     for row, content in enumerate(contents):
         said = show_name(f"{table.folder}{shown[row]}")
@@ -392,7 +392,7 @@ def _read_role(table: str, value: str) -> str:
     return role
 
 
-def _find_images(table: Table, paths: Sequence[str]) -> list[Content | None]:
+def find_images(table: Table, paths: Sequence[str]) -> list[Content | None]:
     """Return where the images of paths lie: in the folder beside the table that holds most.
 
     Those that are not there may lie in any folders below, if each lies in one alone. A path may

@@ -73,8 +73,10 @@ def _bound_share(share: float, n: float) -> tuple[float, float]:
     return max(0.0, min(share, middle - half)), min(1.0, max(share, middle + half))
 
 
-def compare_shares(first: tuple[int, int], second: tuple[int, int]) -> float:
+def compare_shares(first: tuple[float, float], second: tuple[float, float]) -> float:
     """Return how likely shares of different images, each (hits, of), differ as much by chance.
+
+    Of images in groups, as many as are independent.
 
     The chi-squared test of two by two counts with N - 1 in place of N (Campbell 2007, Statistics in
     Medicine 26:3661), two-sided; 1 where all are hits, or none.

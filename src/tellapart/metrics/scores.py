@@ -187,7 +187,6 @@ def find_hardest(confusion: Counts, names: Sequence[str], part: float = 1.0) -> 
     """
     from scipy import stats
 
-
     hits, supports = confusion.diagonal(), confusion.sum(1)
     overall, count = hits.sum() / max(1, supports.sum()), int((supports > 0).sum())
     p_values = np.where(

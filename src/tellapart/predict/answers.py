@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,16 +18,16 @@ class Answers:
 
     ``probabilities`` are (k, classes) float32. ``unlike`` (k,) are images that lie further from
     those of training than nearly all of val; ``odd`` (k,) those without the colour that the
-    model was trained on, or with colour that it does not see. ``failed`` says why others could not
-    be read, by name. ``features`` (k, width) are there where they were asked for.
+    model was trained on, or with colour that it does not see. ``failed`` are the names of
+    others, and why they could not be read. ``features`` (k, width) are there if asked for.
     """
 
     classes: tuple[str, ...]
     items: tuple[Item, ...]
     probabilities: Numbers
-    unlike: NDArray[np.bool_]
+    unlike: NDArray[np.bool_] | None
     odd: NDArray[np.bool_]
-    failed: dict[str, str] = field(default_factory=dict)
+    failed: tuple[tuple[str, str], ...] = ()
     features: Numbers | None = None
 
     def __len__(self) -> int:
@@ -52,13 +52,14 @@ class Answers:
 
 def join_answers(parts: Sequence[Answers]) -> Answers:
     """Return the answers of several parts as one."""
+    unlike = [part.unlike for part in parts if part.unlike is not None]
     features = [part.features for part in parts if part.features is not None]
     return Answers(
         parts[0].classes,
         tuple(item for part in parts for item in part.items),
         np.concatenate([part.probabilities for part in parts]),
-        np.concatenate([part.unlike for part in parts]),
+        np.concatenate(unlike) if len(unlike) == len(parts) else None,
         np.concatenate([part.odd for part in parts]),
-        {name: why for part in parts for name, why in part.failed.items()},
+        tuple(one for part in parts for one in part.failed),
         np.concatenate(features) if features else None,
     )

@@ -24,19 +24,19 @@ ALIKE = 1e-3
 def read_pictures(
     folder: Path, args: PredictorArgs, most: int | None
 ) -> tuple[Pixels, NDArray[np.int64]]:
-    """Return pictures that a model keeps, (n, size, size, channels), and their classes (n,).
+    """Return val images that a model keeps, (n, size, size, channels), and their classes (n,).
 
     They are up to ``most``, from first to last, for their order may be that of the classes. Their
     values were scaled when they were taken. Without any: random images, and no classes.
     """
     size, channels = args.preprocessing.image_size, args.preprocessing.channels
     reference = read_reference(folder, args)
-    if reference is None:
+    if reference is None or not reference.checked:
         made = np.random.default_rng(0).integers(0, 256, (BATCH, size, size, channels), np.uint8)
         return made, np.empty(0, np.int64)
-    every = slice(None, None, -(-len(reference.pictures) // most) if most else 1)
-    pixels = np.stack([decode_image(one, size, channels) for one in reference.pictures[every]])
-    return pixels, reference.labels[every]
+    every = slice(None, None, -(-len(reference.checked) // most) if most else 1)
+    pixels = np.stack([decode_image(one, size, channels) for one in reference.checked[every]])
+    return pixels, reference.checked_labels[every]
 
 
 def split_pixels(pixels: Pixels) -> Iterator[Pixels]:

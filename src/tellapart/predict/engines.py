@@ -14,6 +14,10 @@ from tellapart.device import DeviceName, choose_device, count_cores
 if TYPE_CHECKING:
     from tellapart.predict.network import PixelClassifier
 
+FEW_PIXELS = 5_000_000
+"""Pixels that a network sees in all, from which on OpenVINO is worth its compilation: 100 images of
+224 px, 5,000 of 32."""
+
 Numbers = NDArray[np.float32]
 KEY = "tellapart"
 """Where an exported file keeps all that is known of its model."""
@@ -97,11 +101,26 @@ class OnnxEngine:
         return np.concatenate(found), None
 
 
-def compile_engine(network: PixelClassifier, sample: Pixels) -> OpenvinoEngine:
-    """Return a network compiled by OpenVINO, in float32: what it gives is the same anywhere."""
+def choose_engine(
+    network: PixelClassifier, sample: Pixels, pixels: int, device: DeviceName
+) -> Engine:
+    """Return what runs a network over so many ``pixels`` in all, in float32.
+
+    What it gives is then the same anywhere. ``sample`` is (1, size, size, channels) uint8.
+
+    Raises:
+        DeviceError: the device is not on this machine.
+    """
+    if choose_device(device).type != "cpu" or pixels < FEW_PIXELS:
+        return TorchEngine(network, device)
     from tellapart.transfer.engines import compile_network
 
-    return OpenvinoEngine(compile_network(network, sample, "float32"))
+    try:
+        return OpenvinoEngine(compile_network(network, sample, "float32"))
+    except Exception as error:  # its converter raises anything on what it does not know
+        if isinstance(error, MemoryError | OSError):
+            raise
+        return TorchEngine(network, device)
 
 
 def open_openvino(model: Any) -> OpenvinoEngine:

@@ -85,7 +85,7 @@ def explain_image(predictor: Predictor, item: Item, name: str | None = None) -> 
         raise SettingError(
             f"--class must be a class of the model, but got {name!r}{suggest_name(name, classes)}"
         )
-    read = predictor._read(item)
+    read = predictor.read(item)
     if isinstance(read, DataError):
         raise DataError(f"{item.name} cannot be explained: {read}") from read
     pixels, odd = read

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -189,17 +189,24 @@ def open_files(form: str, path: Path, files: Files) -> Engine:
 
 
 def write_files(path: Path, files: Files) -> tuple[Path, ...]:
-    """Write all files of an export, or none; the one that was asked for last."""
-    written: list[Path] = []
+    """Write all files of an export, or none; the one that was asked for last.
+
+    Of several the last is taken away first, so that no older one stands beside what is new.
+    """
+    places = [path.with_suffix(name) if name.startswith(".") else path / name for name in files]
     try:
-        for name, content in files.items():
-            place = path.with_suffix(name) if name.startswith(".") else path / name
-            written.append(write_bytes(place, content))
-    except WorkspaceError:
-        for place in written:
-            place.unlink()
-        raise
-    return tuple(reversed(written))
+        if len(places) > 1:
+            places[-1].unlink(missing_ok=True)
+        for place, content in zip(places, files.values(), strict=True):
+            write_bytes(place, content)
+    except (OSError, WorkspaceError) as error:
+        for place in places if len(places) > 1 else ():
+            with suppress(OSError):
+                place.unlink()
+        if isinstance(error, WorkspaceError):
+            raise
+        raise WorkspaceError(f"{path} could not be written ({error.strerror})") from error
+    return tuple(reversed(places))
 
 
 def load_export(path: str | Path) -> tuple[PredictorArgs, Engine]:

@@ -28,7 +28,12 @@ def find_folder(path: str | Path) -> Path:
     for folder in (path, path / MODEL):
         if (folder / ARGS).is_file():
             return folder
-    if (path / IDENTITY).is_file() or (path.parent / IDENTITY).is_file():
+    if (path.parent / IDENTITY).is_file():
+        raise WorkspaceError(
+            f"the model of a study is in its folder {MODEL}, but {path} is another part of it; "
+            f"give {path.parent}"
+        )
+    if (path / IDENTITY).is_file():
         raise WorkspaceError(
             f"{path} has no {MODEL}/{ARGS}: it is unfinished, trained no model, or was made by an "
             "older version; start its command again to go on with it"

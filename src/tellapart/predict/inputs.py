@@ -15,7 +15,7 @@ from tellapart.config import ReadSettings
 from tellapart.data.archives import is_archive, scan_archive
 from tellapart.data.content import BytesContent, Content, FileContent
 from tellapart.data.listing import Listing, show_name
-from tellapart.data.tables import TABLES, Source, _find_images, find_beside, find_column, read_table
+from tellapart.data.tables import TABLES, Source, find_beside, find_column, find_images, read_table
 from tellapart.data.tree import scan_folder
 from tellapart.device import measure_free_memory
 from tellapart.errors import DataError
@@ -52,7 +52,7 @@ def list_items(images: object) -> list[Item]:
     Args:
         images: a path or pattern, or several: a file, a folder (all images below it), a table with
             a column of paths, a zip or tar file; a PIL image; an array of (n, height, width),
-            (n, height, width, 1) or (n, height, width, 3) uint8; bytes of a file; several of these.
+            (n, height, width, 1) or (n, height, width, 3); bytes of a file; several of these.
 
     Raises:
         DataError: there are no images, or no such path.
@@ -88,7 +88,7 @@ def _list_place(given: str) -> list[Item]:
             return _take(scan_archive(path, ANY, measure_free_memory() // 4), f"{given}/")
         if path.suffix.lower() in TABLES:
             return _list_table(path, given)
-        return [Item(show_name(given), FileContent(path))]
+        return [Item(show_name(given), FileContent(path), show_name(path.absolute().parent.name))]
     if names := sorted(glob.glob(str(path), recursive=True)):
         return [item for name in names for item in _list_place(name)]
     raise DataError(f"images must be there, but {show_name(given)} is not; mend the path")
@@ -124,7 +124,7 @@ def _list_table(path: Path, given: str) -> list[Item]:
         contents: Sequence[Content | None] = table.cells[column]
     else:
         names = table.columns[column]
-        contents = _find_images(table, names)
+        contents = find_images(table, names)
     return [
         Item(show_name(name), content or Missing(), own)
         for name, content, own in zip(names, contents, labels, strict=True)
@@ -133,10 +133,16 @@ def _list_table(path: Path, given: str) -> list[Item]:
 
 def _check_array(images: np.ndarray[Any, Any]) -> Iterator[np.ndarray[Any, Any]]:
     fits = images.ndim == 3 or (images.ndim == 4 and images.shape[3] in (1, 3))
-    if images.dtype != np.uint8 or not fits:
+    kinds = (
+        (np.uint8, np.uint16, np.float32)
+        if images.ndim == 3 or images.shape[-1] == 1
+        else (np.uint8,)
+    )
+    if images.dtype not in kinds or not fits:
         raise DataError(
-            "arrays of images must be (n, height, width) or (n, height, width, 1 or 3) uint8, but "
-            f"got {images.shape} {images.dtype}; convert them"
+            "arrays of images must be (n, height, width) or (n, height, width, 1) uint8, uint16 or "
+            f"float32, or (n, height, width, 3) uint8, but got {images.shape} {images.dtype}; "
+            "convert them"
         )
     yield from images
 
@@ -150,9 +156,8 @@ def _hold(image: Any) -> BytesContent:
             image[:, :, 0] if image.ndim == 3 and image.shape[2] == 1 else image
         )
     stream = io.BytesIO()
-    image.save(
-        stream,
-        "TIFF" if image.mode in ("F", "I") else "PNG",
-        **({} if image.mode in ("F", "I") else {"compress_level": 1}),
-    )
+    if image.mode in ("F", "I"):
+        image.save(stream, "TIFF")
+    else:
+        image.save(stream, "PNG", compress_level=1)
     return BytesContent(stream.getvalue())

@@ -38,6 +38,13 @@ class PixelClassifier(nn.Module):
         self._seen: list[torch.Tensor] = []
         find_last(network).register_forward_pre_hook(lambda _, inputs: self._seen.append(inputs[0]))
 
+    @property
+    def width(self) -> int:
+        """How many features an image has."""
+        return next(
+            m.in_features for m in find_last(self.network).modules() if isinstance(m, nn.Linear)
+        )
+
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         logits, features = self.compute_logits(pixels)
         return torch.softmax(logits / self.temperature, 1), features

@@ -39,14 +39,15 @@ class Result(Record):
 
     ``answer`` is null where the model does not know, or the image could not be read, which
     ``error`` then says. ``unlike``: it lies further from the training images than nearly all of
-    val. ``odd``: it is grey where the model was trained on colour, or the other way round.
+    val; null where the model knows none of these. ``odd``: it is grey where the model was trained
+    on colour, or the other way round.
     ``probabilities`` and ``neighbours`` begin with the likeliest and the nearest.
     """
 
     name: str
     answer: str | None = None
     confident: bool = False
-    unlike: bool = False
+    unlike: bool | None = None
     odd: bool = False
     probabilities: tuple[Probability, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,10 @@ KINDS = (".csv", ".parquet", ".json", ".jsonl")
 UNSURE = "I don't know"
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """How a text begins that a spreadsheet runs."""
+ROWS = 10_000
+"""Rows of a Parquet file that are held as they come, before they are packed."""
+
+Row = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -37,32 +42,38 @@ def check_output(path: Path) -> None:
         )
 
 
-def list_rows(answers: Answers, shown: Shown) -> Iterator[dict[str, Any]]:
-    """Give a row an image: file, predicted, probability, answered, unlike, and further classes.
+def list_columns(classes: Sequence[str], shown: Shown) -> list[str]:
+    """Return the names of the columns of answers."""
+    top = min(shown.top, len(classes))
+    more = (f"{name}_{place}" for place in range(2, top + 1) for name in ("class", "probability"))
+    plain = ["file", "predicted", "class", "probability", "unlike"]
+    return [*plain, *more, *(f"p({name})" for name in classes)]
 
-    With a threshold, ``predicted`` is empty below it.
+
+def list_rows(answers: Answers, shown: Shown) -> Iterator[Row]:
+    """Give a row an image, as `list_columns` names them.
+
+    ``class`` is the likeliest class; ``predicted`` is that, or None below the threshold;
+    ``unlike`` is None where the model does not know.
     """
+    names = list_columns(answers.classes, shown)
     for place, item in enumerate(answers.items):
         shares = answers.probabilities[place]
-        order = (-shares).argsort(kind="stable")[: max(1, shown.top)].tolist()
-        best = float(shares[order[0]])
-        sure = shown.threshold is None or best >= shown.threshold
-        row: dict[str, Any] = {
-            "file": item.name,
-            "predicted": answers.classes[order[0]] if sure else "",
-            "probability": round(best, 6),
-            "unlike": bool(answers.unlike[place]),
-        }
-        for number, other in enumerate(order[1:], 2):
-            row[f"predicted_{number}"] = answers.classes[other]
-            row[f"probability_{number}"] = round(float(shares[other]), 6)
-        yield row | {
-            f"p({name})": round(float(share), 6)
-            for name, share in zip(answers.classes, shares.tolist(), strict=True)
-        }
+        order = (-shares).argsort(kind="stable")[: shown.top].tolist()
+        likely = [value for one in order for value in (answers.classes[one], _round(shares[one]))]
+        sure = shown.threshold is None or float(shares[order[0]]) >= shown.threshold
+        unlike = None if answers.unlike is None else bool(answers.unlike[place])
+        values = [item.name, likely[0] if sure else None, *likely[:2], unlike, *likely[2:]]
+        yield dict(zip(names, [*values, *map(_round, shares.tolist())], strict=True))
 
 
-def write_answers(path: Path, parts: Iterable[Answers], shown: Shown) -> Path:
+def _round(share: float) -> float:
+    return round(float(share), 6)
+
+
+def write_answers(
+    path: Path, parts: Iterable[Answers], shown: Shown, classes: Sequence[str]
+) -> Path:
     """Write answers as they come, whole or not at all: CSV, JSON, JSON lines or Parquet.
 
     Texts in a CSV file that a spreadsheet would take for a formula begin with an apostrophe.
@@ -71,20 +82,19 @@ def write_answers(path: Path, parts: Iterable[Answers], shown: Shown) -> Path:
         WorkspaceError: the disk is full, or the folder cannot be written.
     """
     rows = (row for part in parts for row in list_rows(part, shown))
+    names = list_columns(classes, shown)
     kind = path.suffix.lower()
-    write = {".csv": _write_csv, ".jsonl": _write_lines, ".json": _write_json}.get(kind)
-    return write_parts(path, write(rows) if write else _write_parquet(rows))
+    if kind == ".csv":
+        return write_parts(path, _write_csv(names, rows))
+    if kind == ".parquet":
+        return write_parts(path, _write_parquet(names, rows))
+    return write_parts(path, _write_lines(rows) if kind == ".jsonl" else _write_json(rows))
 
 
-def _write_csv(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
-    first = True
-    for row in rows:
+def _write_csv(names: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:
+    for values in chain([names], (row.values() for row in rows)):
         stream = io.StringIO()
-        writer = csv.writer(stream, lineterminator="\n")
-        if first:
-            writer.writerow(_disarm(name) for name in row)
-            first = False
-        writer.writerow(_disarm(value) for value in row.values())
+        csv.writer(stream, lineterminator="\n").writerow(map(_disarm, values))
         yield stream.getvalue().encode(errors="backslashreplace")
 
 
@@ -94,11 +104,11 @@ def _disarm(value: object) -> object:
     return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA) else value
 
 
-def _write_lines(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+def _write_lines(rows: Iterable[Row]) -> Iterator[bytes]:
     return (json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
 
 
-def _write_json(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+def _write_json(rows: Iterable[Row]) -> Iterator[bytes]:
     before = b"[\n"
     for line in _write_lines(rows):
         yield before + line.rstrip()
@@ -106,23 +116,32 @@ def _write_json(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
     yield b"[]\n" if before == b"[\n" else b"\n]\n"
 
 
-def _write_parquet(rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+def batched(rows: Iterable[Row], count: int) -> Iterator[list[Row]]:
+    """Give rows so many at a time."""
+    left = iter(rows)
+    while part := list(islice(left, count)):
+        yield part
+
+
+def _write_parquet(names: Sequence[str], rows: Iterable[Row]) -> Iterator[bytes]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    kinds = {"unlike": pa.bool_(), "file": pa.string(), "predicted": pa.string()}
+    kinds |= {name: pa.string() for name in names if name.startswith("class")}
+    schema = pa.schema([(name, kinds.get(name, pa.float32())) for name in names])
+    parts = [pa.Table.from_pylist(list(own), schema) for own in batched(rows, ROWS)]
     sink = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(list(rows)), sink)
+    pq.write_table(pa.concat_tables([schema.empty_table(), *parts]), sink)
     yield sink.getvalue()
 
 
 def say_answers(answers: Answers, shown: Shown) -> Iterator[str]:
     """Give a line an image: its name, and its likeliest classes in per cent."""
     for row in list_rows(answers, shown):
-        numbers = ("", *(f"_{number}" for number in range(2, shown.top + 1)))
-        pairs = [
-            (row[f"predicted{number}"], row[f"probability{number}"])
-            for number in numbers
-            if f"predicted{number}" in row
-        ]
-        said = "  ".join(f"{name or UNSURE} {100 * share:.1f} %" for name, share in pairs)
+        last = min(shown.top, len(answers.classes))
+        ends = ("", *(f"_{place}" for place in range(2, last + 1)))
+        parts = (f"{row[f'class{end}']} {100 * row[f'probability{end}']:.1f} %" for end in ends)
+        said = "  ".join(parts)
+        said = said if row["predicted"] is not None else f"{UNSURE} ({said})"
         yield f"{row['file']}  {said}" + ("  (unlike the training images)" if row["unlike"] else "")

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
-from tellapart.data.decode import GREY_MODES, decode_image
+from tellapart.data.decode import FAINT, GREY_MODES, decode_image
 from tellapart.data.tone import Tone
-from tellapart.device import DeviceName, count_cores
+from tellapart.device import DeviceName, choose_device, count_cores
 from tellapart.errors import DataError, NotFinite, SettingError
 from tellapart.metrics.selective import choose_surest
 from tellapart.predict.answers import Answers, join_answers
-from tellapart.predict.engines import Engine, Numbers, compile_engine
+from tellapart.predict.engines import FEW_PIXELS, Engine, Numbers, choose_engine
 from tellapart.predict.folder import find_folder, read_args
 from tellapart.predict.inputs import Item, list_items
 from tellapart.predict.reference import Reference, read_reference
@@ -29,9 +29,6 @@ from tellapart.stop import check_stop
 if TYPE_CHECKING:
     from tellapart.predict.network import PixelClassifier
 
-FEW_PIXELS = 5_000_000
-"""Pixels that a network sees in all, from which on OpenVINO is worth its compilation: 100 images of
-224 px, 5,000 of 32."""
 BATCH_BYTES, CHUNK_BYTES = 5_000_000, 120_000_000
 """Pixels in one call of an engine, and in memory in all."""
 ERRORS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
@@ -94,11 +91,11 @@ class Predictor:
         count = max(32, CHUNK_BYTES // (2 * seen.image_size**2 * seen.channels))
         parts = [items[first : first + count] for first in range(0, len(items), count)]
         with ThreadPoolExecutor(count_cores()) as pool:
-            waiting: list[list[Future[_Read]]] = []
+            waiting: list[list[Future[Read]]] = []
             done = 0
             for place, part in enumerate(parts):
                 for later in parts[place + len(waiting) : place + 2]:
-                    waiting.append([pool.submit(self._read, item) for item in later])
+                    waiting.append([pool.submit(self.read, item) for item in later])
                 try:
                     found = self._answer(part, waiting.pop(0), engine)
                     yield found if keep else replace(found, features=None)
@@ -152,16 +149,22 @@ class Predictor:
             )
         return found.threshold
 
-    def _read(self, item: Item) -> _Read:
+    def read(self, item: Item) -> Read:
+        """Return an image as the network sees it, and whether it is odd; or why it cannot be read.
+
+        (size, size, channels) uint8; odd is grey for a model of colour, or the reverse.
+        """
         seen = self.args.preprocessing
         try:
             with item.content.open() as content:
                 pixels = decode_image(content, seen.image_size, seen.channels, self.tone)
-                odd = (
-                    bool((pixels == pixels[:, :, :1]).all())
-                    if seen.channels == 3
-                    else (_has_colour(content))
-                )
+                if seen.channels == 3:
+                    odd = self.args.colour and not _has_colour(pixels)
+                else:
+                    stored = _is_stored_in_colour(content)
+                    odd = stored and _has_colour(
+                        decode_image(content, seen.image_size, 3, self.tone)
+                    )
             return pixels, odd
         except DataError as error:
             return error
@@ -169,11 +172,11 @@ class Predictor:
             return DataError(f"cannot be read ({error.strerror or error})")
 
     def _answer(
-        self, items: Sequence[Item], futures: Sequence[Future[_Read]], engine: Engine
+        self, items: Sequence[Item], futures: Sequence[Future[Read]], engine: Engine
     ) -> Answers:
         kept: list[Item] = []
         odd: list[bool] = []
-        failed: dict[str, str] = {}
+        failed: list[tuple[str, str]] = []
         size = self._size_batch()
 
         def batch() -> Iterator[Pixels]:
@@ -182,7 +185,7 @@ class Predictor:
                 check_stop()
                 found = future.result()
                 if isinstance(found, DataError):
-                    failed[item.name] = str(found)
+                    failed.append((item.name, str(found)))
                     continue
                 kept.append(item)
                 held.append(found[0])
@@ -197,13 +200,13 @@ class Predictor:
         first = next(batches, None)
         probabilities = np.empty((0, len(self.classes)), np.float32)
         features: Numbers | None = None
-        unlike = np.zeros(0, bool)
+        unlike = None if self.reference is None or self.args.unlike is None else np.zeros(0, bool)
         if first is not None:
             probabilities, features = engine.compute(_chain(first, batches))
             if not np.isfinite(probabilities).all():
                 raise NotFinite("a probability is not finite: the model cannot be used")
-            unlike = np.zeros(len(probabilities), bool)
-            if self.reference is not None and features is not None and self.args.unlike is not None:
+            if unlike is not None and features is not None:
+                assert self.reference is not None and self.args.unlike is not None
                 unlike = self.reference.measure(features) > self.args.unlike
         return Answers(
             self.classes,
@@ -211,12 +214,12 @@ class Predictor:
             probabilities,
             unlike,
             np.array(odd, bool),
-            failed,
+            tuple(failed),
             features,
         )
 
 
-_Read = tuple[Pixels, bool] | DataError
+Read = tuple[Pixels, bool] | DataError
 
 
 def _chain(first: Pixels, others: Iterator[Pixels]) -> Iterator[Pixels]:
@@ -224,7 +227,12 @@ def _chain(first: Pixels, others: Iterator[Pixels]) -> Iterator[Pixels]:
     yield from others
 
 
-def _has_colour(content: bytes) -> bool:
+def _has_colour(pixels: Pixels) -> bool:
+    """Tell whether (height, width, 3) pixels are in colour, and not only stored so."""
+    return bool(np.ptp(pixels, axis=2).max() > FAINT)
+
+
+def _is_stored_in_colour(content: bytes) -> bool:
     from PIL import Image
 
     try:
@@ -251,13 +259,16 @@ def load_predictor(path: str | Path, device: DeviceName = "auto") -> Predictor:
     if path.is_file() and path.suffix in (".onnx", ".xml", ".pt2"):
         from tellapart.predict.export import load_export
 
+        if device not in ("auto", "cpu"):
+            raise SettingError(f"--device must be cpu for an exported model, but got {device}")
         args, engine = load_export(path)
         return Predictor(args, lambda count: engine)
     folder = find_folder(path)
     args = read_args(folder)
     from tellapart.predict.network import load_network
 
-    return make_predictor(args, load_network(folder, args), read_reference(folder, args), device)
+    network = load_network(folder, args)
+    return make_predictor(args, network, read_reference(folder, args, network.width), device)
 
 
 def make_predictor(
@@ -267,30 +278,20 @@ def make_predictor(
     device: DeviceName = "auto",
 ) -> Predictor:
     """Return a predictor of a network that is in memory."""
-    from tellapart.device import choose_device, prepare_process
-    from tellapart.predict.engines import TorchEngine
+    from tellapart.device import prepare_process
 
     prepare_process()
+    network = network.to(choose_device(device))
+    seen = args.preprocessing
+    sample = np.zeros((1, seen.image_size, seen.image_size, seen.channels), np.uint8)
+    side = int(args.network.get("image_size", seen.image_size))
     made: dict[bool, Engine] = {}
-    side = int(args.network.get("image_size", args.preprocessing.image_size))
 
     def choose(count: int) -> Engine:
-        many = choose_device(device).type == "cpu" and count * side**2 >= FEW_PIXELS
+        pixels = count * side**2
+        many = pixels >= FEW_PIXELS
         if many not in made:
-            made[many] = _compile(args, network) if many else TorchEngine(network, device)
+            made[many] = choose_engine(network, sample, pixels, device)
         return made[many]
 
     return Predictor(args, choose, reference, network)
-
-
-def _compile(args: PredictorArgs, network: PixelClassifier) -> Engine:
-    seen = args.preprocessing
-    sample = np.zeros((1, seen.image_size, seen.image_size, seen.channels), np.uint8)
-    try:
-        return compile_engine(network, sample)
-    except Exception as error:  # its converter raises anything on what it does not know
-        if isinstance(error, MemoryError | OSError):
-            raise
-        from tellapart.predict.engines import TorchEngine
-
-        return TorchEngine(network, "cpu")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,19 +26,26 @@ MOST = 1000
 NEIGHBOURS = 5
 """The neighbour whose distance says how unlike an image is: with the first, one odd training image
 would make all like it usual."""
-SIDE, QUALITY = 64, 80
-"""Of a small picture: its side in pixels, and its quality as a JPEG."""
+CHECKED = 400
+"""Val images that are kept to check exports by, at most."""
+SIDE, QUALITY, LARGEST = 64, 85, 4096
+"""The side of a small picture in pixels, the quality of JPEGs, and the side of the largest."""
 FALSE_ALARMS = 0.01
 """The share of the val images that is flagged."""
 
 
 @dataclass(frozen=True)
 class Reference:
-    """Unit vectors (m, width) of training images, the place of each one's class, and JPEGs."""
+    """Unit vectors (m, width) of training images, the place of each one's class, and small JPEGs.
+
+    And JPEGs of some val images at the model's own size, by which an export is ``checked``.
+    """
 
     vectors: Numbers
     labels: NDArray[np.int64]
     pictures: tuple[bytes, ...]
+    checked_labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
+    checked: tuple[bytes, ...] = ()
 
     def find(self, features: Numbers, count: int) -> tuple[NDArray[np.int64], Numbers]:
         """Return the ``count`` nearest of each of (k, width) features, and how far they are.
@@ -64,13 +74,13 @@ def scale_features(features: Numbers) -> Numbers:
     return scaled.astype(np.float32)
 
 
-def shrink_pictures(pixels: Pixels) -> tuple[bytes, ...]:
-    """Return small JPEGs of (k, height, width, 1 or 3) uint8."""
+def shrink_pictures(pixels: Pixels, side: int) -> tuple[bytes, ...]:
+    """Return JPEGs of (k, height, width, 1 or 3) uint8, at most ``side`` pixels wide."""
     found = []
     for image in pixels:
         picture = Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
-        if picture.width > SIDE:
-            picture = picture.resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+        if picture.width > side:
+            picture = picture.resize((side, side), Image.Resampling.BILINEAR)
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=QUALITY)
         found.append(stream.getvalue())
@@ -79,25 +89,43 @@ def shrink_pictures(pixels: Pixels) -> tuple[bytes, ...]:
 
 def write_reference(folder: Path, reference: Reference) -> str:
     """Write ``reference.safetensors``; return its SHA-256."""
-    import hashlib
-
     from safetensors.numpy import save
 
-    ends = np.cumsum([len(picture) for picture in reference.pictures], dtype=np.int64)
     content = save(
         {
             "vectors": reference.vectors.astype(np.float16),
             "labels": reference.labels,
-            "pictures": np.frombuffer(b"".join(reference.pictures), np.uint8),
-            "ends": ends,
+            "checked labels": reference.checked_labels,
+            **_pack("pictures", reference.pictures),
+            **_pack("checked", reference.checked),
         }
     )
     write_bytes(folder / REFERENCE, content)
     return hashlib.sha256(content).hexdigest()
 
 
-def read_reference(folder: Path, args: PredictorArgs) -> Reference | None:
+def _pack(name: str, pictures: Sequence[bytes]) -> dict[str, NDArray[Any]]:
+    ends = np.cumsum([len(picture) for picture in pictures], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(pictures), np.uint8), f"{name} end": ends}
+
+
+def _unpack(name: str, parts: Mapping[str, NDArray[Any]]) -> tuple[bytes, ...]:
+    """Return the pictures of a name; a ValueError where one is no JPEG, or too large."""
+    whole, ends = parts[name].tobytes(), [0, *parts[f"{name} end"].tolist()]
+    if ends != sorted(ends) or ends[-1] != len(whole):
+        raise ValueError("its pictures do not end where they should")
+    found = tuple(whole[first:last] for first, last in pairwise(ends))
+    for picture in found:
+        with Image.open(io.BytesIO(picture), formats=["JPEG"]) as image:
+            if max(image.size) > LARGEST:
+                raise ValueError("a picture is too large")
+    return found
+
+
+def read_reference(folder: Path, args: PredictorArgs, width: int | None = None) -> Reference | None:
     """Read ``reference.safetensors``; None where it was taken away, as it may be.
+
+    ``width`` is that of the model's features.
 
     Raises:
         WorkspaceError: it was altered, or is not this model's.
@@ -109,22 +137,23 @@ def read_reference(folder: Path, args: PredictorArgs) -> Reference | None:
 
     try:
         parts = load(read_file(folder, REFERENCE, args))
-        vectors, labels = parts["vectors"].astype(np.float32), parts["labels"]
-        ends = parts["ends"].tolist()
-        whole = parts["pictures"].tobytes()
-        fits = vectors.ndim == 2 and labels.shape == (len(vectors),) == (len(ends),)
-        fits = fits and len(vectors) > 0 and bool(np.isfinite(vectors).all())
-        fits = fits and labels.min() >= 0 and labels.max() < len(args.classes)
-        if not fits:
-            raise ValueError("its parts are not of one size")
-    except (SafetensorError, KeyError, ValueError, TypeError) as error:
+        found = Reference(
+            parts["vectors"].astype(np.float32),
+            parts["labels"].astype(np.int64),
+            _unpack("pictures", parts),
+            parts["checked labels"].astype(np.int64),
+            _unpack("checked", parts),
+        )
+        sizes = {len(found.labels), len(found.vectors), len(found.pictures)}
+        labels = np.concatenate([found.labels, found.checked_labels])
+        fits = found.vectors.ndim == 2 and width in (None, found.vectors.shape[1])
+        fits = fits and len(sizes) == 1 and len(found.checked) == len(found.checked_labels)
+        fits = fits and len(found.labels) > 0 and bool(np.isfinite(found.vectors).all())
+        if not fits or labels.min() < 0 or labels.max() >= len(args.classes):
+            raise ValueError("its parts are not of one size, or not of this model")
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError, SyntaxError) as error:
         raise WorkspaceError(
             f"{folder / REFERENCE} is not this model's ({error}); remove it, and no image is "
             "flagged as unlike those of training"
         ) from error
-    return Reference(vectors, labels.astype(np.int64), cut_pictures(whole, ends))
-
-
-def cut_pictures(whole: bytes, ends: Sequence[int]) -> tuple[bytes, ...]:
-    """Return the parts of ``whole`` that end at ``ends``."""
-    return tuple(whole[first:last] for first, last in zip([0, *ends], ends, strict=False))
+    return found

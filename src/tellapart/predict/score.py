@@ -1,11 +1,11 @@
-"""How well a model does on new images whose classes are known."""
+"""How well a model does on new images whose classes are known, and what it answers in all."""
 
 from __future__ import annotations
 
-import csv
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePath
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
@@ -14,7 +14,7 @@ from tellapart.data.content import FileContent
 from tellapart.data.listing import show_name
 from tellapart.data.tables import Source, find_beside, find_column, read_table
 from tellapart.errors import DataError, suggest_name
-from tellapart.metrics.intervals import compare_shares, estimate_share
+from tellapart.metrics.intervals import compare_shares, estimate_proportion
 from tellapart.predict.answers import Answers
 from tellapart.predict.inputs import Item
 from tellapart.records import Estimate, PredictorArgs
@@ -26,17 +26,15 @@ FOLDERS = "folders"
 def label_items(items: Sequence[Item], labels: str, classes: Sequence[str]) -> list[Item]:
     """Return images with their classes, from the folders they lie in or from a table.
 
+    A row of a table is of the image whose path ends in what it says.
+
     Args:
         labels: ``folders``, or the path of a table with a column of files and one of classes.
 
     Raises:
         DataError: an image has none, or one that the model does not know.
     """
-    if labels == FOLDERS:
-        known = [item.label for item in items]
-    else:
-        table = _read_labels(Path(labels).expanduser())
-        known = [table.get(item.name, table.get(PurePath(item.name).name, "")) for item in items]
+    known = [item.label for item in items] if labels == FOLDERS else _find_labels(items, labels)
     for item, label in zip(items, known, strict=True):
         if label not in classes:
             raise DataError(
@@ -52,12 +50,25 @@ def has_labels(items: Sequence[Item], classes: Sequence[str]) -> bool:
     return bool(items) and all(item.label in classes for item in items)
 
 
+def _find_labels(items: Sequence[Item], labels: str) -> list[str]:
+    table = _read_labels(Path(labels).expanduser())
+    found, taken = [], dict[str, str]()
+    for item in items:
+        parts = PurePosixPath(item.name.replace("\\", "/")).parts
+        ends = ("/".join(parts[start:]) for start in range(len(parts)))
+        row = next((end for end in (item.name, *ends) if end in table), "")
+        if row and taken.setdefault(row, item.name) != item.name:
+            raise DataError(
+                f"--labels must say which image a row is of, but {row} may be {taken[row]} or "
+                f"{item.name}; give more of their paths there"
+            )
+        found.append(table.get(row, ""))
+    return found
+
+
 def _read_labels(path: Path) -> dict[str, str]:
     find = find_beside(path.resolve().parent, ReadSettings())
-    try:
-        table = read_table(Source(path.name, FileContent(path), find))
-    except csv.Error as error:
-        raise DataError(f"--labels {path} is no table that can be read ({error})") from error
+    table = read_table(Source(path.name, FileContent(path), find))
     image, label = (find_column(table, what, None) for what in ("image", "label"))
     if image not in table.columns or label not in table.columns:
         raise DataError(
@@ -66,6 +77,39 @@ def _read_labels(path: Path) -> dict[str, str]:
         )
     names = [show_name(name) for name in table.columns[image]]
     return dict(zip(names, table.columns[label], strict=True))
+
+
+@dataclass
+class Tally:
+    """What came of images so far: counts alone, whatever their number.
+
+    ``counts`` are the answers by class; ``unsure`` images are below the ``threshold``; ``unlike``
+    and ``odd`` ones are as in `Answers`. Of images with known classes ``right`` were classified
+    right, and of those that were answered ``right_answers``.
+    """
+
+    threshold: float = 0.0
+    images: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
+    unsure: int = 0
+    unlike: int = 0
+    odd: int = 0
+    right: int = 0
+    right_answers: int = 0
+    failed: list[tuple[str, str]] = field(default_factory=list)
+
+    def add(self, part: Answers) -> None:
+        """Count some answers in."""
+        sure = part.confidence >= self.threshold
+        right = np.array(part.labels, str) == np.array([item.label for item in part.items], str)
+        self.images += len(part)
+        self.counts.update(label for label, one in zip(part.labels, sure, strict=True) if one)
+        self.unsure += int((~sure).sum())
+        self.unlike += 0 if part.unlike is None else int(part.unlike.sum())
+        self.odd += int(part.odd.sum())
+        self.right += int(right.sum())
+        self.right_answers += int((right & sure).sum())
+        self.failed += part.failed
 
 
 @dataclass(frozen=True)
@@ -79,15 +123,17 @@ class NewScore:
     answered: Estimate
     own: Estimate
     chance: float
+    optimistic: bool
 
 
-def score_answers(answers: Answers, args: PredictorArgs, threshold: float = 0.0) -> NewScore:
-    """Return the accuracy on images of known classes, and whether the study's differs from it.
-
-    Those below a ``threshold`` of confidence are not answered.
-    """
-    truth = np.array([answers.classes.index(item.label) for item in answers.items])
-    right, own = answers.probabilities.argmax(1) == truth, args.accuracy
-    shares = (int(right.sum()), len(right)), (round(own.value * own.n), own.n)
-    sure = right[answers.confidence >= threshold]
-    return NewScore(estimate_share(right), estimate_share(sure), own, compare_shares(*shares))
+def score_tally(tally: Tally, args: PredictorArgs) -> NewScore:
+    """Return the accuracy on images of known classes, and whether the study's differs from it."""
+    own, answered = args.accuracy, tally.images - tally.unsure
+    of = args.effective or own.n
+    return NewScore(
+        estimate_proportion(tally.right, tally.images),
+        estimate_proportion(tally.right_answers, answered),
+        own,
+        compare_shares((tally.right, tally.images), (own.value * of, of)),
+        args.optimistic,
+    )

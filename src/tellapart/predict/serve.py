@@ -148,10 +148,11 @@ class Service:
                 )
             ]
         rows = {name: row for row, name in enumerate(answers.names)}
+        failed = dict(answers.failed)
         return tuple(
             self._answer(image.name, answers, row, near[row], top)
             if (row := rows.get(str(place))) is not None
-            else Result(name=image.name, error=answers.failed[str(place)])
+            else Result(name=image.name, error=failed[str(place)])
             for place, image in enumerate(images)
         )
 
@@ -165,7 +166,7 @@ class Service:
             name=name,
             answer=answers.classes[order[0]] if confident else None,
             confident=confident,
-            unlike=bool(answers.unlike[row]),
+            unlike=None if answers.unlike is None else bool(answers.unlike[row]),
             odd=bool(answers.odd[row]),
             probabilities=tuple(
                 Probability(name=answers.classes[place], probability=shares[place])

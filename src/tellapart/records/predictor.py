@@ -53,8 +53,10 @@ class PredictorArgs(Record):
     by ``temperature``. ``surest`` is the risk-coverage curve of ``tested`` test images, empty where
     these chose something. An image whose features lie further than ``unlike`` from those of
     training is flagged, as ``false_alarms`` of the val images are. ``score`` is its score by
-    ``metric`` on the study's test images, ``accuracy`` its accuracy. ``files`` are the SHA-256 of
-    the files beside.
+    ``metric`` on the study's test images, ``accuracy`` its accuracy, which is that of as many
+    independent images as ``effective`` says (None: of all), and ``optimistic`` where they chose its
+    epoch. ``colour``: some training images are in colour. ``files`` are the SHA-256 of the files
+    beside.
     """
 
     form: Literal[1] = 1
@@ -67,6 +69,7 @@ class PredictorArgs(Record):
     classes: Annotated[tuple[str, ...], Field(min_length=2)]
     preprocessing: Preprocessed
     network: dict[str, Any]
+    colour: bool = True
     license: str = ""
     temperature: Annotated[float, Field(ge=0.01, le=100)]
     surest: tuple[Surest, ...] = ()
@@ -76,4 +79,6 @@ class PredictorArgs(Record):
     metric: str
     score: Estimate
     accuracy: Estimate
+    effective: Annotated[float, Field(ge=1)] | None = None
+    optimistic: bool = False
     files: dict[str, str] = Field(default_factory=dict)

@@ -139,7 +139,8 @@ class HandoverStep(StepRecord):
 
     Its logits are divided by ``temperature``; the calibration errors are on test, ``before`` that
     and ``after``. ``surest`` is the risk-coverage curve there, empty where test chose something;
-    ``false_alarms`` is the share of val images that are flagged as unlike those of training.
+    ``false_alarms`` is the share of val images that are flagged as unlike those of training. Of an
+    ``optimistic`` model nothing is calibrated or flagged, for it was trained on val.
     """
 
     step: Literal["model"] = "model"
@@ -153,6 +154,7 @@ class HandoverStep(StepRecord):
     surest: tuple[Surest, ...] = ()
     promises: tuple[Promise, ...] = ()
     false_alarms: float
+    optimistic: bool = False
     license: str = ""
     mistakes: Mistakes | None = None
 

@@ -27,7 +27,7 @@ def write_card(
         f"{_list(args.classes)}. Made by tellapart {args.version} in the study "
         f"{_plain(args.study)} ({args.step}).",
         "## Use",
-        f"    tellapart predict {_plain(args.study)} PHOTOS/",
+        "    tellapart predict THIS_FOLDER PHOTOS/",
         "It is meant for images like those of the study: of these classes alone, taken in the same "
         "way. Any image is given one of the classes, whatever it shows; `--error` leaves out those "
         "that it is least sure of, and images unlike the training images are flagged. Nobody "

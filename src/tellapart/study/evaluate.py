@@ -17,10 +17,9 @@ from tellapart.records import EvaluatedModel, EvaluationRecord, Identity, StudyR
 from tellapart.report.page import write_report
 from tellapart.report.wording import say_estimate
 from tellapart.study.compare import Found, find_models
+from tellapart.study.heads import predict_joined
 from tellapart.train.checkpoint import ARGS
-from tellapart.transfer.features import extract_features
-from tellapart.transfer.head import HeadArgs, load_head, predict_head
-from tellapart.transfer.resources import Resources
+from tellapart.transfer.head import HeadArgs
 from tellapart.workspace import IDENTITY, read_record, write_json
 
 SplitName = Literal["val", "test"]
@@ -104,9 +103,7 @@ def _find_predict(
         return predict_run(dataset, folder, device, one.record.run)
     args = read_record(folder / ARGS, HeadArgs)
     body = resize_backbone(_find_backbone(folder, args.backbone, backbone), args.image_size)
-    head = load_head(folder, body.key, one.record.run.weights)
-    features = extract_features(dataset, body, Resources(device))
-    return lambda rows: predict_head(head, features.vectors, rows)
+    return predict_joined(dataset, body, folder, one.record.run.weights, device)
 
 
 def _find_backbone(folder: Path, name: str, given: str | None) -> Backbone:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tellapart import __version__
 from tellapart.audit import describe_data
 from tellapart.data.dataset import Dataset, Indices, resize_dataset
-from tellapart.data.tone import PLAIN, Tone
+from tellapart.data.decode import FAINT
 from tellapart.evaluate import PREDICTIONS
 from tellapart.metrics.selective import fit_temperature, list_surest
 from tellapart.models.network import NetworkSettings
@@ -22,8 +22,10 @@ from tellapart.predict.folder import REFERENCE, WEIGHTS
 from tellapart.predict.network import PixelClassifier, describe_network, save_weights
 from tellapart.predict.predictor import Predictor, make_predictor
 from tellapart.predict.reference import (
+    CHECKED,
     FALSE_ALARMS,
     MOST,
+    SIDE,
     Reference,
     scale_features,
     shrink_pictures,
@@ -41,12 +43,15 @@ from tellapart.report.card import write_card
 from tellapart.study.backbones import find_backbone
 from tellapart.study.compare import list_models, rank_models
 from tellapart.study.context import Context
+from tellapart.study.heads import LEAST_SHARE
 from tellapart.train.checkpoint import ARGS, load_model
 from tellapart.transfer.head import HeadArgs
 from tellapart.transfer.tune import join_head
 from tellapart.workspace import read_json, read_record, write_json, write_text
 
 CARD = "README.md"
+COLOURED = 100
+"""Training images by which it is told whether they are in colour."""
 VALIDATED = 2000
 """Images of val that a model is calibrated on, at most."""
 LEAST_TESTED = 50
@@ -70,7 +75,7 @@ class Chosen:
     @property
     def preprocessing(self) -> Preprocessed:
         """What becomes of an image before the network."""
-        tone: Tone = getattr(self.dataset.source, "tone", PLAIN)
+        tone = self.dataset.source.tone
         return Preprocessed(
             image_size=self.dataset.image_size,
             channels=3 if self.dataset.channels == 3 else 1,
@@ -108,63 +113,78 @@ def build_chosen(context: Context, name: str, record: ModelStep) -> Chosen:
     """Return the model of a step as one network."""
     run = record.run
     folder = context.folder / run.folder
-    license = ""
-    if isinstance(record, TransferStep):
-        license = next(
-            (row.license for row in record.backbones if record.model.startswith(row.name)), ""
-        )
+    rows = record.backbones if isinstance(record, TransferStep) else ()
+    licenses = {row.name: row.license for row in rows}
     if read_json(folder / ARGS).get("kind") == "head":
         args = read_record(folder / ARGS, HeadArgs)
         backbone = find_backbone(context, args.backbone, args.image_size, args.backbone_key)
         settings, joined = join_head(backbone, folder, run.weights)
         seen = resize_dataset(context.dataset, args.image_size)
-        return Chosen(name, record, settings, joined, False, license, seen)
+        return Chosen(name, record, settings, joined, False, licenses[args.backbone], seen)
     network, own = load_model(folder, run.weights)
     seen = resize_dataset(context.dataset, own.preprocessing.image_size)
+    license = licenses.get(str(own.model.describe().get("backbone")), "")
     return Chosen(name, record, own.model, network, own.recipe.mirrors, license, seen)
 
 
 def hand_over(context: Context, chosen: Chosen, folder: Path) -> Handed:
-    """Calibrate a model on val, keep some training images of it, and write its folder."""
+    """Calibrate a model on val, keep some images of it, and write its folder.
+
+    Where val was trained on (protocol notebook), nothing is calibrated, promised or flagged.
+    """
     dataset, record = chosen.dataset, chosen.record
-    rows = context.seal.open_rows(context.protocol, chosen.step)
-    watched = draw_rows(rows.watch, VALIDATED, context.settings.seed)
+    rows, honest = context.seal.open_rows(context.protocol, chosen.step), not record.test.optimistic
     known = draw_rows(rows.train, MOST, context.settings.seed)
-    raw = PixelClassifier(chosen.network, 1.0, chosen.mirrored)
+    network = PixelClassifier(chosen.network, 1.0, chosen.mirrored)
     args = _describe(context, chosen)
-    plain = make_predictor(args, raw, device=context.device)
-    probabilities, features = _classify(context, plain, dataset, watched)
-    val_logits = np.log(np.maximum(probabilities, 1e-30))
-    temperature = fit_temperature(val_logits, dataset.labels[watched])
-    _, kept = _classify(context, plain, dataset, known)
-    pictures: tuple[bytes, ...] = tuple(
-        one
-        for first in range(0, len(known), 256)
-        for one in shrink_pictures(dataset.source.read(known[first : first + 256]))
-    )
-    reference = Reference(scale_features(kept), dataset.labels[known], pictures)
-    far = reference.measure(features)
-    unlike = float(np.quantile(far, 1 - FALSE_ALARMS, method="higher"))
+    predictor = make_predictor(args, network, device=context.device)
+    _, kept = _classify(context, predictor, dataset, known)
     tested, logits = read_tested(context.folder / record.run.folder / PREDICTIONS, dataset)
-    surest = () if record.test.optimistic else curve_tested(context, tested, logits, temperature)
-    args = args.model_copy(
-        update={
-            "temperature": temperature,
-            "unlike": unlike,
-            "false_alarms": float((far > unlike).mean()),
-            "surest": surest,
-            "tested": surest[-1].count if surest else 0,
-            "files": {
-                WEIGHTS: save_weights(folder, chosen.network),
-                REFERENCE: write_reference(folder, reference),
-            },
-        }
+    watched = draw_rows(rows.watch, VALIDATED, context.settings.seed) if honest else known[:0]
+    checked = draw_rows(watched, CHECKED, context.settings.seed)
+    reference = Reference(
+        scale_features(kept),
+        dataset.labels[known],
+        _take_pictures(dataset, known, SIDE),
+        dataset.labels[checked],
+        _take_pictures(dataset, checked, dataset.image_size),
     )
+    if honest:
+        shares, features = _classify(context, predictor, dataset, watched)
+        network.temperature = fit_temperature(
+            np.log(np.maximum(shares, LEAST_SHARE)), dataset.labels[watched]
+        )
+        far = reference.measure(features)
+        unlike = float(np.quantile(far, 1 - FALSE_ALARMS, method="higher"))
+        surest = curve_tested(context, tested, logits, network.temperature)
+        args = args.model_copy(
+            update={
+                "temperature": network.temperature,
+                "unlike": unlike,
+                "false_alarms": float((far > unlike).mean()),
+                "surest": surest,
+                "tested": surest[-1].count if surest else 0,
+            }
+        )
+    (folder / MODEL_ARGS).unlink(missing_ok=True)  # a folder with it is whole
+    files = {
+        WEIGHTS: save_weights(folder, chosen.network),
+        REFERENCE: write_reference(folder, reference),
+    }
+    args = args.model_copy(update={"files": files})
     write_text(folder / CARD, _write_card(context, chosen, args))
-    write_json(folder / MODEL_ARGS, args)  # last: a folder with it is whole
-    network = PixelClassifier(chosen.network, temperature, chosen.mirrored)
-    predictor = make_predictor(args, network, reference, context.device)
-    return Handed(args, predictor, tested, logits, known)
+    write_json(folder / MODEL_ARGS, args)
+    return Handed(
+        args, make_predictor(args, network, reference, context.device), tested, logits, known
+    )
+
+
+def _take_pictures(dataset: Dataset, rows: Indices, side: int) -> tuple[bytes, ...]:
+    return tuple(
+        one
+        for first in range(0, len(rows), 256)
+        for one in shrink_pictures(dataset.source.read(rows[first : first + 256]), side)
+    )
 
 
 def draw_rows(rows: Indices, most: int, seed: int) -> Indices:
@@ -180,7 +200,7 @@ def read_tested(path: Path, dataset: Dataset) -> tuple[Indices, Logits]:
         lines = list(csv.DictReader(stream))
     rows = np.array([int(line["row"]) for line in lines], np.int64)
     shares = [[float(line[f"p({name})"]) for name in dataset.classes] for line in lines]
-    return rows, np.log(np.maximum(np.array(shares, np.float32), 1e-30))
+    return rows, np.log(np.maximum(np.array(shares, np.float32), LEAST_SHARE))
 
 
 def curve_tested(
@@ -189,8 +209,9 @@ def curve_tested(
     """Return the risk-coverage curve on test: an image a group, and none whose twin train has."""
     dataset = context.dataset
     groups = dataset.groups[rows]
+    order = np.random.default_rng(context.settings.seed).permutation(len(rows))
     alone = np.zeros(len(rows), bool)
-    alone[np.unique(groups, return_index=True)[1]] = True
+    alone[order[np.unique(groups[order], return_index=True)[1]]] = True
     alone &= ~np.isin(groups, dataset.groups[context.seal.split.train])
     if alone.sum() < LEAST_TESTED:
         return ()
@@ -227,11 +248,20 @@ def _describe(context: Context, chosen: Chosen) -> PredictorArgs:
         preprocessing=chosen.preprocessing,
         network=describe_network(chosen.settings),
         license=chosen.license,
+        colour=_has_colour(chosen.dataset, context.seal.split.train),
         temperature=1.0,
         metric=record.test.metric,
         score=record.test.score,
         accuracy=record.test.scores["accuracy"],
+        effective=record.test.effective,
+        optimistic=record.test.optimistic,
     )
+
+
+def _has_colour(dataset: Dataset, rows: Indices) -> bool:
+    """Tell whether some of the training images are in colour."""
+    seen = dataset.source.read(draw_rows(rows, COLOURED, 0))
+    return bool(np.ptp(seen, axis=3).max() > FAINT)
 
 
 def _classify(

@@ -9,15 +9,19 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tellapart.cells.cell import Cell, CellContext
 from tellapart.cells.reporter import TrainingWatch
 from tellapart.config import HeadSettings
-from tellapart.data.dataset import Dataset
-from tellapart.device import choose_device, choose_precision
+from tellapart.data.dataset import Dataset, Indices, resize_dataset
+from tellapart.device import DeviceName, choose_device, choose_precision
+from tellapart.evaluate import Predict
 from tellapart.metrics.comparisons import Correct, compare_pairs
 from tellapart.metrics.intervals import estimate_share
 from tellapart.models.backbone import Backbone
+from tellapart.predict.engines import choose_engine
+from tellapart.predict.network import PixelClassifier
 from tellapart.records import FoldRecord, FoldsRecord, HeadSweepRecord, Record, RunRecord
 from tellapart.report.wording import say_comparison
 from tellapart.search.sweep import Point, Seeds, check_sizes, run_sweep
@@ -36,8 +40,13 @@ from tellapart.transfer.logistic import (
     cut_folds,
     fit_logistic,
 )
+from tellapart.transfer.tune import join_head
 from tellapart.transfer.views import View
 from tellapart.workspace import write_json
+
+BATCH = 32
+LEAST_SHARE = 1e-30
+"""A probability below it counts as this: its logarithm is finite."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,28 @@ class Extracted:
     def label(self) -> str:
         """The backbone's name as a part of a file's."""
         return self.backbone.name.replace("/", "_").replace(":", "_")
+
+
+def predict_joined(
+    dataset: Dataset, backbone: Backbone, folder: Path, weights: str, device: DeviceName
+) -> Predict:
+    """Return the ``predict`` of a head on its backbone, from pixels on and in float32.
+
+    So it will predict anywhere; its features may have been computed in bfloat16. ``folder`` is that
+    of the head's run.
+    """
+    _, network = join_head(backbone, folder, weights)
+    seen = resize_dataset(dataset, backbone.image_size)
+    joined = PixelClassifier(network, 1.0, False)
+
+    def predict(rows: Indices) -> NDArray[np.float32]:
+        pixels = len(rows) * backbone.image_size**2
+        engine = choose_engine(joined, seen.source.read(rows[:1]), pixels, device)
+        batches = (seen.source.read(rows[at : at + BATCH]) for at in range(0, len(rows), BATCH))
+        shares, _ = engine.compute(batches)
+        return np.log(np.maximum(shares, LEAST_SHARE))
+
+    return predict
 
 
 @dataclass(frozen=True)

@@ -140,8 +140,8 @@ def _check_minutes(context: Context, names: list[str]) -> None:
     if asked is not None and trained and context.deadline.left() < LEAST:
         needed = asked + (LEAST * len(trained) - context.deadline.left()) / 60
         raise BudgetError(
-            f"--minutes must be at least {needed:.1g} for {say_count(len(trained), 'step')} that "
-            f"train on this machine, but got {asked:g}; allow more, or fewer --steps"
+            f"--minutes must be at least {needed:.1g} for {say_count(len(trained), 'step')} on "
+            f"this machine, but got {asked:g}; allow more, or fewer --steps"
         )
 
 

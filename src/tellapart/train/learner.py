@@ -14,6 +14,7 @@ from torch import nn
 from tellapart.config import TrainSettings
 from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.loader import cut_epoch, shuffle_order
+from tellapart.data.tone import PLAIN
 from tellapart.device import (
     DeviceName,
     Precision,
@@ -159,7 +160,7 @@ def lean_average(average: nn.Module, network: nn.Module, decay: float) -> None:
 class HeldSource:
     """Images on a device, (n, height, width, channels) uint8."""
 
-    streamed = False
+    streamed, tone = False, PLAIN
 
     def __init__(self, pixels: Pixels, device: torch.device) -> None:
         self.pixels = torch.from_numpy(pixels).to(device)

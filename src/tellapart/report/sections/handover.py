@@ -28,6 +28,8 @@ def answer(step: HandoverStep, classes: Sequence[str]) -> str:
 
 def say_calibration(step: HandoverStep) -> str:
     """Say how much confidence and accuracy differ on test, before and after calibration."""
+    if step.optimistic:
+        return "Its probabilities are not calibrated, for it was trained on val."
     before, after = (
         f"{100 * one.value:.1f} points ({100 * one.low:.1f} to {100 * one.high:.1f})"
         for one in (step.ece_before, step.ece_after)
@@ -44,7 +46,11 @@ def say_promise(step: HandoverStep) -> str:
     if not step.promises:
         return "Its test images chose its epoch, or are too few, so that no error can be promised."
     if not kept:
-        return "From so few test images no error of 10 % or less can be promised."
+        total = step.surest[-1].count
+        return (
+            f"No error of {100 * step.promises[-1].error:g} % or less can be promised: its surest "
+            f"answers are wrong too often for that, or {total:,} test images are too few."
+        )
     first = next((one for one in kept if one.answered >= 0.5), kept[-1])
     if first.answered == 1:
         return f"At most {100 * first.error:g} % of its answers are wrong, with 95 % certainty."

@@ -57,6 +57,7 @@ def run_handover(context: Context, plan: StepPlan, deadline: Deadline) -> Handov
         surest=args.surest,
         promises=tuple(promises),
         false_alarms=args.false_alarms,
+        optimistic=args.optimistic,
         license=args.license,
         mistakes=mistakes,
     )
@@ -64,8 +65,7 @@ def run_handover(context: Context, plan: StepPlan, deadline: Deadline) -> Handov
 
 STEP = Step(
     run=run_handover,
-    plan=lambda context, seconds: StepPlan(),
+    plan=lambda context, seconds: StepPlan(text="the best model on val, into the folder model"),
     weight=1,  # features of some images, in float32
-    optional=True,
     applies=lambda context: bool(list_models(context)),
 )

@@ -32,12 +32,18 @@ from tellapart.study.backbones import (
 )
 from tellapart.study.context import PASS, Context
 from tellapart.study.deadline import CAREFUL, FINISH, Deadline
-from tellapart.study.heads import Extracted, HeadCell, TuneCell, cross_backbones, sweep_heads
+from tellapart.study.heads import (
+    Extracted,
+    HeadCell,
+    TuneCell,
+    cross_backbones,
+    predict_joined,
+    sweep_heads,
+)
 from tellapart.study.rules import plan_heads, plan_tuning
 from tellapart.study.steps.step import Step
 from tellapart.train.pace import measure_task
 from tellapart.transfer.features import Features, extract_features
-from tellapart.transfer.head import load_head, predict_head
 from tellapart.transfer.tune import prepare_tuning
 from tellapart.transfer.views import View
 
@@ -58,10 +64,11 @@ def run_transfer(context: Context, plan: TransferPlan, deadline: Deadline) -> Tr
         done.append((_fit_heads(context, extracted, screened), extracted))
     chosen, extracted = max(done, key=lambda found: found[0].val_score.value)
     run = chosen.run
-    network = load_head(context.folder / run.folder, extracted.backbone.key, run.weights)
-    tested = context.test_run(
-        "transfer", run, lambda rows: predict_head(network, extracted.plain.vectors, rows)
+    folder = context.folder / run.folder
+    predict = predict_joined(
+        context.dataset, extracted.backbone, folder, run.weights, context.device
     )
+    tested = context.test_run("transfer", run, predict)
     used = next(head.views for head in chosen.heads if head.run == run.folder)
     crossed = cross_backbones(context, [extracted for _, extracted in done])
     swept = sweep_heads(context, extracted, used, deadline)
