@@ -33,6 +33,7 @@ from tellapart.metrics.learning import foresee
 from tellapart.metrics.probabilities import measure_scores
 from tellapart.metrics.ranking import draw_images, rank_candidates
 from tellapart.metrics.scores import count_confusions, estimate_score, find_hardest, score_classes
+from tellapart.metrics.selective import choose_surest, list_surest
 from tellapart.models import SimpleSettings
 from tellapart.records import Estimate, Ranking
 from tellapart.search.confirm import confirm_winner
@@ -318,7 +319,36 @@ def count_rankings(place: str, repeats: int) -> dict[str, list[int]]:
     }
 
 
+@cache
+def list_sure(accuracy: float) -> Numbers:
+    """Return the confidences of many answers of a calibrated model, the surest first."""
+    shape = 1.2 * accuracy / (1 - accuracy)
+    return np.sort(np.random.default_rng(0).beta(shape, 1.2, MANY))[::-1]
+
+
+def draw_promise(rng: np.random.Generator, accuracy: float, error: float, n: int) -> bool | None:
+    sure = list_sure(accuracy)
+    confidence = rng.choice(sure, n)
+    found = choose_surest(list_surest(confidence, rng.random(n) < confidence), error)
+    if found is None:
+        return None
+    answered = sure[sure >= found.threshold]
+    return float(1 - answered.mean()) <= error
+
+
 SIMULATIONS: dict[str, dict[str, Draw]] = {
+    "promise": {
+        f"{error:.0%} promised, {n:,} test images, {accuracy:.0%} right".replace(
+            "%", " %"
+        ): partial(draw_promise, accuracy=accuracy, error=error, n=n)
+        for accuracy, error, n in (
+            (0.95, 0.05, 1000),
+            (0.95, 0.02, 1000),
+            (0.88, 0.1, 379),
+            (0.88, 0.05, 1000),
+            (0.88, 0.05, 5000),
+        )
+    },
     "share": {
         f"{share:.0%} of {n:,} images".replace("%", " %"): partial(draw_share, share=share, n=n)
         for share, n in ((0.5, 20), (0.9, 60), (0.98, 300), (0.75, 1000))

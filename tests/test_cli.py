@@ -459,7 +459,7 @@ def test_a_plan_is_said_and_nothing_written(here: Path, capsys: pytest.CaptureFi
     assert list(here.iterdir()) == []
     assert main(["sweep", "digits", "--epochs", "1", "--plan", "--json"]) == 0
     plan = json.loads(capsys.readouterr().out)
-    assert list(plan["steps"]) == ["conv"] and plan["minutes"] == 15
+    assert list(plan["steps"]) == ["conv", "model"] and plan["minutes"] == 15
     assert plan["steps"]["conv"]["seeds"] == 3
     assert list(here.iterdir()) == []
 

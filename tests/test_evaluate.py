@@ -147,7 +147,8 @@ def test_a_trained_network_predicts_from_its_folder(
 ) -> None:
     """Tested on the rows that the best epoch was chosen on, it has the chosen accuracy."""
     rows = Rows(digits_split.train, digits_split.test, "test")
-    task = Task(SimpleSettings(width=4, dense=16), TrainSettings(epochs=2, **recipe), "cpu")
+    own = TrainSettings(epochs=2, **recipe)
+    task = Task(SimpleSettings(width=4, dense=16), own, "cpu", precision="float32")
     folder = tmp_path / "baseline" / "simple-1"
     run = train_model(digits, rows, task, folder)
     test = evaluate_model(seal, FINAL, predict_run(digits, folder, "cpu", run), folder)

@@ -57,6 +57,7 @@ ROWS = (
             "RunRecord.val_accuracy", "RunRecord.val_score", "ScreenRecord.val_score",
             "TestRecord.scores", "TestRecord.floor", "TestRecord.without_twins",
             "TrialRecord.val_score", "InspectStep.floors", "LabelsStep.score",
+            "HandoverStep.test_score", "PredictorArgs.accuracy", "PredictorArgs.score",
         ),
         "share",
     ),
@@ -64,7 +65,7 @@ ROWS = (
         "the same where images come in groups (copies of one picture are one)",
         "Wilson's, of the effective number of images (Korn and Graubard 1998)",
         "from 10 groups on",
-        ("TestRecord.effective", "Comparison.effect"),
+        ("TestRecord.effective", "Comparison.effect", "PredictorArgs.effective"),
         "share of groups",
     ),
     Row(
@@ -87,7 +88,7 @@ ROWS = (
         "calibration error",
         "basic bootstrap over images, 15 bins (Davison and Hinkley 1997, 5.2)",
         "where a calibrated model would show as much by chance, the lower limit is 0",
-        (),
+        ("HandoverStep.ece_before", "HandoverStep.ece_after"),
         "calibration",
     ),
     Row(
@@ -190,6 +191,15 @@ ROWS = (
         " by other features above all",
         ("LabelsStep.bound",),
         "bound",
+    ),
+    Row(
+        "a promised error (`--error`): that the share of wrong answers is no larger",
+        "learn then test (Angelopoulos et al. 2021): exact binomial tests from three places of the "
+        "risk-coverage curve",
+        "of new images like those of test, of which one of each group counts; columns count draws "
+        "in which something was promised",
+        ("Promise.answered",),
+        "promise",
     ),
     Row(
         "the images that an accuracy takes",

@@ -22,7 +22,7 @@ from tellapart.predict.script import write_layer, write_script
 from tellapart.records import Preprocessed
 from tests.predict.models import paint, save_model, tune
 
-DEEP = Preprocessed(image_size=12, channels=1, low=-5, high=4000.5, eight=200, ground=10)
+DEEP = Preprocessed(image_size=12, channels=1, black=-5, white=4000.5, eight=200, ground=10)
 COLOUR = Preprocessed(image_size=12, channels=3, mirrored=True, ground=10)
 MODELS: dict[str, tuple[dict[str, Any], Preprocessed]] = {
     "simple": ({"width": 4, "dense": 8}, DEEP),

@@ -2,19 +2,22 @@ from __future__ import annotations
 
 import itertools
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from tellapart.config import HeadSettings, TuneSettings
+from tellapart.config import HeadSettings, ReadSettings, TuneSettings
+from tellapart.data import load_images
 from tellapart.data.dataset import Copy, Dataset
 from tellapart.data.split import make_split
 from tellapart.evaluate import PREDICTIONS, Seal
 from tellapart.metrics.selective import list_surest
 from tellapart.predict.folder import read_args
-from tellapart.predict.predictor import load_predictor
+from tellapart.predict.predictor import Predictor, load_predictor
 from tellapart.records import HandoverStep, ModelStep, StudyRecord, TransferStep
 from tellapart.report.card import write_card
 from tellapart.study.context import Context
@@ -130,3 +133,58 @@ def test_a_card_has_the_figures_and_no_markup_of_names(trained: Path) -> None:
     assert "\\<b\\>\\|cat\\*," in card
     assert f"{100 * step.test_score.value:.1f} %" in card
     assert card.count("\n| ") == 11
+
+
+@pytest.mark.parametrize("kind", ["files", "arrays"])
+def test_deep_images_are_seen_as_in_training(
+    kind: str, tmp_path: Path, predictor_of: Callable[[Dataset], Predictor]
+) -> None:
+    """12 bits in 16: their scale leaves with the model, though images are excluded or held."""
+    draw = np.random.default_rng(0)
+    values = draw.integers(0, 4096, (40, 16, 16)).astype(np.uint16)
+    values[20:] //= 3
+    labels = np.repeat([0, 1], 20)
+    if kind == "files":
+        for row, (image, label) in enumerate(zip(values, labels, strict=True)):
+            folder = tmp_path / "photos" / str(label)
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image).save(folder / f"{row:02}.png")
+        (tmp_path / "none.csv").write_text("file\n0/00.png\n")
+        dataset = load_images(tmp_path / "photos", read=ReadSettings(exclude=tmp_path / "none.csv"))
+        given: object = [str(tmp_path / "photos" / name) for name in dataset.files]
+    else:
+        dataset = load_images((values, labels))
+        given = values
+    predictor = predictor_of(dataset)
+    assert predictor.args.preprocessing.white == 4095
+    found = predictor(given).probabilities
+    said, _ = predictor.classify_rows(dataset, np.arange(len(dataset)))
+    assert np.abs(found - said).max() < 1e-5
+
+
+def test_grey_images_stored_in_colour_are_no_news(
+    tmp_path: Path, predictor_of: Callable[[Dataset], Predictor]
+) -> None:
+    draw = np.random.default_rng(0)
+    for row in range(40):
+        folder = tmp_path / "photos" / str(row % 2)
+        folder.mkdir(parents=True, exist_ok=True)
+        grey = draw.integers(0, 256, (16, 16, 1), np.uint8).repeat(3, 2)
+        Image.fromarray(grey).save(folder / f"{row}.png")
+    predictor = predictor_of(load_images(tmp_path / "photos"))
+    assert not predictor.args.colour
+    assert not predictor(tmp_path / "photos").odd.any()
+
+
+@pytest.fixture
+def predictor_of(tmp_path: Path) -> Callable[[Dataset], Predictor]:
+    """Train a network for an epoch, and return the model that it left."""
+
+    def train(dataset: Dataset) -> Predictor:
+        settings = StudySettings(
+            steps=("baseline",), epochs=1, compute=ComputeSettings(device="cpu")
+        )
+        run_study(dataset, settings, tmp_path / "study")
+        return load_predictor(tmp_path / "study")
+
+    return train

@@ -51,7 +51,8 @@ def test_the_notebook_is_trained_as_it_was() -> None:
     assert plan_minutes(REFERENCE, 45_000) is None
     rules = find_rules(REFERENCE)
     assert rules.float32 and not rules.val and rules.network == DeepSettings()
-    assert name_steps(REFERENCE) == ("inspect", "baseline", "conv", "dense", "transfer", "search")
+    steps = ("inspect", "baseline", "conv", "dense", "transfer", "search", "model")
+    assert name_steps(REFERENCE) == steps
     assert "learn" in name_steps(HOLDOUT) and "vary" not in name_steps(HOLDOUT)
 
 

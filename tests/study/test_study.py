@@ -214,7 +214,7 @@ def test_results_and_report_are_written_after_every_step(
     with pytest.raises(KeyboardInterrupt):
         run_study(digits, settings, tmp_path / "study")
     record = read_record(tmp_path / "study" / "results.json", StudyRecord)
-    assert (tuple(record.steps), record.coming) == (("inspect",), ("baseline",))
+    assert (tuple(record.steps), record.coming) == (("inspect",), ("baseline", "model"))
     assert (tmp_path / "study" / "report.html").is_file()
 
 
@@ -325,7 +325,7 @@ def test_a_step_that_time_does_not_suffice_for_is_left_out_and_named(
     settings = TINY.model_copy(update={"steps": ("baseline", "search")})
     reporter = Sayings()
     record = run_study(digits, settings, tmp_path / "s", reporter)
-    assert tuple(record.steps) == ("baseline",) and list(record.left_out) == ["search"]
+    assert tuple(record.steps) == ("baseline", "model") and list(record.left_out) == ["search"]
     assert "it needs about" in record.left_out["search"]
     assert any(said.startswith("left out: it needs about") for said in reporter.said)
     assert "it needs about" in (tmp_path / "s" / "report.html").read_text().replace("\u00a0", " ")

@@ -64,7 +64,7 @@ class Predictor:
     def tone(self) -> Tone:
         """What becomes black and white."""
         seen = self.args.preprocessing
-        return Tone(seen.low, seen.high, seen.eight, seen.ground)
+        return Tone(seen.black, seen.white, seen.eight, seen.ground)
 
     def __call__(self, images: object) -> Answers:
         """Classify images: paths, patterns, arrays, PIL images, bytes of files, or several.

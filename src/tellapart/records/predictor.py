@@ -26,14 +26,14 @@ class Preprocessed(Record):
     """What becomes of an image before the network: the whole is squashed to a square.
 
     ``image_size`` pixels wide and high, ``channels`` 1 or 3; values of more than 8 bits from
-    ``low`` to ``high`` become 0 to 255, ``eight`` is white in grey images of 8 bits, transparent
+    ``black`` to ``white`` become 0 to 255, ``eight`` is white in grey images of 8 bits, transparent
     ones lie on ``ground``. ``mirrored``: logits are the mean of an image's and its mirror image's.
     """
 
     image_size: Annotated[int, Field(ge=1, le=4096)]
     channels: Literal[1, 3]
-    low: float = 0.0
-    high: float = 65_535.0
+    black: float = 0.0
+    white: float = 65_535.0
     eight: Positive = 255.0
     ground: Annotated[int, Field(ge=0, le=255)] = 255
     mirrored: bool = False
@@ -41,8 +41,9 @@ class Preprocessed(Record):
     @model_validator(mode="after")
     def check_scale(self) -> Preprocessed:
         """Refuse a scale without values."""
-        if not self.low < self.high:
-            raise ValueError(f"low must be below high, but got {self.low:g} and {self.high:g}")
+        if not self.black < self.white:
+            said = f"{self.black:g} and {self.white:g}"
+            raise ValueError(f"black must be below white, but got {said}")
         return self
 
 

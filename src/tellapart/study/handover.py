@@ -79,8 +79,8 @@ class Chosen:
         return Preprocessed(
             image_size=self.dataset.image_size,
             channels=3 if self.dataset.channels == 3 else 1,
-            low=tone.low,
-            high=tone.high,
+            black=tone.low,
+            white=tone.high,
             eight=tone.eight,
             ground=tone.ground,
             mirrored=self.mirrored,
