@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load as load_arrays
+from safetensors.numpy import save as save_arrays
 from safetensors.torch import load_file, save_file
 
 from tellapart.errors import TellapartError, UserError
@@ -111,6 +113,17 @@ def put_reference(model: Path, canary: Path) -> None:
     sign(model, path)
 
 
+def set_reference(**arrays: Any) -> Callable[[Path, Path], None]:
+    """Change what is known of training images, and the hash with it."""
+
+    def alter(model: Path, canary: Path) -> None:
+        path = model / "reference.safetensors"
+        path.write_bytes(save_arrays(load_arrays(path.read_bytes()) | arrays))
+        sign(model, path)
+
+    return alter
+
+
 def link_out(model: Path, canary: Path) -> None:
     secret = canary.with_name("secret")
     secret.write_bytes((model / "weights.safetensors").read_bytes())
@@ -178,6 +191,12 @@ ALTERED: dict[str, Callable[[Path, Path], None]] = {
     "pickled weights": put_pickle,
     "torch's file": put_torch,
     "pickled reference": put_reference,
+    "features of another width": set_reference(vectors=np.zeros((1000, 3), np.float16)),
+    "pictures one over the other": set_reference(**{"pictures end": np.arange(1000)[::-1].copy()}),
+    "a picture that is none": set_reference(
+        pictures=np.zeros(1000, np.uint8), **{"pictures end": np.arange(1, 1001)}
+    ),
+    "labels of no class": set_reference(labels=np.full(1000, 10)),
     "a link": link_out,
     "a pipe": pipe_args,
     "a name outside": name_outside,
