@@ -24,7 +24,7 @@ def export(
     *,
     format: Annotated[str, Parameter(help=f"The format: {', '.join(ENDINGS)}.")] = "onnx",
     int8: Annotated[
-        bool, Parameter(negative="", help="Round to 8 bits (onnx, openvino), and say the loss.")
+        bool, Parameter(negative="", help="Round to 8 bits (onnx), and say the loss.")
     ] = False,
     out: Annotated[
         Path | None, Parameter(help="The file, or a script's folder [default: beside the model].")

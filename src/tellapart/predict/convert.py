@@ -89,14 +89,10 @@ def make_onnx(network: Probabilities, sample: Pixels, about: str) -> Files:
 
 def make_openvino(network: Probabilities, sample: Pixels, about: str) -> Files:
     """Return an OpenVINO model, its weights in float32."""
-    with keep_quiet():
-        return pack_openvino(convert_network(network, sample), about)
-
-
-def pack_openvino(model: Any, about: str) -> Files:
-    """Return the two files of an OpenVINO model."""
     import openvino
 
+    with keep_quiet():
+        model = convert_network(network, sample)
     model.set_rt_info(about, [KEY])
     with TemporaryDirectory(prefix="tellapart-") as place:  # it writes to paths alone
         path = Path(place) / "model.xml"

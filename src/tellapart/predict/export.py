@@ -92,14 +92,14 @@ def export_model(
         raise SettingError("--int8 needs the pictures in reference.safetensors; give it back")
     with explain_refusal(form, args.name):
         say(f"{form}: converting {args.name}")
-        files = make_files("onnx" if int8 else form, network, pixels, args, folder)
+        files = make_files(form, network, pixels, args, folder)
         if int8:
-            from tellapart.predict.quantize import quantize_files, split_rows
+            from tellapart.predict.quantize import quantize_onnx, split_rows
 
             check_stop()
             scaled, others = split_rows(len(pixels))
             say(f"int8: choosing scales by {len(scaled):,} pictures")
-            files = quantize_files(form, files, pixels[scaled], args.model_dump_json())
+            files = {".onnx": quantize_onnx(files[".onnx"], pixels[scaled])}
             pixels, labels = pixels[others], labels[others]
         check_stop()
         say(f"{form}: checking it on {len(pixels):,} pictures")
@@ -124,10 +124,9 @@ def check_form(form: str, int8: bool) -> None:
         raise SettingError(
             f"--format must be one of {known}, but got {form!r}{suggest_name(form, ENDINGS)}"
         )
-    if int8 and form not in NEEDS:
-        raise SettingError(f"--int8 goes with --format onnx or openvino, but got {form}")
-    needs = {*NEEDS.get(form, ()), *(NEEDS["onnx"] if int8 else ())}
-    if missing := sorted(name for name in needs if find_spec(name) is None):
+    if int8 and form != "onnx":
+        raise SettingError(f"--int8 goes with --format onnx, but got {form}")
+    if missing := sorted(name for name in NEEDS.get(form, ()) if find_spec(name) is None):
         raise UserError(
             f"--format {form} needs {' and '.join(missing)}, not installed here; "
             "pip install 'tellapart[export]'"

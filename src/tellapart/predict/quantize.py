@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tellapart.data.dataset import Indices, Pixels
 from tellapart.metrics.comparisons import interval_difference
-from tellapart.predict.convert import INPUT, Files, keep_quiet, pack_openvino
+from tellapart.predict.convert import INPUT, keep_quiet
 from tellapart.predict.engines import Numbers
 from tellapart.workspace import write_bytes
 
@@ -69,16 +69,6 @@ def measure_loss(before: Numbers, after: Numbers, labels: NDArray[np.int64]) -> 
     low, high = interval_difference(lost, won, count)
     same = int((first == second).sum())
     return Loss(count, same, float(right.mean()), float(still.mean()), low, high)
-
-
-def quantize_files(form: str, files: Files, pixels: Pixels, about: str) -> Files:
-    """Return the files of a model with 8 bits; an OpenVINO model is made of its ONNX file."""
-    content = quantize_onnx(files[".onnx"], pixels)
-    if form == "onnx":
-        return {".onnx": content}
-    import openvino
-
-    return pack_openvino(openvino.Core().read_model(content), about)
 
 
 def quantize_onnx(content: bytes, pixels: Pixels) -> bytes:
