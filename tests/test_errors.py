@@ -19,6 +19,7 @@ CODES = {
     "NotFinite": 1,
     "CellDied": 1,
     "Hopeless": 1,
+    "Unreadable": 1,
     "Interrupted": 3,
     "BudgetError": 4,
 }

@@ -25,7 +25,7 @@ HANGUP = getattr(signal, "SIGHUP", None)
 """A terminal that closes may send several: one after another signal asks for nothing more."""
 GRACE = 2.0
 """Seconds after a second signal in which the work may come to an end by itself."""
-NOTE = b"tellapart: stopping as soon as the work is saved; a second signal stops at once\n"
+NOTE = b"tellapart: stopping as soon as that is safe; a second signal stops at once\n"
 
 _asked: list[signal.Signals] = []
 

@@ -31,7 +31,8 @@ def test_bad_files_give_exit_code_1_and_the_others_their_answers(
     with out.open(newline="") as stream:
         assert len(list(csv.DictReader(stream))) == 4
     said = capsys.readouterr().err
-    assert f"1 image could not be read: {bad}: not an image" in said
+    assert f"tellapart: {bad}: not an image" in said
+    assert said.endswith("tellapart: 1 image could not be read\n")
 
 
 def test_json_has_all_of_it(handed: Path, photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,3 +103,22 @@ def test_an_output_that_cannot_be_written_is_said(
     (tmp_path / "file").write_text("")
     assert main(["predict", str(handed), str(photos), "--out", str(tmp_path / "file/a.csv")]) == 2
     assert "could not be written" in capsys.readouterr().err
+
+
+def test_a_wrong_model_is_not_taken_for_an_image(
+    handed: Path, photos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["predict", "runs/nope", str(photos)]) == 2
+    assert "the first place must be a study" in capsys.readouterr().err
+    assert main(["predict", str(handed / "baseline"), str(photos)]) == 2
+    assert f"give {handed}" in capsys.readouterr().err
+
+
+def test_a_table_may_name_images_anywhere(
+    handed: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "list.csv"
+    rows = "".join(f"{path},{path.parent.name}\n" for path in sorted(photos.glob("*/*.png")))
+    table.write_text(f"file,label\n{rows}")
+    assert main(["predict", str(handed), str(table)]) == 0
+    assert "accuracy on these images" in capsys.readouterr().out

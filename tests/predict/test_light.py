@@ -25,7 +25,14 @@ def test_the_small_install_classifies(handed: Path, photos: Path, tmp_path: Path
     place = tmp_path / "light"
     venv.create(place, with_pip=True)
     before = measure(place)
-    install: list[str | Path] = [place / "bin/python", "-m", "pip", "install", "--quiet", f"{ROOT}[predict]"]
+    install: list[str | Path] = [
+        place / "bin/python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        f"{ROOT}[predict]",
+    ]
     done = subprocess.run(install, capture_output=True, text=True, check=False)
     if done.returncode:
         pytest.skip(f"the packages cannot be had here: {done.stderr.strip()[-200:]}")
@@ -33,9 +40,19 @@ def test_the_small_install_classifies(handed: Path, photos: Path, tmp_path: Path
     assert size < MOST, f"{size / 1e6:.0f} MB"
     assert not list(place.glob("lib/*/site-packages/torch"))
     (path,) = export_model(handed, out=tmp_path / "a.onnx").paths
-    command: list[str | Path] = [place / "bin/tellapart", "predict", path, photos, "--error", "0.2"]
+    told = [str(photos), "--error", "0.2"]
+    command: list[str | Path] = [place / "bin/tellapart", "predict", path, *told]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    here: list[str | Path] = [sys.executable, "-m", "tellapart", "predict", handed, photos, "--error", "0.2"]
+    here: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "tellapart",
+        "predict",
+        handed,
+        photos,
+        "--error",
+        "0.2",
+    ]
     own = subprocess.run(here, capture_output=True, text=True, check=True).stdout
     assert "12 images: " in said
     assert said == own.replace("  (unlike the training images)", "")

@@ -13,7 +13,7 @@ from PIL import Image
 from tellapart.config import HeadSettings, ReadSettings, TuneSettings
 from tellapart.data import load_images
 from tellapart.data.dataset import Copy, Dataset
-from tellapart.data.split import make_split
+from tellapart.data.split import make_split, read_split
 from tellapart.evaluate import PREDICTIONS, Seal
 from tellapart.metrics.selective import list_surest
 from tellapart.predict.folder import read_args
@@ -157,7 +157,10 @@ def test_deep_images_are_seen_as_in_training(
         given = values
     predictor = predictor_of(dataset)
     assert predictor.args.preprocessing.white == 4095
-    found = predictor(given).probabilities
+    answers = predictor(given)
+    found, split = answers.probabilities, read_split(tmp_path / "study/split.json", dataset)
+    known = len(split.merge_train_val()) if kind == "files" else 0
+    assert answers.known == known
     said, _ = predictor.classify_rows(dataset, np.arange(len(dataset)))
     assert np.abs(found - said).max() < 1e-5
 

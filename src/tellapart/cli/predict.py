@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -14,7 +15,7 @@ from tellapart.cli.commands import app
 from tellapart.cli.tools import Json
 from tellapart.console import print_error, print_json, print_text, show_images
 from tellapart.device import DeviceName
-from tellapart.errors import SettingError, Unreadable
+from tellapart.errors import Interrupted, SettingError, Unreadable
 from tellapart.predict.answers import Answers
 from tellapart.predict.folder import ARGS, MODEL, find_newest
 from tellapart.predict.inputs import list_items
@@ -34,7 +35,7 @@ from tellapart.workspace import IDENTITY, expand_path
 
 OWN = (IDENTITY, ARGS, f"{MODEL}/{ARGS}", "record.json", "results.json", "args.json")
 """Files by which a folder is known for a study's or a part of one, and not for images."""
-EXPORTED = (".onnx", ".xml", ".pt2")
+EXPORTED = (".onnx", ".xml", ".bin", ".pt2")
 PRINTED, NAMED = 40, 10
 """Lines on a screen, and unreadable images that are named, at most."""
 
@@ -75,6 +76,8 @@ def predict(
     """
     if top < 1:
         raise SettingError(f"--top must be at least 1, but got {top}")
+    if error is not None and not 0 < error < 1:
+        raise SettingError(f"--error must be a share between 0 and 1, but got {error:g}")
     if out is not None:
         check_output(out)
     run, given = split_places(places)
@@ -103,11 +106,19 @@ def predict(
         parts = watch(
             predictor.stream(items, progress if len(items) > PRINTED else lambda *_: None)
         )
-        if out is not None:
-            write_answers(expand_path(out), parts, shown, classes)
-        else:
-            deque(parts, 0)
+        try:
+            if out is not None:
+                write_answers(expand_path(out), parts, shown, classes)
+            else:
+                deque(parts, 0)
+        except Interrupted as stop:
+            raise Interrupted(f"{str(stop).partition(';')[0]}; nothing was written") from stop
     score = score_tally(tally, predictor.args) if scored and tally.images else None
+    if tally.known and score is not None:
+        print_error(
+            f"{tally.known:,} of these {tally.images:,} images trained the model or chose it: the "
+            "accuracy on them is too high"
+        )
     if json:
         failed = [{"file": name, "error": why} for name, why in tally.failed]
         print_json({"model": str(run), "answers": rows, "failed": failed, "score": score})
@@ -120,12 +131,11 @@ def predict(
         lines += [_say_score(score)] if score is not None else []
         print_text("\n".join(lines))
     if tally.failed:
-        named = "; ".join(f"{name}: {why}" for name, why in tally.failed[:NAMED])
+        for name, why in tally.failed[:NAMED]:
+            print_error(f"{name}: {why}")
         more = len(tally.failed) - NAMED
-        raise Unreadable(
-            f"{say_count(len(tally.failed), 'image')} could not be read: {named}"
-            + (f"; and {more:,} more" if more > 0 else "")
-        )
+        said = f"{say_count(len(tally.failed), 'image')} could not be read"
+        raise Unreadable(said + (f", of which {more:,} are not named here" if more > 0 else ""))
 
 
 def split_places(places: Sequence[str]) -> tuple[Path | None, list[str]]:
@@ -139,6 +149,11 @@ def split_places(places: Sequence[str]) -> tuple[Path | None, list[str]]:
         first.suffix in EXPORTED or any((first / name).is_file() for name in OWN)
     )
     given = list(places[1:] if named else places)
+    if len(places) > 1 and not named and not first.exists() and not glob.has_magic(str(first)):
+        raise SettingError(
+            f"the first place must be a study, an exported model or an image, but {first} is not "
+            "there; mend the path"
+        )
     if not given:
         raise SettingError(
             "predict needs images: files, folders, patterns, tables or archives; such as "

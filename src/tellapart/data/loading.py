@@ -64,7 +64,7 @@ class _Header(NamedTuple):
             or (look.mode == "L" and tone.eight != PLAIN.eight)
             or (look.clear and tone.ground != PLAIN.ground)
         )
-        return _hash_content(f"{self.digest} {tone}".encode()) if changed else self.digest
+        return hash_toned(self.digest, tone) if changed else self.digest
 
 
 NAMED = {255: "white", 0: "black", 128: "grey"}
@@ -135,7 +135,7 @@ def load_listing(
 
     def read_one(number: int) -> _Header:
         with listing.files[number].content.open() as content:
-            return _Header(look_at(content), _hash_content(content), len(content))
+            return _Header(look_at(content), hash_content(content), len(content))
 
     headers = _try_files(listing, read_one)
     looks = [header.look for header in headers]
@@ -299,12 +299,18 @@ def choose_size(shorter_sides: Sequence[int]) -> tuple[int, str]:
 
 def _decode(content: Content, digest: str, size: int, how: tuple[int, Tone]) -> Pixels:
     with content.open() as held:
-        if _hash_content(held) != digest:
+        if hash_content(held) != digest:
             raise DataError("its content has changed since it was first read")
         return decode_image(held, size, *how)
 
 
-def _hash_content(content: bytes) -> str:
+def hash_toned(digest: str, tone: Tone) -> str:
+    """Return a hash of a file's hash and of what its values were scaled by."""
+    return hash_content(f"{digest} {tone}".encode())
+
+
+def hash_content(content: bytes) -> str:
+    """Return a hash of a file's bytes, 24 hexadecimal digits."""
     return hashlib.blake2b(content, digest_size=12).hexdigest()
 
 

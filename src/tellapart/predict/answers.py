@@ -19,7 +19,9 @@ class Answers:
     ``probabilities`` are (k, classes) float32. ``unlike`` (k,) are images that lie further from
     those of training than nearly all of val; ``odd`` (k,) those without the colour that the
     model was trained on, or with colour that it does not see. ``failed`` are the names of
-    others, and why they could not be read. ``features`` (k, width) are there if asked for.
+    others, and why they could not be read. ``known`` counts
+    files that the model was trained on or chosen by. ``features`` (k, width) are there where they
+    were asked for.
     """
 
     classes: tuple[str, ...]
@@ -28,6 +30,7 @@ class Answers:
     unlike: NDArray[np.bool_] | None
     odd: NDArray[np.bool_]
     failed: tuple[tuple[str, str], ...] = ()
+    known: int = 0
     features: Numbers | None = None
 
     def __len__(self) -> int:
@@ -61,5 +64,6 @@ def join_answers(parts: Sequence[Answers]) -> Answers:
         np.concatenate(unlike) if len(unlike) == len(parts) else None,
         np.concatenate([part.odd for part in parts]),
         tuple(one for part in parts for one in part.failed),
+        sum(part.known for part in parts),
         np.concatenate(features) if features else None,
     )

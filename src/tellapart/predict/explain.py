@@ -88,7 +88,7 @@ def explain_image(predictor: Predictor, item: Item, name: str | None = None) -> 
     read = predictor.read(item)
     if isinstance(read, DataError):
         raise DataError(f"{item.name} cannot be explained: {read}") from read
-    pixels, odd = read
+    pixels, odd, _ = read
     device = next(network.parameters()).device
     with torch.inference_mode():
         seen = network(torch.from_numpy(pixels[None]).to(device))

@@ -87,6 +87,8 @@ def export_model(
     from tellapart.predict.network import load_network
 
     network = load_network(folder, args)
+    if int8:  # what was promised is of the network in float32
+        args = args.model_copy(update={"surest": (), "tested": 0})
     pixels, labels = read_pictures(folder, args, None if int8 else CHECKED)
     if int8 and len(labels) < 2:
         raise SettingError("--int8 needs the pictures in reference.safetensors; give it back")
@@ -221,6 +223,7 @@ def load_export(path: str | Path) -> tuple[PredictorArgs, Engine]:
         UserError: the package that runs it is not installed.
     """
     path = expand_path(path)
+    path = path.with_suffix(".xml") if path.suffix == ".bin" else path
     if path.suffix not in READERS:
         raise WorkspaceError(
             f"{path} cannot be read safely: PyTorch runs what such a file says; give the folder of "

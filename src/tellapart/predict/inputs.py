@@ -111,7 +111,7 @@ def _find_class(shown: str, before: str) -> str:
 
 
 def _list_table(path: Path, given: str) -> list[Item]:
-    find = find_beside(path.resolve().parent, ReadSettings())
+    find = find_beside(path.resolve().parent, ReadSettings(follow_links=True))
     table = read_table(Source(path.name, FileContent(path), find))
     column = find_column(table, "image", None)
     if column is None:

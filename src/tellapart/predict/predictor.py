@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +15,7 @@ import numpy as np
 
 from tellapart.data.dataset import Dataset, Indices, Pixels
 from tellapart.data.decode import FAINT, GREY_MODES, decode_image
+from tellapart.data.loading import hash_content, hash_toned
 from tellapart.data.tone import Tone
 from tellapart.device import DeviceName, choose_device, count_cores
 from tellapart.errors import DataError, NotFinite, SettingError
@@ -22,7 +24,7 @@ from tellapart.predict.answers import Answers, join_answers
 from tellapart.predict.engines import FEW_PIXELS, Engine, Numbers, choose_engine
 from tellapart.predict.folder import find_folder, read_args
 from tellapart.predict.inputs import Item, list_items
-from tellapart.predict.reference import Reference, read_reference
+from tellapart.predict.reference import Reference, mark_hash, read_reference
 from tellapart.records import PredictorArgs
 from tellapart.stop import check_stop
 
@@ -66,6 +68,11 @@ class Predictor:
         seen = self.args.preprocessing
         return Tone(seen.black, seen.white, seen.eight, seen.ground)
 
+    @cached_property
+    def seen(self) -> frozenset[int]:
+        """What `mark_hash` makes of the images that the model was trained on or chosen by."""
+        return frozenset() if self.reference is None else self.reference.seen
+
     def __call__(self, images: object) -> Answers:
         """Classify images: paths, patterns, arrays, PIL images, bytes of files, or several.
 
@@ -90,7 +97,9 @@ class Predictor:
         seen, engine = self.args.preprocessing, self._engine(len(items))
         count = max(32, CHUNK_BYTES // (2 * seen.image_size**2 * seen.channels))
         parts = [items[first : first + count] for first in range(0, len(items), count)]
-        with ThreadPoolExecutor(count_cores()) as pool:
+        with ThreadPoolExecutor(count_cores()) as pool, warnings.catch_warnings():
+            # images of too many pixels are refused with their size, and odd metadata are no news
+            warnings.filterwarnings("ignore", module=r"(PIL|pydicom)\.")
             waiting: list[list[Future[Read]]] = []
             done = 0
             for place, part in enumerate(parts):
@@ -144,15 +153,17 @@ class Predictor:
             least = next((one for one in ERRORS if one > error and choose_surest(curve, one)), None)
             able = f"the least that can be is {least:g}" if least else "no useful error can be"
             raise SettingError(
-                f"--error {error:g} cannot be promised from {self.args.tested:,} test images: "
+                f"--error {error:g} cannot be promised from {self.args.tested:,} independent "
+                f"test images: "
                 f"{able}; more test images, or a better model, would do"
             )
         return found.threshold
 
     def read(self, item: Item) -> Read:
-        """Return an image as the network sees it, and whether it is odd; or why it cannot be read.
+        """Return an image as the network sees it, and what is odd of it; or why it cannot be read.
 
-        (size, size, channels) uint8; odd is grey for a model of colour, or the reverse.
+        (size, size, channels) uint8; whether it is grey for a model of colour, or the reverse; and
+        whether the model was trained on this file or chosen by it.
         """
         seen = self.args.preprocessing
         try:
@@ -165,7 +176,9 @@ class Predictor:
                     odd = stored and _has_colour(
                         decode_image(content, seen.image_size, 3, self.tone)
                     )
-            return pixels, odd
+                digest = hash_content(content)
+                known = {mark_hash(digest), mark_hash(hash_toned(digest, self.tone))} & self.seen
+            return pixels, odd, bool(known)
         except DataError as error:
             return error
         except OSError as error:
@@ -176,6 +189,7 @@ class Predictor:
     ) -> Answers:
         kept: list[Item] = []
         odd: list[bool] = []
+        known: list[bool] = []
         failed: list[tuple[str, str]] = []
         size = self._size_batch()
 
@@ -190,6 +204,7 @@ class Predictor:
                 kept.append(item)
                 held.append(found[0])
                 odd.append(found[1])
+                known.append(found[2])
                 if len(held) == size:
                     yield np.stack(held)
                     held.clear()
@@ -215,11 +230,12 @@ class Predictor:
             unlike,
             np.array(odd, bool),
             tuple(failed),
+            sum(known),
             features,
         )
 
 
-Read = tuple[Pixels, bool] | DataError
+Read = tuple[Pixels, bool, bool] | DataError
 
 
 def _chain(first: Pixels, others: Iterator[Pixels]) -> Iterator[Pixels]:
@@ -256,7 +272,7 @@ def load_predictor(path: str | Path, device: DeviceName = "auto") -> Predictor:
         DeviceError: the device is not on this machine.
     """
     path = Path(path).expanduser()
-    if path.is_file() and path.suffix in (".onnx", ".xml", ".pt2"):
+    if path.is_file() and path.suffix in (".onnx", ".xml", ".bin", ".pt2"):
         from tellapart.predict.export import load_export
 
         if device not in ("auto", "cpu"):

@@ -38,7 +38,8 @@ FALSE_ALARMS = 0.01
 class Reference:
     """Unit vectors (m, width) of training images, the place of each one's class, and small JPEGs.
 
-    And JPEGs of some val images at the model's own size, by which an export is ``checked``.
+    And JPEGs of some val images at the model's own size, by which an export is ``checked``; and of
+    all images that the model was trained on or chosen by, what `mark_hash` makes of their hashes.
     """
 
     vectors: Numbers
@@ -46,6 +47,7 @@ class Reference:
     pictures: tuple[bytes, ...]
     checked_labels: NDArray[np.int64] = field(default_factory=lambda: np.empty(0, np.int64))
     checked: tuple[bytes, ...] = ()
+    seen: frozenset[int] = frozenset()
 
     def find(self, features: Numbers, count: int) -> tuple[NDArray[np.int64], Numbers]:
         """Return the ``count`` nearest of each of (k, width) features, and how far they are.
@@ -65,6 +67,11 @@ class Reference:
         """
         far: Numbers = self.find(features, NEIGHBOURS)[1][:, -1]
         return far
+
+
+def mark_hash(digest: str) -> int:
+    """Return a short number for a hexadecimal hash of an image."""
+    return int(digest[:16], 16)
 
 
 def scale_features(features: Numbers) -> Numbers:
@@ -96,6 +103,7 @@ def write_reference(folder: Path, reference: Reference) -> str:
             "vectors": reference.vectors.astype(np.float16),
             "labels": reference.labels,
             "checked labels": reference.checked_labels,
+            "seen": np.array(sorted(reference.seen), np.uint64),
             **_pack("pictures", reference.pictures),
             **_pack("checked", reference.checked),
         }
@@ -143,6 +151,7 @@ def read_reference(folder: Path, args: PredictorArgs, width: int | None = None) 
             _unpack("pictures", parts),
             parts["checked labels"].astype(np.int64),
             _unpack("checked", parts),
+            frozenset(parts["seen"].tolist()),
         )
         sizes = {len(found.labels), len(found.vectors), len(found.pictures)}
         labels = np.concatenate([found.labels, found.checked_labels])

@@ -37,6 +37,12 @@ def label_items(items: Sequence[Item], labels: str, classes: Sequence[str]) -> l
     known = [item.label for item in items] if labels == FOLDERS else _find_labels(items, labels)
     for item, label in zip(items, known, strict=True):
         if label not in classes:
+            lacking = sum(not one for one in known)
+            if labels != FOLDERS and lacking:
+                raise DataError(
+                    f"--labels must have a row for each image, but {labels} has none for "
+                    f"{lacking:,} of {len(items):,}, such as {item.name}; add them"
+                )
             raise DataError(
                 f"--labels must give each image one of the classes {', '.join(classes[:5])}"
                 f"{', ...' if len(classes) > 5 else ''}, but gives {item.name} "
@@ -67,6 +73,8 @@ def _find_labels(items: Sequence[Item], labels: str) -> list[str]:
 
 
 def _read_labels(path: Path) -> dict[str, str]:
+    if not path.is_file():
+        raise DataError(f"--labels must be folders or a table, but {path} is not there")
     find = find_beside(path.resolve().parent, ReadSettings())
     table = read_table(Source(path.name, FileContent(path), find))
     image, label = (find_column(table, what, None) for what in ("image", "label"))
@@ -83,9 +91,9 @@ def _read_labels(path: Path) -> dict[str, str]:
 class Tally:
     """What came of images so far: counts alone, whatever their number.
 
-    ``counts`` are the answers by class; ``unsure`` images are below the ``threshold``; ``unlike``
-    and ``odd`` ones are as in `Answers`. Of images with known classes ``right`` were classified
-    right, and of those that were answered ``right_answers``.
+    ``counts`` are the answers by class; ``unsure`` images are below the ``threshold``; ``unlike``,
+    ``odd`` and ``known`` ones are as in `Answers`. Of images whose class is said ``right`` were
+    classified right, and of those that were answered ``right_answers``.
     """
 
     threshold: float = 0.0
@@ -94,6 +102,7 @@ class Tally:
     unsure: int = 0
     unlike: int = 0
     odd: int = 0
+    known: int = 0
     right: int = 0
     right_answers: int = 0
     failed: list[tuple[str, str]] = field(default_factory=list)
@@ -109,6 +118,7 @@ class Tally:
         self.odd += int(part.odd.sum())
         self.right += int(right.sum())
         self.right_answers += int((right & sure).sum())
+        self.known += part.known
         self.failed += part.failed
 
 

@@ -87,9 +87,12 @@ def classify(paths):
 
 
 if __name__ == "__main__":
-    for path in sys.argv[1:]:
-        best = classify([path])[0].max(0)
-        print(f"{path}: {CLASSES[best.indices]} ({best.values:.1%})")
+    for path in sys.argv[1:] or sys.exit("usage: classify.py IMAGE ..."):
+        try:
+            best = classify([path])[0].max(0)
+            print(f"{path}: {CLASSES[best.indices]} ({best.values:.1%})")
+        except OSError as error:
+            print(f"{path} cannot be read: {error}", file=sys.stderr)
 ''')
 BACKBONE = Template("""\
 backbone = timm.create_model($said)

@@ -13,13 +13,14 @@ LISTED = 30
 
 
 def write_card(
-    args: PredictorArgs, record: ModelStep, data: DataRecord, findings: Sequence[Finding]
+    args: PredictorArgs, record: ModelStep, data: DataRecord, findings: Sequence[Finding] | None
 ) -> str:
     """Return a model's card as Markdown, from what its study knows.
 
     After Mitchell et al. (2019), Model Cards for Model Reporting, arXiv 1810.03993.
     """
     run, test, seen = record.run, record.test, args.preprocessing
+    chosen = {name: one for name, one in run.settings.items() if one not in (0, "none", None)}
     counts = {role: sum(own.values()) for role, own in data.counts.items()}
     parts = [
         f"# {_plain(args.name)}, trained on {_plain(data.name)}",
@@ -30,8 +31,8 @@ def write_card(
         "    tellapart predict THIS_FOLDER PHOTOS/",
         "It is meant for images like those of the study: of these classes alone, taken in the same "
         "way. Any image is given one of the classes, whatever it shows; `--error` leaves out those "
-        "that it is least sure of, and images unlike the training images are flagged. Nobody "
-        "looked at what happens to people whom its answers concern.",
+        "that it is least sure of, and images unlike the training images are flagged. Whether its "
+        "answers are fair to people whom they concern was not looked at.",
         "## Data",
         f"{_plain(data.origin)}. Trained on {counts.get('train', 0):,} images, chosen on "
         f"{counts.get('val', 0):,} (val), tested on {counts.get('test', 0):,}. Fingerprint "
@@ -49,18 +50,20 @@ def write_card(
         f"{say_percent(test.floor['accuracy'].value)}.",
         _table(record),
         "## Known weaknesses",
-        *(f"- **{_plain(one.title)}.** {_plain(one.sentence)}" for one in findings),
+        *(f"- **{_plain(one.title)}.** {_plain(one.sentence)}" for one in findings or ()),
     ]
-    if not findings:
-        parts.append("The audit of the data found nothing, or was no part of the study.")
+    if findings is None:
+        parts.append("The data were not looked at in this study; `tellapart inspect` does so.")
+    elif not findings:
+        parts.append("The audit of the data found nothing.")
     if test.hardest is not None:
         found = say_percent(test.hardest.recall.value)
         parts.append(f"- {_plain(test.hardest.name)} is found least: {found}.")
     parts += [
         "## How it was made",
         f"{_plain(run.description)}; {record.parameters:,} parameters were trained, "
-        f"{len(run.history)} epochs, seed {run.seed}, on {_plain(run.device)}. "
-        f"Settings: {_plain(say_settings(run.settings))}.",
+        f"{say_count(len(run.history), 'epoch')}, seed {run.seed}, on {_plain(run.device)}. "
+        f"Settings: {_plain(say_settings(chosen))}.",
     ]
     if args.license:
         parts.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import shlex
 from pathlib import Path
 
 from tellapart.errors import WorkspaceError
@@ -52,6 +53,7 @@ def render_report(record: StudyRecord, folder: Path) -> str:
     }
     pages.globals |= {"shown": SHOWN, "roles": ROLES}
     steps, models = headline.list_steps(record), headline.list_models(record)
+    place = wording.hide_home(shlex.quote(str(folder)))
     drawn, bodies = _drawn.setdefault(folder, {}), {}
     for name, step in steps.items():
         section = SECTIONS[name]
@@ -60,7 +62,11 @@ def render_report(record: StudyRecord, folder: Path) -> str:
         path = HERE / "sections" / (section.template or "plain.html")
         template = pages.from_string(path.read_text(encoding="utf-8"))
         body = template.render(
-            step=step, record=record, pictures=drawn[name][1], sections=SECTIONS, folder=folder.name
+            step=step,
+            record=record,
+            pictures=drawn[name][1],
+            sections=SECTIONS,
+            folder=place,
         )
         bodies[name] = Markup(body)  # escaped where it was made
     answer, details = headline.state_headline(record)

@@ -27,6 +27,7 @@ from tellapart.predict.reference import (
     MOST,
     SIDE,
     Reference,
+    mark_hash,
     scale_features,
     shrink_pictures,
     write_reference,
@@ -148,6 +149,7 @@ def hand_over(context: Context, chosen: Chosen, folder: Path) -> Handed:
         _take_pictures(dataset, known, SIDE),
         dataset.labels[checked],
         _take_pictures(dataset, checked, dataset.image_size),
+        frozenset(mark_hash(dataset.hashes[row]) for row in (*rows.train, *rows.watch)),
     )
     if honest:
         shares, features = _classify(context, predictor, dataset, watched)
@@ -230,7 +232,7 @@ def soften(logits: Logits, temperature: float) -> Logits:
 
 def _write_card(context: Context, chosen: Chosen, args: PredictorArgs) -> str:
     done = context.done.get("inspect")
-    findings = done.findings if isinstance(done, InspectStep) else ()
+    findings = done.findings if isinstance(done, InspectStep) else None
     data = describe_data(context.dataset, context.seal.split)
     return write_card(args, chosen.record, data, findings)
 

@@ -35,8 +35,8 @@ def say_calibration(step: HandoverStep) -> str:
         for one in (step.ece_before, step.ece_after)
     )
     return (
-        f"Its confidence differs from its accuracy by {after} on test; before the probabilities "
-        f"were calibrated on val, by {before}."
+        f"On test its confidence differs from its accuracy by {before}, and by {after} once its "
+        "probabilities are calibrated on val."
     )
 
 
