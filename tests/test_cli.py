@@ -399,6 +399,7 @@ def read_cell(folder: Path) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow
 def test_signals_leave_with_code_3_and_the_same_command_goes_on(here: Path) -> None:
     with start_train("whole", here) as process:
         process.communicate()

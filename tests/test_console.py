@@ -235,6 +235,7 @@ def test_json_is_whole_in_ascii_too(photos: Path, tmp_path: Path) -> None:
     assert sorted(classes) == sorted([r"dark \x1b[31mred", "Größe"])
 
 
+@pytest.mark.slow
 def test_an_out_with_bytes_that_are_not_utf_8_has_a_report(photos: Path, tmp_path: Path) -> None:
     out = os.fsencode(tmp_path) + b"/caf\xe9"
     for _ in range(2):

@@ -178,6 +178,7 @@ def test_batches_of_a_long_epoch_are_shown(tmp_path: Path, monkeypatch: pytest.M
     assert "val score" in kept.done[-1][1]
 
 
+@pytest.mark.slow
 def test_a_training_elsewhere_is_shown_when_it_ends(tmp_path: Path) -> None:
     kept = Kept()
     with LocalExecutor(2) as executor:

@@ -62,6 +62,7 @@ def kill_worker(process: subprocess.Popen[bytes]) -> None:
     next(one for one in children if "popen_loky" in " ".join(one.cmdline())).kill()
 
 
+@pytest.mark.slow
 def test_a_sweep_is_complete_after_its_worker_its_driver_and_all_were_killed(
     tmp_path: Path,
 ) -> None:

@@ -41,7 +41,7 @@ def test_the_choice_of_val_is_handed_over(whole: tuple[StudyRecord, Path]) -> No
     assert args.fingerprint == record.data.fingerprint
 
 
-@pytest.mark.parametrize("depth", ["none", "last"])
+@pytest.mark.parametrize("depth", ["none", pytest.param("last", marks=pytest.mark.slow)])
 def test_a_backbone_leaves_with_its_head(
     depth: str,
     digits: Dataset,

@@ -333,6 +333,7 @@ def test_a_step_that_time_does_not_suffice_for_is_left_out_and_named(
     assert "search: left out: it needs about" in describe_plan(plan)
 
 
+@pytest.mark.slow
 def test_a_plan_says_each_step_and_writes_nothing(
     tmp_path: Path, digits: Dataset, settings: StudySettings
 ) -> None:

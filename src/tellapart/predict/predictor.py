@@ -146,7 +146,7 @@ class Predictor:
         if not curve:
             raise SettingError(
                 "--error needs test images that chose nothing, but this model has none (its epoch "
-                "was chosen on test, or it was tested on too few); leave it out"
+                "was chosen on test, it was tested on too few, or has 8 bits); leave it out"
             )
         found = choose_surest(curve, error)
         if found is None:

@@ -70,6 +70,7 @@ def test_the_transfers_features_are_taken(
     assert "no score on them is computed" in page and "Labels that look wrong" in page
 
 
+@pytest.mark.slow
 def test_no_label_of_test_moves_the_bound(digits: Dataset, tmp_path: Path) -> None:
     test = make_split(digits).test
     labels = digits.labels.copy()

@@ -65,6 +65,7 @@ def test_part_of_the_images_is_trained_on_where_nothing_else_is_left(
     assert plan.share < 1 and plan.cut == (f"{100 * plan.share:.0f} % of the training images",)  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_equal_settings_are_one_cell_whatever_the_step(tmp_path: Path, digits: Dataset) -> None:
     settings = StudySettings(
         steps=("conv", "dense"),
