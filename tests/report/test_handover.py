@@ -49,7 +49,7 @@ def test_the_words(study: StudyRecord, tmp_path: Path) -> None:
     step = study.steps["model"]
     assert isinstance(step, HandoverStep) and step.mistakes is not None
     assert HANDOVER.answer(step, study.data.classes).endswith(
-        "It gets 130 of 1,000 test images wrong; most often it calls airplane automobile "
+        "It gets 130 of 1,000 test images wrong; most often it takes airplane for automobile "
         "(10 of 100)."
     )
     none = Mistakes(count=0, of=60)

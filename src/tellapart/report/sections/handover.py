@@ -68,8 +68,8 @@ def say_mistakes(found: Mistakes | None) -> str:
         return f"It gets none of the {found.of:,} test images wrong."
     most = found.confused[0]
     return (
-        f"It gets {found.count:,} of {found.of:,} test images wrong; most often it calls "
-        f"{most.true} {most.called} ({most.count:,} of {most.of:,})."
+        f"It gets {found.count:,} of {found.of:,} test images wrong; most often it takes "
+        f"{most.true} for {most.called} ({most.count:,} of {most.of:,})."
     )
 
 
