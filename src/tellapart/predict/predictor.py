@@ -31,8 +31,8 @@ from tellapart.stop import check_stop
 if TYPE_CHECKING:
     from tellapart.predict.network import PixelClassifier
 
-BATCH_BYTES, CHUNK_BYTES = 5_000_000, 120_000_000
-"""Pixels in one call of an engine, and in memory in all."""
+BATCH_BYTES, CHUNK_BYTES, CHUNK = 5_000_000, 120_000_000, 4096
+"""Pixels in one call of an engine, and in memory in all; and images at once, at most."""
 ERRORS = (0.005, 0.01, 0.02, 0.03, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3)
 """Errors that may be promised, for a word on the least."""
 
@@ -95,7 +95,7 @@ class Predictor:
             Interrupted: a stop was asked for.
         """
         seen, engine = self.args.preprocessing, self._engine(len(items))
-        count = max(32, CHUNK_BYTES // (2 * seen.image_size**2 * seen.channels))
+        count = max(32, min(CHUNK, CHUNK_BYTES // (2 * seen.image_size**2 * seen.channels)))
         parts = [items[first : first + count] for first in range(0, len(items), count)]
         with ThreadPoolExecutor(count_cores()) as pool, warnings.catch_warnings():
             # images of too many pixels are refused with their size, and odd metadata are no news
