@@ -3,7 +3,7 @@
     python benchmarks/predict.py runs/trashnet-transfer-1 PHOTOS --images 5000 --repeats 3
 
 The photographs are read as often as it takes. Each part runs in a process of its own, in turn: the
-whole of `Predictor`, and two plain scripts: a loop, and a DataLoader with a worker a core. With
+whole of `Predictor`, and two plain scripts: a loop, and a DataLoader with two workers. With
 ``--memory`` the peak of 1,000, 5,000 and 20,000 photographs is measured.
 """
 

@@ -50,8 +50,8 @@ def train(name: str) -> PixelClassifier:
     images, classes, _ = paint_squares(256, 0)
     adam = torch.optim.Adam(network.parameters(), 2e-3)
     for _ in range(25):
-        logits, _ = classifier.compute_logits(torch.from_numpy(images))
-        loss = nn.functional.cross_entropy(logits, torch.from_numpy(classes))
+        shares, _ = classifier(torch.from_numpy(images))
+        loss = nn.functional.nll_loss(shares.log(), torch.from_numpy(classes))
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         adam.step()

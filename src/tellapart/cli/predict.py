@@ -36,6 +36,13 @@ from tellapart.workspace import IDENTITY, expand_path
 OWN = (IDENTITY, ARGS, f"{MODEL}/{ARGS}", "record.json", "results.json", "args.json")
 """Files by which a folder is known for a study's or a part of one, and not for images."""
 EXPORTED = (".onnx", ".xml", ".bin", ".pt2")
+Promised = Annotated[
+    float | None,
+    Parameter(
+        help="The share of answers that may be wrong, such as 0.02; what is less sure is not "
+        "answered."
+    ),
+]
 PRINTED, NAMED = 40, 10
 """Lines on a screen, and unreadable images that are named, at most."""
 
@@ -50,13 +57,7 @@ def predict(
         ),
     ],
     top: Annotated[int, Parameter(help="How many classes of each image are named.")] = 1,
-    error: Annotated[
-        float | None,
-        Parameter(
-            help="The share of answers that may be wrong, such as 0.02; what is less sure is not "
-            "answered."
-        ),
-    ] = None,
+    error: Promised = None,
     labels: Annotated[
         str | None,
         Parameter(

@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from tellapart.cli.commands import app
+from tellapart.cli.predict import Promised
 from tellapart.console import print_error, print_text
 from tellapart.device import DeviceName
 from tellapart.errors import SettingError
@@ -35,13 +36,7 @@ def serve(
         str,
         Parameter(help="What whoever asks must know.", env_var="TELLAPART_TOKEN"),
     ] = "",
-    error: Annotated[
-        float | None,
-        Parameter(
-            help="The share of answers that may be wrong, such as 0.02; what is less sure is not "
-            "answered."
-        ),
-    ] = None,
+    error: Promised = None,
     device: Annotated[DeviceName, Parameter(help="Where to compute.")] = "auto",
 ) -> None:
     """Show what the model of a study makes of images, on a page of this machine and as JSON.

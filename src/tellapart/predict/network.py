@@ -41,27 +41,18 @@ class PixelClassifier(nn.Module):
     @property
     def width(self) -> int:
         """How many features an image has."""
-        return next(
-            m.in_features for m in find_last(self.network).modules() if isinstance(m, nn.Linear)
-        )
+        layers = find_last(self.network).modules()
+        return next(layer.in_features for layer in layers if isinstance(layer, nn.Linear))
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        logits, features = self.compute_logits(pixels)
-        return torch.softmax(logits / self.temperature, 1), features
-
-    def compute_logits(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits before they are calibrated, and features."""
-        return self.see(prepare_batch(pixels, pixels.device))
-
-    def see(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return logits and features of (n, channels, size, size) floats in [0, 1]."""
+        images = prepare_batch(pixels, pixels.device)
         self._seen.clear()
         logits = self.network(images)
         features = self._seen.pop()
         if self.mirrored:
             logits = (logits + self.network(images.flip(3))) / 2
             self._seen.clear()
-        return logits, features
+        return torch.softmax(logits / self.temperature, 1), features
 
 
 def find_last(network: nn.Module) -> nn.Module:
