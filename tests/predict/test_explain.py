@@ -20,6 +20,7 @@ from tellapart.data.content import BytesContent
 from tellapart.errors import DataError, SettingError
 from tellapart.models import NETWORKS, Shape, make_model, make_network_settings
 from tellapart.models.backbone import PixelBackbone
+from tellapart.models.forward import prepare_batch
 from tellapart.models.layers import GlobalMean, make_head
 from tellapart.models.tuned import TunedNetwork
 from tellapart.predict.explain import Explanation, draw_overlay, explain_image
@@ -50,8 +51,8 @@ def train(name: str) -> PixelClassifier:
     images, classes, _ = paint_squares(256, 0)
     adam = torch.optim.Adam(network.parameters(), 2e-3)
     for _ in range(25):
-        shares, _ = classifier(torch.from_numpy(images))
-        loss = nn.functional.nll_loss(shares.log(), torch.from_numpy(classes))
+        logits = network(prepare_batch(images, torch.device("cpu")))
+        loss = nn.functional.cross_entropy(logits, torch.from_numpy(classes))
         adam.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]  # torch's
         adam.step()
